@@ -1,0 +1,39 @@
+"""What can go wrong, and the exit code that says so.
+
+Every room raises :class:`InputError` for what the user gave us and leaves everything
+else to propagate: `mcverify.cli` turns the first into one sentence and exit code 2, the
+rest into a report of our own fault and exit code 4.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Process exit codes; the same for every sub-command."""
+
+    PROVED = 0
+    REFUTED = 1
+    USAGE = 2
+    UNKNOWN = 3
+    INTERNAL = 4
+
+
+class InputError(Exception):
+    """The input or the command is wrong.
+
+    `where` is ``file`` or ``file:line`` (or None when no file is involved); `message` is one
+    sentence without the location; `hint`, if given, says what to do about it.
+    """
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        prefix = f"{self.where}: " if self.where else ""
+        suffix = f" ({self.hint})" if self.hint else ""
+        return f"{prefix}{self.message}{suffix}"

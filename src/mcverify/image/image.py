@@ -1,0 +1,178 @@
+"""The image: what the user's file holds, as values.
+
+An image is the file laid out in one flat 64-bit address space with its relocations
+applied: code bytes, symbols, lines, exception table. Everything after this room works on
+an image and never looks at the file again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A line of a source file, as the assembler's debug information names it."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """An allocated section at its address in the image; `data` has its relocations applied."""
+
+    name: str
+    address: int
+    data: bytes
+    executable: bool
+
+    @property
+    def end(self) -> int:
+        """First address behind the section."""
+        return self.address + len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A label of the image. `size` is in bytes, 0 where the file does not say.
+
+    `is_function` holds for STT_FUNC symbols, `is_global` for STB_GLOBAL and STB_WEAK ones.
+    """
+
+    name: str
+    address: int
+    size: int
+    is_function: bool
+    is_global: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What the kernel's exception handler does before it continues at the fixup.
+
+    `effects` are the words of `models/extable.toml` ("ax = trap", "reg = imm", ...), in
+    the order in which they happen; `register` and `imm` are their operands.
+    """
+
+    name: str
+    effects: tuple[str, ...] = ()
+    register: str | None = None
+    imm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TableEntry:
+    """One exception-table entry: a fault at `insn` continues at `fixup`, after `handler`.
+
+    `insn` and `fixup` are image addresses; `index` is the entry's position in the table as
+    the file has it (0 first), for messages.
+    """
+
+    insn: int
+    fixup: int
+    handler: Handler
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A comment of the source addressed to us: `/* mcverify: contract bytes_left */`.
+
+    `key` is the first word after the colon of ``mcverify:`` (or ``expect`` for an
+    ``expect:`` comment), `value` the rest.
+    """
+
+    key: str
+    value: str
+    where: SourceLine
+
+
+@dataclass(frozen=True)
+class Image:
+    """One input file, laid out and relocated.
+
+    `externals` maps the address given to each undefined symbol to its name: a jump there
+    leaves the image. `lines` maps instruction addresses to source lines. `layout` names
+    the exception-table layout found (a key of `models/extable.toml`). `notes` are facts the reader of a
+    verdict must know (a CONFIG that was assumed, a routine in the source that the object lacks).
+    """
+
+    path: Path
+    sections: tuple[Section, ...]
+    symbols: tuple[Symbol, ...]
+    entries: tuple[TableEntry, ...]
+    lines: Mapping[int, SourceLine]
+    externals: Mapping[int, str]
+    layout: str
+    annotations: tuple[Annotation, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def _by_address(self) -> dict[int, list[Symbol]]:
+        named: dict[int, list[Symbol]] = {}
+        for symbol in self.symbols:
+            named.setdefault(symbol.address, []).append(symbol)
+        return named
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return sorted(self.lines)
+
+    @cached_property
+    def functions(self) -> tuple[Symbol, ...]:
+        """Function symbols, in address order."""
+        return tuple(sorted((s for s in self.symbols if s.is_function), key=lambda s: s.address))
+
+    def section_at(self, address: int) -> Section | None:
+        """The section that holds `address`, or None."""
+        return next((s for s in self.sections if s.address <= address < s.end), None)
+
+    def code_at(self, address: int, size: int = 15) -> bytes:
+        """At most `size` bytes of executable code at `address`; empty where there is none."""
+        section = self.section_at(address)
+        if section is None or not section.executable:
+            return b""
+        start = address - section.address
+        return section.data[start : start + size]
+
+    def entry_at(self, address: int) -> TableEntry | None:
+        """The entry whose faulting instruction is exactly `address`.
+
+        The kernel searches a sorted table; of two entries for one instruction the file's
+        first is taken here, and `image.extable` refuses the pair if they differ.
+        """
+        return next((e for e in self.entries if e.insn == address), None)
+
+    def label_at(self, address: int) -> str | None:
+        """The name of `address`: a local label before a function's own name; None if unnamed."""
+        names = self._by_address.get(address)
+        if not names:
+            return None
+        return min(names, key=lambda s: (s.is_function, s.is_global, s.name)).name
+
+    def line_at(self, address: int) -> SourceLine | None:
+        """The source line that the instruction at `address` came from, if known."""
+        index = bisect_right(self._line_starts, address) - 1
+        if index < 0:
+            return None
+        start = self._line_starts[index]
+        here, there = self.section_at(address), self.section_at(start)
+        return self.lines[start] if here is not None and here is there else None
+
+    def where(self, address: int) -> str:
+        """`file:line` of `address`, or section+offset where there are no lines."""
+        line = self.line_at(address)
+        if line is not None:
+            return str(line)
+        section = self.section_at(address)
+        if section is None:
+            return f"{self.path}: {address:#x}"
+        return f"{self.path}: {section.name}+{address - section.address:#x}"

@@ -1,0 +1,138 @@
+"""A concrete run: what goes in, what comes out. Values only, no way of running.
+
+The two runners (`runs.cpu`, `runs.emulator`) take a :class:`Case` and give an
+:class:`Outcome`; `runs.judge` says which obligations the outcome breaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+PAGE = 4096
+RED_ZONE = 64
+"""Bytes before and behind dst that are watched for stray stores."""
+
+
+class Place(Enum):
+    """Where a buffer lies among mapped and unmapped pages; `Placement.at` is its parameter.
+
+    FREE    in readable memory, address = `at` modulo the page size
+    HOLE    the first bad byte is at offset `at` >= 0 of the buffer: a page boundary lies there; behind the bad
+            page the memory can be read again
+    INSIDE  the first byte is bad: the buffer starts `at` bytes (0..4095) into the bad page
+    END     the buffer ends where the mapping ends (the next byte cannot be accessed); `at` is unused
+    FRONT   the buffer starts where the mapping starts (the byte before cannot be accessed); `at` is unused
+    """
+
+    FREE = "free"
+    HOLE = "hole"
+    INSIDE = "inside"
+    END = "end"
+    FRONT = "front"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Place of one buffer; `at` in bytes, see :class:`Place`."""
+
+    place: Place
+    at: int = 0
+
+    @property
+    def first_bad(self) -> int | None:
+        """Offset of the buffer's first inaccessible byte that a hole makes, None without a hole."""
+        if self.place is Place.HOLE:
+            return self.at
+        return 0 if self.place is Place.INSIDE else None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One concrete input of a copy routine. `len` in bytes; `trap` is the number (14 or 18)
+    that the handler reports for a fault on a load (a fault on a store is always 14).
+
+    `seed` chooses the contents of src and of the registers that are no arguments.
+    """
+
+    len: int
+    src: Placement
+    dst: Placement
+    trap: int = 14
+    seed: int = 1
+
+
+class Ending(Enum):
+    """How a run ended.
+
+    RETURNED  through the routine's own return address
+    OOPS      a fault on an instruction without a table entry (in kernel mode: an oops)
+    WILD      the routine left its code other than by its return address (a `ret` to elsewhere)
+    ILLEGAL   illegal or privileged instruction, divide error, ...
+    TIMEOUT   did not end within the step or time limit
+    ESCAPED   the routine jumped to an external symbol
+    DIED      the process that ran it was killed
+    """
+
+    RETURNED = "returned"
+    OOPS = "oops"
+    WILD = "wild"
+    ILLEGAL = "illegal"
+    TIMEOUT = "timeout"
+    ESCAPED = "escaped"
+    DIED = "died"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault that was taken: the instruction, the first inaccessible byte, and which buffer.
+
+    `offset` is the byte's offset from the start of `buffer` ("src" or "dst"; "" for elsewhere: then it is
+    the absolute address) and may lie outside 0..len-1: the routine reached beyond its buffer.
+    """
+
+    insn: int
+    buffer: str
+    offset: int
+    is_store: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did. `registers` at the end (16 general registers and "rflags", by name; unsigned 64-bit),
+    `initial` at the start. `rip` is the address of the last instruction executed or faulting.
+
+    `written` and `correct` cover dst[-RED_ZONE : len+RED_ZONE], cut to what the mapping holds, `base` is the
+    offset of their first byte (usually -RED_ZONE): written[i] tells that byte base+i of dst
+    changed, correct[i] that it now equals the byte of the same offset of src (of zero, for a clear).
+    Every byte of dst starts out different from the source byte of its offset, so a byte that was stored rightly is seen as written.
+    `ac` is the alignment-check flag as the routine left it (stac/clac are tracked, not executed).
+    """
+
+    ending: Ending
+    rip: int
+    registers: Mapping[str, int]
+    initial: Mapping[str, int]
+    faults: tuple[Fault, ...]
+    written: bytes
+    correct: bytes
+    base: int
+    ac: bool = False
+    on: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """State of a run at a watched instruction, before it executes.
+
+    `top` is one more than the highest offset of dst stored so far (0 if none); `faulted` tells that a fault has been taken before.
+    """
+
+    address: int
+    faulted: bool
+    registers: Mapping[str, int]
+    stack: Mapping[int, int]
+    top: int
+    case: int
+    """Index of the case in the list that was run."""

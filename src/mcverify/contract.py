@@ -1,0 +1,274 @@
+"""A contract: what a copy routine is given, what it must return, what must hold.
+
+A contract is data: a TOML file below `models/contracts/` or one of the user's own. Its text
+names every key; here it becomes a value, or an InputError that says which key is wrong.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from mcverify.errors import InputError
+from mcverify.models import models_dir
+
+Faults = Literal["loads", "stores", "both"]
+Data = Literal["copy", "zero"]
+
+OBLIGATIONS = tuple(f"O{number}" for number in range(1, 11))
+"""Ids of the obligations, in order; docs/obligations.md says what each means."""
+
+REGISTERS = (
+    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
+    "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+)  # fmt: skip
+"""The 64-bit general registers; a contract names no others."""
+
+CALLEE_SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
+"""Registers that every routine restores (System V AMD64 ABI 1.0, section 3.2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What one routine, or a family of them, promises.
+
+    `dst`, `src` (None for a clear) and `len` are the argument registers. Of `left` (count of
+    bytes left) and `status` (zero or non-zero) exactly one names a register; `trap` may name the
+    one that returns the trap number. `over_report` is how many bytes `left` may exceed the missing
+    ones by. `given` are registers with a fixed value at entry, `preserved` those that must come
+    back unchanged besides the callee-saved ones. `obligations` bind after a page fault or none,
+    `on_machine_check` after a machine check (the same ones unless the file says otherwise).
+    `status_inverted`: non-zero means success. `routines` maps a routine's name to the kernels in
+    which it bears the contract.
+    """
+
+    name: str
+    summary: str
+    dst: str
+    src: str | None
+    len: str
+    left: str | None
+    status: str | None
+    trap: str | None
+    obligations: tuple[str, ...]
+    on_machine_check: tuple[str, ...]
+    faults: Faults
+    data: Data
+    over_report: int
+    status_inverted: bool
+    given: Mapping[str, int]
+    preserved: tuple[str, ...]
+    routines: Mapping[str, str]
+    source: str
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The argument registers, dst first."""
+        return tuple(r for r in (self.dst, self.src, self.len) if r is not None)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """All registers, but rsp, that must hold their entry value at an exit."""
+        return CALLEE_SAVED + self.preserved
+
+    def binding(self, trap: int | None) -> tuple[str, ...]:
+        """The obligations that bind after a last fault with number `trap` (None: no fault)."""
+        return self.on_machine_check if trap == 18 else self.obligations
+
+
+def load_contract(name_or_path: str | Path) -> Contract:
+    """The contract of that name under `models/contracts/`, or the one in a TOML file.
+
+    What ends in ``.toml`` or holds a ``/`` is a path. Raises InputError.
+    """
+    text = str(name_or_path)
+    if text.endswith(".toml") or "/" in text:
+        return _read(Path(text))
+    if text not in _shipped():
+        raise InputError(
+            f"there is no contract {text!r}{_near(text, _shipped())}",
+            hint="the contracts are " + ", ".join(_shipped()) + "; or give the path of a .toml file",
+        )
+    return _shipped()[text]
+
+
+def all_contracts() -> tuple[Contract, ...]:
+    """The contracts under `models/contracts/`, by name."""
+    return tuple(_shipped().values())
+
+
+def contract_for(routine: str) -> Contract | None:
+    """The contract that the kernel's routine of that name bears, None for an unknown routine."""
+    return next((c for c in all_contracts() if routine in c.routines), None)
+
+
+@cache
+def _shipped() -> dict[str, Contract]:
+    contracts = (_read(path) for path in sorted((models_dir() / "contracts").glob("*.toml")))
+    return {contract.name: contract for contract in contracts}
+
+
+def _read(path: Path) -> Contract:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the contract: {error.strerror}", where=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"the contract is not TOML: {error}", where=str(path)) from error
+    return _contract(_Table(tree, "", str(path)))
+
+
+class _Table:
+    """A TOML table whose keys are asked for by type; `done` refuses those that nobody asked for."""
+
+    def __init__(self, values: Mapping[str, Any], where: str, prefix: str = "") -> None:
+        self._values = values
+        self._prefix = prefix
+        self._asked: list[str] = []
+        self.where = where
+
+    def wrong(self, key: str, what: str, hint: str | None = None) -> InputError:
+        """The error that says what is wrong with a key."""
+        return InputError(f"{self._prefix}{key} {what}", where=self.where, hint=hint)
+
+    def get(self, key: str, kind: type, default: Any = None) -> Any:
+        """The value of `key`, of type `kind`; `default` where it is absent."""
+        self._asked.append(key)
+        value = self._values.get(key, default)
+        if key in self._values and type(value) is not kind:
+            raise self.wrong(key, f"must be {_KINDS[kind]}, not {value!r}")
+        return value
+
+    def need(self, key: str, kind: type) -> Any:
+        """The value of a key that may not be absent."""
+        if key not in self._values:
+            raise self.wrong(key, f"is missing; it is {_KINDS[kind]}")
+        return self.get(key, kind)
+
+    def table(self, key: str) -> _Table:
+        """The sub-table `key`, empty where it is absent."""
+        return _Table(self.get(key, dict, {}), self.where, f"{self._prefix}{key}.")
+
+    def words(self, key: str, allowed: Iterable[str], default: tuple[str, ...]) -> tuple[str, ...]:
+        """A list of words out of `allowed`."""
+        values = self.get(key, list, list(default))
+        return tuple(self.known(key, value, allowed) for value in values)
+
+    def word(self, key: str, allowed: Iterable[str], default: str | None = None) -> str | None:
+        """One word out of `allowed`; `default` where the key is absent."""
+        value = self.get(key, str, default)
+        return value if value is None else self.known(key, value, allowed)
+
+    def known(self, key: str, value: object, allowed: Iterable[str]) -> str:
+        """`value`, if it is one of `allowed`."""
+        if not isinstance(value, str) or value not in tuple(allowed):
+            near = _near(value, allowed) if isinstance(value, str) else ""
+            raise self.wrong(key, f"names {value!r}, which is unknown{near}", "known: " + ", ".join(allowed))
+        return value
+
+    def pairs(self, kind: type) -> dict[str, Any]:
+        """All keys with values of one type."""
+        return {key: self.get(key, kind) for key in self._values}
+
+    def done(self) -> None:
+        """Refuse the keys that nobody asked for."""
+        for key in self._values:
+            if key not in self._asked:
+                raise self.wrong(key, f"is not a key of a contract{_near(key, self._asked)}")
+
+
+_KINDS: Mapping[type, str] = {
+    str: "a string",
+    int: "an integer",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def _contract(top: _Table) -> Contract:
+    arguments, result, state = top.table("arguments"), top.table("result"), top.table("state")
+    machine_check = top.table("machine_check")
+    obligations = _obligations(top, OBLIGATIONS, None)
+    src = arguments.word("src", REGISTERS)
+    contract = Contract(
+        name=top.need("name", str),
+        summary=top.get("summary", str, ""),
+        source=top.get("source", str, ""),
+        obligations=obligations,
+        on_machine_check=_obligations(machine_check, obligations, obligations),
+        faults=cast("Faults", top.word("faults", ("loads", "stores", "both"), "loads" if src else "stores")),
+        data=cast("Data", top.word("data", ("copy", "zero"), "copy" if src else "zero")),
+        over_report=top.get("over_report", int, 0),
+        dst=_register(arguments, "dst"),
+        src=src,
+        len=_register(arguments, "len"),
+        left=result.word("left", REGISTERS),
+        status=result.word("status", REGISTERS),
+        trap=result.word("trap", REGISTERS),
+        status_inverted=result.get("status_inverted", bool, False),
+        given=_given(state.table("given")),
+        preserved=state.words("preserved", REGISTERS, ()),
+        routines=top.table("routines").pairs(str),
+    )
+    for table in (top, arguments, result, state, machine_check):
+        table.done()
+    _check(contract, top)
+    return contract
+
+
+def _register(table: _Table, key: str) -> str:
+    table.need(key, str)
+    return cast("str", table.word(key, REGISTERS))
+
+
+def _obligations(table: _Table, allowed: tuple[str, ...], default: tuple[str, ...] | None) -> tuple[str, ...]:
+    if default is None:
+        table.need("obligations", list)
+    chosen = table.words("obligations", allowed, default or ())
+    return tuple(o for o in OBLIGATIONS if o in chosen)
+
+
+def _given(table: _Table) -> dict[str, int]:
+    values: dict[str, int] = table.pairs(int)
+    for register in values:
+        table.known(register, register, REGISTERS)
+    return {register: value & (1 << 64) - 1 for register, value in values.items()}
+
+
+def _check(contract: Contract, top: _Table) -> None:
+    if (contract.left is None) == (contract.status is None):
+        raise top.wrong("result", "must name exactly one of left and status")
+    if contract.over_report < 0:
+        raise top.wrong("over_report", "must not be negative; it is a number of bytes")
+    if contract.data == "copy" and contract.src is None:
+        raise top.wrong("data", 'is "copy", but arguments.src names no register', 'a clear has data = "zero"')
+    if contract.data == "zero" and contract.src is not None:
+        raise top.wrong("data", 'is "zero", but arguments.src names a register')
+    if contract.src is None and contract.faults != "stores":
+        raise top.wrong("faults", f'is "{contract.faults}", but a routine without a source has stores only')
+    _check_registers(contract, top)
+
+
+def _check_registers(contract: Contract, top: _Table) -> None:
+    for register in (*contract.arguments, *contract.given):
+        if (*contract.arguments, *contract.given).count(register) > 1:
+            raise top.wrong("arguments", f"use {register} twice")
+    if contract.trap is not None and contract.trap in (contract.left, contract.status):
+        raise top.wrong("result", f"uses {contract.trap} twice")
+    results = (contract.left, contract.status, contract.trap)
+    if "rsp" in (*contract.arguments, *contract.given, *contract.preserved, *results):
+        raise top.wrong("arguments", "cannot use rsp, the stack pointer")
+    for register in contract.kept:
+        if register in results:
+            raise top.wrong("result", f"cannot use {register}, which the routine must preserve")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

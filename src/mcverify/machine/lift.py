@@ -1,0 +1,287 @@
+"""From bytes to an :class:`Instruction`: angr lifts and steps it, once, from a free state.
+
+The instruction is lifted alone and at optimisation level 0 (above it VEX merges and drops loads, and with them
+places where a fault may strike), its size is compared with capstone's, and every successor that angr's engine
+makes becomes a step: nothing is pruned, since no solver is asked. Flags enter as six free bits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import angr
+import archinfo
+import capstone
+import claripy
+import pyvex
+import z3
+from angr.engines.vex.claripy.ccall import amd64g_calculate_rflags_all
+
+from mcverify.image.image import Image
+from mcverify.machine.events import Event, EventMemory
+from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Rep, Step
+from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, VECTOR, WIDTHS, symbol
+from mcverify.models import read_toml
+
+logging.getLogger("angr").setLevel(logging.CRITICAL)
+logging.getLogger("pyvex").setLevel(logging.CRITICAL)
+logging.getLogger("claripy").setLevel(logging.CRITICAL)
+
+_OPTIONS = {
+    angr.options.LAZY_SOLVES,
+    angr.options.NO_SYMBOLIC_JUMP_RESOLUTION,
+    angr.options.NO_IP_CONCRETIZATION,
+} | (angr.options.symbolic - {angr.options.COMPOSITE_SOLVER})
+
+_VEX_ARCH = archinfo.ArchAMD64()
+_FLAG_THUNK = ("cc_op", "cc_dep1", "cc_dep2", "cc_ndep")
+_MODELLED_VEX = {*GENERAL, *VECTOR, *_FLAG_THUNK, "rip", "d", "ac", "id"}
+_LOW_HALF = {f"xmm{n}": f"ymm{n}" for n in range(16)}
+
+_PLAIN_JUMPS = {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}
+_TRAP_JUMPS = {"Ijk_SigSEGV", "Ijk_SigBUS", "Ijk_SigTRAP", "Ijk_SigILL", "Ijk_SigFPE"}
+_REP_STRING = {"movsb": (1, True), "movsw": (2, True), "movsd": (4, True), "movsq": (8, True),
+               "stosb": (1, False), "stosw": (2, False), "stosd": (4, False), "stosq": (8, False)}  # fmt: skip
+
+
+class Lifter:
+    """Lifts the instructions of one image; each encoding is stepped once and kept."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        self._known: dict[bytes, Instruction] = {}
+        self._capstone = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+        self._capstone.detail = True
+        self._capstone.syntax = capstone.CS_OPT_SYNTAX_ATT
+        self._models = read_toml("instructions.toml")
+
+    def instruction(self, address: int) -> Instruction:
+        """The instruction at `address`.
+
+        Raises :class:`Refused` for what is not understood: bytes that do not decode, an instruction without a
+        model, one that touches state which is not modelled, a disagreement between the two decoders.
+        """
+        code = self._image.code_at(address)
+        decoded = next(self._capstone.disasm(code, address, 1), None) if code else None
+        if decoded is None:
+            raise Refused(address, code[:4].hex(" ") or "no code", "does not decode")
+        key = code[: decoded.size]
+        if key not in self._known:
+            instruction = self._lift(decoded)
+            if _depends_on_address(decoded):
+                return instruction
+            self._known[key] = instruction
+        return _moved(self._known[key], address)
+
+    def _lift(self, decoded: Any) -> Instruction:
+        text = f"{decoded.mnemonic} {decoded.op_str}".strip()
+        name = decoded.mnemonic.split()[-1]
+        reason = self._models["refused"].get(name) or self._models["refused"].get(name.rstrip("bwlq"))
+        if reason:
+            raise Refused(decoded.address, text, reason)
+        model = self._models.get(name)
+        if model is not None:
+            return _from_model(decoded, text, model)
+        irsb = self._vex(decoded, text)
+        written = _written(irsb)
+        steps = [self._step(decoded, text, s, written) for s in self._successors(decoded, text, irsb)]
+        return Instruction(decoded.address, decoded.size, text, _exhaustive(steps), _rep(decoded))
+
+    def _vex(self, decoded: Any, text: str) -> Any:
+        irsb = pyvex.lift(bytes(decoded.bytes), decoded.address, _VEX_ARCH, opt_level=0, max_inst=1)
+        if irsb.jumpkind == "Ijk_NoDecode" or irsb.size == 0:
+            raise Refused(decoded.address, text, "is unknown to the lifter")
+        if irsb.size != decoded.size:
+            raise Refused(
+                decoded.address, text, f"is {decoded.size} bytes to one decoder and {irsb.size} to the other"
+            )
+        for statement in irsb.statements:
+            _check_statement(decoded.address, text, statement)
+        return irsb
+
+    @cached_property
+    def _project(self) -> Any:
+        return angr.load_shellcode(b"\x90", "amd64", load_address=0)
+
+    @cached_property
+    def _free_state(self) -> Any:
+        """A state in which every register is a symbol and the flags are six free bits."""
+        state = angr.SimState(
+            project=self._project, plugins={"memory": EventMemory()}, mode="symbolic", options=_OPTIONS
+        )
+        for name in (*GENERAL, *VECTOR):
+            setattr(state.regs, name, _claripy_symbol(name))
+        state.regs.cc_op = 0
+        state.regs.cc_dep1 = _packed_flags()
+        state.regs.cc_dep2 = 0
+        state.regs.cc_ndep = 0
+        state.regs.d = claripy.If(_claripy_symbol("df") == 1, claripy.BVV(-1, 64), claripy.BVV(1, 64))
+        state.regs.ac = _claripy_symbol("ac").zero_extend(63)
+        state.regs.id = _claripy_symbol("id").zero_extend(63)
+        return state
+
+    def _successors(self, decoded: Any, text: str, irsb: Any) -> list[Any]:
+        state = self._free_state.copy()
+        state.regs.rip = decoded.address
+        try:
+            successors = self._project.factory.successors(state, irsb=irsb, addr=decoded.address)
+        except Exception as error:  # angr raises many kinds: all mean the same to a proof
+            raise Refused(decoded.address, text, f"angr cannot step it: {error}") from error
+        if not successors.all_successors:
+            raise Refused(decoded.address, text, "angr gives it no successor")
+        return list(successors.all_successors)
+
+    def _step(self, decoded: Any, text: str, successor: Any, written: frozenset[str]) -> Step:
+        jumpkind = successor.history.jumpkind
+        if jumpkind not in _PLAIN_JUMPS | _TRAP_JUMPS:
+            raise Refused(decoded.address, text, f"leaves the code ({jumpkind})")
+        events: tuple[Event, ...] = successor.memory.events
+        if any(event.condition is not None for event in events):
+            raise Refused(decoded.address, text, "accesses memory under a condition")
+        if jumpkind in _TRAP_JUMPS:
+            return Step(_z3(successor.history.jump_guard), (), {}, Leave.TRAP)
+        return Step(
+            guard=_z3(successor.history.jump_guard),
+            accesses=tuple(_access(event) for event in events),
+            writes=_writes(decoded.address, text, successor, written),
+            target=_target(successor, jumpkind),
+            is_call=jumpkind == "Ijk_Call",
+        )
+
+
+def _claripy_symbol(name: str) -> claripy.ast.BV:
+    return claripy.BVS(name, WIDTHS[name], explicit_name=True)
+
+
+def _packed_flags() -> claripy.ast.BV:
+    """rflags as VEX's OP_COPY thunk wants it: the six arithmetic flags in place, zero elsewhere."""
+    bits = {bit: _claripy_symbol(name) for name, bit in FLAG_BITS.items()}
+    low = [bits.get(bit, claripy.BVV(0, 1)) for bit in range(11, -1, -1)]
+    return claripy.Concat(claripy.BVV(0, 52), *low)
+
+
+def _z3(term: Any) -> Any:
+    return z3.simplify(claripy.backends.z3.convert(term))
+
+
+def _access(event: Event) -> Access:
+    kind = Kind.STORE if event.is_store else Kind.LOAD
+    return Access(kind, _z3(event.address), event.size, _z3(event.value))
+
+
+def _target(successor: Any, jumpkind: str) -> int | Leave:
+    if jumpkind == "Ijk_Ret":
+        return Leave.RETURN
+    target = successor.history.jump_target
+    return target.concrete_value if target.concrete else Leave.INDIRECT
+
+
+def _written(irsb: Any) -> frozenset[str]:
+    """Names of the registers that a block puts; halves of vector registers count as the whole."""
+    puts = (s.offset for s in irsb.statements if isinstance(s, pyvex.stmt.Put))
+    return frozenset(_register_name(offset) for offset in puts)
+
+
+def _exhaustive(steps: list[Step]) -> tuple[Step, ...]:
+    """The steps, and a trap for the states that none of them covers: angr makes no successor for
+    the exits by which VEX raises an exception (a misaligned SSE operand)."""
+    rest = z3.simplify(z3.Not(z3.Or([step.guard for step in steps])))
+    return tuple(steps) if z3.is_false(rest) else (*steps, Step(rest, (), {}, Leave.TRAP))
+
+
+def _writes(address: int, text: str, after: Any, written: frozenset[str]) -> Mapping[str, z3.BitVecRef]:
+    writes: dict[str, Any] = {name: _z3(getattr(after.regs, name)) for name in written if name in WIDTHS}
+    if written & set(_FLAG_THUNK):
+        writes |= _flag_writes(address, text, after)
+    if "d" in written:
+        writes["df"] = z3.simplify(z3.Extract(63, 63, _z3(after.regs.d)))
+    for name in written & {"ac", "id"}:
+        writes[name] = z3.simplify(z3.Extract(0, 0, writes[name]))
+    return {name: term for name, term in writes.items() if not term.eq(symbol(name))}
+
+
+def _flag_writes(address: int, text: str, after: Any) -> dict[str, Any]:
+    try:
+        packed = _z3(_rflags(after, *(getattr(after.regs, part) for part in _FLAG_THUNK)))
+    except Exception as error:  # angr's ccalls raise many kinds
+        raise Refused(address, text, f"its flags are not known: {error}") from error
+    return {name: z3.simplify(z3.Extract(bit, bit, packed)) for name, bit in FLAG_BITS.items()}
+
+
+def _rflags(state: Any, op: Any, *operands: Any) -> Any:
+    """The packed flags of a VEX thunk. A shift by cl leaves the flags alone if cl is 0: `op` is then a choice."""
+    if op.op == "If":
+        condition, then, otherwise = op.args
+        return claripy.If(condition, _rflags(state, then, *operands), _rflags(state, otherwise, *operands))
+    if not op.concrete:
+        raise ValueError("the operation that sets them is not known")
+    return amd64g_calculate_rflags_all(state, op, *operands)
+
+
+def _check_statement(address: int, text: str, statement: Any) -> None:
+    """Refuse a VEX statement that touches state outside the model, instead of forgetting it."""
+    if isinstance(statement, pyvex.stmt.IMark | pyvex.stmt.AbiHint | pyvex.stmt.NoOp | pyvex.stmt.MBE):
+        return
+    if isinstance(statement, pyvex.stmt.Put):
+        _check_register(address, text, statement.offset, "writes")
+    elif not isinstance(statement, pyvex.stmt.WrTmp | pyvex.stmt.Store | pyvex.stmt.Exit):
+        raise Refused(address, text, f"needs {type(statement).__name__}, which is not modelled")
+    for expression in statement.expressions:
+        if isinstance(expression, pyvex.expr.Get):
+            _check_register(address, text, expression.offset, "reads")
+        elif isinstance(expression, pyvex.expr.GetI):
+            raise Refused(address, text, "reads the x87 stack, which is not modelled")
+
+
+def _register_name(offset: int) -> str:
+    base, _ = _VEX_ARCH.get_base_register(offset) or (offset, 0)
+    name = _VEX_ARCH.register_names.get(base, f"guest state offset {base}")
+    return _LOW_HALF.get(name, name)
+
+
+def _check_register(address: int, text: str, offset: int, verb: str) -> None:
+    name = _register_name(offset)
+    if name not in _MODELLED_VEX:
+        raise Refused(address, text, f"{verb} {name}, which is not modelled")
+
+
+def _from_model(decoded: Any, text: str, model: Mapping[str, Any]) -> Instruction:
+    writes = {name: z3.BitVecVal(value, WIDTHS[name]) for name, value in model.get("writes", {}).items()}
+    step = Step(z3.BoolVal(True), (), writes, decoded.address + decoded.size)
+    return Instruction(decoded.address, decoded.size, text, (step,), is_fence=model.get("fence", False))
+
+
+def _rep(decoded: Any) -> Rep | None:
+    prefix, _, string = decoded.mnemonic.partition(" ")
+    if prefix not in ("rep", "repe", "repz", "repne", "repnz"):
+        return None
+    size = {"movsl": "movsd", "stosl": "stosd"}.get(string, string)
+    if size not in _REP_STRING:
+        raise Refused(decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), "is a string compare or load")
+    if decoded.addr_size != 8:
+        raise Refused(decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), "has a 32-bit address size")
+    element, reads = _REP_STRING[size]
+    return Rep(element, reads, decoded.address + decoded.size)
+
+
+def _depends_on_address(decoded: Any) -> bool:
+    """Whether the same bytes mean something else elsewhere, beyond a relative branch: a pushed
+    return address or an operand relative to rip."""
+    relative = any(op.type == capstone.x86.X86_OP_MEM and op.mem.base == capstone.x86.X86_REG_RIP for op in decoded.operands)
+    return relative or decoded.group(capstone.CS_GRP_CALL)
+
+
+def _moved(instruction: Instruction, address: int) -> Instruction:
+    """The same encoding at another address: branch targets are relative and move with it."""
+    shift = address - instruction.address
+    if shift == 0:
+        return instruction
+    steps = tuple(
+        Step(s.guard, s.accesses, s.writes, s.target + shift if isinstance(s.target, int) else s.target, s.is_call)
+        for s in instruction.steps
+    )
+    rep = instruction.rep and Rep(instruction.rep.size, instruction.rep.reads_source, instruction.rep.next + shift)
+    return Instruction(address, instruction.size, instruction.text, steps, rep, instruction.is_fence)

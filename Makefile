@@ -1,0 +1,80 @@
+# The front door: `make help` lists what there is.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input
+FILE ?= asm/memcpy_64.S
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F"|" '{printf "%-14s %s\n", $$1, $$2}'
+	@echo 'PYTHON=... picks the interpreter (3.11, 3.12 or 3.13); FILE=... what `make prove` proves.'
+
+.PHONY: venv
+venv: $(VENV)/.installed ## build .venv from the hash-locked set
+
+.PHONY: prove
+prove: $(VENV)/.installed ## prove asm/memcpy_64.S (or FILE=...)
+	@$(VENV)/bin/mcverify prove $(FILE)
+
+.PHONY: test
+test: $(VENV)/.installed ## run the tests
+	$(PY) -m pytest -n auto $(TESTFLAGS)
+
+.PHONY: lint
+lint: $(VENV)/.installed ## ruff (rules and format) and mypy --strict
+	$(VENV)/bin/ruff check src tests bench
+	$(VENV)/bin/ruff format --check src tests bench
+	$(VENV)/bin/mypy --strict src
+
+.PHONY: format
+format: $(VENV)/.installed ## let ruff format the code
+	$(VENV)/bin/ruff check --fix src tests bench
+	$(VENV)/bin/ruff format src tests bench
+
+.PHONY: bench
+bench: $(VENV)/.installed ## measure: the whole run, plain angr, growth with code size, time by phase
+	$(PY) bench/run.py $(BENCHFLAGS)
+
+.PHONY: lock
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile --group build $(LOCKFLAGS) -o requirements-build.lock
+	uv pip compile pyproject.toml --group dev $(LOCKFLAGS) -o requirements.lock
+
+LOCKFLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+
+.PHONY: clean
+clean: ## remove .venv and everything that was built
+	rm -rf $(VENV) build dist bench/out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp is written last: an interrupted build is started over. The first installs the locked
+# packages, the second the project itself, so that an edit of pyproject.toml costs seconds.
+# A PYTHON given by hand that is not the one in .venv starts over too.
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2])' 2>&1),$(shell test -x $(PY) && $(PY) -c 'import sys; print(sys.version_info[:2])' 2>&1))
+$(VENV)/.locked: FORCE
+endif
+endif
+
+$(VENV)/.locked: requirements-build.lock requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "mcverify needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is `$(PYTHON) -V 2>&1` (name another: make PYTHON=/path/to/python3.12)" >&2; exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment (Debian: apt install python3-venv)" >&2; exit 1; }
+	@echo "Installing the locked packages into $(VENV) (some 250 MB; a minute or two)" >&2
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements-build.lock
+	@$(PIP) install --require-hashes --no-build-isolation -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) check
+	@touch $@
+
+.PHONY: FORCE
+FORCE:

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * user_both.S that leaves user access open after a fault: AC is still set when
+ * the caller runs on.
+ */
+#include <linux/linkage.h>
+#include <asm/asm.h>
+#include <asm/smap.h>
+
+/* mcverify: contract uaccess */
+/* mcverify: faults both */
+/* expect: refuted O7 at .Lfix_b */
+SYM_FUNC_START(user_both)
+	ASM_STAC
+	mov	%rdx, %rcx
+	and	$7, %edx		/* rdx: bytes behind the last word */
+	shr	$3, %rcx		/* rcx: words to go */
+	jz	.Lrest
+.Lread_w:
+	mov	(%rsi), %rax
+.Lwrite_w:
+	mov	%rax, (%rdi)
+	add	$8, %rsi
+	add	$8, %rdi
+	dec	%rcx
+	jnz	.Lread_w
+.Lrest:
+	test	%rdx, %rdx
+	jz	.Lall
+.Lread_b:
+	mov	(%rsi), %al
+.Lwrite_b:
+	mov	%al, (%rdi)
+	inc	%rsi
+	inc	%rdi
+	dec	%rdx
+	jnz	.Lread_b
+.Lall:
+	ASM_CLAC
+	xor	%eax, %eax
+	RET
+
+.Lfix_w:
+	lea	(%rdx,%rcx,8), %rdx
+	jmp	.Lread_b
+.Lfix_b:
+	mov	%rdx, %rax
+	RET
+
+	_ASM_EXTABLE_UA(.Lread_w, .Lfix_w)
+	_ASM_EXTABLE_UA(.Lwrite_w, .Lfix_w)
+	_ASM_EXTABLE_UA(.Lread_b, .Lfix_b)
+	_ASM_EXTABLE_UA(.Lwrite_b, .Lfix_b)
+SYM_FUNC_END(user_both)

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * words_bytes.S that fetches the last one to seven bytes with one load of eight,
+ * up to seven bytes past the end of the source, where a device or nothing at all
+ * may be.
+ *
+ * riscv read too far until 6010d300f9f7, ppc64 until f72b728bf100.
+ */
+#include <linux/linkage.h>
+#include <asm/asm.h>
+
+/* mcverify: contract bytes_left */
+/* expect: refuted O8 at .Lread_t */
+SYM_FUNC_START(words_bytes)
+	mov	%rdx, %rcx
+	and	$7, %edx		/* rdx: bytes behind the last word */
+	shr	$3, %rcx		/* rcx: words to go */
+	jz	.Lrest
+.Lread_w:
+	mov	(%rsi), %rax
+	mov	%rax, (%rdi)
+	add	$8, %rsi
+	add	$8, %rdi
+	dec	%rcx
+	jnz	.Lread_w
+.Lrest:
+	test	%edx, %edx
+	jz	.Lall
+.Lread_t:
+	mov	(%rsi), %rax
+.Lbyte:
+	mov	%al, (%rdi)
+	shr	$8, %rax
+	inc	%rdi
+	dec	%edx
+	jnz	.Lbyte
+.Lall:
+	xor	%eax, %eax
+	RET
+
+.Lfix_w:
+	lea	(%rdx,%rcx,8), %rax
+	RET
+.Lfix_t:
+	mov	%edx, %eax
+	RET
+
+	_ASM_EXTABLE_TYPE(.Lread_w, .Lfix_w, EX_TYPE_DEFAULT_MCE_SAFE)
+	_ASM_EXTABLE_TYPE(.Lread_t, .Lfix_t, EX_TYPE_DEFAULT_MCE_SAFE)
+SYM_FUNC_END(words_bytes)

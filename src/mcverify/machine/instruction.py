@@ -71,7 +71,7 @@ class Rep:
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """A decoded and lifted instruction. `steps` are all its ways, with guards that exclude
-    each other and cover every state; `rep` is set for the string instructions, whose steps are those of one iteration."""
+    each other and cover every state; `rep` is set for the string instructions, whose steps are those of one iteration. `is_nontemporal` marks stores that only a fence orders, `is_fence` such a fence."""
 
     address: int
     size: int
@@ -79,6 +79,7 @@ class Instruction:
     steps: tuple[Step, ...]
     rep: Rep | None = None
     is_fence: bool = False
+    is_nontemporal: bool = False
 
 
 class Refused(Exception):

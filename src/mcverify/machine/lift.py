@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -88,7 +89,8 @@ class Lifter:
         irsb = self._vex(decoded, text)
         written = _written(irsb)
         steps = [self._step(decoded, text, s, written) for s in self._successors(decoded, text, irsb)]
-        return Instruction(decoded.address, decoded.size, text, _exhaustive(steps), _rep(decoded))
+        return Instruction(decoded.address, decoded.size, text, _exhaustive(steps), _rep(decoded), is_nontemporal=name.startswith(("movnt", "vmovnt"))
+            and not name.endswith("a"))
 
     def _vex(self, decoded: Any, text: str) -> Any:
         irsb = pyvex.lift(bytes(decoded.bytes), decoded.address, _VEX_ARCH, opt_level=0, max_inst=1)
@@ -280,8 +282,7 @@ def _moved(instruction: Instruction, address: int) -> Instruction:
     if shift == 0:
         return instruction
     steps = tuple(
-        Step(s.guard, s.accesses, s.writes, s.target + shift if isinstance(s.target, int) else s.target, s.is_call)
-        for s in instruction.steps
+        replace(s, target=s.target + shift) if isinstance(s.target, int) else s for s in instruction.steps
     )
-    rep = instruction.rep and Rep(instruction.rep.size, instruction.rep.reads_source, instruction.rep.next + shift)
-    return Instruction(address, instruction.size, instruction.text, steps, rep, instruction.is_fence)
+    rep = instruction.rep and replace(instruction.rep, next=instruction.rep.next + shift)
+    return replace(instruction, address=address, steps=steps, rep=rep)

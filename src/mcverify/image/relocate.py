@@ -1,0 +1,266 @@
+"""Plain ELF values -> one address space: sections at their addresses, relocations applied."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from elftools.elf.enums import ENUM_RELOC_TYPE_x64
+
+from mcverify.errors import InputError
+from mcverify.image.elf import RawElf, RawRelocation, RawSection, RawSymbol
+from mcverify.image.image import Section, Symbol
+
+# Below 2^47, so that a user process can map the image at the same addresses; far from where
+# Linux puts programs, libraries and stacks.
+BASE = 0x1000_0000_0000
+# For files with 32-bit absolute relocations (-mcmodel=kernel): within the low 2 GB, where
+# both R_X86_64_32 and R_X86_64_32S reach.
+LOW_BASE = 0x4000_0000
+PAGE = 0x1000
+EXTERNAL_SPACING = 16
+
+_MAX_ALIGNMENT = 1 << 21
+_MAX_BYTES = 1 << 28
+
+
+class Kind(NamedTuple):
+    """How a relocation type writes: `width` in bytes; `signed` None where any 64-bit value fits."""
+
+    width: int
+    relative: bool
+    signed: bool | None
+
+
+# System V ABI, AMD64 supplement 1.0, table 4.9. PLT32 is PC32 to a kernel, which has no PLT.
+_KINDS = {
+    1: Kind(8, False, None),  # R_X86_64_64
+    2: Kind(4, True, True),  # R_X86_64_PC32
+    4: Kind(4, True, True),  # R_X86_64_PLT32
+    10: Kind(4, False, False),  # R_X86_64_32
+    11: Kind(4, False, True),  # R_X86_64_32S
+    12: Kind(2, False, False),  # R_X86_64_16
+    13: Kind(2, True, True),  # R_X86_64_PC16
+    14: Kind(1, False, False),  # R_X86_64_8
+    15: Kind(1, True, True),  # R_X86_64_PC8
+    24: Kind(8, True, None),  # R_X86_64_PC64
+}
+_NONE = 0
+_NAMES: dict[int, str] = {number: name for name, number in ENUM_RELOC_TYPE_x64.items() if isinstance(number, int)}
+# Labels that clang invents for `1:` and for debug information.
+_COMPILER_LABEL = re.compile(r"\.Ltmp\d+|\.L(debug|line|info|func|cu|sec)_\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Relocated:
+    """A relocation after it was applied: its `kind` and the symbol's name and value + addend."""
+
+    kind: int
+    name: str
+    target: int
+
+    @property
+    def form(self) -> Kind:
+        """Width and sort of the field."""
+        return _KINDS[self.kind]
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """The file in one address space.
+
+    `relocated` gives, for each allocated section's address, its relocations by offset;
+    `debug` the relocated contents of sections that are not allocated, by section index.
+    """
+
+    sections: tuple[Section, ...]
+    symbols: tuple[Symbol, ...]
+    externals: dict[int, str]
+    relocated: dict[int, dict[int, Relocated]]
+    debug: dict[int, bytes]
+
+    def used_as_number(self) -> tuple[str, ...]:
+        """Undefined names whose value, not their distance, the file uses: forgotten macros."""
+        names = {
+            r.name
+            for relocations in self.relocated.values()
+            for r in relocations.values()
+            if not r.form.relative and r.name in self.externals.values()
+        }
+        return tuple(sorted(names))
+
+
+def lay_out(elf: RawElf, where: str) -> LaidOut:
+    """Give every allocated section and undefined symbol an address and apply the relocations.
+
+    Linked files keep their addresses. Raises InputError for a relocation that is unknown,
+    misplaced or does not fit, naming it.
+    """
+    return _Layout(elf, where).result()
+
+
+class _Layout:
+    """The one pass over a file; lives only inside :func:`lay_out`."""
+
+    def __init__(self, elf: RawElf, where: str) -> None:
+        self.elf = elf
+        self.where = where
+        self.addresses = self._section_addresses()
+        self.external_addresses = self._external_addresses()
+        self.relocated: dict[int, dict[int, Relocated]] = {}
+
+    def result(self) -> LaidOut:
+        contents = {i: self._relocate(s) for i, s in self.elf.sections.items() if s.allocated or s.relocations}
+        return LaidOut(
+            sections=self._image_sections(contents),
+            symbols=tuple(self._image_symbol(s) for s in self.elf.symbols if self._is_label(s)),
+            externals={address: self.elf.symbols[i].name for i, address in self.external_addresses.items()},
+            relocated={self.addresses[i]: r for i, r in self.relocated.items() if i in self.addresses},
+            debug={i: data for i, data in contents.items() if i not in self.addresses},
+        )
+
+    # -- addresses
+
+    def _section_addresses(self) -> dict[int, int]:
+        allocated = [s for s in self.elf.sections.values() if s.allocated]
+        if not self.elf.relocatable:
+            return {s.index: s.address for s in allocated if not s.nobits}
+        self._check_size(allocated)
+        addresses: dict[int, int] = {}
+        at = LOW_BASE if self._wants_low_addresses() else BASE
+        for section in allocated:
+            at = _round_up(at, max(PAGE, self._alignment(section)))
+            addresses[section.index] = at
+            at += max(1, section.size)
+        return addresses
+
+    def _check_size(self, allocated: list[RawSection]) -> None:
+        total = sum(s.size for s in allocated)
+        if total > _MAX_BYTES:
+            raise InputError(f"its sections ask for {total} bytes, more than the {_MAX_BYTES} mcverify takes", where=self.where)
+
+    def _alignment(self, section: RawSection) -> int:
+        if section.alignment & (section.alignment - 1) or section.alignment > _MAX_ALIGNMENT:
+            raise InputError(f"section {section.name} has the alignment {section.alignment}", where=self.where)
+        return section.alignment
+
+    def _wants_low_addresses(self) -> bool:
+        return any(
+            kind is not None and not kind.relative and kind.width < 8
+            for section in self.elf.sections.values()
+            if section.allocated
+            for kind in (_KINDS.get(r.kind) for r in section.relocations)
+        )
+
+    def _external_addresses(self) -> dict[int, int]:
+        """Addresses by symbol index, 16 bytes apart, behind the image; one address per name."""
+        end = max((self.addresses[i] + self.elf.sections[i].size for i in self.addresses), default=BASE)
+        start = _round_up(end + PAGE, PAGE)
+        indices = [i for i, s in enumerate(self.elf.symbols) if s.undefined and s.name]
+        names = list(dict.fromkeys(self.elf.symbols[i].name for i in indices))
+        return {i: start + EXTERNAL_SPACING * names.index(self.elf.symbols[i].name) for i in indices}
+
+    def _value(self, index: int) -> int:
+        """The value of a symbol in the image; sections that are not allocated begin at 0."""
+        symbol = self.elf.symbols[index]
+        if symbol.section is not None and self.elf.relocatable:
+            return self.addresses.get(symbol.section, 0) + symbol.value
+        return self.external_addresses.get(index, symbol.value)
+
+    # -- contents
+
+    def _relocate(self, section: RawSection) -> bytes:
+        data = bytearray(section.data if not section.nobits else self._zeros(section))
+        for relocation in section.relocations:
+            if relocation.kind != _NONE:
+                self._apply(section, relocation, data)
+        return bytes(data)
+
+    def _zeros(self, section: RawSection) -> bytes:
+        return bytes(section.size) if section.index in self.addresses else b""
+
+    def _apply(self, section: RawSection, relocation: RawRelocation, data: bytearray) -> None:
+        kind = self._kind(section, relocation)
+        name = self._name(section, relocation)
+        if relocation.offset + kind.width > len(data):
+            raise self._error(section, relocation, f"it lies outside the section, whose size is {len(data)}")
+        target = self._value(relocation.symbol) + relocation.addend
+        place = self.addresses.get(section.index, 0) + relocation.offset
+        value = target - place if kind.relative else target
+        if not _fits(value, kind):
+            raise self._error(section, relocation, f"the value {value:#x} of {name} does not fit into {kind.width} bytes")
+        field = (value & (1 << 8 * kind.width) - 1).to_bytes(kind.width, "little")
+        data[relocation.offset : relocation.offset + kind.width] = field
+        done = self.relocated.setdefault(section.index, {})
+        done[relocation.offset] = Relocated(relocation.kind, name, target)
+
+    def _kind(self, section: RawSection, relocation: RawRelocation) -> Kind:
+        kind = _KINDS.get(relocation.kind)
+        if kind is not None:
+            return kind
+        name = _NAMES.get(relocation.kind, f"type {relocation.kind}")
+        if "GOT" in name:
+            message = f"{name}: position-independent code that reaches data through a GOT is not supported"
+            raise self._error(section, relocation, message, hint="compile with -fno-pic, as the kernel does")
+        raise self._error(section, relocation, f"{name} is not supported")
+
+    def _name(self, section: RawSection, relocation: RawRelocation) -> str:
+        if relocation.symbol >= len(self.elf.symbols):
+            raise self._error(section, relocation, f"it refers to symbol {relocation.symbol}, which there is not")
+        symbol = self.elf.symbols[relocation.symbol]
+        if symbol.name or symbol.section is None:
+            return symbol.name
+        named = self.elf.sections.get(symbol.section)
+        return named.name if named else ""
+
+    def _error(
+        self, section: RawSection, relocation: RawRelocation, message: str, hint: str | None = None
+    ) -> InputError:
+        return InputError(
+            f"cannot apply the relocation at {section.name}+{relocation.offset:#x}: {message}",
+            where=self.where,
+            hint=hint,
+        )
+
+    # -- what the image shows
+
+    def _image_sections(self, contents: Mapping[int, bytes]) -> tuple[Section, ...]:
+        sections = (
+            Section(self.elf.sections[i].name, address, contents[i], self.elf.sections[i].executable)
+            for i, address in self.addresses.items()
+            if contents[i]
+        )
+        return tuple(sorted(sections, key=lambda s: s.address))
+
+    def _is_label(self, symbol: RawSymbol) -> bool:
+        return (
+            symbol.section in self.addresses
+            and bool(symbol.name)
+            and symbol.kind not in ("STT_SECTION", "STT_FILE")
+            and not _COMPILER_LABEL.fullmatch(symbol.name)
+        )
+
+    def _image_symbol(self, symbol: RawSymbol) -> Symbol:
+        base = self.addresses[symbol.section] if self.elf.relocatable and symbol.section is not None else 0
+        return Symbol(
+            name=symbol.name,
+            address=base + symbol.value,
+            size=symbol.size,
+            is_function=symbol.kind == "STT_FUNC",
+            is_global=symbol.binding in ("STB_GLOBAL", "STB_WEAK"),
+        )
+
+
+def _round_up(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
+def _fits(value: int, kind: Kind) -> bool:
+    bits = 8 * kind.width
+    if kind.signed is None:
+        return True
+    if kind.signed:
+        return -(1 << bits - 1) <= value < 1 << bits - 1
+    return 0 <= value < 1 << bits

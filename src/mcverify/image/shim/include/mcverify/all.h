@@ -1,0 +1,17 @@
+/*
+ * Stand-ins for the kernel headers that copy routines include. Which kernel header
+ * defines which macro changed often between 2.6 and 6.12, so each stand-in brings all.
+ */
+#ifndef MCVERIFY_ALL_H
+#define MCVERIFY_ALL_H
+
+#include <mcverify/prelude.h>
+#include <mcverify/numbers.h>
+#include <mcverify/registers.h>
+#include <mcverify/annotations.h>
+#include <mcverify/linkage.h>
+#include <mcverify/alternative.h>
+#include <mcverify/extable.h>
+#include <mcverify/stand_ins.h>
+
+#endif

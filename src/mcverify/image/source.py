@@ -1,0 +1,149 @@
+"""What the source says besides its instructions: comments addressed to us, routines, CONFIGs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from mcverify.errors import InputError
+from mcverify.image.image import Annotation, SourceLine
+
+_TOKEN = re.compile(
+    r"""
+    (?P<string> "(?:\\.|[^"\\\n])*" )
+  | (?P<block> /\*.*?(?:\*/|\Z) )
+  | (?P<line> //[^\n]* )
+  | (?P<directive> ^[ \t]*\#[ \t]*(?:if|ifdef|ifndef|elif|else|endif|include|define|undef|error|warning|pragma|line)\b )
+  | (?P<hash> \#[^\n]* )
+    """,
+    re.X | re.S | re.M,
+)
+_TAG = re.compile(r"^[\s*/#]*(?P<tag>mcverify|expect):[ \t]*(?P<rest>.*?)\s*(?:\*/)?\s*$")
+_ROUTINE = re.compile(
+    r"^[ \t]*(?:(?:ENTRY|KPROBE_ENTRY|WEAK|SYM_(?:TYPED_)?FUNC_START\w*|SYM_CODE_START\w*)[ \t]*\([ \t]*([\w.$]+)[ \t]*\)"
+    r"|\.type[ \t]+([\w.$]+)[ \t]*,[ \t]*[@%]function\b)",
+    re.M,
+)
+_CONDITION = re.compile(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b[ \t]*([^\n]*)", re.M)
+_CONFIG = re.compile(r"\bCONFIG_\w+")
+_OWN_MACRO = re.compile(r"^[ \t]*\.macro[ \t]+([A-Za-z_]\w*)", re.M)
+
+# Macros whose instructions are ours where the kernel has its own (shim/include/mcverify/stand_ins.h).
+_STAND_INS = ("ALIGN_DESTINATION", "RUNTIME_CONST_PTR", "GET_THREAD_INFO")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of one assembly source; `file` as the user named it."""
+
+    file: str
+    text: str
+
+    @cached_property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """Comments ``mcverify: KEY VALUE`` and ``expect: VALUE``, in order.
+
+        The tag must begin the comment or a line of it. Raises InputError for a tag that
+        says nothing.
+        """
+        return tuple(a for line, text in self._comment_lines() for a in self._annotation(line, text))
+
+    @cached_property
+    def own_macros(self) -> tuple[str, ...]:
+        """Names of the assembler macros that the source defines."""
+        return tuple(dict.fromkeys(_OWN_MACRO.findall(self._code)))
+
+    def missing_routines(self, present: Container[str]) -> tuple[str, ...]:
+        """One sentence for each routine that the source begins but `present` lacks."""
+        return tuple(
+            f"routine {name} ({self.file}:{line}) is not in the object{self._condition_note(line)}"
+            for name, line in self._routines().items()
+            if name not in present
+        )
+
+    def assumptions(self, defined: Container[str]) -> tuple[str, ...]:
+        """One sentence for each CONFIG of the source and each stand-in macro that it uses."""
+        configs = (
+            f"{name} is taken as {'set' if name in defined else 'not set'}"
+            for name in dict.fromkeys(_CONFIG.findall(self._code))
+        )
+        return (*configs, *self._stand_in_notes())
+
+    # -- comments
+
+    def _comment_lines(self) -> Iterator[tuple[int, str]]:
+        for token in _TOKEN.finditer(self.text):
+            if token.lastgroup in ("block", "line", "hash"):
+                first = self._line(token.start())
+                yield from enumerate(token.group().splitlines(), first)
+
+    def _annotation(self, line: int, text: str) -> Iterator[Annotation]:
+        match = _TAG.match(text)
+        if match is None:
+            return
+        where = SourceLine(self.file, line)
+        if not match["rest"]:
+            raise InputError(
+                f"the comment {match['tag']}: says nothing",
+                where=str(where),
+                hint="write `mcverify: KEY VALUE` or `expect: VALUE`",
+            )
+        if match["tag"] == "expect":
+            yield Annotation("expect", match["rest"], where)
+        else:
+            key, _, value = match["rest"].partition(" ")
+            yield Annotation(key, value.strip(), where)
+
+    # -- code
+
+    @cached_property
+    def _code(self) -> str:
+        """The text with comments blanked out; places and line numbers stay."""
+        return _TOKEN.sub(_blank_comment, self.text)
+
+    def _line(self, position: int) -> int:
+        return self.text.count("\n", 0, position) + 1
+
+    def _routines(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for match in _ROUTINE.finditer(self._code):
+            name = match.group(1) or match.group(2)
+            found.setdefault(name, self._line(match.start()))
+        return found
+
+    def _condition_note(self, line: int) -> str:
+        conditions = self._conditions_at(line)
+        return f": it stands under {' and '.join(conditions)}" if conditions else ""
+
+    def _conditions_at(self, line: int) -> list[str]:
+        """The preprocessor conditions around a line, outermost first."""
+        open_conditions: list[str] = []
+        for match in _CONDITION.finditer(self._code):
+            if self._line(match.start()) >= line:
+                break
+            word, rest = match.group(1), match.group(2).strip()
+            if word == "endif":
+                del open_conditions[-1:]
+            elif word in ("else", "elif"):
+                before = open_conditions.pop() if open_conditions else "#if"
+                open_conditions.append(f"#{word} {rest}".strip() + f" of {before}")
+            else:
+                open_conditions.append(f"#{word} {rest}")
+        return open_conditions
+
+    def _stand_in_notes(self) -> Iterator[str]:
+        for name in _STAND_INS:
+            uses = re.search(rf"^[^#\n]*\b{name}\b", self._code, re.M)
+            if uses and name not in self.own_macros and not re.search(rf"#[ \t]*define[ \t]+{name}\b", self._code):
+                yield (
+                    f"{name} ({self.file}:{self._line(uses.end())}) is mcverify's own stand-in unless a folder "
+                    "given with -I defines it"
+                )
+
+
+def _blank_comment(token: re.Match[str]) -> str:
+    if token.lastgroup in ("string", "directive"):
+        return token.group()
+    return re.sub(r"[^\n]", " ", token.group())

@@ -1,0 +1,43 @@
+"""What the kernel's exception handlers do to the registers before they continue at the fixup.
+
+The effects are the words of `models/extable.toml`; the handlers are those of arch/x86/mm/extable.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import z3
+
+from mcverify.image.image import Handler
+from mcverify.machine.x86_64 import STACK_POINTER
+from mcverify.machine.state import Registers
+
+_Effect = Callable[[Handler, Registers, z3.BitVecRef], dict[str, z3.BitVecRef]]
+
+
+def _word(value: int) -> z3.BitVecRef:
+    return z3.BitVecVal(value, 64)
+
+
+_EFFECTS: dict[str, _Effect] = {
+    "ax = trap": lambda _, __, trap: {"rax": trap},
+    "ax = 0": lambda *_: {"rax": _word(0)},
+    "dx = 0": lambda *_: {"rdx": _word(0)},
+    "reg = imm": lambda handler, *_: {handler.register or "rax": _word(handler.imm)},
+    "sp += 8": lambda _, before, __: {STACK_POINTER: z3.simplify(before[STACK_POINTER] + 8)},
+    "cx = imm*cx + reg": lambda handler, before, _: {
+        "rcx": z3.simplify(_word(handler.imm) * before["rcx"] + before[handler.register or "rax"])
+    },
+}
+
+
+def apply_handler(handler: Handler, before: Registers, trap: z3.BitVecRef) -> Registers | None:
+    """The registers at the fixup, given those at the fault and the trap number (64 bits); None if an
+    effect is not modelled."""
+    registers = before
+    for effect in handler.effects:
+        if effect not in _EFFECTS:
+            return None
+        registers = registers.assigned(_EFFECTS[effect](handler, registers, trap))
+    return registers

@@ -1,0 +1,86 @@
+"""A symbolic machine state: registers and the own stack frame, as terms over a location's symbols.
+
+States are values: every change makes a new one. Registers are computed when they are asked for,
+since most flags that a path sets are never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace as changed
+
+import z3
+
+from mcverify.machine.x86_64 import STACK_POINTER, WIDTHS
+from mcverify.machine.terms import distance, replace, symbols_of
+
+STACK_BASE = z3.BitVec("rsp@0", 64)
+"""The stack pointer at entry: the address of the return address."""
+
+RETURN_ADDRESS = z3.BitVec("return@0", 64)
+"""What stands there at entry."""
+
+
+class Registers:
+    """Register file as a chain of pending updates. Immutable; values are memoized."""
+
+    __slots__ = ("_values", "_pending")
+
+    def __init__(self, values: Mapping[str, z3.BitVecRef]) -> None:
+        self._values: dict[str, z3.BitVecRef] = dict(values)
+        self._pending: dict[str, tuple[z3.BitVecRef, Registers, Mapping[str, z3.BitVecRef]]] = {}
+
+    def __getitem__(self, name: str) -> z3.BitVecRef:
+        if name in self._pending:
+            term, before, loads = self._pending.pop(name)
+            self._values[name] = before.evaluate(term, loads)
+        return self._values[name]
+
+    def evaluate(self, term: z3.ExprRef, loads: Mapping[str, z3.BitVecRef] | None = None) -> z3.ExprRef:
+        """`term`, which is over input symbols and the instruction's `loads`, in this state."""
+        loads = loads or {}
+        names = symbols_of(term)
+        return replace(term, {n: loads[n] if n in loads else self[n] for n in names if n in loads or n in WIDTHS})
+
+    def written(self, writes: Mapping[str, z3.BitVecRef], loads: Mapping[str, z3.BitVecRef]) -> Registers:
+        """The registers after an instruction that writes `writes` (terms over this state)."""
+        after = Registers(self._values)
+        after._pending = {n: p for n, p in self._pending.items() if n not in writes}
+        # The state before keeps its own pending terms: both share what either computes first.
+        after._pending |= {name: (term, self, loads) for name, term in writes.items()}
+        return after
+
+    def assigned(self, values: Mapping[str, z3.BitVecRef]) -> Registers:
+        """The registers with `values` (terms over the location's symbols) in place."""
+        after = Registers(self._values | dict(values))
+        after._pending = {n: p for n, p in self._pending.items() if n not in values}
+        return after
+
+
+@dataclass(frozen=True)
+class State:
+    """Registers and stack. `stack` maps the offset of a byte from the entry's rsp to its 8-bit term."""
+
+    registers: Registers
+    stack: Mapping[int, z3.BitVecRef]
+
+    @property
+    def stack_offset(self) -> int | None:
+        """rsp minus its value at entry, None if that is not constant."""
+        return self.stack_position(self.registers[STACK_POINTER])
+
+    @staticmethod
+    def stack_position(address: z3.BitVecRef) -> int | None:
+        """Offset of `address` from the entry's rsp if it is constant: an access to the own frame."""
+        return distance(address, STACK_BASE) if STACK_BASE.decl().name() in symbols_of(address) else None
+
+    def read(self, offset: int, size: int) -> z3.BitVecRef:
+        """`size` bytes of the stack at `offset`; bytes never written are free symbols named after their place."""
+        parts = [self.stack.get(offset + i, z3.BitVec(f"stack[{offset + i}]", 8)) for i in reversed(range(size))]
+        return z3.simplify(z3.Concat(*parts) if size > 1 else parts[0])
+
+    def pushed(self, offset: int, value: z3.BitVecRef) -> State:
+        """The state after `value` (a multiple of 8 bits) has been stored at `offset`."""
+        size = value.size() // 8
+        stored = {offset + i: z3.simplify(z3.Extract(8 * i + 7, 8 * i, value)) for i in range(size)}
+        return changed(self, stack={**self.stack, **stored})

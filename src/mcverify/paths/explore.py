@@ -1,0 +1,476 @@
+"""Exploration: every acyclic way from every location, with a fault at any access that may fault.
+
+Branches are dropped only when z3's simplifier, without a solver, makes their condition false. What cannot be
+followed ends in a segment of kind LOST that names it; nothing else ends a path but a location or an exit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace as changed
+from itertools import count
+
+import z3
+
+from mcverify.contract import Contract
+from mcverify.deadline import Deadline
+from mcverify.image.image import Image, TableEntry
+from mcverify.machine.handlers import apply_handler
+from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
+from mcverify.machine.lift import Lifter
+from mcverify.machine.x86_64 import GENERAL, STACK_POINTER, WIDTHS, symbol
+from mcverify.models import read_toml
+from mcverify.paths.faults import strikes, survives, trap_numbers
+from mcverify.paths.graph import Graph, build_graph
+from mcverify.paths.segment import AccessPoint, Ending, Fault, Location, Paths, Segment, StrayStack, Transfer
+from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
+from mcverify.machine.terms import constant, word
+
+_MAX_LOCATIONS = 200
+_MAX_NODES = 40_000
+_DISCRETE = ("df", "ac")
+_EAGER = frozenset(GENERAL)
+
+
+class TooManyPaths(Exception):
+    """There are more locations or paths than a proof can take on."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may fault, with which trap numbers, and whether REP promises the order of its bytes."""
+
+    loads_fault: bool
+    stores_fault: bool
+    load_traps: tuple[int, ...]
+    store_traps: tuple[int, ...]
+    rep_ordered: bool = True
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A point on a path: the state before the instruction at `address`, and what happened so far."""
+
+    address: int
+    state: State
+    faulted: bool
+    unfenced: bool
+    conditions: tuple[z3.BoolRef, ...] = ()
+    fault_facts: tuple[z3.BoolRef, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    trail: tuple[int, ...] = ()
+
+    def assuming(self, *conditions: z3.BoolRef) -> _Node:
+        """The node with more branch conditions; what is plainly true is left out."""
+        new = tuple(c for c in conditions if not z3.is_true(c))
+        return changed(self, conditions=self.conditions + new) if new else self
+
+    def knowing(self, fact: z3.BoolRef) -> _Node:
+        """The node with one more fact about bad addresses."""
+        return changed(self, fault_facts=(*self.fault_facts, z3.simplify(fact)))
+
+
+def entry_symbol(register: str) -> z3.BitVecRef:
+    """The value that `register` has when the routine is entered."""
+    return z3.BitVec(f"{register}@0", WIDTHS[register])
+
+
+@dataclass
+class Explorer:
+    """Explores one routine of an image."""
+
+    image: Image
+    entry: int
+    contract: Contract
+    options: Options
+    deadline: Deadline
+    progress: Callable[[str], None]
+    lifter: Lifter
+    _cuts: set[int] = field(default_factory=set)
+    _slots: dict[Location, frozenset[int]] = field(default_factory=dict)
+    _accesses: list[AccessPoint] = field(default_factory=list)
+    _strays: list[StrayStack] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
+    _seen: set[int] = field(default_factory=set)
+
+    def explore(self) -> Paths:
+        """All paths of the routine. Raises OutOfTime and TooManyPaths."""
+        graph = build_graph(self.image, self.lifter, self.entry, self.deadline, self.progress)
+        self._cuts = set(graph.cut_points()) if graph.instructions else set()
+        while True:
+            segments = self._explore_all()
+            if segments is not None:
+                return self._paths(graph, segments)
+
+    def _explore_all(self) -> list[Segment] | None:
+        """The segments of all locations; None if a loop without a cut point turned up (it has one now)."""
+        start = Location(self.entry, False, 0)
+        self._slots, self._accesses, self._strays, self._numbers = {start: frozenset()}, [], [], count()
+        waiting, segments = [start], []
+        while waiting:
+            location = waiting.pop(0)
+            known = len(self._slots)
+            found = self._from_location(location)
+            if found is None:
+                return None
+            segments += found
+            waiting += list(self._slots)[known:]
+            self.progress(f"paths: {len(segments)} segments from {len(self._slots)} locations")
+        return segments
+
+    def _paths(self, graph: Graph, segments: list[Segment]) -> Paths:
+        at_return = frozenset({*self.contract.kept, STACK_POINTER, *_DISCRETE, *_results(self.contract)})
+        return Paths(
+            entry=Location(self.entry, False, 0),
+            locations=tuple(self._slots),
+            segments=tuple(segments),
+            accesses=tuple(self._accesses),
+            strays=tuple(self._strays),
+            slots=dict(self._slots),
+            live=graph.live(at_return),
+            instructions={a: i.text for a, i in graph.instructions.items()},
+            visited=frozenset(self._seen),
+        )
+
+    # -- one location ---------------------------------------------------------------------------
+
+    def _from_location(self, location: Location) -> list[Segment] | None:
+        is_entry = location == Location(self.entry, False, 0)
+        state = self._entry_state() if is_entry else self._cut_state(location)
+        stack = [_Node(location.address, state, location.faulted, location.unfenced)]
+        segments: list[Segment] = []
+        nodes = 0
+        while stack:
+            self.deadline.check("paths")
+            node = stack.pop()
+            nodes += 1
+            if nodes > _MAX_NODES:
+                raise TooManyPaths(f"more than {_MAX_NODES} steps from {self.image.where(location.address)}")
+            if node.trail and node.address in self._cuts or (node.trail and node.address == self.entry):
+                segments.append(self._arrive(location, node))
+                continue
+            if node.address in node.trail:
+                self._cuts.add(node.address)
+                return None
+            ended, following = self._execute(location, node)
+            segments += ended
+            stack.extend(reversed(following))
+        return segments
+
+    def _entry_state(self) -> State:
+        values = {name: entry_symbol(name) for name in WIDTHS}
+        values[STACK_POINTER] = STACK_BASE
+        values |= {name: z3.BitVecVal(0, 1) for name in _DISCRETE}
+        values |= {name: word(value) for name, value in self.contract.given.items()}
+        return State(Registers(values), {}).pushed(0, RETURN_ADDRESS)
+
+    def _cut_state(self, location: Location) -> State:
+        values = {name: symbol(name) for name in WIDTHS}
+        values[STACK_POINTER] = z3.simplify(STACK_BASE + location.stack)
+        values |= {"df": z3.BitVecVal(location.df, 1), "ac": z3.BitVecVal(location.ac, 1)}
+        state = State(Registers(values), {}).pushed(0, RETURN_ADDRESS)
+        for offset in self._slots[location]:
+            state = state.pushed(offset, slot_symbol(offset))
+        return state
+
+    def _arrive(self, source: Location, node: _Node) -> Segment:
+        offset = node.state.stack_offset
+        flags = [constant(node.state.registers[name]) for name in _DISCRETE]
+        if offset is None or None in flags:
+            lost = "rsp" if offset is None else "the direction or alignment-check flag"
+            return self._end(source, node, Ending.LOST, reason=f"{lost} is not a constant at a loop head")
+        df, ac = (flag or 0 for flag in flags)
+        target = Location(node.address, node.faulted, offset, df, ac, node.unfenced)
+        if target not in self._slots:
+            if len(self._slots) >= _MAX_LOCATIONS:
+                raise TooManyPaths(f"more than {_MAX_LOCATIONS} loop heads and stack depths (recursion?)")
+            self._slots[target] = frozenset(_words(node.state.stack))
+        return self._end(source, node, target)
+
+    def _end(
+        self,
+        source: Location,
+        node: _Node,
+        target: Location | Ending,
+        *,
+        returned_to: z3.BitVecRef | None = None,
+        reason: str = "",
+    ) -> Segment:
+        return Segment(
+            source=source,
+            target=target,
+            at=node.address,
+            conditions=node.conditions,
+            fault_facts=node.fault_facts,
+            transfers=node.transfers,
+            faults=node.faults,
+            final=node.state,
+            trail=(*node.trail, node.address),
+            returned_to=returned_to,
+            faulted=node.faulted,
+            unfenced=node.unfenced,
+            reason=reason,
+        )
+
+    # -- one instruction ------------------------------------------------------------------------
+
+    def _execute(self, source: Location, node: _Node) -> tuple[list[Segment], list[_Node]]:
+        """The segments that end at the node's instruction, and the nodes that follow it."""
+        name = self.image.externals.get(node.address)
+        if name is not None:
+            return self._outside(source, node, name)
+        try:
+            instruction = self.lifter.instruction(node.address)
+        except Refused as refused:
+            return [self._end(source, node, Ending.LOST, reason=str(refused))], []
+        self._seen.add(node.address)
+        if instruction.rep is not None:
+            return self._rep(source, node, instruction)
+        ended: list[Segment] = []
+        following: list[_Node] = []
+        for step in instruction.steps:
+            guard = node.state.registers.evaluate(step.guard)
+            if not z3.is_false(guard):
+                self._take(source, node.assuming(guard), instruction, step, ended, following)
+        return ended, following
+
+    def _take(
+        self,
+        source: Location,
+        node: _Node,
+        instruction: Instruction,
+        step: Step,
+        ended: list[Segment],
+        following: list[_Node],
+    ) -> None:
+        if step.target is Leave.TRAP:
+            ended.append(self._end(source, node, Ending.TRAP, reason=f"{instruction.text} may raise an exception"))
+            return
+        loads: dict[str, z3.BitVecRef] = {}
+        after, here = node, node
+        for access in step.accesses:
+            address = node.state.registers.evaluate(access.address, loads)
+            offset = State.stack_position(address)
+            if offset is not None:
+                after = self._stack_access(source, here, after, access, offset, loads)
+                continue
+            transfer = self._transfer(node, access, address, loads)
+            self._accesses.append(AccessPoint(source, here.conditions, transfer))
+            if self._may_fault(transfer):
+                ended_here, at_fixup = self._fault(source, here, transfer)
+                ended += ended_here
+                following += at_fixup
+                fact = survives(transfer, self._base(transfer))
+                here, after = here.knowing(fact), after.knowing(fact)
+            after = changed(after, transfers=(*after.transfers, transfer))
+        self._go_on(source, after, instruction, step, loads, ended, following)
+
+    def _stack_access(
+        self, source: Location, node: _Node, after: _Node, access: Access, offset: int, loads: dict[str, z3.BitVecRef]
+    ) -> _Node:
+        stack_pointer = node.state.stack_offset
+        pushes = access.kind is Kind.STORE and stack_pointer is not None and offset == stack_pointer - access.size
+        lowest = offset if pushes else stack_pointer
+        highest = 0 if access.kind is Kind.STORE else 8
+        if lowest is None or offset < lowest or offset + access.size > highest:
+            self._strays.append(StrayStack(source, node.address, offset, node.conditions))
+        if access.kind is Kind.LOAD:
+            loads[access.value.decl().name()] = after.state.read(offset, access.size)
+            return after
+        value = node.state.registers.evaluate(access.value, loads)
+        return changed(after, state=after.state.pushed(offset, value))
+
+    def _transfer(
+        self, node: _Node, access: Access, address: z3.BitVecRef, loads: dict[str, z3.BitVecRef]
+    ) -> Transfer:
+        if access.kind is Kind.STORE:
+            value = node.state.registers.evaluate(access.value, loads)
+        else:
+            value = z3.BitVec(f"load{next(self._numbers)}", 8 * access.size)
+            loads[access.value.decl().name()] = value
+        return Transfer(access.kind, node.address, address, access.size, value)
+
+    def _go_on(
+        self,
+        source: Location,
+        node: _Node,
+        instruction: Instruction,
+        step: Step,
+        loads: dict[str, z3.BitVecRef],
+        ended: list[Segment],
+        following: list[_Node],
+    ) -> None:
+        registers = node.state.registers.written(step.writes, loads)
+        for name in _EAGER & step.writes.keys():
+            registers[name]  # computed now: a long chain of pending terms would recurse deeply
+        node = changed(
+            node,
+            state=changed(node.state, registers=registers),
+            unfenced=(node.unfenced or instruction.is_nontemporal) and not instruction.is_fence,
+            trail=(*node.trail, instruction.address),
+        )
+        if step.target is Leave.RETURN:
+            self._return(source, node, loads["ld0"], ended, following)
+        elif step.target is Leave.INDIRECT:
+            reason = f"{instruction.text}: an indirect jump"
+            ended.append(self._end(source, changed(node, address=instruction.address), Ending.LOST, reason=reason))
+        else:
+            assert isinstance(step.target, int)
+            following.append(changed(node, address=step.target))
+
+    def _return(
+        self, source: Location, node: _Node, to: z3.BitVecRef, ended: list[Segment], following: list[_Node]
+    ) -> None:
+        known = constant(to)
+        if known is not None and self.image.code_at(known):
+            following.append(changed(node, address=known))
+        else:
+            ended.append(self._end(source, node, Ending.RETURN, returned_to=to))
+
+    def _outside(self, source: Location, node: _Node, name: str) -> tuple[list[Segment], list[_Node]]:
+        """A jump to the undefined symbol `name`: a return if it is a return thunk, else the end of what is known."""
+        if name not in read_toml("externals.toml")["return_thunks"]["names"]:
+            return [self._end(source, node, Ending.OUTSIDE, reason=f"jumps to {name}, which is outside the file")], []
+        offset = node.state.stack_offset
+        if offset is None:
+            return [self._end(source, node, Ending.LOST, reason="rsp is not known at a return")], []
+        to = node.state.read(offset, 8)
+        popped = node.state.registers.assigned({STACK_POINTER: z3.simplify(STACK_BASE + offset + 8)})
+        ended: list[Segment] = []
+        following: list[_Node] = []
+        back = changed(node, state=changed(node.state, registers=popped), address=node.trail[-1])
+        self._return(source, back, to, ended, following)
+        return ended, following
+
+    # -- faults ---------------------------------------------------------------------------------
+
+    def _may_fault(self, transfer: Transfer) -> bool:
+        return self.options.loads_fault if transfer.kind is Kind.LOAD else self.options.stores_fault
+
+    def _base(self, transfer: Transfer) -> z3.BitVecRef:
+        register = self.contract.src if transfer.kind is Kind.LOAD else self.contract.dst
+        return entry_symbol(register) if register else word(0)
+
+    def _fault(self, source: Location, node: _Node, transfer: Transfer) -> tuple[list[Segment], list[_Node]]:
+        """The branch on which `transfer` faults in the node's state: to its fixup, or to an oops."""
+        trap = z3.BitVec(f"trap{next(self._numbers)}", 64)
+        numbers = self.options.load_traps if transfer.kind is Kind.LOAD else self.options.store_traps
+        entry = self.image.entry_at(node.address)
+        fault = Fault(transfer, entry.fixup if entry else None, trap, node.state)
+        node = changed(
+            node.assuming(trap_numbers(trap, numbers)).knowing(strikes(transfer, self._base(transfer))),
+            faults=(*node.faults, fault),
+            faulted=True,
+        )
+        if entry is None:
+            return [self._end(source, node, Ending.UNCOVERED)], []
+        return self._handle(source, node, entry, trap)
+
+    def _handle(
+        self, source: Location, node: _Node, entry: TableEntry, trap: z3.BitVecRef
+    ) -> tuple[list[Segment], list[_Node]]:
+        registers = apply_handler(entry.handler, node.state.registers, trap)
+        if registers is None:
+            reason = f"the handler {entry.handler.name} is not modelled"
+            return [self._end(source, node, Ending.LOST, reason=reason)], []
+        state = changed(node.state, registers=registers)
+        return [], [changed(node, address=entry.fixup, state=state, trail=(*node.trail, node.address))]
+
+    # -- REP ------------------------------------------------------------------------------------
+
+    def _rep(self, source: Location, node: _Node, instruction: Instruction) -> tuple[list[Segment], list[_Node]]:
+        """The SDM's rule as one transition: all elements done, or a fault at element k with k done."""
+        rep = instruction.rep
+        assert rep is not None
+        registers = node.state.registers
+        if constant(registers["df"]) != 0:
+            return [self._end(source, node, Ending.LOST, reason=f"{instruction.text} with the direction flag set")], []
+        used = ("rdi", "rsi") if rep.reads_source else ("rdi",)
+        if any(State.stack_position(registers[name]) is not None for name in used):
+            return [self._end(source, node, Ending.LOST, reason=f"{instruction.text} on the stack")], []
+        elements = registers["rcx"]
+        kinds = (Kind.LOAD, Kind.STORE) if rep.reads_source else (Kind.STORE,)
+        whole = self._rep_transfers(node, instruction, elements)
+        self._accesses += [AccessPoint(source, node.conditions, transfer) for transfer in whole]
+        ended: list[Segment] = []
+        following = [self._rep_done(node, instruction, elements, whole)]
+        for kind in kinds:
+            if self._may_fault(Transfer(kind, node.address, registers["rdi"], rep.size)):
+                more, at_fixup = self._rep_fault(source, node, instruction, elements, kind)
+                ended += more
+                following += at_fixup
+        return ended, following
+
+    def _rep_transfers(
+        self, node: _Node, instruction: Instruction, elements: z3.BitVecRef, *, partial: bool = False
+    ) -> list[Transfer]:
+        rep = instruction.rep
+        assert rep is not None
+        registers = node.state.registers
+        if not rep.reads_source:
+            value = z3.simplify(z3.Extract(8 * rep.size - 1, 0, registers["rax"]))
+            return [Transfer(Kind.STORE, node.address, registers["rdi"], rep.size, value, elements, None, partial)]
+        load = Transfer(Kind.LOAD, node.address, registers["rsi"], rep.size, None, elements)
+        store = Transfer(
+            Kind.STORE, node.address, registers["rdi"], rep.size, None, elements, registers["rsi"], partial
+        )
+        return [load, store]
+
+    def _rep_done(
+        self, node: _Node, instruction: Instruction, elements: z3.BitVecRef, whole: list[Transfer]
+    ) -> _Node:
+        assert instruction.rep is not None
+        for transfer in whole:
+            if self._may_fault(transfer):
+                node = node.knowing(survives(transfer, self._base(transfer)))
+        return changed(
+            node,
+            address=instruction.rep.next,
+            state=self._rep_advanced(node.state, instruction, elements),
+            transfers=(*node.transfers, *whole),
+            trail=(*node.trail, instruction.address),
+        )
+
+    def _rep_fault(
+        self, source: Location, node: _Node, instruction: Instruction, elements: z3.BitVecRef, kind: Kind
+    ) -> tuple[list[Segment], list[_Node]]:
+        rep = instruction.rep
+        assert rep is not None
+        done = z3.BitVec(f"done{next(self._numbers)}", 64)
+        state = self._rep_advanced(node.state, instruction, done)
+        before = self._rep_transfers(node, instruction, done)
+        stored = before if self.options.rep_ordered else self._rep_transfers(node, instruction, elements, partial=True)
+        at_fault = node.assuming(z3.ULT(done, elements))
+        if self.options.rep_ordered:
+            for transfer in before:
+                if self._may_fault(transfer):
+                    at_fault = at_fault.knowing(survives(transfer, self._base(transfer)))
+        at_fault = changed(at_fault, state=state, transfers=(*node.transfers, *stored))
+        address = state.registers["rsi" if kind is Kind.LOAD else "rdi"]
+        return self._fault(source, at_fault, Transfer(kind, node.address, address, rep.size))
+
+    @staticmethod
+    def _rep_advanced(state: State, instruction: Instruction, elements: z3.BitVecRef) -> State:
+        rep = instruction.rep
+        assert rep is not None
+        registers, moved = state.registers, elements * rep.size
+        values = {"rcx": z3.simplify(registers["rcx"] - elements), "rdi": z3.simplify(registers["rdi"] + moved)}
+        if rep.reads_source:
+            values["rsi"] = z3.simplify(registers["rsi"] + moved)
+        return changed(state, registers=registers.assigned(values))
+
+
+def slot_symbol(offset: int) -> z3.BitVecRef:
+    """The 8-byte stack word at `offset` bytes from the entry's rsp, at a location."""
+    return z3.BitVec(f"stack{offset}", 64)
+
+
+def _words(stack: dict[int, z3.BitVecRef] | object) -> Iterator[int]:
+    """Offsets of the whole, aligned 8-byte words below the return address that have been written."""
+    offsets = set(stack)  # type: ignore[call-overload]
+    return (o for o in sorted(offsets) if o < 0 and o % 8 == 0 and all(o + i in offsets for i in range(8)))
+
+
+def _results(contract: Contract) -> tuple[str, ...]:
+    return tuple(r for r in (contract.left, contract.status, contract.trap) if r is not None)

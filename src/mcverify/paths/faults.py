@@ -1,0 +1,34 @@
+"""What a fault, or its absence, tells about the addresses that are bad.
+
+A fault is a property of the address. All that a forward copy can notice of a set of bad bytes is its first one, so one
+symbol per buffer stands for every such set: the offset of the first bad byte (the buffer's length if none is bad).
+An access that ends before it does not fault, one that covers it does, one that lies beyond it may or may not; more
+is not assumed, so several bad regions, and readable bytes behind them, are included.
+"""
+
+from __future__ import annotations
+
+import z3
+
+from mcverify.machine.instruction import Kind
+from mcverify.paths.segment import Transfer
+
+FIRST_BAD = {Kind.LOAD: z3.BitVec("bad_src", 64), Kind.STORE: z3.BitVec("bad_dst", 64)}
+"""Offset of the first bad byte of src (for loads) and of dst (for stores)."""
+
+
+def survives(transfer: Transfer, base: z3.BitVecRef) -> z3.BoolRef:
+    """That `transfer`, in the buffer at `base`, did not fault: the first bad byte is not among its bytes."""
+    offset = transfer.address - base
+    return z3.UGE(FIRST_BAD[transfer.kind] - offset, transfer.bytes)
+
+
+def strikes(transfer: Transfer, base: z3.BitVecRef) -> z3.BoolRef:
+    """That `transfer` faulted: one of its bytes is bad, so the first bad one is not behind them."""
+    offset = transfer.address - base
+    return z3.ULT(FIRST_BAD[transfer.kind], offset + transfer.bytes)
+
+
+def trap_numbers(trap: z3.BitVecRef, numbers: tuple[int, ...]) -> z3.BoolRef:
+    """That `trap` is one of the exception `numbers`."""
+    return z3.Or([trap == number for number in numbers])

@@ -1,0 +1,119 @@
+"""The instruction-level control-flow graph: where loops must be cut, and which registers still matter.
+
+Nothing here is trusted for a proof: a loop without a cut point is noticed by the explorer, and
+a register taken for dead is only left out of the invariants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from mcverify.deadline import Deadline
+from mcverify.image.image import Image
+from mcverify.machine.instruction import Instruction, Leave, Refused
+from mcverify.machine.lift import Lifter
+from mcverify.machine.x86_64 import WIDTHS
+from mcverify.machine.terms import symbols_of
+
+
+@dataclass
+class Graph:
+    """Instructions by address, and their successors, fixups included."""
+
+    entry: int
+    instructions: dict[int, Instruction] = field(default_factory=dict)
+    successors: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    has_calls: bool = False
+
+    def cut_points(self) -> frozenset[int]:
+        """Targets of the back edges of a depth-first walk: every cycle passes one."""
+        state: dict[int, bool] = {}
+        cuts: set[int] = set()
+        stack: list[tuple[int, Iterable[int]]] = [(self.entry, iter(self.successors[self.entry]))]
+        state[self.entry] = True
+        while stack:
+            node, rest = stack[-1]
+            following = next(iter(rest), None)
+            if following is None:
+                state[node] = False
+                stack.pop()
+            elif following not in state:
+                state[following] = True
+                stack.append((following, iter(self.successors.get(following, ()))))
+            elif state[following]:
+                cuts.add(following)
+        return frozenset(cuts)
+
+    def live(self, at_return: frozenset[str]) -> dict[int, frozenset[str]]:
+        """Registers that may be read before they are written, before each instruction."""
+        if self.has_calls:
+            return dict.fromkeys(self.instructions, frozenset(WIDTHS))
+        live: dict[int, frozenset[str]] = dict.fromkeys(self.instructions, frozenset())
+        effects = {address: _effects(i, at_return) for address, i in self.instructions.items()}
+        changed = True
+        while changed:
+            changed = False
+            for address in reversed(self.instructions):
+                reads, kills = effects[address]
+                after = frozenset().union(*(live.get(s, frozenset()) for s in self.successors[address]))
+                now = reads | (after - kills)
+                if now != live[address]:
+                    live[address], changed = now, True
+        return live
+
+
+def _effects(instruction: Instruction, at_return: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Registers an instruction reads, and those it surely overwrites. One that can fault overwrites nothing: its
+    fixup sees the state before it."""
+    reads: set[str] = set()
+    for step in instruction.steps:
+        terms = [step.guard, *step.writes.values()]
+        terms += [term for access in step.accesses for term in (access.address, access.value)]
+        reads.update(*(symbols_of(term) for term in terms))
+        if not isinstance(step.target, int):
+            reads |= at_return
+    if instruction.rep or any(step.accesses for step in instruction.steps):
+        return frozenset(reads) & WIDTHS.keys(), frozenset()
+    kills = frozenset.intersection(*(frozenset(step.writes) for step in instruction.steps))
+    return frozenset(reads) & WIDTHS.keys(), kills
+
+
+def build_graph(
+    image: Image, lifter: Lifter, entry: int, deadline: Deadline, progress: Callable[[str], None]
+) -> Graph:
+    """Lift everything that can be reached from `entry`, fixups included."""
+    graph = Graph(entry)
+    waiting = [entry]
+    while waiting:
+        address = waiting.pop()
+        if address in graph.successors:
+            continue
+        deadline.check("lift")
+        try:
+            instruction = lifter.instruction(address)
+        except Refused:
+            graph.successors[address] = ()
+            continue
+        if len(graph.instructions) % 64 == 0:
+            progress(f"lifting: {len(graph.instructions)} instructions")
+        graph.instructions[address] = instruction
+        graph.has_calls |= any(step.is_call for step in instruction.steps)
+        graph.successors[address] = tuple(dict.fromkeys(_following(image, instruction)))
+        waiting.extend(reversed(graph.successors[address]))
+    return graph
+
+
+def _following(image: Image, instruction: Instruction) -> Iterable[int]:
+    if instruction.rep is not None:
+        yield instruction.rep.next
+    for step in instruction.steps:
+        if isinstance(step.target, Leave) or instruction.rep is not None:
+            continue
+        if step.target not in image.externals:
+            yield step.target
+        if step.is_call:
+            yield instruction.address + instruction.size
+    entry = image.entry_at(instruction.address)
+    if entry is not None:
+        yield entry.fixup

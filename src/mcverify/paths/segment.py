@@ -1,0 +1,146 @@
+"""What the paths room hands on: locations, and the acyclic segments between them.
+
+A segment starts at a location with a free symbol for everything that a loop may change, runs without
+passing another location, and ends at a location or an exit. Faults are ordinary branches. All terms are over the
+symbols of the segment's start, the entry's symbols (`...@0`) and the values of its loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+import z3
+
+from mcverify.machine.instruction import Kind
+from mcverify.machine.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A cut point in one discrete mode: code address, whether a fault has been taken, offset of
+    rsp from its value at entry (bytes), direction and alignment-check flags, and whether a
+    non-temporal store waits for a fence."""
+
+    address: int
+    faulted: bool
+    stack: int
+    df: int = 0
+    ac: int = 0
+    unfenced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Bytes moved between memory and registers, or from memory to memory.
+
+    One access of `size` bytes at `address`: `value` is a load's fresh symbol, or the term stored. Under
+    REP there are `elements` (a term) of `size` bytes each; what a REP stores is `value`, again and again, or comes
+    from the address `source`. `partial` says that only some of its bytes, nobody knows which, were transferred: a
+    fault struck a REP that promises no order.
+    """
+
+    kind: Kind
+    at: int
+    address: z3.BitVecRef
+    size: int
+    value: z3.BitVecRef | None = None
+    elements: z3.BitVecRef | None = None
+    source: z3.BitVecRef | None = None
+    partial: bool = False
+
+    @property
+    def bytes(self) -> z3.BitVecRef:
+        """Number of bytes, as a 64-bit term."""
+        size = z3.BitVecVal(self.size, 64)
+        return size if self.elements is None else size * self.elements
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault taken on the segment: the access that faulted, the fixup it went to, the trap number (a term).
+
+    `before` is the state in which the faulting instruction stood (for REP: at the faulting element).
+    """
+
+    access: Transfer
+    fixup: int | None
+    trap: z3.BitVecRef
+    before: State
+
+
+class Ending(Enum):
+    """How a segment ends if not at a location.
+
+    RETURN     by a return instruction
+    UNCOVERED  at a fault on an instruction that has no table entry (an oops)
+    TRAP       at an exception that is no page fault or machine check
+    OUTSIDE    by a jump to a symbol outside the image
+    LOST       at something that is not understood: `Segment.reason`
+    """
+
+    RETURN = "return"
+    UNCOVERED = "uncovered"
+    TRAP = "trap"
+    OUTSIDE = "outside"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One acyclic path. `conditions` are the branch conditions, `fault_facts` what its accesses tell of the
+    addresses that fault (`paths.faults`); `transfers` are the accesses outside the own stack frame, in order."""
+
+    source: Location
+    target: Location | Ending
+    at: int
+    conditions: tuple[z3.BoolRef, ...]
+    fault_facts: tuple[z3.BoolRef, ...]
+    transfers: tuple[Transfer, ...]
+    faults: tuple[Fault, ...]
+    final: State
+    trail: tuple[int, ...]
+    returned_to: z3.BitVecRef | None = None
+    faulted: bool = False
+    unfenced: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPoint:
+    """An access to be proved inside its buffer: what is known when it is about to happen."""
+
+    source: Location
+    conditions: tuple[z3.BoolRef, ...]
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class StrayStack:
+    """An access to the stack outside the own frame: at or above the return address, or below rsp."""
+
+    source: Location
+    at: int
+    offset: int
+    conditions: tuple[z3.BoolRef, ...]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """All the ways through a routine. `slots` gives, per location, the stack offsets of the
+    8-byte words that are known there; `live` the registers whose value still matters."""
+
+    entry: Location
+    locations: tuple[Location, ...]
+    segments: tuple[Segment, ...]
+    accesses: tuple[AccessPoint, ...]
+    strays: tuple[StrayStack, ...]
+    slots: Mapping[Location, frozenset[int]]
+    live: Mapping[int, frozenset[str]]
+    instructions: Mapping[int, str] = field(default_factory=dict)
+    visited: frozenset[int] = frozenset()
+
+    def leaving(self, location: Location) -> tuple[Segment, ...]:
+        """The segments that start at `location`."""
+        return tuple(s for s in self.segments if s.source == location)

@@ -1,0 +1,1414 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Runs a routine on the CPU, case by case, with real faults.
+ *
+ * mcverify.runs.cpu compiles this file, starts it as a child process and writes a job to
+ * its stdin: an array of 64-bit words, the sections of the image, the exception table, the
+ * contract, and the cases (mcverify.runs.wire writes what job_read() reads). Results go to stdout as 64-bit words
+ * too, those of a grid to the memory shared with the parent (file descriptor argv[1]), which also holds the
+ * number of the case under way: if the routine brings the process down, the parent knows which one it was.
+ *
+ * A fault is a SIGSEGV. Its handler does what the kernel's does: it looks for the faulting instruction in
+ * the table, applies the entry's handler and continues at the fixup.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+#include <fcntl.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+typedef uint64_t u64;
+typedef int64_t s64;
+typedef uint8_t u8;
+
+#define PAGE 4096ull
+#define RED 64			/* bytes watched before and behind dst */
+#define LEAD 128		/* contents are known from this many bytes before a buffer */
+#define PERIOD (509 * PAGE)	/* contents of long buffers repeat; no power of two */
+#define SMALL (256 * 1024)	/* longer cases get mappings of their own */
+#define ARENAS 16
+#define MAX_FAULTS 4096		/* of one case; more are taken for an endless loop */
+#define MAX_SLOTS 32
+#define MAX_RUNS 4096
+#define MAX_KEYS 256
+#define KEPT 8
+#define MAX_TIMEOUTS 16
+#define TICK_USEC 20000
+#define NONE (~0ull)
+
+#define FLAG_TF 0x100ull
+#define FLAG_DF 0x400ull
+#define FLAG_AC 0x40000ull
+#define FLAGS_ARITHMETIC 0x8d5ull
+
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, RFLAGS, NREGS };
+enum mode { RUN, SAMPLE, TRACE, GRID };
+enum place { FREE, HOLE, INSIDE, END, FRONT };
+enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED };
+enum effect { SET_TRAP, SET_IMM, ADD_IMM, SCALE_ADD };
+enum data { COPY, ZERO };
+enum failure { BAD_JOB = 2, NO_MEMORY, OWN_FAULT, NO_MAPPING };
+
+static const int greg_of[NREGS] = {
+	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_EFL,
+};
+
+/* ---- The job ---------------------------------------------------------------------------------- */
+
+struct range { u64 start, end; };
+struct operation { u64 effect, target, operand, imm; };
+struct entry { u64 insn, fixup, n; struct operation operations[4]; };
+struct external { u64 address, is_return; };
+struct softint { u64 address, ac; };	/* stac or clac, replaced by int3 */
+
+struct contract {
+	u64 dst, src, len, left, status, trap;	/* registers; NONE where there is none */
+	u64 data, over_report, inverted;
+	u64 kept;				/* mask of registers */
+	u64 obligations, on_machine_check;	/* masks, bit n for On */
+	u64 n_given, given[16], value[16];
+};
+
+struct test {
+	u64 len, src_place, src_at, dst_place, dst_at, trap, seed;
+};
+
+static struct {
+	u64 mode, entry;
+	u64 n_code;
+	struct range *code;
+	u64 n_externals;
+	struct external *externals;
+	u64 n_softints;
+	struct softint *softints;
+	u64 per_case;			/* visits kept of one case at one address */
+	u64 n_watched;
+	u64 first;			/* cases before this one are done */
+	u64 n_tests;
+	u64 longest;
+} job;
+
+static struct contract contract;
+
+struct key {
+	u64 obligation, insn, count, n;
+	struct test kept[KEPT];
+};
+
+static struct {
+	u64 serial, finished, aborted, n_keys;
+	struct key keys[MAX_KEYS];
+} *shared;
+
+static u64 *cursor, *cursor_end;
+
+static void die(enum failure how)
+{
+	_exit(how);
+}
+
+static u64 take(void)
+{
+	if (cursor >= cursor_end)
+		die(BAD_JOB);
+	return *cursor++;
+}
+
+static void take_words(void *to, u64 n)
+{
+	for (u64 *word = to; n; n--)
+		*word++ = take();
+}
+
+static void *allocate(u64 n, u64 size)
+{
+	void *memory = calloc(n ? n : 1, size);
+
+	if (!memory)
+		die(NO_MEMORY);
+	return memory;
+}
+
+/* ---- Output ----------------------------------------------------------------------------------- */
+
+static u8 *out;
+static u64 out_n, out_size;
+
+static void flush(void)
+{
+	for (u64 done = 0; done < out_n;) {
+		ssize_t n = write(1, out + done, out_n - done);
+
+		if (n <= 0)
+			die(OWN_FAULT);
+		done += n;
+	}
+	out_n = 0;
+}
+
+static void put_bytes(const void *bytes, u64 n)
+{
+	u64 padded = (n + 7) & ~7ull;
+
+	if (out_n + padded > out_size) {
+		out_size = 2 * out_size + padded;
+		out = realloc(out, out_size);
+		if (!out)
+			die(NO_MEMORY);
+	}
+	memset(out + out_n, 0, padded);
+	memcpy(out + out_n, bytes, n);
+	out_n += padded;
+}
+
+static void put(u64 word)
+{
+	put_bytes(&word, sizeof(word));
+}
+
+/* ---- A hash of addresses to small numbers ----------------------------------------------------- */
+
+struct slot { u64 address, index; };
+struct map { u64 mask; struct slot *slots; };
+
+static struct slot *map_slot(const struct map *map, u64 address)
+{
+	u64 i = (address * 0x9e3779b97f4a7c15ull) >> 32;
+
+	for (;; i++) {
+		struct slot *slot = &map->slots[i & map->mask];
+
+		if (slot->address == address || slot->address == NONE)
+			return slot;
+	}
+}
+
+static void map_new(struct map *map, u64 n)
+{
+	u64 size = 16;
+
+	while (size < 2 * n + 2)
+		size *= 2;
+	map->mask = size - 1;
+	map->slots = allocate(size, sizeof(struct slot));
+	for (u64 i = 0; i < size; i++)
+		map->slots[i].address = NONE;
+}
+
+/* The first of two entries for one instruction counts. */
+static void map_add(struct map *map, u64 address, u64 index)
+{
+	struct slot *slot = map_slot(map, address);
+
+	if (slot->address == NONE)
+		*slot = (struct slot){ address, index };
+}
+
+static u64 map_find(const struct map *map, u64 address)
+{
+	const struct slot *slot = map_slot(map, address);
+
+	return slot->address == NONE ? NONE : slot->index;
+}
+
+static struct entry *entries;
+static struct map entry_map, watch_map, external_map, softint_map;
+
+/* ---- Contents and registers that follow from the seed; runs/pattern.py computes the same -------- */
+
+static u64 mix(u64 x)	/* the output function of splitmix64 */
+{
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+	return x ^ (x >> 31);
+}
+
+static u64 random_word(u64 seed, u64 stream, u64 index)
+{
+	return mix(mix(seed * 0x9e3779b97f4a7c15ull + stream) + index * 0x9e3779b97f4a7c15ull);
+}
+
+enum { STREAM_CONTENTS, STREAM_REGISTERS };
+
+/* Indexed by offset + LEAD, modulo PERIOD: what src holds, what dst is to hold, what it holds at first. */
+static u8 *contents, *wanted, *fresh;
+static u64 known_seed = NONE, known_bytes;
+
+/*
+ * No byte is 0 or 255, so that neither a contents byte nor its complement is 0: a byte that
+ * was cleared is seen as written.
+ */
+static void know_contents(u64 seed, u64 bytes)
+{
+	if (seed == known_seed && bytes <= known_bytes)
+		return;
+	for (u64 i = 0; i < bytes; i += 8) {
+		u64 word = random_word(seed, STREAM_CONTENTS, i / 8);
+
+		memcpy(contents + i, &word, 8);
+	}
+	for (u64 i = 0; i < bytes; i++)
+		contents[i] ^= (contents[i] == 0 || contents[i] == 255) ? 0x55 : 0;
+	if (contract.data == COPY)
+		for (u64 i = 0; i < bytes; i++)
+			fresh[i] = ~contents[i];
+	known_seed = seed;
+	known_bytes = bytes;
+}
+
+static void contents_new(void)
+{
+	contents = allocate(1, PERIOD);
+	if (contract.data == COPY) {
+		wanted = contents;
+		fresh = allocate(1, PERIOD);
+	} else {
+		wanted = allocate(1, PERIOD);
+		fresh = contents;
+	}
+}
+
+/* ---- Memory ----------------------------------------------------------------------------------- */
+
+/* Readable from start to hole and from back to end; a page between, and one on either side, is not. */
+struct region { u8 *start, *hole, *back, *end; };
+
+struct span { s64 from, to; };	/* offsets from the start of a buffer */
+
+struct buffer {
+	u8 *at;
+	struct span spans[2];	/* what of [-RED, len + RED) can be accessed */
+	struct region region;
+};
+
+static struct region src_arenas[ARENAS], dst_arenas[ARENAS];
+static u64 n_arenas;
+static u64 arena_bytes;
+static u8 *stack_entry;		/* where the return address lies */
+static u64 address_state = 1;
+
+static u64 round_up(u64 bytes)
+{
+	return (bytes + PAGE - 1) & ~(PAGE - 1);
+}
+
+/* Addresses are the same in every run, far apart, and above 4 GiB. */
+static u8 *reserve(u64 bytes)
+{
+	for (int attempt = 0; attempt < 64; attempt++) {
+		u64 hint = 0x100000000000ull + (mix(address_state++) & 0x3ffffffff000ull);
+		void *memory = mmap((void *)hint, bytes, PROT_NONE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+		if (memory == (void *)hint)
+			return memory;
+		if (memory != MAP_FAILED)
+			munmap(memory, bytes);
+	}
+	return NULL;
+}
+
+static bool region_reserve(struct region *region, u64 front, u64 behind)
+{
+	u8 *memory = reserve(front + behind + 3 * PAGE);
+
+	if (!memory)
+		return false;
+	region->start = memory + PAGE;
+	region->hole = region->start + front;
+	region->back = region->hole + PAGE;
+	region->end = region->back + behind;
+	return true;
+}
+
+static void region_new(struct region *region, u64 bytes)
+{
+	if (!region_reserve(region, bytes, bytes))
+		die(NO_MEMORY);
+	if (mprotect(region->start, bytes, PROT_READ | PROT_WRITE) ||
+	    mprotect(region->back, bytes, PROT_READ | PROT_WRITE))
+		die(NO_MEMORY);
+}
+
+static void arenas_new(void)
+{
+	n_arenas = job.mode == GRID ? 1 : ARENAS;
+	arena_bytes = round_up(job.longest) + 4 * PAGE;
+	for (u64 i = 0; i < n_arenas; i++) {
+		region_new(&src_arenas[i], arena_bytes);
+		region_new(&dst_arenas[i], arena_bytes);
+	}
+}
+
+static void stack_new(void)
+{
+	u64 bytes = 16 * PAGE;
+	u8 *memory = reserve(bytes + 2 * PAGE);
+
+	if (!memory || mprotect(memory + PAGE, bytes, PROT_READ | PROT_WRITE))
+		die(NO_MEMORY);
+	stack_entry = memory + PAGE + bytes - PAGE - 8;
+}
+
+static u8 *place(const struct region *region, u64 where, u64 at, u64 len)
+{
+	switch (where) {
+	case HOLE:
+		return region->hole - at;
+	case INSIDE:
+		return region->hole + at;
+	case END:
+		return region->hole - len;
+	case FRONT:
+		return region->back;
+	}
+	return region->start + PAGE + at % PAGE;
+}
+
+static struct span overlap(s64 from, s64 to, const u8 *buffer, const u8 *start, const u8 *end)
+{
+	if (from < start - buffer)
+		from = start - buffer;
+	if (to > end - buffer)
+		to = end - buffer;
+	return (struct span){ from, to > from ? to : from };
+}
+
+static void buffer_set(struct buffer *buffer, const struct region *region, u8 *at, u64 len)
+{
+	s64 from = -RED, to = (s64)len + RED;
+
+	buffer->region = *region;
+	buffer->at = at;
+	buffer->spans[0] = overlap(from, to, at, region->start, region->hole);
+	buffer->spans[1] = overlap(from, to, at, region->back, region->end);
+}
+
+/* How many bytes from offset `from` lie in one period of the contents, at most up to `to`. */
+static u64 piece(s64 from, s64 to, u64 *index)
+{
+	*index = (u64)(from + LEAD) % PERIOD;
+	return (u64)(to - from) < PERIOD - *index ? (u64)(to - from) : PERIOD - *index;
+}
+
+static void fill(const struct buffer *buffer, const u8 *pattern)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct span *span = &buffer->spans[i];
+
+		if (span->to > span->from)
+			memcpy(buffer->at + span->from, pattern + span->from + LEAD, span->to - span->from);
+	}
+}
+
+/* ---- Buffers too long for an arena: one file of contents, mapped again and again -------------- */
+
+static bool map_periodic(u8 *from, u8 *to, const u8 *start, int file, int sharing)
+{
+	while (from < to) {
+		u64 offset = (u64)(from - start) % PERIOD;
+		u64 bytes = PERIOD - offset;
+
+		if (bytes > (u64)(to - from))
+			bytes = to - from;
+		if (mmap(from, bytes, PROT_READ | PROT_WRITE, sharing | MAP_FIXED | MAP_NORESERVE, file, offset) ==
+		    MAP_FAILED)
+			return false;
+		from += bytes;
+	}
+	return true;
+}
+
+static int file_of(const u8 *pattern, const struct region *region, const u8 *at)
+{
+	int file = memfd_create("mcverify", 0);
+	u64 lead = ((u64)(at - region->start) + PERIOD - LEAD % PERIOD) % PERIOD;
+
+	/* The byte of offset -LEAD of the buffer is the first of the pattern. */
+	if (file >= 0 && (pwrite(file, pattern, PERIOD - lead, lead) != (ssize_t)(PERIOD - lead) ||
+			  pwrite(file, pattern + PERIOD - lead, lead, 0) != (ssize_t)lead)) {
+		close(file);
+		return -1;
+	}
+	return file;
+}
+
+static bool long_buffer(struct buffer *buffer, u64 where, u64 at, u64 len, const u8 *pattern, int sharing)
+{
+	u64 front = round_up((where == HOLE && at > len ? at : len) + 4 * PAGE);
+	struct region region;
+	int file;
+	bool mapped;
+
+	if (!region_reserve(&region, front, round_up(len) + PAGE))
+		return false;
+	buffer_set(buffer, &region, place(&region, where, at, len), len);
+	file = file_of(pattern, &region, buffer->at);
+	mapped = file >= 0 && map_periodic(region.start, region.hole, region.start, file, sharing) &&
+		 map_periodic(region.back, region.end, region.start, file, sharing);
+	if (file >= 0)
+		close(file);
+	return mapped;
+}
+
+static void long_buffer_free(const struct buffer *buffer)
+{
+	const struct region *region = &buffer->region;
+
+	if (region->start)
+		munmap(region->start - PAGE, region->end - region->start + 2 * PAGE);
+}
+
+/* ---- One run ---------------------------------------------------------------------------------- */
+
+struct fault { u64 insn, buffer, offset, is_store; };
+
+static struct {
+	struct test test;
+	struct buffer src, dst;
+	u64 initial[NREGS], final[NREGS];
+	enum ending ending;
+	u64 rip;
+	u64 n_faults;
+	struct fault faults[MAX_FAULTS];
+	u64 ac;
+	bool stepped;
+	u64 steps, max_steps;
+	s64 top;
+} run;
+
+static volatile bool running;
+static volatile u64 ticks, max_ticks;
+
+/* What the assembly below reads and writes. */
+__attribute__((used)) static u64 load[NREGS];
+__attribute__((used)) static u64 store[NREGS];
+__attribute__((used)) static u64 host_rsp;
+
+void enter_routine(void);
+void landing(void);
+void abandoned(void);
+
+#define EACH_BUT_RSP(op) \
+	op(rax, 0) op(rcx, 1) op(rdx, 2) op(rbx, 3) op(rbp, 5) op(rsi, 6) op(rdi, 7) op(r8, 8) \
+	op(r9, 9) op(r10, 10) op(r11, 11) op(r12, 12) op(r13, 13) op(r14, 14) op(r15, 15)
+#define LOAD(reg, i) "mov load+8*" #i "(%rip), %" #reg "\n"
+#define STORE(reg, i) "mov %" #reg ", store+8*" #i "(%rip)\n"
+
+/*
+ * rsp points at the flags, with the routine's address and the return address above: the first
+ * instruction to be trapped after TF is set is the routine's own first one.
+ */
+asm(".text\n"
+    ".globl enter_routine, landing, abandoned\n"
+    "enter_routine:\n"
+    "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
+    "mov %rsp, host_rsp(%rip)\n"
+    EACH_BUT_RSP(LOAD)
+    LOAD(rsp, 4)
+    "popfq\n"
+    "ret\n"
+    "landing:\n"
+    EACH_BUT_RSP(STORE)
+    STORE(rsp, 4)
+    "mov host_rsp(%rip), %rsp\n"
+    "pushfq\n"
+    "pop store+8*16(%rip)\n"
+    "push $0x202\n"
+    "popfq\n"
+    "jmp 1f\n"
+    "abandoned:\n"
+    "mov host_rsp(%rip), %rsp\n"
+    "1:\n"
+    "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
+    "ret\n");
+
+static bool in_code(u64 address)
+{
+	for (u64 i = 0; i < job.n_code; i++)
+		if (address >= job.code[i].start && address < job.code[i].end)
+			return true;
+	return false;
+}
+
+static bool is_return(u64 rip)
+{
+	const u8 *code = (const u8 *)rip;
+
+	if (*code == 0xf3 || *code == 0xf2)
+		code++;
+	return *code == 0xc3 || *code == 0xc2;
+}
+
+static void registers_of(const greg_t *g, u64 *registers)
+{
+	for (int i = 0; i < NREGS; i++)
+		registers[i] = g[greg_of[i]];
+	registers[RFLAGS] = (registers[RFLAGS] & ~FLAG_TF) | (run.ac ? FLAG_AC : 0);
+}
+
+static void finish(greg_t *g, enum ending ending, u64 rip)
+{
+	registers_of(g, run.final);
+	run.ending = ending;
+	run.rip = rip;
+	running = false;
+	g[REG_RIP] = (greg_t)(uintptr_t)abandoned;
+	g[REG_EFL] &= ~(greg_t)(FLAG_TF | FLAG_DF | FLAG_AC);
+}
+
+/* ---- Visits ----------------------------------------------------------------------------------- */
+
+struct visit {
+	u64 address, faulted, test, top, n_slots;
+	u64 registers[NREGS];
+	u64 slots[MAX_SLOTS];
+};
+
+/* The first visits of a case at an address, then a ring of the last ones. */
+struct visits { u64 seen; struct visit *kept; };
+
+static struct visits *visits;	/* two for each watched address: before and after the first fault */
+
+static s64 stored_up_to(void)
+{
+	for (int i = 1; i >= 0; i--) {
+		s64 from = run.dst.spans[i].from, to = run.dst.spans[i].to;
+
+		if (from < run.top)
+			from = run.top;
+		for (s64 at = to; at > from; at--)
+			if (run.dst.at[at - 1] != fresh[at - 1 + LEAD])
+				return at;
+	}
+	return run.top;
+}
+
+static void visit_set(struct visit *visit, const greg_t *g, u64 address)
+{
+	u64 rsp = g[REG_RSP];
+	u64 depth = (u64)stack_entry - rsp;
+
+	visit->address = address;
+	visit->faulted = run.n_faults != 0;
+	visit->test = shared->serial;
+	run.top = stored_up_to();
+	visit->top = run.top;
+	registers_of(g, visit->registers);
+	visit->n_slots = depth % 8 == 0 && depth <= 8 * MAX_SLOTS ? depth / 8 : 0;
+	memcpy(visit->slots, (void *)rsp, 8 * visit->n_slots);
+}
+
+static void visit_keep(const greg_t *g, u64 address, u64 watched)
+{
+	struct visits *list = &visits[2 * watched + (run.n_faults != 0)];
+	u64 half = job.per_case / 2;
+	u64 index = list->seen++;
+
+	if (index >= job.per_case)
+		index = half + (index - half) % (job.per_case - half);
+	visit_set(&list->kept[index], g, address);
+}
+
+static void visits_put(void)
+{
+	for (u64 i = 0; i < 2 * job.n_watched; i++) {
+		struct visits *list = &visits[i];
+		u64 n = list->seen < job.per_case ? list->seen : job.per_case;
+
+		for (u64 j = 0; j < n; j++) {
+			const struct visit *visit = &list->kept[j];
+
+			put_bytes(visit, sizeof(*visit) - sizeof(visit->slots) + 8 * visit->n_slots);
+		}
+		list->seen = 0;
+	}
+}
+
+static void trace_put(const greg_t *g, u64 address)
+{
+	u64 registers[NREGS];
+
+	registers_of(g, registers);
+	put(address);
+	put_bytes(registers, sizeof(registers));
+}
+
+/* ---- Signal handlers -------------------------------------------------------------------------- */
+
+static void outside(greg_t *g, u64 rip);
+
+/* Called in single-step mode before each instruction of the routine. */
+static void before(greg_t *g)
+{
+	u64 rip = g[REG_RIP], watched;
+
+	if (!run.stepped)
+		return;
+	if (rip == (u64)landing) {
+		g[REG_EFL] &= ~(greg_t)FLAG_TF;
+		return;
+	}
+	if (!in_code(rip)) {
+		outside(g, rip);
+		return;
+	}
+	run.rip = rip;
+	if (++run.steps > run.max_steps) {
+		finish(g, TIMEOUT, rip);
+		return;
+	}
+	if (job.mode == TRACE)
+		trace_put(g, rip);
+	watched = map_find(&watch_map, rip);
+	if (watched != NONE)
+		visit_keep(g, rip, watched);
+}
+
+/* Control is at an address that is not the image's. */
+static void outside(greg_t *g, u64 rip)
+{
+	u64 index = map_find(&external_map, rip);
+	u64 *rsp = (u64 *)g[REG_RSP];
+
+	if (index == NONE) {
+		finish(g, WILD, rip);
+	} else if (!job.externals[index].is_return) {
+		finish(g, ESCAPED, rip);
+	} else {
+		g[REG_RIP] = *rsp;
+		g[REG_RSP] += 8;
+		before(g);
+	}
+}
+
+static bool in_region(const struct region *region, u64 address)
+{
+	return address >= (u64)region->start - PAGE && address < (u64)region->end + PAGE;
+}
+
+static void fault_note(u64 insn, u64 address, bool is_store)
+{
+	struct fault *fault = &run.faults[run.n_faults++];
+
+	fault->insn = insn;
+	fault->is_store = is_store;
+	if (contract.src != NONE && in_region(&run.src.region, address)) {
+		fault->buffer = 1;
+		fault->offset = address - (u64)run.src.at;
+	} else if (in_region(&run.dst.region, address)) {
+		fault->buffer = 2;
+		fault->offset = address - (u64)run.dst.at;
+	} else {
+		fault->buffer = 0;
+		fault->offset = address;
+	}
+}
+
+static u64 trap_of(const struct fault *fault)
+{
+	return fault->is_store ? 14 : run.test.trap;
+}
+
+static void handler_apply(greg_t *g, const struct entry *entry)
+{
+	for (u64 i = 0; i < entry->n; i++) {
+		const struct operation *operation = &entry->operations[i];
+		greg_t *target = &g[greg_of[operation->target]];
+
+		switch (operation->effect) {
+		case SET_TRAP:
+			*target = trap_of(&run.faults[run.n_faults - 1]);
+			break;
+		case SET_IMM:
+			*target = operation->imm;
+			break;
+		case ADD_IMM:
+			*target += operation->imm;
+			break;
+		case SCALE_ADD:
+			*target = operation->imm * (u64)*target + (u64)g[greg_of[operation->operand]];
+			break;
+		}
+	}
+}
+
+static void access_fault(greg_t *g, u64 rip)
+{
+	u64 index = map_find(&entry_map, rip);
+
+	if (index == NONE && is_return(rip)) {
+		finish(g, WILD, rip);
+		return;
+	}
+	fault_note(rip, g[REG_CR2], g[REG_ERR] & 2);
+	if (index == NONE) {
+		finish(g, OOPS, rip);
+	} else if (run.n_faults == MAX_FAULTS) {
+		finish(g, TIMEOUT, rip);
+	} else {
+		handler_apply(g, &entries[index]);
+		g[REG_RIP] = entries[index].fixup;
+		before(g);
+	}
+}
+
+static void on_segv(greg_t *g)
+{
+	u64 rip = g[REG_RIP];
+
+	if (!in_code(rip))
+		outside(g, rip);
+	else if (g[REG_TRAPNO] == 14)
+		access_fault(g, rip);
+	else
+		finish(g, is_return(rip) ? WILD : ILLEGAL, rip);
+}
+
+static void on_int3(greg_t *g, u64 rip)
+{
+	u64 index = map_find(&softint_map, rip);
+
+	if (index != NONE) {
+		run.ac = job.softints[index].ac;
+		g[REG_RIP] = rip + 3;
+		before(g);
+	} else if (in_code(rip)) {
+		finish(g, ILLEGAL, rip);
+	} else {
+		outside(g, rip);
+	}
+}
+
+static void on_signal(int signal, siginfo_t *info, void *context)
+{
+	greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+	(void)info;
+	if (signal == SIGPROF) {
+		if (running && ++ticks > max_ticks)
+			finish(g, TIMEOUT, g[REG_RIP]);
+		return;
+	}
+	if (!running)
+		die(OWN_FAULT);
+	if (signal == SIGSEGV)
+		on_segv(g);
+	else if (signal == SIGTRAP && g[REG_TRAPNO] == 3)
+		on_int3(g, g[REG_RIP] - 1);
+	else if (signal == SIGTRAP)
+		before(g);
+	else
+		finish(g, in_code(g[REG_RIP]) ? ILLEGAL : WILD, g[REG_RIP]);
+}
+
+static void handlers_install(void)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGPROF };
+	const struct itimerval tick = { { 0, TICK_USEC }, { 0, TICK_USEC } };
+	stack_t stack = { .ss_size = 128 * 1024 };
+	struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
+
+	stack.ss_sp = allocate(1, stack.ss_size);
+	sigaltstack(&stack, NULL);
+	action.sa_sigaction = on_signal;
+	sigemptyset(&action.sa_mask);
+	sigaddset(&action.sa_mask, SIGPROF);
+	for (u64 i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		sigaction(signals[i], &action, NULL);
+	setitimer(ITIMER_PROF, &tick, NULL);
+}
+
+/* ---- Running a case --------------------------------------------------------------------------- */
+
+static void registers_set(const struct test *test)
+{
+	for (int i = 0; i < 16; i++)
+		run.initial[i] = random_word(test->seed, STREAM_REGISTERS, i);
+	run.initial[RFLAGS] = 0x202 | (random_word(test->seed, STREAM_REGISTERS, RFLAGS) & FLAGS_ARITHMETIC);
+	for (u64 i = 0; i < contract.n_given; i++)
+		run.initial[contract.given[i]] = contract.value[i];
+	run.initial[contract.dst] = (u64)run.dst.at;
+	if (contract.src != NONE)
+		run.initial[contract.src] = (u64)run.src.at;
+	run.initial[contract.len] = test->len;
+	run.initial[RSP] = (u64)stack_entry;
+}
+
+static void stack_set(void)
+{
+	u64 *slot = (u64 *)stack_entry;
+
+	for (int i = 1; i <= 8; i++)	/* the caller's frame */
+		slot[i] = 0x5ca1ab1e00000000ull + i;
+	slot[0] = (u64)landing;
+	slot[-1] = job.entry;
+	slot[-2] = run.initial[RFLAGS] | (run.stepped ? FLAG_TF : 0);
+}
+
+static bool frame_intact(void)
+{
+	const u64 *slot = (const u64 *)stack_entry;
+
+	for (int i = 1; i <= 8; i++)
+		if (slot[i] != 0x5ca1ab1e00000000ull + i)
+			return false;
+	return slot[0] == (u64)landing;
+}
+
+static void execute(const struct test *test)
+{
+	registers_set(test);
+	stack_set();
+	memcpy(load, run.initial, sizeof(load));
+	load[RSP] -= 16;
+	run.n_faults = 0;
+	run.ac = 0;
+	run.rip = 0;
+	run.top = 0;
+	run.steps = 0;
+	run.max_steps = 20000 + 400 * test->len;
+	ticks = 0;
+	max_ticks = 6 + test->len / (1 << 20);
+	run.ending = RETURNED;
+	running = true;
+	enter_routine();
+	if (!running)
+		return;
+	running = false;
+	memcpy(run.final, store, sizeof(store));
+	run.final[RFLAGS] = (run.final[RFLAGS] & ~FLAG_TF) | (run.ac ? FLAG_AC : 0);
+}
+
+static bool is_long(const struct test *test)
+{
+	return test->len > SMALL || (test->src_place == HOLE && test->src_at > SMALL) ||
+	       (test->dst_place == HOLE && test->dst_at > SMALL);
+}
+
+static void set_up(const struct test *test)
+{
+	u64 arena = test->seed % n_arenas;
+	const struct region *src = &src_arenas[arena], *dst = &dst_arenas[mix(test->seed) % n_arenas];
+
+	know_contents(test->seed, round_up(test->len + RED + LEAD));
+	if (contract.src != NONE) {
+		buffer_set(&run.src, src, place(src, test->src_place, test->src_at, test->len), test->len);
+		fill(&run.src, contents);
+	}
+	buffer_set(&run.dst, dst, place(dst, test->dst_place, test->dst_at, test->len), test->len);
+	fill(&run.dst, fresh);
+}
+
+static bool set_up_long(const struct test *test)
+{
+	memset(&run.src, 0, sizeof(run.src));
+	memset(&run.dst, 0, sizeof(run.dst));
+	know_contents(test->seed, PERIOD);
+	return (contract.src == NONE ||
+		long_buffer(&run.src, test->src_place, test->src_at, test->len, contents, MAP_SHARED)) &&
+	       long_buffer(&run.dst, test->dst_place, test->dst_at, test->len, fresh, MAP_PRIVATE);
+}
+
+static void tear_down_long(void)
+{
+	long_buffer_free(&run.src);
+	long_buffer_free(&run.dst);
+}
+
+/* ---- What was stored -------------------------------------------------------------------------- */
+
+struct runs { u64 n; struct span list[MAX_RUNS]; };
+
+static struct runs stored, wrong;
+
+static void runs_add(struct runs *runs, s64 from, s64 to)
+{
+	if (runs->n && runs->list[runs->n - 1].to == from)
+		runs->list[runs->n - 1].to = to;
+	else if (runs->n < MAX_RUNS)
+		runs->list[runs->n++] = (struct span){ from, to };
+}
+
+static void block_classify(s64 from, u64 index, u64 n)
+{
+	const u8 *bytes = run.dst.at + from;
+
+	if (!memcmp(bytes, fresh + index, n))
+		return;
+	if (!memcmp(bytes, wanted + index, n)) {
+		runs_add(&stored, from, from + n);
+		return;
+	}
+	for (u64 i = 0; i < n; i++) {
+		if (bytes[i] == fresh[index + i])
+			continue;
+		runs_add(&stored, from + i, from + i + 1);
+		if (bytes[i] != wanted[index + i])
+			runs_add(&wrong, from + i, from + i + 1);
+	}
+}
+
+/* Find the runs of bytes of dst that changed, and of those that changed to the wrong value. */
+static void classify(void)
+{
+	stored.n = wrong.n = 0;
+	for (int i = 0; i < 2; i++) {
+		s64 from = run.dst.spans[i].from, to = run.dst.spans[i].to;
+
+		while (from < to) {
+			u64 index, n = piece(from, to, &index);
+
+			if (n > PAGE)
+				n = PAGE;
+			block_classify(from, index, n);
+			from += n;
+		}
+	}
+}
+
+/* ---- The judge of the grid; runs/judge.py is its twin ------------------------------------------- */
+
+struct facts {
+	u64 missing;		/* lowest offset within dst that was not stored; len if none */
+	u64 last;		/* one more than the highest offset within dst that was stored */
+	bool any_wrong;		/* within dst */
+	bool stray;		/* a store in a red zone */
+};
+
+static void facts_find(struct facts *facts)
+{
+	s64 len = run.test.len;
+
+	*facts = (struct facts){ 0 };
+	for (u64 i = 0; i < stored.n; i++) {
+		s64 from = stored.list[i].from, to = stored.list[i].to;
+
+		if (from < 0 || to > len)
+			facts->stray = true;
+		if (from <= (s64)facts->missing && to > (s64)facts->missing)
+			facts->missing = to;
+		if (from < len && to > 0)
+			facts->last = to < len ? to : len;
+	}
+	if ((s64)facts->missing > len)
+		facts->missing = len;
+	for (u64 i = 0; i < wrong.n; i++)
+		if (wrong.list[i].from < len && wrong.list[i].to > 0)
+			facts->any_wrong = true;
+}
+
+/* Lowest bad offset within a buffer that a fault was taken at; NONE without one. */
+static u64 fault_point(void)
+{
+	u64 point = NONE;
+
+	for (u64 i = 0; i < run.n_faults; i++) {
+		const struct fault *fault = &run.faults[i];
+
+		if (fault->buffer && fault->offset < run.test.len && fault->offset < point)
+			point = fault->offset;
+	}
+	return point;
+}
+
+static bool reached_beyond(void)
+{
+	for (u64 i = 0; i < run.n_faults; i++)
+		if (!run.faults[i].buffer || run.faults[i].offset >= run.test.len)
+			return true;
+	return false;
+}
+
+static bool first_is_bad(u64 where, u64 at)
+{
+	return where == INSIDE || (where == HOLE && at == 0);
+}
+
+#define BREAKS(obligation, condition) ((u64)((condition) != 0) << (obligation))
+
+static u64 judge_count(const struct facts *facts, u64 left)
+{
+	const struct test *test = &run.test;
+	u64 claimed = test->len - left;
+	bool bad = (contract.src != NONE && first_is_bad(test->src_place, test->src_at)) ||
+		   first_is_bad(test->dst_place, test->dst_at);
+
+	if (left > test->len)
+		return BREAKS(2, true);
+	return BREAKS(3, facts->missing < claimed) |
+	       BREAKS(4, facts->last > claimed && facts->last - claimed > contract.over_report) |
+	       BREAKS(5, test->len && left == test->len && !bad);
+}
+
+static u64 judge_state(void)
+{
+	bool ok = run.final[RSP] == run.initial[RSP] + 8 && !(run.final[RFLAGS] & (FLAG_DF | FLAG_AC)) &&
+		  frame_intact();
+
+	for (int i = 0; i < 16; i++)
+		if (contract.kept >> i & 1 && run.final[i] != run.initial[i])
+			ok = false;
+	return BREAKS(7, !ok);
+}
+
+static bool result_ok(const struct facts *facts)
+{
+	bool faulted = run.n_faults != 0;
+	u64 trap = faulted ? trap_of(&run.faults[run.n_faults - 1]) : 0;
+
+	if (contract.trap != NONE && run.final[contract.trap] != trap)
+		return false;
+	if (contract.status != NONE && ((run.final[contract.status] != 0) != contract.inverted) != faulted)
+		return false;
+	if (faulted)
+		return true;
+	return facts->missing == run.test.len && (contract.left == NONE || run.final[contract.left] == 0);
+}
+
+static u64 judge_return(const struct facts *facts)
+{
+	u64 broken = judge_state() | BREAKS(9, !result_ok(facts));
+
+	if (contract.left != NONE)
+		broken |= judge_count(facts, run.final[contract.left]);
+	return broken;
+}
+
+/* The mask of broken obligations. */
+static u64 judge(void)
+{
+	bool machine_check = run.n_faults && trap_of(&run.faults[run.n_faults - 1]) == 18;
+	struct facts facts;
+	u64 broken;
+
+	if (run.ending == ESCAPED)
+		return 0;
+	classify();
+	facts_find(&facts);
+	broken = BREAKS(6, facts.any_wrong) | BREAKS(8, facts.stray || reached_beyond()) |
+		 BREAKS(4, facts.last > fault_point());
+	if (run.ending == RETURNED)
+		broken |= judge_return(&facts);
+	broken |= BREAKS(1, run.ending == OOPS) | BREAKS(7, run.ending == WILD || run.ending == ILLEGAL) |
+		  BREAKS(9, run.ending == TIMEOUT);
+	return broken & (machine_check ? contract.on_machine_check : contract.obligations);
+}
+
+/* ---- The grid --------------------------------------------------------------------------------- */
+
+/* Shorter first, then the earlier fault, then the plainer placement. */
+static int test_compare(const struct test *a, const struct test *b)
+{
+	const u64 left[] = { a->len, a->src_at + a->dst_at, a->src_place, a->dst_place, a->src_at, a->trap };
+	const u64 right[] = { b->len, b->src_at + b->dst_at, b->src_place, b->dst_place, b->src_at, b->trap };
+
+	for (u64 i = 0; i < sizeof(left) / sizeof(*left); i++)
+		if (left[i] != right[i])
+			return left[i] < right[i] ? -1 : 1;
+	return 0;
+}
+
+static struct key *key_of(u64 obligation, u64 insn)
+{
+	struct key *key = shared->keys;
+
+	for (; key < shared->keys + shared->n_keys; key++)
+		if (key->obligation == obligation && key->insn == insn)
+			return key;
+	if (shared->n_keys == MAX_KEYS)
+		return NULL;
+	*key = (struct key){ .obligation = obligation, .insn = insn };
+	shared->n_keys++;
+	return key;
+}
+
+static void key_keep(struct key *key, const struct test *test)
+{
+	u64 i = key->n < KEPT ? key->n : KEPT - 1;
+
+	if (key->n == KEPT && test_compare(test, &key->kept[i]) >= 0)
+		return;
+	for (; i && test_compare(test, &key->kept[i - 1]) < 0; i--)
+		key->kept[i] = key->kept[i - 1];
+	key->kept[i] = *test;
+	if (key->n < KEPT)
+		key->n++;
+}
+
+static void violations_note(u64 broken)
+{
+	u64 insn = run.n_faults ? run.faults[run.n_faults - 1].insn : 0;
+
+	for (u64 obligation = 1; obligation <= 10; obligation++) {
+		struct key *key = broken >> obligation & 1 ? key_of(obligation, insn) : NULL;
+
+		if (key) {
+			key->count++;
+			key_keep(key, &run.test);
+		}
+	}
+}
+
+static bool grid_case(const struct test *test)
+{
+	static u64 timeouts;
+
+	if (shared->serial++ < job.first)
+		return true;
+	run.test = *test;
+	set_up(test);
+	execute(test);
+	violations_note(judge());
+	return run.ending != TIMEOUT || ++timeouts < MAX_TIMEOUTS;
+}
+
+#define PLACE_SHIFT 56
+
+/* A block is one length, and every src placement with every dst placement. */
+static bool grid_block(void)
+{
+	struct test test = { .len = take(), .seed = take() };
+	u64 trap = take(), n_src = take(), n_dst = take();
+	const u64 *src = cursor, *dst = cursor + n_src;
+
+	cursor = (u64 *)dst + n_dst;
+	for (u64 i = 0; i < n_src; i++) {
+		test.src_place = src[i] >> PLACE_SHIFT;
+		test.src_at = src[i] & ((1ull << PLACE_SHIFT) - 1);
+		for (u64 j = 0; j < n_dst; j++) {
+			test.dst_place = dst[j] >> PLACE_SHIFT;
+			test.dst_at = dst[j] & ((1ull << PLACE_SHIFT) - 1);
+			test.trap = trap ? trap : (i + j) % 2 ? 18 : 14;
+			if (!grid_case(&test))
+				return false;
+		}
+	}
+	return true;
+}
+
+static void grid(void)
+{
+	shared->serial = 0;
+	for (u64 i = 0; i < job.n_tests; i++)
+		if (!grid_block()) {
+			shared->aborted = 1;
+			return;
+		}
+}
+
+/* ---- Single cases ----------------------------------------------------------------------------- */
+
+static void spans_put(const struct runs *runs)
+{
+	put(runs->n);
+	for (u64 i = 0; i < runs->n; i++) {
+		put(runs->list[i].from);
+		put(runs->list[i].to);
+	}
+}
+
+static void outcome_put(void)
+{
+	const struct buffer *dst = &run.dst;
+	const struct span *low = &dst->spans[0], *high = &dst->spans[1];
+
+	put(run.ending);
+	put(run.rip);
+	put_bytes(run.final, sizeof(run.final));
+	put_bytes(run.initial, sizeof(run.initial));
+	put(run.ac);
+	put(frame_intact());
+	put(run.n_faults);
+	put_bytes(run.faults, run.n_faults * sizeof(struct fault));
+	put(low->from);
+	put(low->to);
+	put(high->from);
+	put(high->to);
+	spans_put(&stored);
+	spans_put(&wrong);
+}
+
+static void case_run(const struct test *test)
+{
+	bool is_big = is_long(test);
+
+	run.test = *test;
+	if (is_big && !set_up_long(test)) {
+		run.ending = REFUSED;
+		run.n_faults = 0;
+	} else {
+		if (!is_big)
+			set_up(test);
+		execute(test);
+		classify();
+	}
+	if (job.mode == RUN)
+		outcome_put();
+	else
+		visits_put();
+	if (is_big)
+		tear_down_long();
+	flush();
+}
+
+static void cases(void)
+{
+	struct test *tests = (struct test *)cursor;
+
+	run.stepped = job.mode != RUN;
+	for (u64 i = job.first; i < job.n_tests; i++) {
+		shared->serial = i;
+		case_run(&tests[i]);
+	}
+}
+
+/* ---- Reading the job -------------------------------------------------------------------------- */
+
+static void job_load(void)
+{
+	u64 n = 0, size = 1 << 20;
+	u8 *bytes = allocate(1, size);
+
+	for (;;) {
+		ssize_t got = read(0, bytes + n, size - n);
+
+		if (got <= 0)
+			break;
+		n += got;
+		if (n == size)
+			bytes = realloc(bytes, size *= 2);
+		if (!bytes)
+			die(NO_MEMORY);
+	}
+	cursor = (u64 *)bytes;
+	cursor_end = cursor + n / 8;
+}
+
+/* address, bytes (a multiple of the page), executable?, the bytes */
+static void section_read(void)
+{
+	u64 address = take(), size = take(), executable = take();
+	u8 *memory = mmap((void *)address, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (memory != (u8 *)address)
+		die(NO_MAPPING);
+	if (size / 8 > (u64)(cursor_end - cursor))
+		die(BAD_JOB);
+	memcpy(memory, cursor, size);
+	cursor += size / 8;
+	if (mprotect(memory, size, PROT_READ | (executable ? PROT_EXEC : 0)))
+		die(NO_MAPPING);
+}
+
+static void table_read(void)
+{
+	u64 n = take();
+
+	entries = allocate(n, sizeof(*entries));
+	map_new(&entry_map, n);
+	for (u64 i = 0; i < n; i++) {
+		struct entry *entry = &entries[i];
+
+		take_words(entry, 3);
+		if (entry->n > 4)
+			die(BAD_JOB);
+		take_words(entry->operations, 4 * entry->n);
+		map_add(&entry_map, entry->insn, i);
+	}
+}
+
+static void externals_read(void)
+{
+	job.n_externals = take();
+	job.externals = allocate(job.n_externals, sizeof(*job.externals));
+	map_new(&external_map, job.n_externals);
+	for (u64 i = 0; i < job.n_externals; i++) {
+		take_words(&job.externals[i], 2);
+		map_add(&external_map, job.externals[i].address, i);
+	}
+}
+
+static void softints_read(void)
+{
+	job.n_softints = take();
+	job.softints = allocate(job.n_softints, sizeof(*job.softints));
+	map_new(&softint_map, job.n_softints);
+	for (u64 i = 0; i < job.n_softints; i++) {
+		take_words(&job.softints[i], 2);
+		map_add(&softint_map, job.softints[i].address, i);
+	}
+}
+
+static void contract_read(void)
+{
+	take_words(&contract, 12);
+	contract.n_given = take();
+	if (contract.n_given > 16)
+		die(BAD_JOB);
+	take_words(contract.given, contract.n_given);
+	take_words(contract.value, contract.n_given);
+}
+
+static void watched_read(void)
+{
+	job.per_case = take();
+	job.n_watched = take();
+	map_new(&watch_map, job.n_watched);
+	visits = allocate(2 * job.n_watched, sizeof(*visits));
+	for (u64 i = 0; i < job.n_watched; i++)
+		map_add(&watch_map, take(), i);
+	for (u64 i = 0; i < 2 * job.n_watched; i++)
+		visits[i].kept = allocate(job.per_case, sizeof(struct visit));
+}
+
+static void job_read(void)
+{
+	job_load();
+	job.mode = take();
+	job.entry = take();
+	for (u64 n = take(); n; n--)
+		section_read();
+	job.n_code = take();
+	job.code = allocate(job.n_code, sizeof(*job.code));
+	take_words(job.code, 2 * job.n_code);
+	table_read();
+	externals_read();
+	softints_read();
+	contract_read();
+	watched_read();
+	job.first = take();
+	job.longest = take();
+	job.n_tests = take();
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		die(BAD_JOB);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[1]), 0);
+	if (shared == MAP_FAILED)
+		die(NO_MEMORY);
+	job_read();
+	contents_new();
+	arenas_new();
+	stack_new();
+	handlers_install();
+	if (job.mode == GRID)
+		grid();
+	else
+		cases();
+	flush();
+	shared->finished = 1;
+	return 0;
+}

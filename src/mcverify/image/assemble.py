@@ -45,11 +45,15 @@ class Defines:
         for definition in given:
             name, _, value = definition.partition("=")
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
-                raise InputError(f"-D {definition}: {name!r} is no name of a macro", hint="-D NAME or -D NAME=VALUE")
+                raise InputError(
+                    f"-D {definition}: {name!r} is no name of a macro", hint="-D NAME or -D NAME=VALUE"
+                )
             values[name] = value or "1"
-        return cls({n: "1" if v == "y" and _is_config(n) else v for n, v in values.items() if not _is_off(n, v)})
+        return cls(
+            {n: "1" if v == "y" and _is_config(n) else v for n, v in values.items() if not _is_off(n, v)}
+        )
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self.values
 
     def arguments(self) -> list[str]:
@@ -77,7 +81,9 @@ def assembled(
     """
     with tempfile.TemporaryDirectory(prefix="mcverify-") as folder:
         target = Path(folder) / "routine.o"
-        _run(path, target, include, [*defines.arguments(), *(f"-DMCVERIFY_OWN_{name}" for name in own_macros)])
+        _run(
+            path, target, include, [*defines.arguments(), *(f"-DMCVERIFY_OWN_{name}" for name in own_macros)]
+        )
         yield target
 
 
@@ -141,7 +147,9 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-_LOCATED = re.compile(r"^(?P<file>[^:\n]+):(?P<line>\d+):(?:\d+:)?\s*(?:fatal )?error:\s*(?P<text>.*)$", re.I | re.M)
+_LOCATED = re.compile(
+    r"^(?P<file>[^:\n]+):(?P<line>\d+):(?:\d+:)?\s*(?:fatal )?error:\s*(?P<text>.*)$", re.I | re.M
+)
 _NOTE = re.compile(r"^(?P<file>[^<:\n][^:\n]*):(?P<line>\d+):(?:\d+:)? note: while in macro", re.M)
 _MISSING_HEADER = re.compile(r"'?(?P<header>[^\s':]+)'?(?:: No such file or directory| file not found)")
 _UNKNOWN_WORD = re.compile(

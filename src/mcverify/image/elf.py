@@ -77,7 +77,9 @@ def parse(content: bytes, where: str) -> RawElf:
         elf = ELFFile(io.BytesIO(content))
         kind = elf["e_type"]
         if kind not in ("ET_REL", "ET_EXEC", "ET_DYN"):
-            raise InputError(f"an ELF file of type {kind} holds no routine", where=where, hint="give a .o, .ko or vmlinux")
+            raise InputError(
+                f"an ELF file of type {kind} holds no routine", where=where, hint="give a .o, .ko or vmlinux"
+            )
         sections = _sections(elf, content, where)
         return RawElf(content, kind == "ET_REL", sections, _symbols(elf))
 
@@ -110,7 +112,11 @@ def _refuse_foreign(content: bytes, where: str) -> None:
         raise InputError("it is a big-endian ELF file", where=where, hint="mcverify reads x86-64 code")
     machine = int.from_bytes(content[18:20], "little")
     if machine != 62:
-        raise InputError(f"it is for another machine (ELF e_machine {machine})", where=where, hint="mcverify reads x86-64 code")
+        raise InputError(
+            f"it is for another machine (ELF e_machine {machine})",
+            where=where,
+            hint="mcverify reads x86-64 code",
+        )
     _check_section_headers(content, where)
 
 
@@ -118,7 +124,9 @@ def _check_section_headers(content: bytes, where: str) -> None:
     start = int.from_bytes(content[40:48], "little")
     count = int.from_bytes(content[60:62], "little")
     if start == 0 or count == 0:
-        raise InputError("it has no section headers", where=where, hint="give the file before it was stripped of them")
+        raise InputError(
+            "it has no section headers", where=where, hint="give the file before it was stripped of them"
+        )
     if count >= _MAX_SECTIONS or start + 64 * count > len(content):
         raise InputError("the file is cut off: its section headers are not inside it", where=where)
 
@@ -156,7 +164,9 @@ def _section(index: int, section: Any, relocations: tuple[RawRelocation, ...]) -
     )
 
 
-def _relocations(elf: Any, headers: list[tuple[int, Any]], where: str) -> dict[int, tuple[RawRelocation, ...]]:
+def _relocations(
+    elf: Any, headers: list[tuple[int, Any]], where: str
+) -> dict[int, tuple[RawRelocation, ...]]:
     """Relocations by the index of the section that they change."""
     found: dict[int, tuple[RawRelocation, ...]] = {}
     symbols = _symbol_table(elf)
@@ -177,7 +187,9 @@ def _relocation(entry: Any) -> RawRelocation:
 
 
 def _symbol_table(elf: Any) -> Any:
-    tables = (s for s in elf.iter_sections() if isinstance(s, SymbolTableSection) and s["sh_type"] == "SHT_SYMTAB")
+    tables = (
+        s for s in elf.iter_sections() if isinstance(s, SymbolTableSection) and s["sh_type"] == "SHT_SYMTAB"
+    )
     return next(tables, None)
 
 

@@ -151,6 +151,10 @@ class Image:
         """
         return next((e for e in self.entries if e.insn == address), None)
 
+    def names_at(self, address: int) -> list[str]:
+        """All names of `address`, in the order of the symbol table."""
+        return [symbol.name for symbol in self._by_address.get(address, [])]
+
     def label_at(self, address: int) -> str | None:
         """The name of `address`: a local label before a function's own name; None if unnamed."""
         names = self._by_address.get(address)

@@ -48,7 +48,9 @@ _KINDS = {
     24: Kind(8, True, None),  # R_X86_64_PC64
 }
 _NONE = 0
-_NAMES: dict[int, str] = {number: name for name, number in ENUM_RELOC_TYPE_x64.items() if isinstance(number, int)}
+_NAMES: dict[int, str] = {
+    number: name for name, number in ENUM_RELOC_TYPE_x64.items() if isinstance(number, int)
+}
 # Labels that clang invents for `1:` and for debug information.
 _COMPILER_LABEL = re.compile(r"\.Ltmp\d+|\.L(debug|line|info|func|cu|sec)_\w+")
 
@@ -112,7 +114,9 @@ class _Layout:
         self.relocated: dict[int, dict[int, Relocated]] = {}
 
     def result(self) -> LaidOut:
-        contents = {i: self._relocate(s) for i, s in self.elf.sections.items() if s.allocated or s.relocations}
+        contents = {
+            i: self._relocate(s) for i, s in self.elf.sections.items() if s.allocated or s.relocations
+        }
         return LaidOut(
             sections=self._image_sections(contents),
             symbols=tuple(self._image_symbol(s) for s in self.elf.symbols if self._is_label(s)),
@@ -139,11 +143,16 @@ class _Layout:
     def _check_size(self, allocated: list[RawSection]) -> None:
         total = sum(s.size for s in allocated)
         if total > _MAX_BYTES:
-            raise InputError(f"its sections ask for {total} bytes, more than the {_MAX_BYTES} mcverify takes", where=self.where)
+            raise InputError(
+                f"its sections ask for {total} bytes, more than the {_MAX_BYTES} mcverify takes",
+                where=self.where,
+            )
 
     def _alignment(self, section: RawSection) -> int:
         if section.alignment & (section.alignment - 1) or section.alignment > _MAX_ALIGNMENT:
-            raise InputError(f"section {section.name} has the alignment {section.alignment}", where=self.where)
+            raise InputError(
+                f"section {section.name} has the alignment {section.alignment}", where=self.where
+            )
         return section.alignment
 
     def _wants_low_addresses(self) -> bool:
@@ -190,7 +199,9 @@ class _Layout:
         place = self.addresses.get(section.index, 0) + relocation.offset
         value = target - place if kind.relative else target
         if not _fits(value, kind):
-            raise self._error(section, relocation, f"the value {value:#x} of {name} does not fit into {kind.width} bytes")
+            raise self._error(
+                section, relocation, f"the value {value:#x} of {name} does not fit into {kind.width} bytes"
+            )
         field = (value & (1 << 8 * kind.width) - 1).to_bytes(kind.width, "little")
         data[relocation.offset : relocation.offset + kind.width] = field
         done = self.relocated.setdefault(section.index, {})
@@ -208,7 +219,9 @@ class _Layout:
 
     def _name(self, section: RawSection, relocation: RawRelocation) -> str:
         if relocation.symbol >= len(self.elf.symbols):
-            raise self._error(section, relocation, f"it refers to symbol {relocation.symbol}, which there is not")
+            raise self._error(
+                section, relocation, f"it refers to symbol {relocation.symbol}, which there is not"
+            )
         symbol = self.elf.symbols[relocation.symbol]
         if symbol.name or symbol.section is None:
             return symbol.name

@@ -63,13 +63,20 @@ class Source:
             if name not in present
         )
 
-    def assumptions(self, defined: Container[str]) -> tuple[str, ...]:
-        """One sentence for each CONFIG of the source and each stand-in macro that it uses."""
+    def assumptions(self, defined: Container[str], *, folders_given: bool) -> tuple[str, ...]:
+        """One sentence for each CONFIG of the source and each stand-in macro that it uses.
+
+        `folders_given` says that the user's own folders of headers come before ours.
+        """
         configs = (
             f"{name} is taken as {'set' if name in defined else 'not set'}"
             for name in dict.fromkeys(_CONFIG.findall(self._code))
         )
-        return (*configs, *self._stand_in_notes())
+        unless = ", unless a folder given with -I has one" if folders_given else ""
+        return (
+            *configs,
+            *(f"{place} is mcverify's stand-in, not the kernel's own{unless}" for place in self._stand_ins()),
+        )
 
     # -- comments
 
@@ -133,14 +140,15 @@ class Source:
                 open_conditions.append(f"#{word} {rest}")
         return open_conditions
 
-    def _stand_in_notes(self) -> Iterator[str]:
+    def _stand_ins(self) -> Iterator[str]:
         for name in _STAND_INS:
-            uses = re.search(rf"^[^#\n]*\b{name}\b", self._code, re.M)
-            if uses and name not in self.own_macros and not re.search(rf"#[ \t]*define[ \t]+{name}\b", self._code):
-                yield (
-                    f"{name} ({self.file}:{self._line(uses.end())}) is mcverify's own stand-in unless a folder "
-                    "given with -I defines it"
-                )
+            use = re.search(rf"^[^#\n]*\b{name}\b", self._code, re.M)
+            if (
+                use
+                and name not in self.own_macros
+                and not re.search(rf"#[ \t]*define[ \t]+{name}\b", self._code)
+            ):
+                yield f"{name} ({self.file}:{self._line(use.end())})"
 
 
 def _blank_comment(token: re.Match[str]) -> str:

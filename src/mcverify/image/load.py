@@ -1,0 +1,120 @@
+"""The way into this room: a file the user named -> an image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mcverify.errors import InputError
+from mcverify.image import elf
+from mcverify.image.assemble import Defines, assembled
+from mcverify.image.extable import SECTION_NAMES, Table, read_tables
+from mcverify.image.image import Image
+from mcverify.image.lines import read_lines
+from mcverify.image.relocate import LaidOut, lay_out
+from mcverify.image.source import Source
+
+_SOURCE_SUFFIXES = (".S", ".s")
+_HINTS = {
+    ".c": "mcverify reads machine code: compile it first, for instance gcc -O2 -g -fno-pic -c FILE.c",
+    ".h": "give the .S file that includes it",
+    ".a": "take the object out of the archive first: ar x FILE.a",
+}
+_WHAT_WE_READ = "give an assembly source (.S, .s) or an ELF file (.o, .ko, vmlinux)"
+# Names that are macros by every convention of the kernel, never functions.
+_MACRO_NAME = re.compile(r"_*[A-Z][A-Z0-9_]{2,}|MCVERIFY_\w+")
+
+
+def load(path: Path, *, include: Sequence[Path] = (), defines: Sequence[str] = ()) -> Image:
+    """The image of an assembly source or an ELF file.
+
+    `include` are folders of headers searched before mcverify's stand-ins, `defines` are
+    preprocessor definitions ``NAME`` or ``NAME=VALUE`` (``CONFIG_X=n`` takes an assumed
+    CONFIG away); both only matter for a source. Raises InputError, located in the file, for
+    whatever cannot be read. A file without an exception table gives `entries == ()`.
+    """
+    content = _read(path)
+    if content.startswith(elf.MAGIC):
+        return _image_of_elf(path, content)
+    if path.suffix not in _SOURCE_SUFFIXES:
+        raise _not_ours(path, content)
+    return _image_of_source(path, content, include, Defines.of(defines))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("there is no such file", where=str(path)) from None
+    except IsADirectoryError:
+        raise InputError("it is a folder", where=str(path), hint=_WHAT_WE_READ) from None
+    except OSError as error:
+        raise InputError(f"it cannot be read: {error.strerror}", where=str(path)) from error
+    if not content:
+        raise InputError("the file is empty", where=str(path), hint=_WHAT_WE_READ)
+    return content
+
+
+def _not_ours(path: Path, content: bytes) -> InputError:
+    if path.suffix in (".o", ".ko"):
+        return InputError("it is no ELF file, whatever its name says", where=str(path), hint=_WHAT_WE_READ)
+    hint = ".a" if content.startswith(b"!<arch>") else path.suffix
+    return InputError(
+        "it is neither assembly nor an ELF file", where=str(path), hint=_HINTS.get(hint, _WHAT_WE_READ)
+    )
+
+
+def _image_of_source(path: Path, content: bytes, include: Sequence[Path], defines: Defines) -> Image:
+    source = Source(str(path), content.decode("utf-8", "replace"))
+    annotations = source.annotations
+    with assembled(path, include=include, defines=defines, own_macros=source.own_macros) as target:
+        image = _image_of_elf(path, target.read_bytes(), refuse_macros=True)
+    routines = {s.name for s in image.symbols}
+    notes = (*source.missing_routines(routines), *source.assumptions(defines, folders_given=bool(include)))
+    return replace(image, annotations=annotations, notes=(*image.notes, *notes))
+
+
+def _image_of_elf(path: Path, content: bytes, *, refuse_macros: bool = False) -> Image:
+    where = str(path)
+    raw = elf.parse(content, where)
+    laid_out = lay_out(raw, where)
+    if refuse_macros:
+        _refuse_macros(laid_out, where)
+    image = Image(
+        path=path,
+        sections=laid_out.sections,
+        symbols=laid_out.symbols,
+        entries=(),
+        lines=read_lines(raw, laid_out, where),
+        externals=laid_out.externals,
+        layout="",
+    )
+    layout, entries = read_tables(image, _tables(laid_out))
+    return replace(image, layout=layout, entries=entries, notes=_notes(image))
+
+
+def _refuse_macros(laid_out: LaidOut, where: str) -> None:
+    """A name that no header defines assembles silently, as an address to be linked later."""
+    forgotten = [name for name in laid_out.used_as_number() if _MACRO_NAME.fullmatch(name)]
+    if forgotten:
+        raise InputError(
+            f"it uses {', '.join(forgotten)} as a number, but no header defines it",
+            where=where,
+            hint="give it with -D NAME=VALUE, or the folder of the header that defines it with -I DIR",
+        )
+
+
+def _tables(laid_out: LaidOut) -> list[Table]:
+    return [
+        Table(section, laid_out.relocated.get(section.address, {}))
+        for section in laid_out.sections
+        if section.name in SECTION_NAMES
+    ]
+
+
+def _notes(image: Image) -> tuple[str, ...]:
+    if image.lines:
+        return ()
+    return ("there is no line information: places are given as section+offset",)

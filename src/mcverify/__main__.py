@@ -7,8 +7,10 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from mcverify.cli import run
+    from mcverify.cli.interrupt import leave_on_interrupt
+    from mcverify.cli.main import run
 
+    leave_on_interrupt()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -1,0 +1,72 @@
+"""Ctrl-C ends the process soon and with its children, whatever it is busy with.
+
+A solver is C code that may run for seconds, and Z3 even puts a SIGINT handler of its own in place of
+Python's. So SIGINT is blocked and a thread waits for it. SIGTERM counts as Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+GRACE = 1.0
+"""Seconds in which the main thread may still clean up (temporary folders, the status line)."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells count it: 128 + SIGINT."""
+
+
+def leave_on_interrupt() -> None:
+    """From now on SIGINT ends this process within about a second.
+
+    First the main thread gets a KeyboardInterrupt and the children are killed, so that it can clean up;
+    if it does not come back (it is in the solver), the process ends without it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda number, frame: os.kill(os.getpid(), signal.SIGINT))
+    os.register_at_fork(after_in_child=_unblock)
+    threading.Thread(target=_wait, name="interrupt", daemon=True).start()
+
+
+def kill_children(pid: int | None = None) -> None:
+    """Kill all descendants of process `pid` (this one unless given)."""
+    for child in _children(os.getpid() if pid is None else pid):
+        kill_children(child)
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(child, signal.SIGKILL)
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def _wait() -> None:
+    signal.sigwait([signal.SIGINT])
+    _thread.interrupt_main()
+    kill_children()
+    threading.main_thread().join(GRACE)
+    kill_children()
+    if threading.main_thread().is_alive():
+        _end()
+
+
+def _end() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[2K\x1b[?25h")  # the status line goes, the cursor comes back
+    sys.stderr.write("mcverify: interrupted\n")
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(child) for child in tasks.read_text(encoding="ascii").split()]
+    return found

@@ -1,0 +1,99 @@
+"""The `mcverify` command group, and how every way of ending becomes an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from mcverify import __version__
+from mcverify.cli.interrupt import INTERRUPTED
+from mcverify.cli.prove import prove
+from mcverify.errors import ExitCode, InputError
+
+BROKEN_PIPE = 141
+"""Exit code when the reader of our output went away: 128 + SIGPIPE."""
+
+EXIT_CODES = """\b
+Exit codes:
+  0  everything was proved
+  1  something was refuted, by a run that was executed
+  2  the input or the command is wrong
+  3  something is unknown: neither proved nor refuted
+  4  a fault of mcverify itself
+"""
+
+
+@click.group(
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Prove exception-table fixups of memcpy-like kernel routines right.
+
+    For every length, every alignment of both buffers and every place of a fault: the count of
+    bytes left is exact, the data is right, nothing is touched that should not be.
+    """
+
+
+cli.add_command(prove)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line `arguments` and return the process's exit code. Never raises."""
+    try:
+        code = cli.main(args=list(arguments), prog_name="mcverify", standalone_mode=False)
+        return int(code or ExitCode.PROVED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        return _say(_usage_sentence(error), ExitCode.USAGE)
+    except InputError as error:
+        return _say(_input_sentence(error), ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        silence_stdout()
+        return BROKEN_PIPE
+    except Exception as error:
+        return _internal(error)
+
+
+def silence_stdout() -> None:
+    """Let the interpreter's last flush of a closed pipe go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(sentence: str, code: int) -> int:
+    click.echo(f"mcverify: {sentence}", err=True)
+    return code
+
+
+def _usage_sentence(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context is not None else "mcverify"
+    return f"error: {error.format_message().rstrip('.')} (see `{command} --help`)"
+
+
+def _input_sentence(error: InputError) -> str:
+    where = f"{error.where}: " if error.where else ""
+    hint = f" ({error.hint})" if error.hint else ""
+    return f"{where}error: {error.message}{hint}"
+
+
+def _internal(error: Exception) -> int:
+    if os.environ.get("MCVERIFY_TRACEBACK") == "1":
+        traceback.print_exc()
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119
+    text = " ".join(str(error).split())
+    what = f"{type(error).__name__}{place}" + (f": {text}" if text else "")
+    return _say(
+        f"internal error: {what}; please report it with the file and the traceback (MCVERIFY_TRACEBACK=1)",
+        ExitCode.INTERNAL,
+    )

@@ -1,0 +1,162 @@
+"""`mcverify prove`: from the command line to the engine and on to the reports."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcverify.cli.output import STDOUT, check_writable, write_whole
+from mcverify.cli.sizes import parse_seconds, parse_size
+from mcverify.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from mcverify.proof.prove import ProveOptions
+    from mcverify.proof.result import RoutineResult
+
+
+@click.command(short_help="Prove the routines of FILE for all lengths, alignments and fault points.")
+@click.argument("file", metavar="FILE.S|FILE.o", type=click.Path(path_type=Path))
+@click.option(
+    "--routine",
+    "routines",
+    multiple=True,
+    metavar="NAME",
+    help="Prove this routine; may be repeated. [default: all with a table entry]",
+)
+@click.option(
+    "--contract",
+    metavar="NAME|FILE.toml",
+    help="What the routines promise. [default: by their name, or the file's annotation]",
+)
+@click.option(
+    "--faults",
+    type=click.Choice(["loads", "stores", "both"]),
+    help="Which accesses may fault. [default: as the contract says]",
+)
+@click.option(
+    "--len-max",
+    metavar="N",
+    help="The largest length in bytes: 4096, 0x1000, 64k, 1M, 2G. [default: the kernel's MAX_RW_COUNT, 0x7ffff000]",
+)
+@click.option(
+    "--json",
+    "json_target",
+    metavar="OUT",
+    help="Write the result as JSON to OUT ('-': standard output, without the table).",
+)
+@click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
+@click.option(
+    "--rep-model",
+    type=click.Choice(["ordered", "unordered"]),
+    default="ordered",
+    show_default=True,
+    help="What a fault in REP MOVS/STOS leaves: a whole prefix, as the SDM says, or no promise.",
+)
+@click.option(
+    "-I",
+    "include",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Look for headers here too; may be repeated.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the table.")
+def prove(
+    file: Path,
+    routines: tuple[str, ...],
+    contract: str | None,
+    faults: str | None,
+    len_max: str | None,
+    json_target: str | None,
+    timeout: str | None,
+    rep_model: str,
+    include: tuple[Path, ...],
+    quiet: bool,
+) -> ExitCode:
+    r"""Prove the routines of an assembly file, or of an object, that have exception-table entries.
+
+    Each obligation is proved for all lengths up to --len-max, all alignments of both buffers and a
+    fault anywhere. A refutation has been executed before it is reported.
+
+    \b
+    Exit codes: 0 all proved, 1 something refuted, 2 wrong input or usage,
+    3 something unknown, 4 a fault of mcverify itself.
+    """
+    limit = _max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
+    budget = None if timeout is None else parse_seconds(timeout, "--timeout")
+    if json_target is not None:
+        check_writable(json_target, "--json", source=file)
+    _quieten_libraries()
+    from mcverify.proof.prove import ProveOptions
+
+    options = ProveOptions(
+        routines=routines,
+        contract=contract,
+        faults=faults,
+        len_max=limit,
+        timeout=budget,
+        rep_model=rep_model,
+        include=include,
+    )
+    results = _prove(file, options)
+    if json_target is not None:
+        from mcverify.report.json import to_json
+
+        write_whole(json_target, to_json(results))
+    if json_target != STDOUT:
+        _show(results, quiet)
+    return exit_code(results)
+
+
+def exit_code(results: Sequence[RoutineResult]) -> ExitCode:
+    """The exit code of a run with these results: refuted before unknown before proved.
+
+    Raises InputError if there is no result: nothing was there to be proved.
+    """
+    from mcverify.proof.result import Verdict
+
+    if not results:
+        raise InputError("no routine has an exception-table entry", hint="nothing to prove")
+    verdicts = {result.verdict for result in results}
+    if Verdict.REFUTED in verdicts:
+        return ExitCode.REFUTED
+    return ExitCode.UNKNOWN if Verdict.UNKNOWN in verdicts else ExitCode.PROVED
+
+
+def _max_rw_count() -> int:
+    from mcverify.models import read_toml
+
+    return int(read_toml("x86_64.toml")["limits"]["max_rw_count"])
+
+
+def _prove(file: Path, options: ProveOptions) -> Sequence[RoutineResult]:
+    from mcverify.cli.progress import status_line
+    from mcverify.proof.prove import prove_file
+
+    with status_line() as progress:
+        return prove_file(file, options, progress)
+
+
+def _show(results: Sequence[RoutineResult], quiet: bool) -> None:
+    """Print the results; a reader that goes away (`| head`) changes nothing about the exit code."""
+    from mcverify.report.terminal import print_lines, print_results
+
+    try:
+        (print_lines if quiet else print_results)(results)
+    except BrokenPipeError:
+        from mcverify.cli.main import silence_stdout
+
+        silence_stdout()
+
+
+def _quieten_libraries() -> None:
+    """Keep log lines and warnings of angr and its friends off the screen, unless one looks for a fault."""
+    if os.environ.get("MCVERIFY_TRACEBACK") != "1":
+        logging.disable(logging.CRITICAL)
+        warnings.simplefilter("ignore")

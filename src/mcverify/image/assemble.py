@@ -8,87 +8,31 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.image.config import Config
 from mcverify.toolchain import find_compiler, is_zig
-
-SHIM = Path(__file__).resolve().parent / "shim" / "include"
-
-# What a kernel with this subject has set; without them routines silently vanish from the object.
-ASSUMED_CONFIG = (
-    "CONFIG_64BIT",
-    "CONFIG_X86",
-    "CONFIG_X86_64",
-    "CONFIG_SMP",
-    "CONFIG_MMU",
-    "CONFIG_X86_MCE",
-    "CONFIG_X86_SMAP",
-    "CONFIG_ARCH_HAS_COPY_MC",
-    "CONFIG_ARCH_HAS_UACCESS_FLUSHCACHE",
-)
 
 _TIMEOUT_SECONDS = 300  # zig builds its own cache at its first run
 
 
-@dataclass(frozen=True)
-class Defines:
-    """The preprocessor symbols of one run: those assumed, changed by those the user gave."""
-
-    values: dict[str, str]
-
-    @classmethod
-    def of(cls, given: Sequence[str]) -> Defines:
-        """Read ``NAME`` (1) and ``NAME=VALUE``; ``CONFIG_X=n`` takes a CONFIG away, ``=y`` is 1."""
-        values = dict.fromkeys(ASSUMED_CONFIG, "1")
-        for definition in given:
-            name, _, value = definition.partition("=")
-            if not re.fullmatch(r"[A-Za-z_]\w*", name):
-                raise InputError(
-                    f"-D {definition}: {name!r} is no name of a macro", hint="-D NAME or -D NAME=VALUE"
-                )
-            values[name] = value or "1"
-        return cls(
-            {n: "1" if v == "y" and _is_config(n) else v for n, v in values.items() if not _is_off(n, v)}
-        )
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.values
-
-    def arguments(self) -> list[str]:
-        """The ``-D`` words."""
-        return [f"-D{name}={value}" for name, value in self.values.items()]
-
-
-def _is_config(name: str) -> bool:
-    return name.startswith("CONFIG_")
-
-
-def _is_off(name: str, value: str) -> bool:
-    return _is_config(name) and value in ("n", "0")
-
-
 @contextmanager
-def assembled(
-    path: Path, *, include: Sequence[Path], defines: Defines, own_macros: Sequence[str] = ()
-) -> Iterator[Path]:
-    """The object of the source `path`, which exists as long as the context.
+def assembled(path: Path, config: Config, own_macros: Sequence[str] = ()) -> Iterator[Path]:
+    """Give the object of the source `path`, which exists as long as the context.
 
-    `include` are folders searched before our stand-in headers; `own_macros` are assembler
-    macros that the source defines itself and the stand-ins must leave out. Nothing is
-    written beside the user's file. Raises InputError with the assembler's first complaint.
+    `own_macros` are assembler macros that the source defines itself and the stand-ins must
+    leave out. Nothing is written beside the user's file. Raises InputError with the
+    assembler's first complaint.
     """
     with tempfile.TemporaryDirectory(prefix="mcverify-") as folder:
         target = Path(folder) / "routine.o"
-        _run(
-            path, target, include, [*defines.arguments(), *(f"-DMCVERIFY_OWN_{name}" for name in own_macros)]
-        )
+        _run(path, target, [*config.arguments(), *(f"-DMCVERIFY_OWN_{name}" for name in own_macros)])
         yield target
 
 
-def _run(path: Path, target: Path, include: Sequence[Path], defines: Sequence[str]) -> None:
-    command = [*_compiler(), *_language(path, defines, include), "-c", _as_file(path), "-o", str(target)]
+def _run(path: Path, target: Path, arguments: Sequence[str]) -> None:
+    command = [*_compiler(), *_language(path, arguments), "-c", _as_file(path), "-o", str(target)]
     try:
         done = subprocess.run(
             command,
@@ -118,17 +62,15 @@ def _compiler() -> list[str]:
     return [*compiler, "-m64"]
 
 
-def _language(path: Path, defines: Sequence[str], include: Sequence[Path]) -> list[str]:
+def _language(path: Path, arguments: Sequence[str]) -> list[str]:
     """Options; ``-g`` for lines, ``-Wa,-L`` keeps .L labels as symbols."""
     common = ["-g", "-Wa,-L"]
     if path.suffix == ".s":
         return ["-x", "assembler", *common]
-    folders = [*include, path.parent, SHIM]
+    # gcc's own __ASSEMBLER__ is not what the kernel's headers ask for.
     return [
         *("-x", "assembler-with-cpp", *common, "-nostdinc", "-D__KERNEL__", "-D__ASSEMBLY__"),
-        *defines,
-        *(f"-I{folder}" for folder in folders),
-        *("-include", str(SHIM / "mcverify" / "prelude.h")),
+        *(f"-I{path.parent}", *arguments),
     ]
 
 
@@ -153,8 +95,8 @@ _LOCATED = re.compile(
 _NOTE = re.compile(r"^(?P<file>[^<:\n][^:\n]*):(?P<line>\d+):(?:\d+:)? note: while in macro", re.M)
 _MISSING_HEADER = re.compile(r"'?(?P<header>[^\s':]+)'?(?:: No such file or directory| file not found)")
 _UNKNOWN_WORD = re.compile(
-    r"no such instruction: `(?P<gas>\S+)|invalid character '\(' in mnemonic"
-    r"|invalid instruction mnemonic '(?P<clang>[^']+)'|unknown pseudo-op: `(?P<pseudo>[^']+)'|unknown directive"
+    r"no such instruction|invalid character '\(' in mnemonic|unknown pseudo-op"  # gas
+    r"|invalid instruction mnemonic|unknown directive|unexpected token at start of statement"  # clang
 )
 
 

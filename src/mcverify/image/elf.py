@@ -81,7 +81,9 @@ def parse(content: bytes, where: str) -> RawElf:
                 f"an ELF file of type {kind} holds no routine", where=where, hint="give a .o, .ko or vmlinux"
             )
         sections = _sections(elf, content, where)
-        return RawElf(content, kind == "ET_REL", sections, _symbols(elf))
+        symbols = _symbols(elf)
+        _refuse_homeless(symbols, sections, where)
+        return RawElf(content, kind == "ET_REL", sections, symbols)
 
 
 @contextmanager
@@ -178,6 +180,8 @@ def _relocations(
         if symbols is None or elf.get_section(section["sh_link"]).name != symbols.name:
             raise InputError(f"{section.name} does not refer to the symbol table", where=where)
         target = section["sh_info"]
+        if not 0 < target < len(headers):
+            raise InputError(f"{section.name} relocates section {target}, which there is not", where=where)
         found[target] = found.get(target, ()) + tuple(_relocation(r) for r in section.iter_relocations())
     return found
 
@@ -196,6 +200,13 @@ def _symbol_table(elf: Any) -> Any:
 def _symbols(elf: Any) -> tuple[RawSymbol, ...]:
     table = _symbol_table(elf)
     return tuple(_symbol(s) for s in table.iter_symbols()) if table is not None else ()
+
+
+def _refuse_homeless(symbols: tuple[RawSymbol, ...], sections: dict[int, RawSection], where: str) -> None:
+    for symbol in symbols:
+        if symbol.section is not None and symbol.section not in sections:
+            message = f"symbol {symbol.name!r} is in section {symbol.section}, which there is not"
+            raise InputError(message, where=where)
 
 
 def _symbol(symbol: Any) -> RawSymbol:

@@ -80,11 +80,9 @@ def read_tables(image: Image, tables: Sequence[Table]) -> tuple[str, tuple[Table
     if not tables:
         return NO_TABLE, ()
     layout = _layout_of(image, tables)
-    raw = [
-        (table, i, _decode(layout, table, i)) for table in tables for i in range(table.size // layout.size)
-    ]
+    raw = [_decode(layout, table, i) for table in tables for i in range(table.size // layout.size)]
     reader = _Reader(image, layout)
-    entries = tuple(reader.entry(table, local, index, r) for index, (table, local, r) in enumerate(raw))
+    entries = tuple(reader.entry(index, entry) for index, entry in enumerate(raw))
     _refuse_contradictions(image, entries)
     return layout.name, entries
 
@@ -120,9 +118,11 @@ def _table_layout(image: Image, table: Table) -> Layout:
         )
     fitting = [layout for layout in sized if _relocations_fit(layout, table)] if table.relocations else sized
     if not fitting:
-        raise _table_error(
-            image, table, f"the relocations of its {table.size} bytes are those of no known layout"
+        odd = next(
+            (r.name for r in table.relocations.values() if not r.form.relative and r.form.width < 8), None
         )
+        about = f" ({odd} stands there as a number)" if odd else ""
+        raise _table_error(image, table, f"the relocations in it are those of no known layout{about}")
     if len(fitting) > 1:
         fitting = [layout for layout in fitting if _contents_fit(image, layout, table)]
     if len(fitting) != 1:
@@ -185,8 +185,8 @@ class _Reader:
             "handler": self._handler_at,
         }.get(layout.fields[-1], _no_handler)
 
-    def entry(self, table: Table, local: int, index: int, raw: _Raw) -> TableEntry:
-        """The entry with position `index` in the file, `local` within its section."""
+    def entry(self, index: int, raw: _Raw) -> TableEntry:
+        """The entry with position `index` in the file."""
         for what, address in (("instruction", raw.insn), ("fixup", raw.fixup)):
             if not _is_code(self._image, address):
                 raise self._error(
@@ -283,7 +283,7 @@ def _refuse_contradictions(image: Image, entries: Iterable[TableEntry]) -> None:
         before = first.setdefault(entry.insn, entry)
         if (before.fixup, before.handler) != (entry.fixup, entry.handler):
             raise InputError(
-                f"exception-table entries {before.index} and {entry.index} are for the same instruction but differ: "
+                f"exception-table entries {before.index} and {entry.index} are for one instruction but differ: "
                 f"{_words(image, before)} and {_words(image, entry)}",
                 where=image.where(entry.insn),
             )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.image import elf
-from mcverify.image.assemble import Defines, assembled
+from mcverify.image.assemble import assembled
+from mcverify.image.config import Config
 from mcverify.image.extable import SECTION_NAMES, Table, read_tables
 from mcverify.image.image import Image
 from mcverify.image.lines import read_lines
@@ -24,7 +25,8 @@ _HINTS = {
 }
 _WHAT_WE_READ = "give an assembly source (.S, .s) or an ELF file (.o, .ko, vmlinux)"
 # Names that are macros by every convention of the kernel, never functions.
-_MACRO_NAME = re.compile(r"_*[A-Z][A-Z0-9_]{2,}|MCVERIFY_\w+")
+_MACRO_NAME = re.compile(r"_*[A-Z][A-Z0-9_]{2,}")
+_HANDLER_PREFIX = "MCVERIFY_TYPE_OF_"  # shim/include/mcverify/extable.h
 
 
 def load(path: Path, *, include: Sequence[Path] = (), defines: Sequence[str] = ()) -> Image:
@@ -40,7 +42,7 @@ def load(path: Path, *, include: Sequence[Path] = (), defines: Sequence[str] = (
         return _image_of_elf(path, content)
     if path.suffix not in _SOURCE_SUFFIXES:
         raise _not_ours(path, content)
-    return _image_of_source(path, content, include, Defines.of(defines))
+    return _image_of_source(path, content, Config.of(defines, include))
 
 
 def _read(path: Path) -> bytes:
@@ -66,22 +68,28 @@ def _not_ours(path: Path, content: bytes) -> InputError:
     )
 
 
-def _image_of_source(path: Path, content: bytes, include: Sequence[Path], defines: Defines) -> Image:
+def _image_of_source(path: Path, content: bytes, config: Config) -> Image:
     source = Source(str(path), content.decode("utf-8", "replace"))
     annotations = source.annotations
-    with assembled(path, include=include, defines=defines, own_macros=source.own_macros) as target:
+    with assembled(path, config, source.own_macros) as target:
         image = _image_of_elf(path, target.read_bytes(), refuse_macros=True)
-    routines = {s.name for s in image.symbols}
-    notes = (*source.missing_routines(routines), *source.assumptions(defines, folders_given=bool(include)))
+    notes = (
+        *source.missing_routines({s.name for s in image.symbols}),
+        *(config.note(name) for name in source.configs),
+        *_stand_in_notes(source, config),
+    )
     return replace(image, annotations=annotations, notes=(*image.notes, *notes))
+
+
+def _stand_in_notes(source: Source, config: Config) -> list[str]:
+    unless = ", unless a folder given with -I has one" if config.folders else ""
+    return [f"{use} is mcverify's stand-in, not the kernel's own{unless}" for use in source.stand_ins]
 
 
 def _image_of_elf(path: Path, content: bytes, *, refuse_macros: bool = False) -> Image:
     where = str(path)
     raw = elf.parse(content, where)
     laid_out = lay_out(raw, where)
-    if refuse_macros:
-        _refuse_macros(laid_out, where)
     image = Image(
         path=path,
         sections=laid_out.sections,
@@ -91,19 +99,24 @@ def _image_of_elf(path: Path, content: bytes, *, refuse_macros: bool = False) ->
         externals=laid_out.externals,
         layout="",
     )
+    if refuse_macros:
+        _refuse_macros(image, laid_out)
     layout, entries = read_tables(image, _tables(laid_out))
     return replace(image, layout=layout, entries=entries, notes=_notes(image))
 
 
-def _refuse_macros(laid_out: LaidOut, where: str) -> None:
-    """A name that no header defines assembles silently, as an address to be linked later."""
-    forgotten = [name for name in laid_out.used_as_number() if _MACRO_NAME.fullmatch(name)]
-    if forgotten:
-        raise InputError(
-            f"it uses {', '.join(forgotten)} as a number, but no header defines it",
-            where=where,
-            hint="give it with -D NAME=VALUE, or the folder of the header that defines it with -I DIR",
-        )
+def _refuse_macros(image: Image, laid_out: LaidOut) -> None:
+    """Refuse names that no header defines: they assemble silently, as addresses to be linked later."""
+    for name, address in laid_out.used_as_number().items():
+        if name.startswith(_HANDLER_PREFIX):
+            handler = name.removeprefix(_HANDLER_PREFIX)
+            raise InputError(f"the exception-table handler {handler} is unknown", where=image.where(address))
+        if _MACRO_NAME.fullmatch(name):
+            raise InputError(
+                f"it uses {name} as a number, but no header defines it",
+                where=image.where(address),
+                hint="give it with -D NAME=VALUE, or the folder of the header that defines it with -I DIR",
+            )
 
 
 def _tables(laid_out: LaidOut) -> list[Table]:

@@ -83,15 +83,15 @@ class LaidOut:
     relocated: dict[int, dict[int, Relocated]]
     debug: dict[int, bytes]
 
-    def used_as_number(self) -> tuple[str, ...]:
-        """Undefined names whose value, not their distance, the file uses: forgotten macros."""
-        names = {
-            r.name
-            for relocations in self.relocated.values()
-            for r in relocations.values()
-            if not r.form.relative and r.name in self.externals.values()
+    def used_as_number(self) -> dict[str, int]:
+        """Undefined names whose value, not their distance, the file uses; each with a place of use."""
+        undefined = set(self.externals.values())
+        return {
+            r.name: section + offset
+            for section, relocations in self.relocated.items()
+            for offset, r in relocations.items()
+            if not r.form.relative and r.name in undefined
         }
-        return tuple(sorted(names))
 
 
 def lay_out(elf: RawElf, where: str) -> LaidOut:
@@ -168,8 +168,8 @@ class _Layout:
         end = max((self.addresses[i] + self.elf.sections[i].size for i in self.addresses), default=BASE)
         start = _round_up(end + PAGE, PAGE)
         indices = [i for i, s in enumerate(self.elf.symbols) if s.undefined and s.name]
-        names = list(dict.fromkeys(self.elf.symbols[i].name for i in indices))
-        return {i: start + EXTERNAL_SPACING * names.index(self.elf.symbols[i].name) for i in indices}
+        names = {name: k for k, name in enumerate(dict.fromkeys(self.elf.symbols[i].name for i in indices))}
+        return {i: start + EXTERNAL_SPACING * names[self.elf.symbols[i].name] for i in indices}
 
     def _value(self, index: int) -> int:
         """The value of a symbol in the image; sections that are not allocated begin at 0."""

@@ -10,22 +10,21 @@ from functools import cached_property
 from mcverify.errors import InputError
 from mcverify.image.image import Annotation, SourceLine
 
+_DIRECTIVES = "if|ifdef|ifndef|elif|else|endif|include|define|undef|error|warning|pragma|line"
 _TOKEN = re.compile(
-    r"""
+    rf"""
     (?P<string> "(?:\\.|[^"\\\n])*" )
   | (?P<block> /\*.*?(?:\*/|\Z) )
   | (?P<line> //[^\n]* )
-  | (?P<directive> ^[ \t]*\#[ \t]*(?:if|ifdef|ifndef|elif|else|endif|include|define|undef|error|warning|pragma|line)\b )
+  | (?P<directive> ^[ \t]*\#[ \t]*(?:{_DIRECTIVES})\b )
   | (?P<hash> \#[^\n]* )
     """,
     re.X | re.S | re.M,
 )
 _TAG = re.compile(r"^[\s*/#]*(?P<tag>mcverify|expect):[ \t]*(?P<rest>.*?)\s*(?:\*/)?\s*$")
-_ROUTINE = re.compile(
-    r"^[ \t]*(?:(?:ENTRY|KPROBE_ENTRY|WEAK|SYM_(?:TYPED_)?FUNC_START\w*|SYM_CODE_START\w*)[ \t]*\([ \t]*([\w.$]+)[ \t]*\)"
-    r"|\.type[ \t]+([\w.$]+)[ \t]*,[ \t]*[@%]function\b)",
-    re.M,
-)
+_START = r"ENTRY|KPROBE_ENTRY|WEAK|SYM_(?:TYPED_)?FUNC_START\w*|SYM_CODE_START\w*"
+_LABEL = r"[ \t]*([\w.$]+)[ \t]*"
+_ROUTINE = re.compile(rf"^[ \t]*(?:(?:{_START})[ \t]*\({_LABEL}\)|\.type{_LABEL},[ \t]*[@%]function\b)", re.M)
 _CONDITION = re.compile(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b[ \t]*([^\n]*)", re.M)
 _CONFIG = re.compile(r"\bCONFIG_\w+")
 _OWN_MACRO = re.compile(r"^[ \t]*\.macro[ \t]+([A-Za-z_]\w*)", re.M)
@@ -63,19 +62,18 @@ class Source:
             if name not in present
         )
 
-    def assumptions(self, defined: Container[str], *, folders_given: bool) -> tuple[str, ...]:
-        """One sentence for each CONFIG of the source and each stand-in macro that it uses.
+    @cached_property
+    def configs(self) -> tuple[str, ...]:
+        """The CONFIG symbols that the source mentions."""
+        return tuple(dict.fromkeys(_CONFIG.findall(self._code)))
 
-        `folders_given` says that the user's own folders of headers come before ours.
-        """
-        configs = (
-            f"{name} is taken as {'set' if name in defined else 'not set'}"
-            for name in dict.fromkeys(_CONFIG.findall(self._code))
-        )
-        unless = ", unless a folder given with -I has one" if folders_given else ""
-        return (
-            *configs,
-            *(f"{place} is mcverify's stand-in, not the kernel's own{unless}" for place in self._stand_ins()),
+    @cached_property
+    def stand_ins(self) -> tuple[str, ...]:
+        """Macros with instructions that the source takes from a header, each with its first use."""
+        return tuple(
+            f"{name} ({self.file}:{self._line(use.end())})"
+            for name in _STAND_INS
+            if (use := re.search(rf"^[^#\n]*\b{name}\b", self._code, re.M)) and not self._defines(name)
         )
 
     # -- comments
@@ -140,15 +138,8 @@ class Source:
                 open_conditions.append(f"#{word} {rest}")
         return open_conditions
 
-    def _stand_ins(self) -> Iterator[str]:
-        for name in _STAND_INS:
-            use = re.search(rf"^[^#\n]*\b{name}\b", self._code, re.M)
-            if (
-                use
-                and name not in self.own_macros
-                and not re.search(rf"#[ \t]*define[ \t]+{name}\b", self._code)
-            ):
-                yield f"{name} ({self.file}:{self._line(use.end())})"
+    def _defines(self, name: str) -> bool:
+        return name in self.own_macros or bool(re.search(rf"#[ \t]*define[ \t]+{name}\b", self._code))
 
 
 def _blank_comment(token: re.Match[str]) -> str:

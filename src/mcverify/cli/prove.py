@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcverify.proof.result import RoutineResult
 
 
-@click.command(short_help="Prove the routines of FILE for all lengths, alignments and fault points.")
+@click.command(short_help="Prove the routines of one file.")
 @click.argument("file", metavar="FILE.S|FILE.o", type=click.Path(path_type=Path))
 @click.option(
     "--routine",
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 @click.option(
     "--len-max",
     metavar="N",
-    help="The largest length in bytes: 4096, 0x1000, 64k, 1M, 2G. [default: the kernel's MAX_RW_COUNT, 0x7ffff000]",
+    help="The largest length in bytes: 4096, 0x1000, 64k, 1M, 2G."
+    " [default: 0x7ffff000, the kernel's MAX_RW_COUNT]",
 )
 @click.option(
     "--json",

@@ -1,0 +1,1 @@
+"""What is shown: the table on the terminal, the JSON document."""

@@ -1,0 +1,269 @@
+"""The result as a table on the terminal: one row per exit, then the verdict and what it rests on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from mcverify.proof.result import (
+    EVERYWHERE,
+    SUCCESS,
+    Counterexample,
+    Domain,
+    Exit,
+    ObligationResult,
+    RoutineResult,
+    Verdict,
+)
+from mcverify.report.counterexample import describe, smallest_first
+from mcverify.report.obligations import NAMES, in_order, title, worst
+
+MARKS = {
+    Verdict.PROVED: Text("ok", "green"),
+    Verdict.REFUTED: Text("FAIL", "bold red"),
+    Verdict.UNKNOWN: Text("?", "bold yellow"),
+}
+"""A mark is read without colours too."""
+
+_STYLES = {Verdict.PROVED: "bold green", Verdict.REFUTED: "bold red", Verdict.UNKNOWN: "bold yellow"}
+_NOT_ASKED = Text("-", "dim")
+_LIMIT = 8
+"""At most so many reasons and further counterexamples are listed; --json has all."""
+
+
+def print_results(results: Sequence[RoutineResult], console: Console | None = None) -> None:
+    """Print each routine's table and verdict; with several routines a summary of them at the end."""
+    out = console if console is not None else _stdout()
+    for result in results:
+        _print(render(result, out.width), out)
+    if len(results) > 1:
+        print_lines(results, out)
+
+
+def print_lines(results: Sequence[RoutineResult], console: Console | None = None) -> None:
+    """Print one line per routine: its name, its verdict, the file, the first thing that is wrong."""
+    out = console if console is not None else _stdout()
+    width = max(len(result.name) for result in results)
+    for result in results:
+        line = Text.assemble(
+            (f"{result.verdict:<8}", _STYLES[result.verdict]), f" {result.name:<{width}}  {result.file}"
+        )
+        wrong = _wrong(result)
+        if wrong:
+            line.append("  " + ", ".join(_at(o) for o in wrong[:3]) + (", ..." if len(wrong) > 3 else ""))
+        out.print(line, soft_wrap=True)
+
+
+def render(result: RoutineResult, width: int = 80) -> RenderableType:
+    """Everything about one routine, for a terminal of `width` columns."""
+    parts: list[RenderableType] = [Text(), _heading(result), Text()]
+    if result.exits:
+        parts += [Padding(_exit_table(result, wide=width >= 100), (0, 0, 0, 1)), Text()]
+    parts.append(Padding(_facts(result), (0, 0, 0, 2)))
+    parts += [Padding(part, (1, 0, 0, 2)) for part in _findings(result)]
+    parts.append(Text())
+    return Group(*parts)
+
+
+def _stdout() -> Console:
+    return Console(file=sys.stdout, highlight=False)
+
+
+def _print(what: RenderableType, console: Console) -> None:
+    """Print without the spaces with which rich fills each line."""
+    with console.capture() as capture:
+        console.print(what)
+    lines = [line.rstrip() for line in capture.get().splitlines()]
+    console.file.write("\n".join(lines) + "\n")
+    console.file.flush()
+
+
+def _heading(result: RoutineResult) -> Text:
+    return Text.assemble(
+        "  ", (result.name, "bold"), f"  in {result.file}, contract ", (result.contract, "bold")
+    )
+
+
+def _exit_table(result: RoutineResult, *, wide: bool) -> Table:
+    columns = in_order(o.id for o in result.obligations if o.exit != EVERYWHERE)
+    counts = any(row.count for row in result.exits)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=True, padding=(0, 1, 0, 0))
+    table.add_column("exit", overflow="fold", min_width=8)
+    table.add_column("continues at", overflow="fold")
+    if wide:
+        table.add_column("after a fault at", overflow="fold")
+    if counts:
+        table.add_column("bytes left", overflow="fold", min_width=10)
+    for identifier in columns:
+        table.add_column(identifier, justify="center", no_wrap=True)
+    for row in result.exits:
+        table.add_row(*_cells(row, result, columns, wide=wide, counts=counts))
+    return table
+
+
+def _cells(
+    row: Exit, result: RoutineResult, columns: Iterable[str], *, wide: bool, counts: bool
+) -> list[RenderableType]:
+    success = row.id == SUCCESS
+    cells: list[RenderableType] = [Text(row.id, "bold" if success else ""), Text(_short(row.where), "cyan")]
+    if wide:
+        cells.append(Text("" if success else _short(row.access), "cyan"))
+    if counts:
+        cells.append(Text(row.count or "-"))
+    for identifier in columns:
+        verdict = worst(o for o in result.obligations if (o.id, o.exit) == (identifier, row.id))
+        cells.append(_NOT_ASKED if verdict is None else MARKS[verdict])
+    return cells
+
+
+def _facts(result: RoutineResult) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True, min_width=10)
+    grid.add_column(overflow="fold")
+    everywhere = _everywhere(result)
+    if everywhere.plain:
+        grid.add_row("everywhere", everywhere)
+    columns = in_order(o.id for o in result.obligations if o.exit != EVERYWHERE)
+    legend = ", ".join(title(identifier) for identifier in columns if identifier in NAMES)
+    if legend:
+        grid.add_row("columns", Text(legend, "dim"))
+    grid.add_row("", "")
+    grid.add_row("verdict", _verdict(result))
+    if result.slack is not None:
+        grid.add_row("slack", _slack(result.slack))
+    for index, sentence in enumerate(result.assumptions):
+        grid.add_row("" if index else "assumed", Text(sentence))
+    grid.add_row("time", Text(_time(result)))
+    return grid
+
+
+def _everywhere(result: RoutineResult) -> Text:
+    """The obligations that belong to no exit of the table, each with its mark."""
+    exits = {row.id for row in result.exits}
+    outside = [o for o in result.obligations if o.exit not in exits]
+    marked = []
+    for identifier in in_order(o.id for o in outside):
+        verdict = worst(o for o in outside if o.id == identifier)
+        assert verdict is not None
+        marked.append(Text.assemble(title(identifier).replace(" ", "\u00a0"), "\u00a0", MARKS[verdict]))
+    return Text("   ").join(marked)
+
+
+def _verdict(result: RoutineResult) -> Text:
+    text = Text(result.verdict.upper(), _STYLES[result.verdict])
+    match result.verdict:
+        case Verdict.PROVED:
+            text.append(
+                f" for {_lengths(result.domain)}, every alignment, every fault point", "not bold default"
+            )
+        case Verdict.REFUTED:
+            text.append(": " + _listed(_wrong(result, Verdict.REFUTED)), "not bold default")
+        case Verdict.UNKNOWN:
+            text.append(": neither proved nor refuted", "not bold default")
+    if result.domain.breaks_at is not None:
+        text.append(
+            f"\nbreaks at len {_size(result.domain.breaks_at)}: {result.domain.breaks_how}",
+            "not bold default",
+        )
+    return text
+
+
+def _lengths(domain: Domain) -> str:
+    if domain.len_min == domain.len_max:
+        return f"the one length {_size(domain.len_min)}"
+    return f"every length from {_size(domain.len_min)} to {_size(domain.len_max)}"
+
+
+def _slack(slack: int) -> str:
+    if slack == 0:
+        return "none: every good byte before the bad one is copied"
+    noun = "byte" if slack == 1 else "bytes"
+    return f"at most {slack} good {noun} before the bad one left uncopied"
+
+
+def _time(result: RoutineResult) -> str:
+    phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.phases.items())
+    return f"{result.seconds:.1f} s" + (f" ({phases})" if phases else "")
+
+
+def _findings(result: RoutineResult) -> list[RenderableType]:
+    """What is not proved: the smallest counterexample, the others by name, what was not understood."""
+    found = smallest_first(result.counterexamples)
+    parts: list[RenderableType] = []
+    if found:
+        parts.append(_counterexample(found[0], result))
+    others = [f"{', '.join(c.obligations)} at {_exit(c.exit)}: {c.sentence}" for c in found[1:]]
+    shown = {(o, c.exit) for c in found for o in c.obligations}
+    reasons = [f"{_at(o)}: {o.reason}" for o in _wrong(result) if o.reason and (o.id, o.exit) not in shown]
+    parts += (
+        _list("also refuted", others)
+        + _list("not proved", reasons)
+        + _list("not understood", result.unknowns)
+    )
+    return parts
+
+
+def _counterexample(found: Counterexample, result: RoutineResult) -> Group:
+    headline = Text.assemble(
+        ("counterexample", "bold red"),
+        f" for {', '.join(found.obligations)} at {_exit(found.exit)}, run on {found.outcome.on}",
+    )
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True, min_width=8)
+    grid.add_column(overflow="fold")
+    for label, text in describe(found, result):
+        grid.add_row(label, Text(text))
+    return Group(headline, Padding(grid, (0, 0, 0, 2)))
+
+
+def _list(headline: str, lines: Sequence[str]) -> list[RenderableType]:
+    if not lines:
+        return []
+    grid = Table.grid(padding=(0, 1))
+    for line in lines[:_LIMIT]:
+        grid.add_row("-", Text(line))
+    if len(lines) > _LIMIT:
+        grid.add_row("", Text(f"and {len(lines) - _LIMIT} more (--json has them all)", "dim"))
+    return [Group(Text(headline, "bold yellow" if headline != "also refuted" else "bold red"), grid)]
+
+
+def _wrong(result: RoutineResult, verdict: Verdict | None = None) -> list[ObligationResult]:
+    """The obligations that are not proved, refuted ones first; or those with `verdict` only."""
+    wanted = [Verdict.REFUTED, Verdict.UNKNOWN] if verdict is None else [verdict]
+    return [o for v in wanted for o in result.obligations if o.verdict is v]
+
+
+def _listed(obligations: Sequence[ObligationResult], limit: int = 4) -> str:
+    shown = ", ".join(_at(o) for o in obligations[:limit])
+    more = len(obligations) - limit
+    return shown + (f" and {more} more" if more > 0 else "")
+
+
+def _at(obligation: ObligationResult) -> str:
+    return f"{obligation.id} at {_exit(obligation.exit)}" if obligation.exit != EVERYWHERE else obligation.id
+
+
+def _exit(identifier: str) -> str:
+    return (
+        "the success exit"
+        if identifier == SUCCESS
+        else "any exit"
+        if identifier == EVERYWHERE
+        else identifier
+    )
+
+
+def _short(where: str) -> str:
+    """`memcpy_64.S:12` for `asm/memcpy_64.S:12`: the heading has the whole path."""
+    return PurePath(where).name if ": " not in where else where
+
+
+def _size(value: int) -> str:
+    return str(value) if value < 1 << 16 else f"{value:#x}"

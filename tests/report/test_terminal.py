@@ -1,0 +1,186 @@
+"""What a reviewer reads."""
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from support.results import COUNTEREXAMPLE, PROVED, REFUTED, UNKNOWN, outcome
+
+from mcverify.proof.result import EVERYWHERE, Domain, Verdict
+from mcverify.report.counterexample import alignment, smallest_first, stored_prefix
+from mcverify.report.terminal import print_lines, print_results
+from mcverify.runs.case import Ending, Place, Placement
+
+
+def shown(*results, width=80, printer=print_results, **options):
+    buffer = io.StringIO()
+    printer(results, Console(file=buffer, width=width, highlight=False, **options))
+    return buffer.getvalue()
+
+
+def row(text, exit_id):
+    [line] = [line for line in text.splitlines() if line.strip().startswith(exit_id + " ")]
+    return line.split()
+
+
+@pytest.mark.parametrize("result", [PROVED, REFUTED, UNKNOWN], ids=lambda r: r.verdict)
+@pytest.mark.parametrize("width", [80, 120])
+def test_nothing_is_wider_than_the_terminal_or_cut_off(result, width):
+    text = shown(result, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "\u2026" not in text
+
+
+def test_there_is_one_row_for_each_exit_with_its_place_and_count():
+    text = shown(PROVED)
+    assert row(text, ".Lfix_w")[:5] == [".Lfix_w", "memcpy_64.S:114", "8*ecx", "+", "edx"]
+    assert row(text, "success")[1] == "memcpy_64.S:92"
+    for way_out in PROVED.exits:
+        assert f" {way_out.id} " in text
+
+
+def test_marks_can_be_read_without_colours():
+    header = row(shown(REFUTED), "exit")
+    columns = header[-6:]
+    assert columns == ["O2", "O3", "O4", "O6", "O7", "O9"]
+    assert row(shown(REFUTED), ".Lfix_w")[-6:] == ["ok", "FAIL", "ok", "ok", "ok", "-"]
+    assert row(shown(UNKNOWN), ".Lfix_b4 (b5)")[-6:] == ["ok", "ok", "ok", "?", "ok", "-"]
+
+
+def test_the_worst_verdict_wins_where_an_obligation_was_asked_twice_at_an_exit():
+    again = next(o for o in PROVED.obligations if (o.id, o.exit) == ("O3", ".Lfix_w"))
+    twice = replace(PROVED, obligations=(*PROVED.obligations, replace(again, verdict=Verdict.UNKNOWN)))
+    assert row(shown(twice), ".Lfix_w")[-5] == "?"
+
+
+def test_what_belongs_to_no_exit_is_listed_apart():
+    line = " ".join(row(shown(PROVED), "everywhere")).replace("\u00a0", " ")
+    assert line == "everywhere O1 covered ok O8 footprint ok termination ok"
+    refuted = tuple(
+        replace(o, verdict=Verdict.REFUTED) if (o.id, o.exit) == ("O1", EVERYWHERE) else o
+        for o in PROVED.obligations
+    )
+    assert "O1 covered FAIL" in shown(replace(PROVED, obligations=refuted)).replace("\u00a0", " ")
+
+
+def test_a_proof_states_its_domain_slack_and_assumptions():
+    text = " ".join(shown(PROVED).split())
+    assert "PROVED for every length from 0 to 0x7ffff000, every alignment" in text
+    assert "at most 31 good bytes" in text
+    assert "breaks at len 0x4000000000: the count of blocks is kept in 32 bits" in text
+    assert "dst and src do not overlap" in text
+    assert "proof 1.3" in text
+
+
+def test_a_slack_that_was_not_proved_is_not_mentioned():
+    assert "slack" not in shown(replace(PROVED, slack=None))
+    assert "every good byte before the bad one is copied" in shown(replace(PROVED, slack=0))
+
+
+def test_a_refutation_shows_its_run():
+    text = " ".join(shown(REFUTED).split())
+    assert "REFUTED: O3 at .Lfix_w" in text
+    assert "counterexample for O3 at .Lfix_w, run on cpu" in text
+    assert "len 72, dst at 3 mod 64, src at 48 mod 64" in text
+    assert "load of src+16 (trap 14)" in text
+    assert "left 48 (rdx), trap 14 (rax)" in text
+    assert "stored dst[0..15]" in text
+    assert "left 56: the first 16 bytes are stored; left 48 claims the first 24 bytes" in text
+
+
+def test_the_shortest_counterexample_is_shown_and_the_others_are_named():
+    shorter = replace(
+        COUNTEREXAMPLE, case=replace(COUNTEREXAMPLE.case, len=24), outcome=outcome(24, range(0), 8)
+    )
+    text = " ".join(shown(replace(REFUTED, counterexamples=(COUNTEREXAMPLE, shorter))).split())
+    assert smallest_first((COUNTEREXAMPLE, shorter)) == [shorter, COUNTEREXAMPLE]
+    assert "called len 24," in text
+    assert "also refuted - O3 at .Lfix_w: 24 bytes are claimed" in text
+
+
+def test_a_run_that_did_not_return_says_how_it_ended():
+    oops = replace(COUNTEREXAMPLE, outcome=replace(COUNTEREXAMPLE.outcome, ending=Ending.OOPS))
+    text = " ".join(shown(replace(REFUTED, counterexamples=(oops,))).split())
+    assert "returned did not return: a fault on an instruction without a table entry (an oops)" in text
+    assert "expected" not in text
+
+
+def test_wrong_data_is_named():
+    run = COUNTEREXAMPLE.outcome
+    wrong = replace(run, correct=bytes(len(run.correct)))
+    text = shown(replace(REFUTED, counterexamples=(replace(COUNTEREXAMPLE, outcome=wrong),)))
+    assert "wrong data in dst[0..15]" in text
+
+
+def test_a_custom_contract_that_is_gone_does_not_stop_the_report():
+    assert "rax 14" in shown(replace(REFUTED, contract="gone/away.toml"))
+
+
+def test_what_was_not_understood_is_named_with_its_place():
+    text = shown(UNKNOWN)
+    assert "UNKNOWN: neither proved nor refuted" in text
+    assert "- O6 at .Lfix_b4 (b5): Z3 gave up after 5 s" in text
+    assert "- asm/memcpy_64.S:55: vmovdqu64 is not modelled" in text
+
+
+def test_a_long_list_is_cut_and_says_so():
+    many = tuple(f"a.S:{i}: unknown instruction" for i in range(20))
+    text = shown(replace(UNKNOWN, unknowns=many))
+    assert "a.S:7:" in text
+    assert "a.S:8:" not in text
+    assert "and 12 more" in text
+
+
+def test_a_routine_that_was_not_explored_has_no_table():
+    empty = replace(UNKNOWN, exits=(), obligations=())
+    assert "not understood" in shown(empty)
+    assert "exit" not in shown(empty)
+
+
+def test_text_of_the_user_is_no_markup():
+    odd = replace(UNKNOWN, unknowns=("a.S:1: [red]odd[/red]",), file="[bold].S")
+    assert "[red]odd[/red]" in shown(odd)
+    assert "[bold].S" in shown(odd)
+
+
+def test_one_length_is_no_range():
+    assert "the one length 64" in shown(replace(PROVED, domain=Domain(64, 64)))
+
+
+def test_quiet_is_one_line_for_each_routine():
+    lines = shown(PROVED, REFUTED, UNKNOWN, printer=print_lines).splitlines()
+    assert lines == [
+        "proved   memcpy_trap  asm/memcpy_64.S",
+        "refuted  memcpy_trap  asm/memcpy_64.S  O3 at .Lfix_w",
+        "unknown  memcpy_trap  asm/memcpy_64.S  O6 at .Lfix_b4 (b5)",
+    ]
+
+
+def test_no_color_is_honoured(monkeypatch):
+    colour = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
+    assert colour.search(shown(PROVED, force_terminal=True, color_system="standard"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not colour.search(shown(PROVED, force_terminal=True, color_system="standard"))
+
+
+@pytest.mark.parametrize(
+    ("placement", "expected"),
+    [
+        (Placement(Place.FREE, 67), 3),
+        (Placement(Place.HOLE, 16), 48),
+        (Placement(Place.HOLE, 0), 0),
+        (Placement(Place.INSIDE, 65), 1),
+        (Placement(Place.END), 64 - 72 % 64),
+        (Placement(Place.FRONT), 0),
+    ],
+)
+def test_alignment_of_each_place(placement, expected):
+    assert alignment(placement, 72) == expected
+
+
+def test_the_stored_prefix_ends_at_the_first_gap():
+    gap = replace(outcome(8, range(8), 0), written=b"\1\1\0\1", base=0)
+    assert stored_prefix(gap, 4) == 2
+    assert stored_prefix(outcome(8, range(8), 0), 8) == 8

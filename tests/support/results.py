@@ -1,0 +1,105 @@
+"""Results made by hand, one for each verdict, for tests of what is made from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mcverify.proof.result import (
+    EVERYWHERE,
+    SUCCESS,
+    Counterexample,
+    Domain,
+    Exit,
+    ObligationResult,
+    RoutineResult,
+    Verdict,
+)
+from mcverify.runs.case import RED_ZONE, Case, Ending, Fault, Outcome, Place, Placement
+
+FILE = "asm/memcpy_64.S"
+AT_EXITS = ("O2", "O3", "O4", "O6", "O7", "O9")
+GENERAL = "rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rflags".split()
+
+
+def _exits() -> tuple[Exit, ...]:
+    success = Exit(SUCCESS, "", f"{FILE}:92", "", "0")
+    lead = Exit(".Lfix_a", ".Lfix_a", f"{FILE}:101", f"{FILE}:31", "rdx + ecx")
+    early = [
+        Exit(f".Lfix_b0 (b{i})", ".Lfix_b0", f"{FILE}:104", f"{FILE}:{42 + i}", "64*ecx + edx")
+        for i in range(4)
+    ]
+    late = [
+        Exit(f".Lfix_b4 (b{4 + i})", ".Lfix_b4", f"{FILE}:109", f"{FILE}:{50 + i}", "64*ecx + edx - 32")
+        for i in range(4)
+    ]
+    words = Exit(".Lfix_w", ".Lfix_w", f"{FILE}:114", f"{FILE}:66", "8*ecx + edx")
+    rest = Exit(".Lfix_c", ".Lfix_c", f"{FILE}:118", f"{FILE}:78", "edx")
+    return (success, lead, *early, *late, words, rest)
+
+
+def _obligations(exits: tuple[Exit, ...]) -> tuple[ObligationResult, ...]:
+    everywhere = tuple(
+        ObligationResult(name, EVERYWHERE, Verdict.PROVED, 0.02) for name in ("O1", "O8", "termination")
+    )
+    at_exits = tuple(
+        ObligationResult(name, row.id, Verdict.PROVED, 0.01)
+        for row in exits
+        for name in AT_EXITS
+        if (name == "O9") == (row.id == SUCCESS) or name in ("O6", "O7")
+    )
+    return everywhere + at_exits
+
+
+PROVED = RoutineResult(
+    name="memcpy_trap",
+    file=FILE,
+    contract="mcsafe_ret",
+    verdict=Verdict.PROVED,
+    domain=Domain(0, 0x7FFFF000, 0x4000000000, "the count of blocks is kept in 32 bits"),
+    exits=_exits(),
+    obligations=_obligations(_exits()),
+    counterexamples=(),
+    slack=31,
+    assumptions=(
+        "dst and src do not overlap, and neither buffer wraps around the address space",
+        "a fault is reported as trap 14 or 18, and stays while the routine runs",
+    ),
+    unknowns=(),
+    phases={"assemble": 0.05, "lift": 0.31, "paths": 0.42, "runs": 0.6, "invariants": 1.2, "proof": 1.33},
+    seconds=3.95,
+)
+
+
+def with_verdict(result: RoutineResult, key: tuple[str, str], verdict: Verdict, reason: str) -> RoutineResult:
+    """`result` with the obligation `key` (id, exit) and the whole at `verdict`."""
+    changed = tuple(
+        replace(o, verdict=verdict, reason=reason) if (o.id, o.exit) == key else o for o in result.obligations
+    )
+    return replace(result, verdict=verdict, obligations=changed, slack=None)
+
+
+def outcome(length: int, written: range, left: int) -> Outcome:
+    """A run that returned `left` in rdx after a load fault at src+16, with dst[written] stored."""
+    stored = bytes(i - RED_ZONE in written for i in range(length + 2 * RED_ZONE))
+    registers = dict.fromkeys(GENERAL, 0) | {"rax": 14, "rdx": left}
+    faults = (Fault(0x1040, "src", 16, is_store=False),)
+    return Outcome(Ending.RETURNED, 0x10F0, registers, registers, faults, stored, stored, -RED_ZONE)
+
+
+COUNTEREXAMPLE = Counterexample(
+    obligations=("O3",),
+    exit=".Lfix_w",
+    case=Case(72, Placement(Place.HOLE, 16), Placement(Place.FREE, 3), trap=14),
+    outcome=outcome(72, range(16), 48),
+    sentence="24 bytes are claimed as copied, and dst[16] was not stored",
+)
+
+REFUTED = replace(
+    with_verdict(PROVED, ("O3", ".Lfix_w"), Verdict.REFUTED, COUNTEREXAMPLE.sentence),
+    counterexamples=(COUNTEREXAMPLE,),
+)
+
+UNKNOWN = replace(
+    with_verdict(PROVED, ("O6", ".Lfix_b4 (b5)"), Verdict.UNKNOWN, "Z3 gave up after 5 s"),
+    unknowns=("asm/memcpy_64.S:55: vmovdqu64 is not modelled",),
+)

@@ -19,8 +19,8 @@ class Place(Enum):
     """Where a buffer lies among mapped and unmapped pages; `Placement.at` is its parameter.
 
     FREE    in readable memory, address = `at` modulo the page size
-    HOLE    the first bad byte is at offset `at` >= 0 of the buffer: a page boundary lies there; behind the bad
-            page the memory can be read again
+    HOLE    the first bad byte is at offset `at` >= 0 of the buffer: a page boundary lies there; behind
+            the bad page the memory can be read again
     INSIDE  the first byte is bad: the buffer starts `at` bytes (0..4095) into the bad page
     END     the buffer ends where the mapping ends (the next byte cannot be accessed); `at` is unused
     FRONT   the buffer starts where the mapping starts (the byte before cannot be accessed); `at` is unused
@@ -73,6 +73,7 @@ class Ending(Enum):
     TIMEOUT   did not end within the step or time limit
     ESCAPED   the routine jumped to an external symbol
     DIED      the process that ran it was killed
+    REFUSED   not run: the runner cannot place such buffers
     """
 
     RETURNED = "returned"
@@ -82,6 +83,7 @@ class Ending(Enum):
     TIMEOUT = "timeout"
     ESCAPED = "escaped"
     DIED = "died"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +100,27 @@ class Fault:
     is_store: bool
 
 
+Run = tuple[int, int]
+"""Offsets of dst from the first to before the second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run did. `registers` at the end (16 general registers and "rflags", by name; unsigned 64-bit),
-    `initial` at the start. `rip` is the address of the last instruction executed or faulting.
+    `initial` at the start; both are empty after DIED and REFUSED. `rip` is the address of the instruction at
+    which it ended: the faulting one, or where control went (WILD, ESCAPED); 0 after RETURNED, where
+    the CPU does not tell.
 
     `written` and `correct` cover dst[-RED_ZONE : len+RED_ZONE], cut to what the mapping holds, `base` is the
     offset of their first byte (usually -RED_ZONE): written[i] tells that byte base+i of dst
     changed, correct[i] that it now equals the byte of the same offset of src (of zero, for a clear).
-    Every byte of dst starts out different from the source byte of its offset, so a byte that was stored rightly is seen as written.
-    `ac` is the alignment-check flag as the routine left it (stac/clac are tracked, not executed).
+    Every byte of dst starts out different from every byte of src and from zero, so a byte that was copied
+    or cleared is seen as written. `ac` is the alignment-check flag as the routine left it (stac/clac are
+    tracked, not executed); `frame_intact` tells that the return address and the caller's frame above
+    it were not overwritten.
+
+    Where the buffer is too long for a map, `written` and `correct` are empty, and `stored` and
+    `wrong` are the runs [first, end) of offsets that changed, and that changed to a wrong value.
     """
 
     ending: Ending
@@ -120,13 +133,18 @@ class Outcome:
     base: int
     ac: bool = False
     on: str = "cpu"
+    frame_intact: bool = True
+    stored: tuple[Run, ...] | None = None
+    wrong: tuple[Run, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
     """State of a run at a watched instruction, before it executes.
 
-    `top` is one more than the highest offset of dst stored so far (0 if none); `faulted` tells that a fault has been taken before.
+    `top` is one more than the highest offset of dst stored so far (0 if none); `faulted` tells that a
+    fault has been taken before. `stack` holds the 8-byte slots from rsp up to the return address (not
+    included), by their offset from the latter's address: -8 is the slot right below it.
     """
 
     address: int

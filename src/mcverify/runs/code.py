@@ -1,0 +1,82 @@
+"""The instructions of a routine that can be reached, as capstone decodes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import capstone
+from capstone import x86_const
+
+from mcverify.image.image import Image
+from mcverify.models import read_toml
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One decoded instruction. `targets` are the known addresses at which it may continue."""
+
+    address: int
+    code: bytes
+    mnemonic: str
+    targets: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        """The address of the instruction behind this one."""
+        return self.address + len(self.code)
+
+
+def reachable(image: Image, entry: int) -> dict[int, Instruction]:
+    """All instructions reached from `entry` by known jumps, calls and fixups, by address.
+
+    What cannot be decoded, and where an indirect jump goes, is left out.
+    """
+    fixups = {e.insn: e.fixup for e in image.entries}
+    found: dict[int, Instruction] = {}
+    waiting = [entry]
+    while waiting:
+        address = waiting.pop()
+        if address in found:
+            continue
+        instruction = decode(image, address)
+        if instruction is None:
+            continue
+        found[address] = instruction
+        waiting.extend(instruction.targets)
+        if address in fixups:
+            waiting.append(fixups[address])
+    return found
+
+
+def decode(image: Image, address: int) -> Instruction | None:
+    """The instruction at `address`, None if there is no code or it cannot be decoded."""
+    insn = next(_decoder().disasm(image.code_at(address), address, 1), None)
+    if insn is None:
+        return None
+    return Instruction(address, bytes(insn.bytes), insn.mnemonic, tuple(_targets(insn)))
+
+
+def returning_externals(image: Image) -> frozenset[int]:
+    """Addresses of the external symbols that stand for a return (`models/externals.toml`)."""
+    names = read_toml("externals.toml")["return_thunks"]["names"]
+    return frozenset(address for address, name in image.externals.items() if name in names)
+
+
+@cache
+def _decoder() -> Any:
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    decoder.detail = True
+    return decoder
+
+
+def _targets(insn: Any) -> Iterator[int]:
+    jump = insn.group(x86_const.X86_GRP_JUMP) or insn.group(x86_const.X86_GRP_CALL)
+    if jump and insn.operands and insn.operands[0].type == x86_const.X86_OP_IMM:
+        yield insn.operands[0].imm & (1 << 64) - 1
+    if insn.id not in (x86_const.X86_INS_JMP, x86_const.X86_INS_UD2) and not insn.group(
+        x86_const.X86_GRP_RET
+    ):
+        yield insn.address + insn.size

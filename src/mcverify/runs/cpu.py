@@ -1,0 +1,118 @@
+"""Runs a routine on the host's CPU, with real faults: the face of the native harness.
+
+Each call starts a child process. The routine may crash it, loop in it, write anywhere in it:
+the case at which that happens is told, the others go on in a new child.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from mcverify.contract import Contract
+from mcverify.image.image import Image
+from mcverify.runs import native, wire
+from mcverify.runs.case import Case, Ending, Outcome, Visit
+from mcverify.runs.child import Answer, Children
+from mcverify.runs.code import reachable
+from mcverify.runs.grid import Grid, GridResult, GridViolation, merge, read_grid, split
+from mcverify.runs.wire import Mode
+
+Step = tuple[int, dict[str, int]]
+"""Address of an instruction and the registers before it."""
+
+_SECONDS_PER_LONG_BYTE = 1 / (20 << 20)
+_GRID_SECONDS = 900.0
+_WORTH_TWO = 10_000
+_MAX_DEATHS = 16
+
+
+def available() -> str | None:
+    """Why this host cannot run x86-64 routines natively; None if it can."""
+    return native.unavailable()
+
+
+class CpuRunner:
+    """Runs the routine at `entry` of `image`, called as `contract` says."""
+
+    def __init__(self, image: Image, entry: int, contract: Contract) -> None:
+        self._program = wire.program(image, entry, contract, reachable(image, entry))
+
+    def run(self, cases: Sequence[Case]) -> list[Outcome]:
+        """The outcome of each case, in order."""
+        outcomes: list[Outcome] = []
+        longest = wire.longest(cases)
+        tests = b"".join(map(wire.case_words, cases))
+        seconds = _patience(cases)
+        while len(outcomes) < len(cases):
+            job = self._program.job(Mode.RUN, tests, len(cases), longest, len(outcomes), (), 0)
+            answer = _ask(job, seconds)
+            outcomes += wire.read_outcomes(answer.output, cases[len(outcomes) :], self._program.bias)
+            if answer.died and len(outcomes) < len(cases):
+                outcomes.append(wire.nothing(Ending.DIED))
+        return outcomes
+
+    def sample(self, cases: Sequence[Case], addresses: Iterable[int], limit: int = 4000) -> list[Visit]:
+        """The states before each instruction of `addresses`, single-stepped; a REP shows each iteration.
+
+        At most about `limit` visits an address, spread over the cases: of each case the first ones
+        and the last ones, apart for before and after the first fault. Cases longer than
+        `wire.LONGEST_MAP` are refused with ValueError.
+        """
+        _refuse_long(cases)
+        visits: list[Visit] = []
+        watched = tuple(sorted(set(addresses)))
+        per_case = max(4, limit // max(1, len(cases)))
+        tests = b"".join(map(wire.case_words, cases))
+        first = 0
+        while first < len(cases):
+            job = self._program.job(
+                Mode.SAMPLE, tests, len(cases), wire.longest(cases), first, watched, per_case
+            )
+            answer = _ask(job, _patience(cases))
+            visits += wire.read_visits(answer.output, self._program.bias)
+            first = answer.serial + 1 if answer.died else len(cases)
+        return visits
+
+    def trace(self, case: Case) -> list[Step]:
+        """Every step of one case: address and registers before it."""
+        _refuse_long([case])
+        job = self._program.job(Mode.TRACE, wire.case_words(case), 1, wire.longest([case]), 0, (), 1)
+        return wire.read_trace(_ask(job, _patience([case])).output, self._program.bias)
+
+    def grid(self, grid: Grid) -> GridResult:
+        """Run and judge every case of a grid, in two processes where that pays."""
+        parts = split(grid, 2 if (os.cpu_count() or 1) > 1 and len(grid) > _WORTH_TWO else 1)
+        with Children() as children:
+            answers = children.ask([self._grid_job(part, 0) for part in parts], _GRID_SECONDS)
+            return merge(self._grid_part(*pair, children) for pair in zip(parts, answers, strict=True))
+
+    def _grid_part(self, grid: Grid, answer: Answer, children: Children) -> GridResult:
+        """The result of one part; a case that brings the child down breaks O7, the others go on."""
+        bias = self._program.bias
+        results = [read_grid(answer.shared, bias)]
+        while answer.died and answer.serial and len(results) < _MAX_DEATHS:
+            fatal = GridViolation("O7", None, 1, (grid.case(answer.serial - 1),))
+            results.append(GridResult(0, (fatal,)))
+            (answer,) = children.ask([self._grid_job(grid, answer.serial)], _GRID_SECONDS)
+            results.append(read_grid(answer.shared, bias))
+        return replace(merge(results), cases=answer.serial, complete=not answer.died and results[-1].complete)
+
+    def _grid_job(self, grid: Grid, first: int) -> bytes:
+        return self._program.job(Mode.GRID, grid.words(), len(grid.blocks), grid.longest, first, (), 0)
+
+
+def _ask(job: bytes, seconds: float) -> Answer:
+    with Children() as children:
+        return children.ask([job], seconds)[0]
+
+
+def _refuse_long(cases: Sequence[Case]) -> None:
+    if any(map(wire.is_long, cases)):
+        raise ValueError(f"only cases of up to {wire.LONGEST_MAP} bytes can be single-stepped")
+
+
+def _patience(cases: Sequence[Case]) -> float:
+    """Seconds after which a child is given up, were every case to use up its own limit."""
+    return 30 + sum(0.5 + case.len * _SECONDS_PER_LONG_BYTE for case in cases)

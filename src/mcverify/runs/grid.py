@@ -1,0 +1,246 @@
+"""Grids of cases: every length with every placement of src and dst that is worth a try.
+
+A grid is run and judged in the child (`CpuRunner.grid`); only its violations come back.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from mcverify.contract import Contract, Faults
+from mcverify.runs.case import PAGE, Case, Place, Placement
+from mcverify.runs.wire import LONGEST_MAP, WORD, placement_of, placement_word
+
+_KEPT = 8
+_MAX_KEYS = 256
+_KEY = struct.Struct(f"={4 + 7 * _KEPT}Q")
+_HEAD = struct.Struct("=4Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One length, and every placement of src with every one of dst.
+
+    Placements are words (`wire.placement_word`). `trap` 0 takes 14 and 18 in turn.
+    """
+
+    len: int
+    src: tuple[int, ...]
+    dst: tuple[int, ...]
+    trap: int = 0
+    seed: int = 1
+
+    def case(self, index: int) -> Case:
+        """The case that the harness runs as number `index` of this block."""
+        i, j = divmod(index, len(self.dst))
+        trap = self.trap or (18 if (i + j) % 2 else 14)
+        return Case(self.len, placement_of(self.src[i]), placement_of(self.dst[j]), trap, self.seed)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Blocks, in the order in which they are run."""
+
+    blocks: tuple[Block, ...]
+
+    def __len__(self) -> int:
+        return sum(len(b.src) * len(b.dst) for b in self.blocks)
+
+    def __post_init__(self) -> None:
+        if self.longest > LONGEST_MAP:
+            raise ValueError(f"a grid holds buffers of at most {LONGEST_MAP} bytes")
+
+    @cached_property
+    def longest(self) -> int:
+        """The greatest distance in bytes that an arena must hold on one side of a hole."""
+        placements = (placement_of(word) for word in {w for b in self.blocks for w in (*b.src, *b.dst)})
+        holes = (p.at for p in placements if p.place is Place.HOLE)
+        return max([0, *(b.len for b in self.blocks), *holes])
+
+    def words(self) -> bytes:
+        """The blocks as the harness reads them."""
+        words = array("Q")
+        for b in self.blocks:
+            words.extend((b.len, b.seed, b.trap, len(b.src), len(b.dst), *b.src, *b.dst))
+        return words.tobytes()
+
+    def case(self, number: int) -> Case:
+        """The case that is run as number `number`, counted from 0."""
+        for block in self.blocks:
+            size = len(block.src) * len(block.dst)
+            if number < size:
+                return block.case(number)
+            number -= size
+        raise IndexError("the grid has fewer cases")
+
+
+@dataclass(frozen=True, slots=True)
+class GridViolation:
+    """Cases that break one obligation after a last fault at one instruction (None: without a fault).
+
+    `count` of them were seen; `cases` are the smallest, smallest first.
+    """
+
+    obligation: str
+    insn: int | None
+    count: int
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GridResult:
+    """What a grid showed. `cases` were run; `complete` is False where too many timed out or died."""
+
+    cases: int
+    violations: tuple[GridViolation, ...]
+    complete: bool = True
+
+
+def read_grid(shared: bytes, bias: int) -> GridResult:
+    """The result that a child left in the shared memory."""
+    serial, _, aborted, keys = _HEAD.unpack_from(shared)
+    found = [
+        _violation(_KEY.unpack_from(shared, _HEAD.size + i * _KEY.size), bias)
+        for i in range(min(keys, _MAX_KEYS))
+    ]
+    return GridResult(serial, tuple(found), not aborted)
+
+
+def merge(results: Iterable[GridResult]) -> GridResult:
+    """Several results as one."""
+    parts = list(results)
+    groups: dict[tuple[str, int | None], list[GridViolation]] = {}
+    for violation in (v for part in parts for v in part.violations):
+        groups.setdefault((violation.obligation, violation.insn), []).append(violation)
+    merged = [
+        GridViolation(obligation, insn, sum(v.count for v in group), _smallest(group))
+        for (obligation, insn), group in groups.items()
+    ]
+    merged.sort(key=lambda v: (int(v.obligation[1:]), v.insn or 0))
+    return GridResult(sum(p.cases for p in parts), tuple(merged), all(p.complete for p in parts))
+
+
+def split(grid: Grid, parts: int) -> list[Grid]:
+    """The grid's blocks dealt out to `parts` grids of about the same work."""
+    return [Grid(grid.blocks[i::parts]) for i in range(parts)]
+
+
+def _smallest(group: Iterable[GridViolation]) -> tuple[Case, ...]:
+    cases = sorted((case for violation in group for case in violation.cases), key=_size)
+    return tuple(cases[:_KEPT])
+
+
+def _size(case: Case) -> tuple[int, ...]:
+    places = list(Place)
+    src, dst = case.src, case.dst
+    return case.len, src.at + dst.at, places.index(src.place), places.index(dst.place), src.at, case.trap
+
+
+def _violation(words: Sequence[int], bias: int) -> GridViolation:
+    obligation, insn, count, kept = words[:4]
+    tests = (words[4 + 7 * i : 11 + 7 * i] for i in range(min(kept, _KEPT)))
+    places = list(Place)
+    cases = tuple(
+        Case(length, Placement(places[sp], sa), Placement(places[dp], da), trap, seed)
+        for length, sp, sa, dp, da, trap, seed in tests
+    )
+    return GridViolation(f"O{obligation}", (insn + bias) % WORD if insn else None, count, cases)
+
+
+# ---- Which cases --------------------------------------------------------------------
+
+_END = placement_word(Placement(Place.END))
+_FRONT = placement_word(Placement(Place.FRONT))
+
+
+def _free(at: Iterable[int]) -> tuple[int, ...]:
+    return tuple(placement_word(Placement(Place.FREE, a)) for a in at)
+
+
+def _inside(at: Iterable[int]) -> tuple[int, ...]:
+    return tuple(placement_word(Placement(Place.INSIDE, a)) for a in at)
+
+
+def _holes(at: Iterable[int]) -> tuple[int, ...]:
+    base = placement_word(Placement(Place.HOLE))
+    return tuple(base | a for a in at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Density:
+    """How close the cases of a grid lie to each other."""
+
+    lens: tuple[int, ...]
+    all_offsets: int
+    """Up to this length, every offset is a fault point."""
+    good_src: tuple[int, ...]
+    good_dst: tuple[int, ...]
+    inside: tuple[int, ...]
+
+
+# A buffer that starts 4095 bytes into a bad page has one bad byte, and good ones behind.
+_FULL = _Density(
+    lens=(*range(301), 319, 320, 511, 512, 513, 600, 4095, 4096, 4097, 4200, 5000, 8200),
+    all_offsets=300,
+    good_src=(_END, _FRONT, *_free(range(16))),
+    good_dst=(_END, _FRONT, *_free((*range(9), 15, 33, 63, 4090))),
+    inside=_inside((*range(9), 15, 31, 33, 63, 4032, 4064, 4080, 4088, 4090, 4095)),
+)
+_QUICK = _Density(
+    lens=(
+        *range(41), 47, 48, 49, 55, 56, 57, 63, 64, 65, 71, 72, 73, 80, 95, 96, 97, 103, 120,
+        126, 127, 128, 129, 130, 135, 136, 160, 191, 192, 193, 200, 255, 256, 257, 264, 300, 513, 4200,
+    ),
+    all_offsets=66,
+    good_src=(_END, _FRONT, *_free((0, 1, 3, 4, 7, 8))),
+    good_dst=(_END, _FRONT, *_free((0, 1, 4, 7))),
+    inside=_inside((0, 1, 5, 4032, 4089, 4095)),
+)  # fmt: skip
+_FEW_ALIGNMENTS = (_END, _FRONT, *_free((0, 1, 6)))
+
+
+def full_grid(contract: Contract, faults: Faults | None = None) -> Grid:
+    """About a million cases: lengths to 300 and some beyond a page, every fault offset."""
+    return _grid(_FULL, contract.src is not None, faults or contract.faults)
+
+
+def quick_grid(contract: Contract, faults: Faults | None = None) -> Grid:
+    """Some ten thousand cases, of which each class of known mistakes shows in several."""
+    return _grid(_QUICK, contract.src is not None, faults or contract.faults)
+
+
+@lru_cache(maxsize=16)
+def _grid(density: _Density, has_src: bool, faults: Faults) -> Grid:
+    return Grid(
+        tuple(
+            b for length in density.lens for b in _blocks(density, length, has_src, faults) if b.src and b.dst
+        )
+    )
+
+
+def _blocks(density: _Density, length: int, has_src: bool, faults: Faults) -> Iterable[Block]:
+    bad = (*_holes(_offsets(length, density.all_offsets)), *density.inside)
+    good_src = density.good_src if has_src else _free((0,))
+    bad_src = bad if has_src and faults != "stores" else ()
+    bad_dst = bad if faults != "loads" else ()
+    few_src = _FEW_ALIGNMENTS if has_src else good_src
+    yield Block(length, good_src, density.good_dst)
+    yield Block(length, bad_src, density.good_dst)
+    yield Block(length, few_src, bad_dst)
+    yield Block(length, bad_src[:: max(1, len(bad_src) // 12)], bad_dst[:: max(1, len(bad_dst) // 12)])
+
+
+def _offsets(length: int, all_up_to: int) -> list[int]:
+    """Fault offsets for a length: all, or those near its ends, at word boundaries, and past a page."""
+    if length <= all_up_to:
+        return list(range(length))
+    chosen = {*range(10), *range(length - 10, length)}
+    step = max(8, length // 24 & -8)
+    for at in range(0, length, step):
+        chosen |= {at - 1, at, at + 3}
+    chosen |= {length - PAGE - 1, length - PAGE, PAGE - 1, PAGE, PAGE + 1}
+    return sorted(at for at in chosen if 0 <= at < length)

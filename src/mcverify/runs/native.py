@@ -1,0 +1,90 @@
+"""The native harness: compiled once, kept in the user's cache, found again by its contents."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import platformdirs
+
+from mcverify.errors import InputError
+from mcverify.toolchain import find_compiler, is_zig
+
+SOURCE = Path(__file__).with_name("harness.c")
+_FLAGS = ("-O2", "-g0", "-std=gnu11", "-fno-lto", "-fPIE", "-pie")
+_ZIG_FLAGS = ("-target", "x86_64-linux-musl")
+
+
+def unavailable() -> str | None:
+    """Why routines cannot be run on this host's CPU; None if they can."""
+    if platform.system() != "Linux":
+        return f"the host runs {platform.system()}, not Linux"
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return f"the host's CPU is {platform.machine()}, not x86-64"
+    try:
+        harness()
+    except InputError as error:
+        return str(error)
+    return None
+
+
+@cache
+def harness() -> Path:
+    """The executable harness. Raises InputError where it cannot be compiled."""
+    source = SOURCE.read_bytes()
+    command = _command()
+    key = hashlib.sha256(b"\0".join([source, *(word.encode() for word in command)])).hexdigest()[:24]
+    for folder in (_cache_folder, _own_folder):
+        path = folder() / f"harness-{key}"
+        if _is_executable(path) or _compile_into(path, command):
+            return path
+    raise InputError("the native harness cannot be written to the cache or to the folder of temporary files")
+
+
+def _command() -> tuple[str, ...]:
+    compiler = find_compiler()
+    return (*compiler, *_FLAGS, *(_ZIG_FLAGS if is_zig(compiler) else ()))
+
+
+def _cache_folder() -> Path:
+    return platformdirs.user_cache_path("mcverify")
+
+
+@cache
+def _own_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="mcverify-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _is_executable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
+
+
+def _compile_into(path: Path, command: tuple[str, ...]) -> bool:
+    """Whether `path` could be made. Several processes may try at once: the last one's rename stands."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            made = Path(folder) / "harness"
+            _compile(made, command)
+            made.replace(path)
+    except OSError:
+        return False
+    return _is_executable(path)  # not so on a file system mounted noexec
+
+
+def _compile(target: Path, command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [*command, "-o", str(target), str(SOURCE)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        first = next(iter(done.stderr.splitlines()), f"exit code {done.returncode}")
+        raise InputError(f"the native harness does not compile with {command[0]}: {first}")

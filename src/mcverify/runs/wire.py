@@ -1,0 +1,363 @@
+"""The language between Python and the native harness: 64-bit words in, 64-bit words out.
+
+The order of the words is that in which harness.c takes and puts them.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from mcverify.contract import Contract
+from mcverify.image.image import Image, Section
+from mcverify.runs.case import PAGE, RED_ZONE, Case, Ending, Fault, Outcome, Place, Placement, Run, Visit
+from mcverify.runs.code import Instruction, returning_externals
+from mcverify.runs.effects import operations
+from mcverify.runs.pattern import GENERAL, REGISTERS
+
+WORD = 1 << 64
+NONE = WORD - 1
+PLACES = (Place.FREE, Place.HOLE, Place.INSIDE, Place.END, Place.FRONT)
+ENDINGS = (
+    Ending.RETURNED, Ending.OOPS, Ending.WILD, Ending.ILLEGAL,
+    Ending.TIMEOUT, Ending.ESCAPED, Ending.DIED, Ending.REFUSED,
+)  # fmt: skip
+LONGEST_MAP = 256 * 1024
+"""Longest buffer, in bytes, of which the harness keeps a map of the bytes stored (SMALL in harness.c)."""
+
+_PLACE_SHIFT = 56
+_BUFFERS = ("", "src", "dst")
+_SMALL_IMAGE = 16 << 20
+_INT3 = 0xCC
+_AC_BY_MNEMONIC = {"stac": 1, "clac": 0}
+
+
+class Mode(IntEnum):
+    """What the harness is to do with the cases."""
+
+    RUN = 0
+    SAMPLE = 1
+    TRACE = 2
+    GRID = 3
+
+
+def placement_word(placement: Placement) -> int:
+    """A placement as one word of a grid."""
+    return PLACES.index(placement.place) << _PLACE_SHIFT | placement.at
+
+
+def placement_of(word: int) -> Placement:
+    """The placement that a word of a grid says."""
+    return Placement(PLACES[word >> _PLACE_SHIFT], word & (1 << _PLACE_SHIFT) - 1)
+
+
+# ---- The job -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The part of a job that all cases share. Addresses are those in the child: image address - `bias`."""
+
+    bias: int
+    head: bytes
+    contract: bytes
+
+    def job(
+        self,
+        mode: Mode,
+        tests: bytes,
+        count: int,
+        longest: int,
+        first: int,
+        watched: Sequence[int],
+        per_case: int,
+    ) -> bytes:
+        """The whole job; `count` cases or blocks in `tests`, of which those before `first` are done."""
+        watch = _words(per_case, len(watched), *(address - self.bias for address in watched))
+        return b"".join((_words(mode), self.head, self.contract, watch, _words(first, longest, count), tests))
+
+
+def program(image: Image, entry: int, contract: Contract, code: dict[int, Instruction]) -> Program:
+    """What the harness needs to know of a routine, whose reachable instructions are `code`."""
+    sections = _needed(image, code)
+    bias = _bias(sections)
+    user_access = {
+        i.address: _AC_BY_MNEMONIC[i.mnemonic] for i in code.values() if i.mnemonic in _AC_BY_MNEMONIC
+    }
+    parts = [
+        _words(entry - bias),
+        *_pages(sections, bias, user_access),
+        _code_ranges(sections, bias),
+        _table(image, bias),
+        _externals(image, bias),
+        _words(
+            len(user_access), *(word for at, ac in sorted(user_access.items()) for word in (at - bias, ac))
+        ),
+    ]
+    return Program(bias, b"".join(parts), _contract(contract))
+
+
+def case_words(case: Case) -> bytes:
+    """One case as the harness reads it."""
+    src, dst = case.src, case.dst
+    places = PLACES.index(src.place), src.at, PLACES.index(dst.place), dst.at
+    return _words(case.len, *places, case.trap, case.seed)
+
+
+def longest(cases: Iterable[Case]) -> int:
+    """The greatest distance, in bytes, that an arena must hold on one side of a hole."""
+    return max((reach for case in cases if (reach := _reach(case)) <= LONGEST_MAP), default=0)
+
+
+def _reach(case: Case) -> int:
+    return max(case.len, *(p.at for p in (case.src, case.dst) if p.place is Place.HOLE), 0)
+
+
+def is_long(case: Case) -> bool:
+    """Whether the case gets mappings of its own and no map of the bytes stored."""
+    return _reach(case) > LONGEST_MAP
+
+
+def _words(*values: int) -> bytes:
+    return struct.pack(f"={len(values)}Q", *(value % WORD for value in values))
+
+
+def _needed(image: Image, code: dict[int, Instruction]) -> list[Section]:
+    """All sections of a small image, of a large one (a vmlinux) those with reachable code."""
+    sections = sorted((s for s in image.sections if s.data), key=lambda s: s.address)
+    if sum(len(s.data) for s in sections) <= _SMALL_IMAGE:
+        return sections
+    return [s for s in sections if any(s.address <= address < s.end for address in code)]
+
+
+def _bias(sections: Sequence[Section]) -> int:
+    """Addresses of a linked kernel are not a user's: move those down, in whole pages."""
+    if not sections or sections[-1].end < 1 << 46:
+        return 0
+    return (sections[0].address & -PAGE) - (1 << 32)
+
+
+def _pages(sections: Sequence[Section], bias: int, user_access: dict[int, int]) -> list[bytes]:
+    groups = _by_page(sections)
+    return [_words(len(groups)), *(word for group in groups for word in _mapping(group, bias, user_access))]
+
+
+def _by_page(sections: Sequence[Section]) -> list[list[Section]]:
+    """Sections that share a page, together."""
+    groups: list[list[Section]] = []
+    for section in sections:
+        if groups and section.address & -PAGE < _page_end(groups[-1]):
+            groups[-1].append(section)
+        else:
+            groups.append([section])
+    return groups
+
+
+def _page_end(group: Sequence[Section]) -> int:
+    return max(-(-section.end // PAGE) * PAGE for section in group)
+
+
+def _mapping(group: Sequence[Section], bias: int, user_access: dict[int, int]) -> tuple[bytes, bytes]:
+    start, end = group[0].address & -PAGE, _page_end(group)
+    executable = any(section.executable for section in group)
+    memory = bytearray([_INT3 if executable else 0]) * (end - start)
+    for section in group:
+        memory[section.address - start : section.end - start] = section.data
+    for address in user_access:
+        if start <= address < end:
+            memory[address - start] = _INT3
+    return _words(start - bias, end - start, executable), bytes(memory)
+
+
+def _code_ranges(sections: Sequence[Section], bias: int) -> bytes:
+    code = [s for s in sections if s.executable]
+    return _words(len(code), *(word for s in code for word in (s.address - bias, s.end - bias)))
+
+
+def _table(image: Image, bias: int) -> bytes:
+    words = [len(image.entries)]
+    for entry in image.entries:
+        effects = operations(entry.handler)
+        words += [entry.insn - bias, entry.fixup - bias, len(effects)]
+        for e in effects:
+            words += [e.effect, GENERAL.index(e.target), GENERAL.index(e.operand), e.imm]
+    return _words(*words)
+
+
+def _externals(image: Image, bias: int) -> bytes:
+    returning = returning_externals(image)
+    pairs = [(address - bias, address in returning) for address in sorted(image.externals)]
+    return _words(len(pairs), *(word for pair in pairs for word in pair))
+
+
+def _contract(contract: Contract) -> bytes:
+    def number(register: str | None) -> int:
+        return NONE if register is None else GENERAL.index(register)
+
+    return _words(
+        *(number(r) for r in (contract.dst, contract.src, contract.len)),
+        *(number(r) for r in (contract.left, contract.status, contract.trap)),
+        contract.data == "zero",
+        contract.over_report,
+        contract.status_inverted,
+        sum(1 << GENERAL.index(register) for register in contract.kept),
+        _obligation_mask(contract.obligations),
+        _obligation_mask(contract.on_machine_check),
+        len(contract.given),
+        *(number(register) for register in contract.given),
+        *contract.given.values(),
+    )
+
+
+def _obligation_mask(obligations: Iterable[str]) -> int:
+    return sum(1 << int(obligation[1:]) for obligation in obligations)
+
+
+# ---- Results -------------------------------------------------------------------------
+
+
+class TruncatedError(Exception):
+    """The output ends within a record: the child died."""
+
+
+class _Reader:
+    """Words one after the other, out of a child's output."""
+
+    def __init__(self, data: bytes) -> None:
+        self._words = array("Q", data[: len(data) // 8 * 8])
+        self._next = 0
+
+    def more(self) -> bool:
+        return self._next < len(self._words)
+
+    def take(self, count: int) -> Sequence[int]:
+        start, self._next = self._next, self._next + count
+        if self._next > len(self._words):
+            raise TruncatedError
+        return self._words[start : self._next]
+
+    def word(self) -> int:
+        return self.take(1)[0]
+
+    def counted(self, size: int) -> Iterator[Sequence[int]]:
+        """Records of `size` words, preceded by how many there are."""
+        for _ in range(self.word()):
+            yield self.take(size)
+
+
+def read_outcomes(data: bytes, cases: Sequence[Case], bias: int) -> list[Outcome]:
+    """The outcomes of the first cases, as many as are whole."""
+    reader = _Reader(data)
+    outcomes: list[Outcome] = []
+    try:
+        while reader.more():
+            outcomes.append(_outcome(reader, cases[len(outcomes)], bias))
+    except TruncatedError:
+        pass
+    return outcomes
+
+
+def read_visits(data: bytes, bias: int) -> list[Visit]:
+    """All visits that are whole."""
+    reader = _Reader(data)
+    visits: list[Visit] = []
+    try:
+        while reader.more():
+            visits.append(_visit(reader, bias))
+    except TruncatedError:
+        pass
+    return visits
+
+
+def read_trace(data: bytes, bias: int) -> list[tuple[int, dict[str, int]]]:
+    """(address, registers) of each step."""
+    size = 1 + len(REGISTERS)
+    words = array("Q", data[: len(data) // (8 * size) * 8 * size])
+    starts = range(0, len(words), size)
+    return [
+        (_moved(words[i], bias), dict(zip(REGISTERS, words[i + 1 : i + size], strict=True))) for i in starts
+    ]
+
+
+def signed(word: int) -> int:
+    """A 64-bit word as a signed number."""
+    return word - WORD if word >> 63 else word
+
+
+def _moved(address: int, bias: int) -> int:
+    return (address + bias) % WORD
+
+
+def _outcome(reader: _Reader, case: Case, bias: int) -> Outcome:
+    ending, rip = ENDINGS[reader.word()], reader.word()
+    final, initial = (dict(zip(REGISTERS, reader.take(len(REGISTERS)), strict=True)) for _ in range(2))
+    ac, frame_intact = reader.word(), reader.word()
+    faults = tuple(_fault(words, bias) for words in reader.counted(4))
+    spans = [signed(word) for word in reader.take(4)]
+    stored, wrong = (tuple((signed(a), signed(b)) for a, b in reader.counted(2)) for _ in range(2))
+    if ending is Ending.REFUSED:
+        return nothing(Ending.REFUSED)
+    base, end = _extent(spans, case.len)
+    short = not is_long(case)
+    return Outcome(
+        ending=ending,
+        rip=_moved(rip, bias) if rip else 0,
+        registers=final,
+        initial=initial,
+        faults=faults,
+        written=_map(stored, base, end) if short else b"",
+        correct=_map(_without(stored, wrong), base, end) if short else b"",
+        base=base,
+        ac=bool(ac),
+        on="cpu",
+        frame_intact=bool(frame_intact),
+        stored=None if short else stored,
+        wrong=None if short else wrong,
+    )
+
+
+def nothing(ending: Ending) -> Outcome:
+    """The outcome of a case of which nothing is known but how it ended."""
+    return Outcome(ending, 0, {}, {}, (), b"", b"", 0)
+
+
+def _fault(words: Sequence[int], bias: int) -> Fault:
+    insn, buffer, offset, is_store = words
+    return Fault(_moved(insn, bias), _BUFFERS[buffer], signed(offset) if buffer else offset, bool(is_store))
+
+
+def _extent(spans: Sequence[int], length: int) -> tuple[int, int]:
+    """First and last offset + 1 of the map: the red zones are cut to what is mapped."""
+    held = [(a, b) for a, b in (spans[:2], spans[2:]) if b > a]
+    base = min([0, *(a for a, _ in held)])
+    end = max([length, *(b for _, b in held)])
+    return max(base, -RED_ZONE), min(end, length + RED_ZONE)
+
+
+def _map(runs: Iterable[Run], base: int, end: int) -> bytes:
+    marks = bytearray(end - base)
+    for first, last in runs:
+        marks[first - base : last - base] = b"\1" * (last - first)
+    return bytes(marks)
+
+
+def _without(runs: Iterable[Run], holes: Iterable[Run]) -> Iterator[Run]:
+    """`runs` less `holes`; each hole lies within one run, all are in order."""
+    waiting = list(holes)
+    for first, last in runs:
+        start = first
+        while waiting and waiting[0][0] < last:
+            hole_first, hole_last = waiting.pop(0)
+            yield start, hole_first
+            start = hole_last
+        yield start, last
+
+
+def _visit(reader: _Reader, bias: int) -> Visit:
+    address, faulted, case, top, slots = reader.take(5)
+    registers = dict(zip(REGISTERS, reader.take(len(REGISTERS)), strict=True))
+    stack = {8 * (i - slots): word for i, word in enumerate(reader.take(slots))}
+    return Visit(_moved(address, bias), bool(faulted), registers, stack, signed(top), case)

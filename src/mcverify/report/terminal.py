@@ -65,7 +65,7 @@ def render(result: RoutineResult, width: int = 80) -> RenderableType:
     """Everything about one routine, for a terminal of `width` columns."""
     parts: list[RenderableType] = [Text(), _heading(result), Text()]
     if result.exits:
-        parts += [Padding(_exit_table(result, wide=width >= 100), (0, 0, 0, 1)), Text()]
+        parts += [Padding(_exit_table(result, wide=width >= 100), (0, 0, 0, 2)), Text()]
     parts.append(Padding(_facts(result), (0, 0, 0, 2)))
     parts += [Padding(part, (1, 0, 0, 2)) for part in _findings(result)]
     parts.append(Text())
@@ -94,7 +94,7 @@ def _heading(result: RoutineResult) -> Text:
 def _exit_table(result: RoutineResult, *, wide: bool) -> Table:
     columns = in_order(o.id for o in result.obligations if o.exit != EVERYWHERE)
     counts = any(row.count for row in result.exits)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=True, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("exit", overflow="fold", min_width=8)
     table.add_column("continues at", overflow="fold")
     if wide:

@@ -100,6 +100,20 @@ class Fault:
     is_store: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A memory access that was carried out. `offset` is that of its first byte from the start of `buffer`
+    ("src", "dst", "stack": at or below the return address; "" for elsewhere: then the absolute address);
+    `size` in bytes.
+    """
+
+    insn: int
+    buffer: str
+    offset: int
+    size: int
+    is_store: bool
+
+
 Run = tuple[int, int]
 """Offsets of dst from the first to before the second."""
 

@@ -1,0 +1,255 @@
+"""Which obligations a concrete run breaks. harness.c judges the cases of a grid in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from mcverify.contract import Contract
+from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Run
+
+_FLAG_DF = 1 << 10
+_FLAG_AC = 1 << 18
+_PAGE_FAULT, _MACHINE_CHECK = 14, 18
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One obligation that a run breaks, and how, in numbers. `certain` is False for a suspicion:
+    a run that was stopped at the time limit has not been shown to go on for ever.
+    """
+
+    obligation: str
+    sentence: str
+    certain: bool = True
+
+
+def judge(
+    contract: Contract,
+    case: Case,
+    outcome: Outcome,
+    *,
+    accesses: Iterable[Access] = (),
+    name: Callable[[int], str] = hex,
+) -> tuple[Violation, ...]:
+    """The obligations of the contract that the outcome of `case` breaks, in order of their ids.
+
+    `accesses` are the memory accesses of the run, if they were recorded; `name` turns the address of an
+    instruction into words. A run that left for an external symbol, or was refused, is not judged.
+    """
+    if outcome.ending in (Ending.ESCAPED, Ending.REFUSED):
+        return ()
+    run = _Judged(contract, case, outcome, tuple(accesses), name)
+    binding = contract.binding(run.last_trap)
+    found = [violation for violation in _violations(run) if violation.obligation in binding]
+    return tuple(sorted(found, key=lambda v: int(v.obligation[1:])))
+
+
+def _violations(run: _Judged) -> Iterator[Violation]:
+    yield from _ending(run)
+    yield from _memory(run)
+    yield from _footprint(run)
+    if run.outcome.ending is Ending.RETURNED:
+        yield from _count(run)
+        yield from _state(run)
+        yield from _result(run)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A run, with what the obligations speak of worked out."""
+
+    contract: Contract
+    case: Case
+    outcome: Outcome
+    accesses: tuple[Access, ...]
+    name: Callable[[int], str]
+
+    @cached_property
+    def stored(self) -> Sequence[Run]:
+        if self.outcome.stored is not None:
+            return self.outcome.stored
+        return _runs(self.outcome.written, self.outcome.base)
+
+    @cached_property
+    def wrong(self) -> Sequence[Run]:
+        if self.outcome.wrong is not None:
+            return self.outcome.wrong
+        marks = bytes(w and not c for w, c in zip(self.outcome.written, self.outcome.correct, strict=True))
+        return _runs(marks, self.outcome.base)
+
+    @cached_property
+    def missing(self) -> int:
+        """Lowest offset of dst that was not stored; len if all were."""
+        edge = 0
+        for first, end in self.stored:
+            if first <= edge < end:
+                edge = end
+        return min(edge, self.case.len)
+
+    @cached_property
+    def last(self) -> int:
+        """One more than the highest offset within dst that was stored, 0 if none was."""
+        ends = (min(end, self.case.len) for first, end in self.stored if first < self.case.len and end > 0)
+        return max(ends, default=0)
+
+    @cached_property
+    def fault_point(self) -> int | None:
+        """Lowest offset within a buffer at which a fault was taken."""
+        return min((f.offset for f in self.outcome.faults if self.is_within(f)), default=None)
+
+    @property
+    def last_trap(self) -> int | None:
+        """Trap number of the last fault; a machine check on a store does not exist (x86_64.toml)."""
+        if not self.outcome.faults:
+            return None
+        return _PAGE_FAULT if self.outcome.faults[-1].is_store else self.case.trap
+
+    def is_within(self, fault: Fault) -> bool:
+        return fault.buffer != "" and 0 <= fault.offset < self.case.len
+
+    def register(self, register: str) -> int:
+        return self.outcome.registers[register]
+
+
+def _runs(marks: bytes, base: int) -> list[Run]:
+    runs: list[Run] = []
+    end = 0
+    while (first := marks.find(1, end)) >= 0:
+        end = marks.find(0, first)
+        end = len(marks) if end < 0 else end
+        runs.append((first + base, end + base))
+    return runs
+
+
+def _words(runs: Iterable[Run]) -> str:
+    return ", ".join(f"{a}" if b == a + 1 else f"{a} to {b - 1}" for a, b in runs)
+
+
+def _ending(run: _Judged) -> Iterator[Violation]:
+    at = run.name(run.outcome.rip)
+    match run.outcome.ending:
+        case Ending.OOPS:
+            yield Violation(
+                "O1", f"{_fault(run.outcome.faults[-1], run)}, and no exception-table entry covers it"
+            )
+        case Ending.WILD:
+            yield Violation("O7", f"the routine left its code, at {at}, other than by its return address")
+        case Ending.ILLEGAL:
+            yield Violation("O7", f"the CPU refused the instruction at {at}")
+        case Ending.DIED:
+            yield Violation("O7", "the routine brought down the process that ran it")
+        case Ending.TIMEOUT:
+            yield Violation(
+                "O9", f"the routine had not returned when its time was over, at {at}", certain=False
+            )
+
+
+def _fault(fault: Fault, run: _Judged) -> str:
+    place = f"byte {fault.offset} of {fault.buffer}" if fault.buffer else f"address {fault.offset:#x}"
+    return f"the {'store' if fault.is_store else 'load'} at {run.name(fault.insn)} faulted at {place}"
+
+
+def _memory(run: _Judged) -> Iterator[Violation]:
+    length, point = run.case.len, run.fault_point
+    if point is not None and run.last > point:
+        yield Violation("O4", f"byte {run.last - 1} of dst was stored, though byte {point} faulted")
+    wrong = [(max(a, 0), min(b, length)) for a, b in run.wrong if a < length and b > 0]
+    if wrong:
+        what = "is not zero" if run.contract.data == "zero" else "is not the source's"
+        yield Violation("O6", f"what was stored at {_words(wrong)} of dst {what}")
+    stray = [
+        part for a, b in run.stored for part in ((a, min(b, 0)), (max(a, length), b)) if part[0] < part[1]
+    ]
+    if stray:
+        yield Violation("O8", f"bytes {_words(stray)} were stored, outside dst[0:{length}]")
+
+
+def _footprint(run: _Judged) -> Iterator[Violation]:
+    length = run.case.len
+    for fault in run.outcome.faults:
+        if not run.is_within(fault):
+            yield Violation("O8", f"{_fault(fault, run)}, which is outside its {length} bytes")
+            return
+    for access in run.accesses:
+        if not _is_allowed(access, length):
+            what = "stores" if access.is_store else "loads"
+            place = (
+                f"bytes {access.offset} to {access.offset + access.size - 1} of {access.buffer or 'memory'}"
+            )
+            yield Violation("O8", f"{run.name(access.insn)} {what} {place}, outside what the contract allows")
+            return
+
+
+def _is_allowed(access: Access, length: int) -> bool:
+    if access.buffer == "stack":
+        return True
+    expected = "dst" if access.is_store else "src"
+    return access.buffer == expected and access.offset >= 0 and access.offset + access.size <= length
+
+
+def _count(run: _Judged) -> Iterator[Violation]:
+    if run.contract.left is None:
+        return
+    left, length = run.register(run.contract.left), run.case.len
+    if left > length:
+        yield Violation("O2", f"{left} bytes are reported left of {length}")
+        return
+    claimed = length - left
+    said = f"{left} of {length} bytes are reported left"
+    if run.missing < claimed:
+        yield Violation("O3", f"{said}, but byte {run.missing} of dst was not stored")
+    if run.last - claimed > run.contract.over_report:
+        yield Violation("O4", f"{said}, but byte {run.last - 1} of dst was stored")
+    if 0 < left == length and not _first_is_bad(run.case, run.contract):
+        yield Violation("O5", f"{said}, though the first byte could be copied")
+
+
+def _first_is_bad(case: Case, contract: Contract) -> bool:
+    return case.dst.first_bad == 0 or (contract.src is not None and case.src.first_bad == 0)
+
+
+def _state(run: _Judged) -> Iterator[Violation]:
+    outcome = run.outcome
+    broken = [f"{r} was changed" for r in run.contract.kept if run.register(r) != outcome.initial[r]]
+    moved = run.register("rsp") - outcome.initial["rsp"] - 8
+    if moved:
+        broken.append(f"rsp is off by {moved}")
+    if run.register("rflags") & _FLAG_DF:
+        broken.append("the direction flag is set")
+    if outcome.ac or run.register("rflags") & _FLAG_AC:
+        broken.append("user access is left open")
+    if not outcome.frame_intact:
+        broken.append("the caller's frame was overwritten")
+    if broken:
+        yield Violation("O7", "at the return " + ", ".join(broken))
+
+
+def _result(run: _Judged) -> Iterator[Violation]:
+    wrong = [*_wrong_trap(run), *_wrong_status(run), *_wrong_success(run)]
+    if wrong:
+        yield Violation("O9", ", ".join(wrong))
+
+
+def _wrong_trap(run: _Judged) -> Iterator[str]:
+    if run.contract.trap is not None:
+        value, expected = run.register(run.contract.trap), run.last_trap or 0
+        if value != expected:
+            yield f"the trap number returned is {value}, not {expected}"
+
+
+def _wrong_status(run: _Judged) -> Iterator[str]:
+    if run.contract.status is not None:
+        value, faulted = run.register(run.contract.status), bool(run.outcome.faults)
+        if ((value != 0) != run.contract.status_inverted) != faulted:
+            yield f"the status returned is {value}, though {'a' if faulted else 'no'} fault was taken"
+
+
+def _wrong_success(run: _Judged) -> Iterator[str]:
+    if run.outcome.faults:
+        return
+    if run.contract.left is not None and run.register(run.contract.left) != 0:
+        yield f"{run.register(run.contract.left)} bytes are reported left without a fault"
+    if run.missing < run.case.len:
+        yield f"byte {run.missing} of dst was not stored, though no fault was taken"

@@ -184,7 +184,7 @@ class _Density:
 
 # A buffer that starts 4095 bytes into a bad page has one bad byte, and good ones behind.
 _FULL = _Density(
-    lens=(*range(301), 319, 320, 511, 512, 513, 600, 4095, 4096, 4097, 4200, 5000, 8200),
+    lens=(*range(301), 319, 320, 511, 512, 513, 600, 4095, 4096, 4097, 4200, 5000, 8200, 524293),
     all_offsets=300,
     good_src=(_END, _FRONT, *_free(range(16))),
     good_dst=(_END, _FRONT, *_free((*range(9), 15, 33, 63, 4090))),
@@ -193,13 +193,16 @@ _FULL = _Density(
 _QUICK = _Density(
     lens=(
         *range(41), 47, 48, 49, 55, 56, 57, 63, 64, 65, 71, 72, 73, 80, 95, 96, 97, 103, 120,
-        126, 127, 128, 129, 130, 135, 136, 160, 191, 192, 193, 200, 255, 256, 257, 264, 300, 513, 4200,
+        126, 127, 128, 129, 130, 135, 136, 160, 191, 192, 193, 200, 255, 256, 257, 264, 300, 513, 4200, 524293,
     ),
     all_offsets=66,
     good_src=(_END, _FRONT, *_free((0, 1, 3, 4, 7, 8))),
     good_dst=(_END, _FRONT, *_free((0, 1, 4, 7))),
     inside=_inside((0, 1, 5, 4032, 4089, 4095)),
 )  # fmt: skip
+# Beyond, few cases: some lie where a count of words in 16 bits is too small.
+_LONG = 1 << 14
+_SPARSE = _Density(lens=(), all_offsets=0, good_src=(_END,), good_dst=_free((0, 1)), inside=_inside((5,)))
 _FEW_ALIGNMENTS = (_END, _FRONT, *_free((0, 1, 6)))
 
 
@@ -223,11 +226,13 @@ def _grid(density: _Density, has_src: bool, faults: Faults) -> Grid:
 
 
 def _blocks(density: _Density, length: int, has_src: bool, faults: Faults) -> Iterable[Block]:
+    if length > _LONG:
+        density = _SPARSE
     bad = (*_holes(_offsets(length, density.all_offsets)), *density.inside)
     good_src = density.good_src if has_src else _free((0,))
     bad_src = bad if has_src and faults != "stores" else ()
     bad_dst = bad if faults != "loads" else ()
-    few_src = _FEW_ALIGNMENTS if has_src else good_src
+    few_src = _FEW_ALIGNMENTS if has_src and length <= _LONG else good_src
     yield Block(length, good_src, density.good_dst)
     yield Block(length, bad_src, density.good_dst)
     yield Block(length, few_src, bad_dst)
@@ -239,6 +244,8 @@ def _offsets(length: int, all_up_to: int) -> list[int]:
     if length <= all_up_to:
         return list(range(length))
     chosen = {*range(10), *range(length - 10, length)}
+    if length > _LONG:
+        return [0, 5, 8, length // 2, length - PAGE - 1, length - 1]
     step = max(8, length // 24 & -8)
     for at in range(0, length, step):
         chosen |= {at - 1, at, at + 3}

@@ -25,7 +25,7 @@ ENDINGS = (
     Ending.RETURNED, Ending.OOPS, Ending.WILD, Ending.ILLEGAL,
     Ending.TIMEOUT, Ending.ESCAPED, Ending.DIED, Ending.REFUSED,
 )  # fmt: skip
-LONGEST_MAP = 256 * 1024
+LONGEST_MAP = 1024 * 1024
 """Longest buffer, in bytes, of which the harness keeps a map of the bytes stored (SMALL in harness.c)."""
 
 _PLACE_SHIFT = 56

@@ -5,7 +5,8 @@
  * the claim, and in the first block a count of len says that there was no
  * progress.
  *
- * 3376136300a0 repaired such a count in the x86-64 user copy.
+ * Since 3376136300a0 (5.17) the x86-64 user copy returns its first count after a
+ * machine check, rounded to the block, and tries no further.
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>

@@ -3,7 +3,7 @@
  * clear_stosb.S with its table entry on the mov before the instruction that
  * faults. It reads well in the source, and covers nothing.
  *
- * clear_user() had it so in 6.1.28.
+ * clear_user() of 6.1.28 has it so.
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>

@@ -7,6 +7,7 @@
 #include <asm/asm.h>
 
 /* mcverify: contract bytes_left */
+/* expect: refuted O3 at success */
 /* expect: refuted O9 at success */
 /* expect: refuted O3 at .Lfix_w */
 /* expect: refuted O3 at .Lfix_b */

@@ -4,8 +4,8 @@
  * fixup starts from: the difference falls below zero, or for less than a word is
  * merely too small.
  *
- * The clear routine of MIPS computed its count from a register that its loop had
- * clobbered until daf70d89f80c (2018).
+ * The clear routine of MIPS subtracted a register that it had clobbered on the
+ * way, until daf70d89f80c (2018).
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>

@@ -3,8 +3,8 @@
  * pushed.S whose fixup of the byte loop is that of the block: it pops registers
  * which were popped already, or never pushed, and returns to a caller's datum.
  *
- * sh had a fixup for "registers pushed" on a path without, until 5d52013cbb3d
- * (2008).
+ * The user copy of sh had a fixup for "registers pushed" on a path without:
+ * 5d52013cbb3d (2008).
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>

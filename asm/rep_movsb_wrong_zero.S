@@ -3,7 +3,7 @@
  * rep_movsb.S whose fixup returns zero, "to pretend that this copy succeeded":
  * the caller takes bytes for copied that never were.
  *
- * So did the kernel's machine-check variant in a2f73400e4df (5.10).
+ * So did the x86-64 user copy after a machine check, from a2f73400e4df (5.10) on.
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>

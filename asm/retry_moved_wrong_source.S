@@ -4,7 +4,8 @@
  * second load of a pair up to seven bytes are copied from eight bytes too far.
  * The count is exact, and the data are wrong.
  *
- * metag retried from a source pointer that had moved on until 2c0b1df88b98.
+ * The user copy of metag retried from a source pointer that had moved on:
+ * 2c0b1df88b98.
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>

@@ -3,7 +3,8 @@
  * status.S with true for success and false for failure, where zero means that all
  * is well.
  *
- * memcpy_mcsafe() came so with 92b0729c34ca (4.6), against its own comment.
+ * memcpy_mcsafe() as it came with 92b0729c34ca (4.6) promised a bool, true for
+ * success, and returned its opposite.
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>

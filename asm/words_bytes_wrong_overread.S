@@ -4,7 +4,7 @@
  * up to seven bytes past the end of the source, where a device or nothing at all
  * may be.
  *
- * riscv read too far until 6010d300f9f7, ppc64 until f72b728bf100.
+ * Copies of riscv (6010d300f9f7) and ppc64 (f72b728bf100) read too far.
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>

@@ -26,7 +26,13 @@ def is_zig(compiler: tuple[str, ...]) -> bool:
 
 
 def _from_environment() -> tuple[str, ...] | None:
-    words = tuple(shlex.split(os.environ.get("CC", "")))
+    value = os.environ.get("CC", "")
+    try:
+        words = tuple(shlex.split(value))
+    except ValueError as error:
+        raise InputError(
+            f"the environment variable CC is no command: {error}", hint="correct CC or unset it"
+        ) from error
     if words and shutil.which(words[0]) is None:
         raise InputError(
             f"the compiler named by the environment variable CC, {words[0]!r}, is not there",

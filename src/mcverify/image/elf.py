@@ -211,6 +211,8 @@ def _refuse_homeless(symbols: tuple[RawSymbol, ...], sections: dict[int, RawSect
 
 def _symbol(symbol: Any) -> RawSymbol:
     place = symbol["st_shndx"]
+    if place == "SHN_XINDEX":
+        raise ValueError(f"the section of symbol {symbol.name!r} is in a table of its own")
     return RawSymbol(
         name=symbol.name,
         value=symbol["st_value"],

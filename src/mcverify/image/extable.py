@@ -125,11 +125,13 @@ def _table_layout(image: Image, table: Table) -> Layout:
         raise _table_error(image, table, f"the relocations in it are those of no known layout{about}")
     if len(fitting) > 1:
         fitting = [layout for layout in fitting if _contents_fit(image, layout, table)]
-    if len(fitting) != 1:
-        which = " or ".join(f"{layout.name} ({layout.kernels})" for layout in fitting or sized)
-        verb = "may be" if fitting else "would be, but is not,"
-        raise _table_error(image, table, f"its layout cannot be told: by its size it {verb} {which}")
-    return fitting[0]
+    if not fitting:
+        names = _names(sized)
+        raise _table_error(image, table, f"its contents are those of no layout that its size allows: {names}")
+    with_handlers = [layout for layout in fitting if layout.fields[-1] == "handler"]
+    if len(fitting) > 1 and not with_handlers:
+        raise _table_error(image, table, f"its layout cannot be told: it may be {_names(fitting)}")
+    return (with_handlers or fitting)[0]  # names of handlers do not come about by chance
 
 
 def _relocations_fit(layout: Layout, table: Table) -> bool:
@@ -144,20 +146,31 @@ def _relocations_fit(layout: Layout, table: Table) -> bool:
     return found == expected
 
 
+def _names(choice: Sequence[Layout]) -> str:
+    return " or ".join(f"{layout.name} ({layout.kernels})" for layout in choice)
+
+
 def _contents_fit(image: Image, layout: Layout, table: Table) -> bool:
     """Whether every entry could be of this layout: code addresses, and a third word of its sort."""
     entries = [_decode(layout, table, i) for i in range(table.size // layout.size)]
     return all(
-        _is_code(image, e.insn) and _is_code(image, e.fixup) and _third_fits(image, layout, e.third)
+        _could_be_faulting_code(image, e.insn)
+        and _could_be_faulting_code(image, e.fixup)
+        and _third_fits(image, layout, e.third)
         for e in entries
     )
+
+
+def _could_be_faulting_code(image: Image, address: int) -> bool:
+    """Code, and no handler: read as pairs, a table with handlers has those among its addresses."""
+    return _is_code(image, address) and not any(n in _by_symbol() for n in image.names_at(address))
 
 
 def _third_fits(image: Image, layout: Layout, third: int | None) -> bool:
     if third is None:
         return True
     if layout.fields[-1] == "data":
-        return third & 0xFF in _by_type()
+        return isinstance(_handler_of_data(third), Handler)
     names = _names_at(image, third)
     return any(n in _by_symbol() for n in names) or third in image.externals
 
@@ -283,8 +296,8 @@ def _refuse_contradictions(image: Image, entries: Iterable[TableEntry]) -> None:
         before = first.setdefault(entry.insn, entry)
         if (before.fixup, before.handler) != (entry.fixup, entry.handler):
             raise InputError(
-                f"exception-table entries {before.index} and {entry.index} are for one instruction but differ: "
-                f"{_words(image, before)} and {_words(image, entry)}",
+                f"exception-table entries {before.index} and {entry.index} are for one instruction "
+                f"but differ: {_words(image, before)} and {_words(image, entry)}",
                 where=image.where(entry.insn),
             )
 

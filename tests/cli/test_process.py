@@ -54,7 +54,7 @@ def test_version():
     assert out == f"mcverify {__version__}\n"
 
 
-# A SIGTERM waits for the query under way, which has a limit of its own: there is no case of it with the solver.
+# A SIGTERM waits for the query under way, which has a limit of its own: no such case here.
 @pytest.mark.parametrize(
     ("engine", "number"),
     [("waiting", signal.SIGINT), ("waiting", signal.SIGTERM), ("solving", signal.SIGINT)],

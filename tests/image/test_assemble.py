@@ -232,7 +232,8 @@ ALL = "".join(
     f"#include <{h}>\n"
     for h in (
         "linux/linkage.h", "linux/export.h", "asm/asm.h", "asm/alternative.h", "asm/smap.h", "asm/dwarf2.h",
-        "asm/unwind_hints.h", "asm/copy_mc_test.h", "asm/mcsafe_test.h", "asm/nospec-branch.h", "asm/cpufeatures.h",
+        "asm/unwind_hints.h", "asm/copy_mc_test.h", "asm/mcsafe_test.h", "asm/nospec-branch.h",
+        "asm/cpufeatures.h",
     )
 )  # fmt: skip
 
@@ -374,3 +375,43 @@ def test_a_source_may_bring_its_own_macro_of_a_stand_ins_name(load_text):
     image = load_text(text)
     assert image.sections[0].data == b"\xcc"
     assert image.notes == ()
+
+
+OLD_STYLE = """
+#include <linux/linkage.h>
+#include <asm/dwarf2.h>
+#include <asm/current.h>
+#include <asm/asm-offsets.h>
+#include <asm/thread_info.h>
+#include <asm/cpufeature.h>
+#include <asm/alternative-asm.h>
+ENTRY(copy)
+	CFI_STARTPROC
+	GET_THREAD_INFO(%rax)
+	cmpq TI_addr_limit(%rax), %rcx
+	jae .Lbad
+1:	movb (%rsi), %al
+	ret
+	.section .fixup, "ax"
+.Lbad:	movl $1, %eax
+	jmp copy_user_handle_tail
+	.previous
+	.section __ex_table, "a"
+	.align 8
+	.quad 1b, .Lbad
+	.previous
+	CFI_ENDPROC
+ENDPROC(copy)
+	.section .altinstructions, "a"
+	altinstruction_entry copy, .Lbad, X86_FEATURE_REP_GOOD, 1, 1
+	.previous
+"""
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_source_in_the_manner_of_2_6_loads(load_text):
+    image = load_text(OLD_STYLE, headers="")
+    assert (image.layout, len(image.entries)) == ("absolute", 1)
+    assert image.label_at(image.entries[0].fixup) == ".Lbad"
+    assert set(image.externals.values()) == {"current_task", "copy_user_handle_tail"}
+    assert any("GET_THREAD_INFO" in note for note in image.notes)

@@ -70,9 +70,17 @@ def test_annotations_reach_the_image(load_text, tmp_path):
 
 @pytest.mark.parametrize(
     "begin",
-    ["ENTRY(copy)", "WEAK(copy)", "SYM_FUNC_START(copy)", "SYM_FUNC_START_LOCAL( copy )", "SYM_TYPED_FUNC_START(copy)",
-     "SYM_CODE_START(copy)", "\t.type copy, @function", " .type copy,@function"],
-)  # fmt: skip
+    [
+        "ENTRY(copy)",
+        "WEAK(copy)",
+        "SYM_FUNC_START(copy)",
+        "SYM_FUNC_START_LOCAL( copy )",
+        "SYM_TYPED_FUNC_START(copy)",
+        "SYM_CODE_START(copy)",
+        "\t.type copy, @function",
+        " .type copy,@function",
+    ],
+)
 def test_a_routine_that_the_object_lacks_is_named_with_its_condition(begin):
     source = Source("x.S", f"#ifdef CONFIG_X86_MCE\n{begin}\n#endif\n")
     assert source.missing_routines({"other"}) == (
@@ -102,7 +110,8 @@ def test_routines_in_comments_do_not_count():
 
 
 def test_a_routine_under_an_unset_config_is_noted(load_text, tmp_path):
-    text = "#ifdef CONFIG_OTHER\nENTRY(hidden)\n\tret\nENDPROC(hidden)\n#endif\nENTRY(copy)\n\tret\nENDPROC(copy)\n"
+    hidden = "#ifdef CONFIG_OTHER\nENTRY(hidden)\n\tret\nENDPROC(hidden)\n#endif\n"
+    text = hidden + "ENTRY(copy)\n\tret\nENDPROC(copy)\n"
     image = load_text(text)
     assert image.notes == (
         f"routine hidden ({tmp_path}/routine.S:4) is not in the object: it stands under #ifdef CONFIG_OTHER",
@@ -111,11 +120,13 @@ def test_a_routine_under_an_unset_config_is_noted(load_text, tmp_path):
 
 
 def test_each_config_is_noted_once_and_those_in_comments_not_at_all(load_text):
-    text = "/* CONFIG_HERE */\n#if defined(CONFIG_X86_MCE) || defined(CONFIG_NO) || defined(CONFIG_X86_MCE)\n#endif\ncopy:\tret\n"
+    condition = "#if defined(CONFIG_X86_MCE) || defined(CONFIG_NO) || defined(CONFIG_X86_MCE)\n#endif\n"
+    text = f"/* CONFIG_HERE */\n{condition}copy:\tret\n"
     assert load_text(text).notes == ("CONFIG_X86_MCE is taken as set", "CONFIG_NO is taken as not set")
 
 
 def test_macros_with_instructions_of_our_own_are_listed_at_their_first_use():
-    text = "#include <asm/thread_info.h>\n\tGET_THREAD_INFO(%rax)\n\tGET_THREAD_INFO(%rbx)\n/* ALIGN_DESTINATION */\n"
+    text = "#include <asm/thread_info.h>\n\tGET_THREAD_INFO(%rax)\n\tGET_THREAD_INFO(%rbx)\n"
+    text += "/* ALIGN_DESTINATION */\n"
     assert Source("x.S", text).stand_ins == ("GET_THREAD_INFO (x.S:2)",)
     assert Source("x.S", "#define GET_THREAD_INFO(r) nop\n\tGET_THREAD_INFO(%rax)\n").stand_ins == ()

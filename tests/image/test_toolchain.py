@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from mcverify import toolchain
 from mcverify.errors import InputError
 from mcverify.models import models_dir, read_toml
 from mcverify.toolchain import find_compiler, is_zig

@@ -80,3 +80,11 @@ def test_a_linked_file_has_lines_too(make_object):
     image = load(make_object("copy:\n\tnop\n\tret\n", flags=("-g",), link=True))
     copy = next(s.address for s in image.symbols if s.name == "copy")
     assert image.lines[copy + 1].line == 3
+
+
+def test_the_line_table_of_a_whole_kernel_is_left_alone(load_text, monkeypatch):
+    monkeypatch.setattr("mcverify.image.lines.MAX_LINE_BYTES", 10)
+    monkeypatch.setattr("mcverify.image.load.MAX_LINE_BYTES", 10)
+    image = load_text("copy:\tret\n")
+    assert image.lines == {}
+    assert "is too large to be read" in image.notes[0]

@@ -23,11 +23,15 @@ def read_lines(elf: RawElf, laid_out: LaidOut, where: str) -> dict[int, SourceLi
     A path stays as the compiler was given it: relative paths stay relative. Raises
     InputError if the debug information is damaged.
     """
-    size = sum(s.size for s in elf.sections.values() if s.name == ".debug_line")
-    if not 0 < size <= MAX_LINE_BYTES:
+    if not 0 < line_bytes(elf) <= MAX_LINE_BYTES:
         return {}
     with damage_as_input_error(where, "its debug information is damaged"):
         return dict(_rows(_with_relocated_debug(elf, laid_out)))
+
+
+def line_bytes(elf: RawElf) -> int:
+    """Size of the line tables, 0 where there are none."""
+    return sum(s.size for s in elf.sections.values() if s.name == ".debug_line")
 
 
 def _with_relocated_debug(elf: RawElf, laid_out: LaidOut) -> bytes:

@@ -13,7 +13,7 @@ from mcverify.image.assemble import assembled
 from mcverify.image.config import Config
 from mcverify.image.extable import SECTION_NAMES, Table, read_tables
 from mcverify.image.image import Image
-from mcverify.image.lines import read_lines
+from mcverify.image.lines import MAX_LINE_BYTES, line_bytes, read_lines
 from mcverify.image.relocate import LaidOut, lay_out
 from mcverify.image.source import Source
 
@@ -102,7 +102,7 @@ def _image_of_elf(path: Path, content: bytes, *, refuse_macros: bool = False) ->
     if refuse_macros:
         _refuse_macros(image, laid_out)
     layout, entries = read_tables(image, _tables(laid_out))
-    return replace(image, layout=layout, entries=entries, notes=_notes(image))
+    return replace(image, layout=layout, entries=entries, notes=_notes(image, line_bytes(raw)))
 
 
 def _refuse_macros(image: Image, laid_out: LaidOut) -> None:
@@ -127,7 +127,11 @@ def _tables(laid_out: LaidOut) -> list[Table]:
     ]
 
 
-def _notes(image: Image) -> tuple[str, ...]:
+def _notes(image: Image, line_bytes: int) -> tuple[str, ...]:
     if image.lines:
         return ()
-    return ("there is no line information: places are given as section+offset",)
+    if line_bytes > MAX_LINE_BYTES:
+        why = f"the line information of {line_bytes} bytes is too large to be read"
+    else:
+        why = "there is no line information"
+    return (f"{why}: places are given as section+offset",)

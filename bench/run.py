@@ -148,7 +148,7 @@ def _generated(copies: int) -> Path:
 
 
 def _in_turns(commands: list[list[str]], repetitions: int, limit: float) -> list[Series]:
-    rounds = []
+    rounds: list[list[Run]] = []
     for n in range(repetitions):
         rounds.append([])
         for command in commands:

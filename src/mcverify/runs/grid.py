@@ -184,7 +184,7 @@ class _Density:
 
 # A buffer that starts 4095 bytes into a bad page has one bad byte, and good ones behind.
 _FULL = _Density(
-    lens=(*range(301), 319, 320, 511, 512, 513, 600, 4095, 4096, 4097, 4200, 5000, 8200, 524293),
+    lens=(*range(301), 319, 320, 511, 512, 513, 600, 4095, 4096, 4097, 4200, 5000, 8200, 524309),
     all_offsets=300,
     good_src=(_END, _FRONT, *_free(range(16))),
     good_dst=(_END, _FRONT, *_free((*range(9), 15, 33, 63, 4090))),
@@ -193,7 +193,8 @@ _FULL = _Density(
 _QUICK = _Density(
     lens=(
         *range(41), 47, 48, 49, 55, 56, 57, 63, 64, 65, 71, 72, 73, 80, 95, 96, 97, 103, 120,
-        126, 127, 128, 129, 130, 135, 136, 160, 191, 192, 193, 200, 255, 256, 257, 264, 300, 513, 4200, 524293,
+        126, 127, 128, 129, 130, 135, 136, 160, 191, 192, 193, 200, 255, 256, 257, 264, 300, 513, 4200,
+        524309,
     ),
     all_offsets=66,
     good_src=(_END, _FRONT, *_free((0, 1, 3, 4, 7, 8))),

@@ -1,0 +1,85 @@
+"""Which concrete inputs to run: varied ones to guess invariants from, and far ones to find where counting ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from mcverify.contract import Contract, Faults
+from mcverify.runs.case import Case, Place, Placement
+
+_FREE = Placement(Place.FREE)
+_FEW_LONG = 24
+_CHOICES = 64
+
+
+def sample_cases(
+    contract: Contract, faults: Faults | None = None, len_max: int = 200, seed: int = 1, count: int = 300
+) -> list[Case]:
+    """About `count` varied cases to collect states from.
+
+    Lengths are 0 to `len_max` in every residue, and a few up to three times that; alignments are random; about
+    a third have no fault, the others one on a load or on a store, as `faults` allows. Equal arguments give equal
+    cases.
+    """
+    random = Random(seed)
+    faults = faults or contract.faults
+    return [
+        _case(contract, faults, length, number, random)
+        for number, length in enumerate(_lengths(len_max, count))
+    ]
+
+
+def far_cases(contract: Contract, bits: int = 32) -> list[Case]:
+    """Cases with a length just beyond 2**bits, in which little is copied by a routine that counts in more bits.
+
+    A fault strikes at byte 64 (where the routine has a source there, else in dst): what a narrow counter
+    makes of the length is less or far more than that.
+    """
+    lengths = ((1 << bits) + extra for extra in (0, 8, 13, 4096 + 5))
+    hole = Placement(Place.HOLE, 64)
+    if contract.src is None or contract.faults == "stores":
+        return [Case(length, _FREE, hole) for length in lengths]
+    return [Case(length, hole, _FREE) for length in lengths]
+
+
+def _lengths(len_max: int, count: int) -> Iterator[int]:
+    long = min(_FEW_LONG, count // 8)
+    for i in range(count - long):
+        yield i * (len_max + 1) // (count - long) if count - long < len_max else i % (len_max + 1)
+    for i in range(long):
+        yield len_max + 1 + i * (2 * len_max) // max(1, long)
+
+
+def _case(contract: Contract, faults: Faults, length: int, number: int, random: Random) -> Case:
+    bad_src, bad_dst = _which_fault(contract, faults, random)
+    src = _bad(length, random) if bad_src else _good(random)
+    dst = _bad(length, random) if bad_dst else _good(random)
+    return Case(length, src if contract.src else _FREE, dst, random.choice((14, 18)), seed=number + 1)
+
+
+def _which_fault(contract: Contract, faults: Faults, random: Random) -> tuple[bool, bool]:
+    """Whether src and whether dst is bad: a third of the time neither, seldom both."""
+    allowed = [contract.src is not None and faults != "stores", faults != "loads"]
+    if random.random() < 1 / 3 or not any(allowed):
+        return False, False
+    if all(allowed):
+        return random.choice(((True, False),) * 4 + ((False, True),) * 4 + ((True, True),))
+    return allowed[0], allowed[1]
+
+
+def _good(random: Random) -> Placement:
+    place = random.choice((Place.FREE, Place.FREE, Place.FREE, Place.END, Place.FRONT))
+    return Placement(place, random.randrange(_CHOICES) if place is Place.FREE else 0)
+
+
+def _bad(length: int, random: Random) -> Placement:
+    """A fault anywhere, or close to an end."""
+    if length == 0 or random.random() < 0.1:
+        return Placement(
+            Place.INSIDE, random.choice((0, random.randrange(4096), 4096 - random.randrange(1, 64)))
+        )
+    near_end = length - 1 - random.randrange(min(length, 16))
+    return Placement(
+        Place.HOLE, random.choice((random.randrange(length), random.randrange(length), near_end))
+    )

@@ -1,0 +1,525 @@
+"""Runs a routine in Unicorn: on hosts that are no x86-64 Linux, and for what a CPU cannot show.
+
+It can record every memory access, and it can break the promise that `rep movs` copies in order
+(`models/rep.toml`), which shows what a routine owes to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+from mcverify.contract import Contract
+from mcverify.image.image import Image
+from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Visit
+from mcverify.runs.code import reachable, returning_externals
+from mcverify.runs.effects import Effect, Operation, operations
+from mcverify.runs.layout import Buffer, lay_out
+from mcverify.runs.pattern import LEAD, REGISTERS, complement, contents, initial_registers, mix
+from mcverify.runs.rep import Rep, Schedule, decode_rep, order
+
+Step = tuple[int, dict[str, int]]
+RepModel = Literal["ordered", "unordered"]
+
+LONGEST = 1 << 20
+"""Longest buffer, in bytes, that is emulated."""
+
+_MASK = (1 << 64) - 1
+_FLAG_DF, _FLAG_AC = 1 << 10, 1 << 18
+_NOP3 = bytes.fromhex("0f1f00")
+_RETURN_PAGE = 0x7000_0000_0000
+_STACK_BASE, _STACK_SIZE = 0x7100_0000_0000, 16 * PAGE
+_STACK_ENTRY = _STACK_BASE + _STACK_SIZE - PAGE - 8
+_FRAME = b"".join((0x5CA1AB1E00000000 + i).to_bytes(8, "little") for i in range(1, 9))
+_MOST_FAULTS = 4096
+_MOST_SLOTS = 32
+
+
+def available() -> str | None:
+    """Why Unicorn cannot be used; None if it can."""
+    try:
+        _unicorn()
+    except ImportError as error:
+        return f"unicorn cannot be imported: {error}"
+    return None
+
+
+class EmulatorRunner:
+    """Runs the routine at `entry` of `image`, called as `contract` says, in Unicorn.
+
+    With `rep_model` "unordered" the elements of a `rep movs` or `rep stos` that meets a bad one
+    are done in the order of `schedule`.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        entry: int,
+        contract: Contract,
+        *,
+        rep_model: RepModel = "ordered",
+        schedule: Schedule = "descending",
+    ) -> None:
+        self._machine = _Machine(image, entry, contract)
+        self._schedule = schedule if rep_model == "unordered" else None
+
+    def run(self, cases: Sequence[Case]) -> list[Outcome]:
+        """The outcome of each case, in order; those longer than LONGEST are refused."""
+        return [self._run(case, _Watch()) for case in cases]
+
+    def sample(self, cases: Sequence[Case], addresses: Iterable[int], limit: int = 4000) -> list[Visit]:
+        """The states before each instruction of `addresses`, at most about `limit` at each, as on the CPU."""
+        watched = frozenset(addresses)
+        per_case = max(4, limit // max(1, len(cases)))
+        visits: list[Visit] = []
+        for number, case in enumerate(cases):
+            watch = _Watch(watched=watched, case=number)
+            self._run(case, watch)
+            for group in watch.visits.values():
+                visits += _ends(group, per_case)
+        return visits
+
+    def trace(self, case: Case) -> list[Step]:
+        """Every step of one case: address and registers before it."""
+        watch = _Watch(steps=[])
+        self._run(case, watch)
+        return watch.steps or []
+
+    def footprint(self, case: Case) -> tuple[Outcome, tuple[Access, ...]]:
+        """The outcome, and every memory access that was carried out, in order."""
+        watch = _Watch(accesses=[])
+        outcome = self._run(case, watch)
+        return outcome, tuple(watch.accesses or ())
+
+    def _run(self, case: Case, watch: _Watch) -> Outcome:
+        if max(case.len, case.src.at, case.dst.at) > LONGEST:
+            return Outcome(Ending.REFUSED, 0, {}, {}, (), b"", b"", 0, on="emulator")
+        return _Run(self._machine, case, watch, self._schedule).outcome()
+
+
+def _ends(visits: list[Visit], count: int) -> list[Visit]:
+    """The first and the last ones."""
+    if len(visits) <= count:
+        return visits
+    return visits[: count // 2] + visits[count // 2 - count :]
+
+
+@dataclass
+class _Watch:
+    """What is recorded of a run besides its outcome."""
+
+    watched: frozenset[int] = frozenset()
+    case: int = 0
+    visits: dict[tuple[int, bool], list[Visit]] = field(default_factory=dict)
+    steps: list[Step] | None = None
+    accesses: list[Access] | None = None
+
+
+class _Machine:
+    """Unicorn with the image's code in it, and what the image says of it."""
+
+    def __init__(self, image: Image, entry: int, contract: Contract) -> None:
+        code = reachable(image, entry)
+        self.image, self.entry, self.contract = image, entry, contract
+        self.fixups = {e.insn: (e.fixup, operations(e.handler)) for e in reversed(image.entries)}
+        self.user_access = {
+            i.address: i.mnemonic == "stac" for i in code.values() if i.mnemonic in ("stac", "clac")
+        }
+        self.reps = {i.address: rep for i in code.values() if (rep := decode_rep(i)) is not None}
+        self.returning = returning_externals(image)
+        self.uc: Any = _unicorn().Uc(_unicorn().UC_ARCH_X86, _unicorn().UC_MODE_64)
+        self._map_image()
+        self.uc.mem_map(_RETURN_PAGE, PAGE)
+        self.uc.mem_map(_STACK_BASE, _STACK_SIZE)
+
+    def registers(self) -> dict[str, int]:
+        return {name: self.uc.reg_read(number) for name, number in _numbers().items()}
+
+    def set(self, name: str, value: int) -> None:
+        self.uc.reg_write(_numbers()[name], value & _MASK)
+
+    def get(self, name: str) -> int:
+        return int(self.uc.reg_read(_numbers()[name]))
+
+    @property
+    def rip(self) -> int:
+        return int(self.uc.reg_read(_rip_number()))
+
+    def in_code(self, address: int) -> bool:
+        section = self.image.section_at(address)
+        return section is not None and section.executable
+
+    def _map_image(self) -> None:
+        pages = {
+            page
+            for s in self.image.sections
+            for page in range(s.address // PAGE, -(-s.end // PAGE))
+        }  # fmt: skip
+        for page in pages:
+            self.uc.mem_map(page * PAGE, PAGE)
+        for section in self.image.sections:
+            self.uc.mem_write(section.address, section.data)
+        for address in self.user_access:
+            self.uc.mem_write(address, _NOP3)
+
+
+class _Run:
+    """One case under way."""
+
+    def __init__(self, machine: _Machine, case: Case, watch: _Watch, schedule: Schedule | None) -> None:
+        self._machine, self._case, self._watch, self._schedule = machine, case, watch, schedule
+        self._uc = machine.uc
+        self._dst = lay_out(case.dst, case.len, _base(case.seed, 1))
+        self._src = lay_out(case.src, case.len, _base(case.seed, 2)) if machine.contract.src else None
+        self._buffers = [b for b in (self._src, self._dst) if b is not None]
+        self._faults: list[Fault] = []
+        self._ending: Ending | None = None
+        self._rip = 0
+        self._ac = False
+        self._steps_left = 5000 + 100 * case.len
+        self._at = machine.entry
+        self._access = _NO_ACCESS
+        self._undo: list[tuple[int, bytes]] = []
+        self._accesses_before = 0
+        self._bad_element: tuple[int, bool] | None = None
+        self._top = self._store_end = 0
+
+    def outcome(self) -> Outcome:
+        """Run the case."""
+        hooks = self._add_hooks()
+        for buffer in self._buffers:
+            self._map(buffer)
+        try:
+            return self._execute()
+        finally:
+            for hook in hooks:
+                self._uc.hook_del(hook)
+            for first, end in (pages for buffer in self._buffers for pages in buffer.mapped):
+                self._uc.mem_unmap(first, end - first)
+
+    # ---- Memory ----
+
+    def _map(self, buffer: Buffer) -> None:
+        for first, end in buffer.mapped:
+            self._uc.mem_map(first, end - first)
+        pattern = self._fresh() if buffer is self._dst else self._contents()
+        for a, b in buffer.spans:
+            self._uc.mem_write(buffer.at + a, pattern[LEAD + a : LEAD + b])
+
+    def _contents(self) -> bytes:
+        return contents(self._case.seed, self._case.len + 2 * LEAD)
+
+    def _fresh(self) -> bytes:
+        known = self._contents()
+        return known if self._machine.contract.data == "zero" else complement(known)
+
+    def _wanted(self) -> bytes:
+        known = self._contents()
+        return bytes(len(known)) if self._machine.contract.data == "zero" else known
+
+    def _buffer_of(self, address: int) -> tuple[str, int]:
+        """Name of the buffer that an address belongs to, and its offset there."""
+        if self._src is not None and self._src.holds(address):
+            return "src", address - self._src.at
+        if self._dst.holds(address):
+            return "dst", address - self._dst.at
+        if _STACK_BASE <= address < _STACK_ENTRY + 8:
+            return "stack", address - _STACK_ENTRY
+        return "", address
+
+    def _first_bad(self, address: int, size: int) -> int | None:
+        """First inaccessible byte of an access to a buffer."""
+        return next((b.first_bad(address, size) for b in self._buffers if b.holds(address)), None)
+
+    # ---- Hooks ----
+
+    def _add_hooks(self) -> list[int]:
+        uc = _unicorn()
+        return [
+            self._uc.hook_add(uc.UC_HOOK_CODE, self._on_code),
+            self._uc.hook_add(uc.UC_HOOK_MEM_READ | uc.UC_HOOK_MEM_WRITE, self._on_access),
+            self._uc.hook_add(
+                uc.UC_HOOK_MEM_READ_UNMAPPED | uc.UC_HOOK_MEM_WRITE_UNMAPPED, self._on_unmapped
+            ),
+        ]
+
+    def _on_code(self, _uc: object, address: int, _size: int, _data: object) -> None:
+        if address == _RETURN_PAGE:
+            return
+        self._at, self._access = address, _NO_ACCESS
+        self._undo.clear()
+        self._accesses_before = len(self._watch.accesses or ())
+        self._top, self._store_end = max(self._top, self._store_end), 0
+        self._steps_left -= 1
+        if self._steps_left < 0:
+            self._stop(Ending.TIMEOUT, address)
+        elif not self._machine.in_code(address):
+            self._stop(Ending.WILD, address)
+        else:
+            self._before(address)
+
+    def _before(self, address: int) -> None:
+        self._record(address)
+        self._ac = self._machine.user_access.get(address, self._ac)
+        rep = self._machine.reps.get(address)
+        if rep is not None and self._schedule is not None:
+            self._unordered(rep, self._schedule)
+
+    def _on_access(self, _uc: object, kind: int, address: int, size: int, _value: int, _data: object) -> None:
+        access = self._access = _Access(address, size, kind == _unicorn().UC_MEM_WRITE)
+        name, offset = self._buffer_of(address)
+        if access.is_store and name == "dst":
+            bad = self._first_bad(address, size)
+            self._undo.append((address, bytes(self._uc.mem_read(address, (bad or address + size) - address))))
+            self._store_end = max(self._store_end, offset + size)
+        if self._watch.accesses is not None:
+            self._watch.accesses.append(Access(self._at, name, offset, size, access.is_store))
+
+    def _on_unmapped(
+        self, _uc: object, kind: int, address: int, size: int, _value: int, _data: object
+    ) -> bool:
+        """Unicorn announces what it comes to first: the access, or its first bad byte."""
+        is_store = kind == _unicorn().UC_MEM_WRITE_UNMAPPED
+        known = self._access
+        if not (known.is_store == is_store and known.address <= address < known.address + known.size):
+            self._access = _Access(address, size, is_store)
+        return False
+
+    def _stop(self, ending: Ending, rip: int) -> None:
+        self._ending, self._rip = ending, rip
+        self._uc.emu_stop()
+
+    def _record(self, address: int) -> None:
+        watch = self._watch
+        if watch.steps is not None:
+            watch.steps.append((address, self._registers()))
+        if address in watch.watched:
+            visit = self._visit(address)
+            watch.visits.setdefault((address, visit.faulted), []).append(visit)
+
+    def _visit(self, address: int) -> Visit:
+        registers = self._registers()
+        depth = _STACK_ENTRY - registers["rsp"]
+        slots = depth // 8 if depth % 8 == 0 and 0 <= depth <= 8 * _MOST_SLOTS else 0
+        memory = bytes(self._uc.mem_read(registers["rsp"], 8 * slots)) if slots else b""
+        stack = {8 * (i - slots): int.from_bytes(memory[8 * i : 8 * i + 8], "little") for i in range(slots)}
+        return Visit(address, bool(self._faults), registers, stack, self._top, self._watch.case)
+
+    def _registers(self) -> dict[str, int]:
+        registers = self._machine.registers()
+        if self._ac:
+            registers["rflags"] |= _FLAG_AC
+        return registers
+
+    # ---- REP without order ----
+
+    def _unordered(self, rep: Rep, schedule: Schedule) -> None:
+        machine = self._machine
+        count, rsi, rdi = (machine.get(name) for name in ("rcx", "rsi", "rdi"))
+        if machine.get("rflags") & _FLAG_DF or not self._meets_bad(rep, count, rsi, rdi):
+            return
+        for k in order(schedule, count):
+            bad = self._element(rep, rsi + k * rep.width, rdi + k * rep.width)
+            if bad is not None:
+                machine.set("rcx", count - k)
+                machine.set("rdi", rdi + k * rep.width)
+                if rep.loads:
+                    machine.set("rsi", rsi + k * rep.width)
+                self._bad_element = bad
+                self._uc.emu_stop()
+                return
+
+    def _meets_bad(self, rep: Rep, count: int, rsi: int, rdi: int) -> bool:
+        size = count * rep.width
+        known = self._dst.holds(rdi) and (not rep.loads or (self._src is not None and self._src.holds(rsi)))
+        if not known or not size or size > 2 * LONGEST:
+            return False
+        return self._first_bad(rdi, size) is not None or (
+            rep.loads and self._first_bad(rsi, size) is not None
+        )
+
+    def _element(self, rep: Rep, rsi: int, rdi: int) -> tuple[int, bool] | None:
+        """Do one element, or give its first bad address and whether the store met it."""
+        for address, is_store in ((rsi, False), (rdi, True)):
+            if is_store or rep.loads:
+                bad = self._first_bad(address, rep.width)
+                if bad is not None:
+                    return bad, is_store
+        if rep.loads:
+            data = bytes(self._uc.mem_read(rsi, rep.width))
+        else:
+            data = self._machine.get("rax").to_bytes(8, "little")[: rep.width]
+        self._uc.mem_write(rdi, data)
+        self._store_end = max(self._store_end, rdi + rep.width - self._dst.at)
+        return None
+
+    # ---- Running ----
+
+    def _execute(self) -> Outcome:
+        machine, dst = self._machine, self._dst
+        initial = initial_registers(
+            self._case, machine.contract, dst.at, self._src.at if self._src else 0, _STACK_ENTRY
+        )
+        for name, value in initial.items():
+            machine.set(name, value)
+        self._uc.mem_write(_STACK_ENTRY, _RETURN_PAGE.to_bytes(8, "little") + _FRAME)
+        rip = machine.entry
+        while self._ending is None:
+            rip = self._go_on(rip)
+        return self._result(initial, self._ending)
+
+    def _go_on(self, rip: int) -> int:
+        """Run from `rip` to the end or to a fault; the address to go on at after a fault."""
+        try:
+            self._uc.emu_start(rip, _RETURN_PAGE)
+        except _unicorn().UcError as error:
+            return self._interrupted(error.errno)
+        if self._bad_element is not None:
+            (address, is_store), self._bad_element = self._bad_element, None
+            return self._fault(address, is_store)
+        if self._ending is None:
+            self._ending = Ending.RETURNED
+        return 0
+
+    def _interrupted(self, error: int) -> int:
+        uc = _unicorn()
+        if error in (uc.UC_ERR_FETCH_UNMAPPED, uc.UC_ERR_FETCH_PROT):
+            return self._outside(self._machine.rip)
+        if error in (uc.UC_ERR_READ_UNMAPPED, uc.UC_ERR_WRITE_UNMAPPED) and _is_canonical(
+            self._access.address
+        ):
+            access = self._access
+            self._untear()
+            bad = self._first_bad(access.address, access.size)
+            return self._fault(access.address if bad is None else bad, access.is_store)
+        self._ending, self._rip = Ending.WILD if self._at_return() else Ending.ILLEGAL, self._at
+        return 0
+
+    def _untear(self) -> None:
+        """Unicorn may have stored the first bytes when it comes to a bad one; a CPU stores all or none."""
+        for address, memory in reversed(self._undo):
+            self._uc.mem_write(address, memory)
+        self._store_end = 0
+        if self._watch.accesses is not None:
+            del self._watch.accesses[self._accesses_before :]
+
+    def _outside(self, rip: int) -> int:
+        """Control is at an address that is not the image's."""
+        if not _is_canonical(rip) and self._at_return():
+            # A CPU refuses the return itself.
+            self._machine.set("rsp", self._machine.get("rsp") - 8)
+            rip = self._at
+        if rip in self._machine.returning:
+            rsp = self._machine.get("rsp")
+            self._machine.set("rsp", rsp + 8)
+            return int.from_bytes(self._uc.mem_read(rsp, 8), "little")
+        self._ending, self._rip = Ending.ESCAPED if rip in self._machine.image.externals else Ending.WILD, rip
+        return 0
+
+    def _at_return(self) -> bool:
+        code = self._machine.image.code_at(self._at, 2)
+        return code[:1] in (b"\xc3", b"\xc2") or code in (b"\xf3\xc3", b"\xf2\xc3")
+
+    def _fault(self, address: int, is_store: bool) -> int:
+        insn, found = self._at, self._machine.fixups.get(self._at)
+        if found is None and self._at_return():
+            self._ending, self._rip = Ending.WILD, insn
+            return 0
+        name, offset = self._buffer_of(address)
+        name, offset = (name, offset) if name in ("src", "dst") else ("", address)
+        self._faults.append(Fault(insn, name, offset, is_store))
+        if found is None:
+            self._ending, self._rip = Ending.OOPS, insn
+        elif len(self._faults) == _MOST_FAULTS:
+            self._ending, self._rip = Ending.TIMEOUT, insn
+        elif not self._apply(found[1], 14 if is_store else self._case.trap):
+            self._ending, self._rip = Ending.ESCAPED, insn
+        return found[0] if found else 0
+
+    def _apply(self, effects: Sequence[Operation], trap: int) -> bool:
+        """Do what the handler does; False if that is not modelled."""
+        machine = self._machine
+        for effect in effects:
+            match effect.effect:
+                case Effect.SET_TRAP:
+                    machine.set(effect.target, trap)
+                case Effect.SET_IMM:
+                    machine.set(effect.target, effect.imm)
+                case Effect.ADD_IMM:
+                    machine.set(effect.target, machine.get(effect.target) + effect.imm)
+                case Effect.SCALE_ADD:
+                    scaled = effect.imm * machine.get(effect.target)
+                    machine.set(effect.target, scaled + machine.get(effect.operand))
+                case _:
+                    return False
+        return True
+
+    # ---- The outcome ----
+
+    def _result(self, initial: dict[str, int], ending: Ending) -> Outcome:
+        base, end = self._dst.extent
+        fresh, wanted = self._fresh(), self._wanted()
+        written, correct = bytearray(end - base), bytearray(end - base)
+        for a, b in self._dst.spans:
+            memory = bytes(self._uc.mem_read(self._dst.at + a, b - a))
+            for i, byte in enumerate(memory, a):
+                written[i - base] = byte != fresh[LEAD + i]
+                correct[i - base] = byte == wanted[LEAD + i]
+        frame = bytes(self._uc.mem_read(_STACK_ENTRY, 8 + len(_FRAME)))
+        return Outcome(
+            ending=ending,
+            rip=self._rip,
+            registers=self._registers(),
+            initial=initial,
+            faults=tuple(self._faults),
+            written=bytes(written),
+            correct=bytes(correct),
+            base=base,
+            ac=self._ac,
+            on="emulator",
+            frame_intact=frame == _RETURN_PAGE.to_bytes(8, "little") + _FRAME,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """The access that Unicorn has announced last."""
+
+    address: int
+    size: int
+    is_store: bool
+
+
+_NO_ACCESS = _Access(0, 0, False)
+
+
+def _is_canonical(address: int) -> bool:
+    return address >> 47 in (0, (1 << 17) - 1)
+
+
+def _base(seed: int, buffer: int) -> int:
+    """Where a buffer's pages begin: far from the other's, and another place for each seed."""
+    return (buffer << 44) + (mix(seed * 2 + buffer & _MASK) & 0xFFF_FFFF_F000)
+
+
+@cache
+def _unicorn() -> Any:
+    import unicorn
+
+    return unicorn
+
+
+@cache
+def _numbers() -> dict[str, int]:
+    """Unicorn's numbers of the registers, by name."""
+    from unicorn import x86_const
+
+    return {name: getattr(x86_const, f"UC_X86_REG_{name.upper()}") for name in REGISTERS}
+
+
+def _rip_number() -> int:
+    from unicorn import x86_const
+
+    return int(x86_const.UC_X86_REG_RIP)

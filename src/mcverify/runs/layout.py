@@ -1,0 +1,80 @@
+"""Where a case's buffers lie, for a runner that lays out memory in Python.
+
+The same arrangement as in harness.c: readable pages, one page that is not (the hole), readable
+pages again, and unreadable ones around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mcverify.runs.case import PAGE, RED_ZONE, Place, Placement, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A buffer of `length` bytes at `at`; accessible are `start` to `hole`, and `back` to `end`."""
+
+    at: int
+    length: int
+    start: int
+    hole: int
+    back: int
+    end: int
+
+    @property
+    def mapped(self) -> tuple[Run, Run]:
+        """The address ranges that can be accessed."""
+        return (self.start, self.hole), (self.back, self.end)
+
+    @property
+    def spans(self) -> list[Run]:
+        """What can be accessed of the buffer and its red zones, as offsets."""
+        low, high = self.at - RED_ZONE, self.at + self.length + RED_ZONE
+        clipped = ((max(a, low) - self.at, min(b, high) - self.at) for a, b in self.mapped)
+        return [(a, b) for a, b in clipped if a < b]
+
+    @property
+    def extent(self) -> Run:
+        """The offsets that a map of the buffer covers."""
+        return extent(self.spans, self.length)
+
+    def holds(self, address: int) -> bool:
+        """Whether the address belongs to this buffer's pages, accessible or not."""
+        return self.start - PAGE <= address < self.end + PAGE
+
+    def first_bad(self, address: int, size: int) -> int | None:
+        """First address of an access that cannot be accessed, None if all can."""
+        return next((a for a in _page_starts(address, size) if not self._accessible(a)), None)
+
+    def _accessible(self, address: int) -> bool:
+        return any(a <= address < b for a, b in self.mapped)
+
+
+def extent(spans: Iterable[Run], length: int) -> Run:
+    """First offset, and one more than the last, of a map: dst with its red zones, cut to what is mapped."""
+    held = list(spans)
+    return min([0, *(a for a, _ in held)]), max([length, *(b for _, b in held)])
+
+
+def lay_out(placement: Placement, length: int, base: int) -> Buffer:
+    """The buffer at its placement, in pages from the address `base` on."""
+    reach = max(length, placement.at if placement.place is Place.HOLE else 0)
+    size = -(-reach // PAGE) * PAGE + 4 * PAGE
+    start = base + PAGE
+    hole = start + size
+    back = hole + PAGE
+    at = {
+        Place.FREE: start + PAGE + placement.at % PAGE,
+        Place.HOLE: hole - placement.at,
+        Place.INSIDE: hole + placement.at,
+        Place.END: hole - length,
+        Place.FRONT: back,
+    }[placement.place]
+    return Buffer(at, length, start, hole, back, back + size)
+
+
+def _page_starts(address: int, size: int) -> Iterable[int]:
+    yield address
+    yield from range((address // PAGE + 1) * PAGE, address + size, PAGE)

@@ -1,4 +1,4 @@
-"""Which concrete inputs to run: varied ones to guess invariants from, and far ones to find where counting ends."""
+"""Which concrete inputs to run: varied ones to guess invariants from, far ones to see counting end."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def sample_cases(
 ) -> list[Case]:
     """About `count` varied cases to collect states from.
 
-    Lengths are 0 to `len_max` in every residue, and a few up to three times that; alignments are random; about
-    a third have no fault, the others one on a load or on a store, as `faults` allows. Equal arguments give equal
-    cases.
+    Lengths are 0 to `len_max` in every residue, and a few up to three times that; alignments are random;
+    about a third have no fault, the others one on a load or on a store, as `faults` allows. Equal
+    arguments give equal cases.
     """
     random = Random(seed)
     faults = faults or contract.faults
@@ -31,7 +31,7 @@ def sample_cases(
 
 
 def far_cases(contract: Contract, bits: int = 32) -> list[Case]:
-    """Cases with a length just beyond 2**bits, in which little is copied by a routine that counts in more bits.
+    """Cases with a length just beyond 2**bits, of which a routine that counts in more bits copies little.
 
     A fault strikes at byte 64 (where the routine has a source there, else in dst): what a narrow counter
     makes of the length is less or far more than that.

@@ -1,0 +1,178 @@
+"""The routines under asm/ say what they are, come in pairs, and agree with proofs/.
+
+Nothing is proved or run here: these tests read and assemble.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from mcverify.image.image import Image
+from mcverify.image.load import load
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "asm").glob("*.S"))
+WRONG = re.compile(r"(?P<right>\w+?)_wrong_\w+")
+EXPECTATION = re.compile(
+    r"(?:(?P<routine>\w+): )?(?:proved|refuted (?P<obligation>O([1-9]|10)) at (?P<exit>success|\*|\.L\w+))"
+)
+EVERY_OBLIGATION = {f"O{n}" for n in range(1, 11)}
+
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What a file's comments say of one of its routines."""
+
+    contract: str
+    faults: str | None
+    broken: frozenset[tuple[str, str]]
+
+
+@cache
+def image(path: Path) -> Image:
+    return load(path)
+
+
+def stated(path: Path) -> dict[str, Stated]:
+    names = [symbol.name for symbol in image(path).functions]
+    return {name: Stated(_contract(path, name), _faults(path), _broken(path, name)) for name in names}
+
+
+def _values(path: Path, key: str) -> list[str]:
+    return [a.value for a in image(path).annotations if a.key == key]
+
+
+def _contract(path: Path, routine: str) -> str:
+    said = [value.partition(" for ") for value in _values(path, "contract")]
+    named = [contract for contract, _, whose in said if whose in ("", routine)]
+    assert len(named) == 1, f"{path}: contracts of {routine}: {named}"
+    return named[0]
+
+
+def _faults(path: Path) -> str | None:
+    return next(iter(_values(path, "faults")), None)
+
+
+def _broken(path: Path, routine: str) -> frozenset[tuple[str, str]]:
+    found = [EXPECTATION.fullmatch(value) for value in _values(path, "expect")]
+    assert all(found), f"{path}: an expectation is not understood"
+    ours = [m for m in found if m and m["routine"] in (None, routine)]
+    assert ours, f"{path}: nothing is expected of {routine}"
+    broken = frozenset((m["obligation"], m["exit"]) for m in ours if m["obligation"])
+    assert len(broken) in (0, len(ours)), f"{path}: {routine} is proved and refuted, or a line stands twice"
+    return broken
+
+
+def proofs(path: Path) -> dict[str, dict]:
+    with (ROOT / "proofs" / f"{path.stem}.toml").open("rb") as file:
+        document = tomllib.load(file)
+    assert document["file"] == f"asm/{path.name}"
+    return {routine["name"]: routine for routine in document["routine"]}
+
+
+def is_wrong(path: Path) -> bool:
+    return WRONG.fullmatch(path.stem) is not None
+
+
+@each_file
+def test_a_file_begins_with_its_licence_and_its_story(path):
+    first, second, third, *_ = path.read_text().splitlines()
+    assert first == "/* SPDX-License-Identifier: MIT */"
+    assert (second, third[:3]) == ("/*", " * ")
+
+
+@each_file
+def test_each_routine_bears_a_known_contract(path):
+    for routine in stated(path).values():
+        assert (ROOT / "models/contracts" / f"{routine.contract}.toml").exists()
+        assert routine.faults in (None, "loads", "stores", "both")
+
+
+@each_file
+def test_expectations_name_labels_that_exist_and_obligations_of_the_contract(path):
+    labels = {symbol.name for symbol in image(path).symbols} | {"success", "*"}
+    for routine in stated(path).values():
+        owed = set(contract(routine.contract)["obligations"])
+        assert {exit_ for _, exit_ in routine.broken} <= labels
+        assert {obligation for obligation, _ in routine.broken} <= owed
+
+
+def contract(name: str) -> dict:
+    return tomllib.loads((ROOT / "models/contracts" / f"{name}.toml").read_text())
+
+
+@each_file
+def test_every_instruction_and_fixup_of_the_table_has_a_label_of_its_own(path):
+    found = image(path)
+    for entry in found.entries:
+        for address in (entry.insn, entry.fixup):
+            names = [s.name for s in found.symbols if s.address == address and s.name.startswith(".L")]
+            assert len(names) == 1, f"{found.where(address)}: {names}"
+
+
+@each_file
+def test_a_file_is_right_or_wrong_as_its_name_says(path):
+    assert any(routine.broken for routine in stated(path).values()) == is_wrong(path)
+
+
+@each_file
+def test_files_come_in_pairs(path):
+    if is_wrong(path):
+        right = path.with_name(f"{WRONG.fullmatch(path.stem)['right']}.S")
+        assert right in FILES
+        assert stated(right).keys() == stated(path).keys()
+        assert {r.contract for r in stated(right).values()} == {r.contract for r in stated(path).values()}
+    else:
+        assert any(p.stem.startswith(f"{path.stem}_wrong_") for p in FILES), "no wrong twin"
+
+
+@each_file
+def test_the_proofs_say_what_the_file_says(path):
+    said, listed = stated(path), proofs(path)
+    assert said.keys() == listed.keys()
+    for name, routine in said.items():
+        entry = listed[name]
+        assert entry["contract"] == routine.contract
+        assert entry["faults"] == (routine.faults or contract(routine.contract)["faults"])
+        assert entry["verdict"] == ("refuted" if routine.broken else "proved")
+        assert {(b["obligation"], b["exit"]) for b in entry.get("broken", [])} == routine.broken
+        assert entry["domain"] == [0, 0x7FFFF000]
+        assert entry["why"]
+
+
+@each_file
+def test_a_slack_is_stated_where_a_right_routine_returns_a_count(path):
+    for entry in proofs(path).values():
+        counts = "left" in contract(entry["contract"])["result"]
+        assert ("slack" in entry) == (entry["verdict"] == "proved" and counts)
+
+
+def test_every_proofs_file_belongs_to_a_routine():
+    stems = {p.stem for p in (ROOT / "proofs").glob("*.toml")} - {"ONE_EACH"}
+    assert stems == {path.stem for path in FILES}
+
+
+def test_every_contract_has_a_right_and_a_wrong_routine():
+    right, wrong = set(), set()
+    for path in FILES:
+        (wrong if is_wrong(path) else right).update(r.contract for r in stated(path).values())
+    known = {p.stem for p in (ROOT / "models/contracts").glob("*.toml")}
+    assert right == known
+    assert wrong == known
+
+
+def test_for_each_obligation_a_routine_breaks_it_alone_at_one_exit():
+    with (ROOT / "proofs/ONE_EACH.toml").open("rb") as file:
+        listed = tomllib.load(file)
+    assert listed.keys() == EVERY_OBLIGATION
+    for obligation, entry in listed.items():
+        routine = stated(ROOT / entry["file"])[entry["routine"]]
+        assert routine.broken == {(obligation, entry["exit"])}

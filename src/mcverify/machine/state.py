@@ -42,6 +42,10 @@ class Registers:
         names = symbols_of(term)
         return replace(term, {n: loads[n] if n in loads else self[n] for n in names if n in loads or n in WIDTHS})
 
+    def knows(self, name: str) -> bool:
+        """Whether `name` is a register of this file."""
+        return name in self._values or name in self._pending
+
     def written(self, writes: Mapping[str, z3.BitVecRef], loads: Mapping[str, z3.BitVecRef]) -> Registers:
         """The registers after an instruction that writes `writes` (terms over this state)."""
         after = Registers(self._values)

@@ -162,7 +162,6 @@ class Explorer:
         values = {name: entry_symbol(name) for name in WIDTHS}
         values[STACK_POINTER] = STACK_BASE
         values |= {name: z3.BitVecVal(0, 1) for name in _DISCRETE}
-        values |= {name: word(value) for name, value in self.contract.given.items()}
         return State(Registers(values), {}).pushed(0, RETURN_ADDRESS)
 
     def _cut_state(self, location: Location) -> State:

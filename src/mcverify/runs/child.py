@@ -69,6 +69,7 @@ class _Child:
             pass_fds=(self._shared,),
         )
         self._output = b""
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._talk, args=(job, seconds), daemon=True)
         self._thread.start()
 
@@ -78,9 +79,13 @@ class _Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._output, _ = self._process.communicate()
+        except Exception as error:  # it is raised again where the answer is asked for
+            self._error = error
 
     def answer(self) -> Answer:
         self._thread.join()
+        if self._error is not None:
+            raise self._error
         code = self._process.returncode
         if code in _WHY:
             raise InputError(f"the routine cannot be run on this CPU: {_WHY[code]}")

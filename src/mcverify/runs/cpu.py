@@ -24,6 +24,7 @@ Step = tuple[int, dict[str, int]]
 
 _SECONDS_PER_LONG_BYTE = 1 / (20 << 20)
 _GRID_SECONDS = 900.0
+_HOUR = 3600.0
 _WORTH_TWO = 10_000
 _MAX_DEATHS = 16
 
@@ -115,4 +116,4 @@ def _refuse_long(cases: Sequence[Case]) -> None:
 
 def _patience(cases: Sequence[Case]) -> float:
     """Seconds after which a child is given up, were every case to use up its own limit."""
-    return 30 + sum(0.5 + case.len * _SECONDS_PER_LONG_BYTE for case in cases)
+    return min(_HOUR, 30 + sum(0.5 + case.len * _SECONDS_PER_LONG_BYTE for case in cases))

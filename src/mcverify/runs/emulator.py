@@ -179,7 +179,7 @@ class _Run:
         self._rip = 0
         self._ac = False
         self._steps_left = 5000 + 100 * case.len
-        self._at = machine.entry
+        self._at = -1
         self._access = _NO_ACCESS
         self._undo: list[tuple[int, bytes]] = []
         self._accesses_before = 0
@@ -248,7 +248,7 @@ class _Run:
     def _on_code(self, _uc: object, address: int, _size: int, _data: object) -> None:
         if address == _RETURN_PAGE:
             return
-        self._at, self._access = address, _NO_ACCESS
+        again, self._at, self._access = address == self._at, address, _NO_ACCESS
         self._undo.clear()
         self._accesses_before = len(self._watch.accesses or ())
         self._top, self._store_end = max(self._top, self._store_end), 0
@@ -258,10 +258,12 @@ class _Run:
         elif not self._machine.in_code(address):
             self._stop(Ending.WILD, address)
         else:
-            self._before(address)
+            self._before(address, again)
 
-    def _before(self, address: int) -> None:
-        self._record(address)
+    def _before(self, address: int, again: bool) -> None:
+        # Unicorn comes back to a REP that has no element left; a CPU does not.
+        if not (again and address in self._machine.reps and not self._machine.get("rcx")):
+            self._record(address)
         self._ac = self._machine.user_access.get(address, self._ac)
         rep = self._machine.reps.get(address)
         if rep is not None and self._schedule is not None:
@@ -379,8 +381,10 @@ class _Run:
         if self._bad_element is not None:
             (address, is_store), self._bad_element = self._bad_element, None
             return self._fault(address, is_store)
-        if self._ending is None:
+        if self._ending is None and self._machine.rip == _RETURN_PAGE:
             self._ending = Ending.RETURNED
+        elif self._ending is None:  # `hlt` stops Unicorn without an error
+            self._ending, self._rip = Ending.ILLEGAL, self._at
         return 0
 
     def _interrupted(self, error: int) -> int:

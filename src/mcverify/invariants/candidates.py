@@ -1,0 +1,113 @@
+"""Guesses about a location: facts of a few fixed shapes that hold in every sample.
+
+The shapes are those that copy loops need: a counter is not zero, one offset is at most another, a pointer is
+aligned, a stored byte lies below the high-water mark. A guess costs time if it is wrong and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import z3
+
+from mcverify.machine.terms import replace, word
+
+Row = Mapping[str, int]
+_SMALL = 1 << 40
+"""Values below this are counts and offsets, above it addresses."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A term whose value in every sample is known: a register, an offset into a buffer, the length."""
+
+    name: str
+    term: z3.BitVecRef
+    values: tuple[int, ...]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is a count or an offset rather than an address."""
+        return max(self.values) < _SMALL
+
+
+def quantities(rows: Sequence[Row], variables: Sequence[str], bases: Mapping[str, str]) -> list[Quantity]:
+    """The small quantities of a location, each set of equal ones once.
+
+    `variables` are names of 64-bit values in `rows`; `bases` maps "src" and "dst" to the names of the buffer addresses, from which
+    address-like variables are counted.
+    """
+    found: dict[tuple[int, ...], Quantity] = {}
+    for name in variables:
+        plain = _quantity(rows, name, None)
+        for candidate in (plain, *(_quantity(rows, name, base) for base in bases.values())):
+            if candidate.is_small and len(set(candidate.values)) > 0:
+                found.setdefault(candidate.values, candidate)
+    return list(found.values())
+
+
+def _quantity(rows: Sequence[Row], name: str, base: str | None) -> Quantity:
+    if base is None:
+        return Quantity(name, z3.BitVec(name, 64), tuple(row[name] for row in rows))
+    values = tuple((row[name] - row[base]) % (1 << 64) for row in rows)
+    return Quantity(f"{name}-{base}", z3.BitVec(name, 64) - z3.BitVec(base, 64), values)
+
+
+def at_least(found: Sequence[Quantity]) -> Iterator[z3.BoolRef]:
+    """q >= its least value, where that is not 0: what a test at a loop's end leaves."""
+    return (z3.UGE(q.term, word(min(q.values))) for q in found if 0 < min(q.values) < 1 << 12)
+
+
+def ordered(
+    found: Sequence[Quantity], definitions: Mapping[str, z3.ExprRef]
+) -> Iterator[z3.BoolRef]:
+    """p <= q, and p < q where that held too; not those that bounds alone imply under `definitions`."""
+    for low in found:
+        for high in found:
+            if low is high or any(a > b for a, b in zip(low.values, high.values, strict=True)):
+                continue
+            if _is_sum(z3.simplify(replace(high.term - low.term, definitions), som=True)):
+                continue
+            yield z3.ULE(low.term, high.term)
+            if all(a < b for a, b in zip(low.values, high.values, strict=True)):
+                yield z3.ULT(low.term, high.term)
+
+
+def _is_sum(term: z3.BitVecRef) -> bool:
+    """Whether `term` is a sum of symbols and small constants with small positive factors: of bounded counters, never negative."""
+    if z3.is_bv_value(term):
+        return bool(term.as_long() < _SMALL)
+    if z3.is_app_of(term, z3.Z3_OP_BADD):
+        return all(_is_sum(part) for part in term.children())
+    if z3.is_app_of(term, z3.Z3_OP_BMUL) and term.num_args() == 2:
+        return z3.is_bv_value(term.arg(0)) and term.arg(0).as_long() < 1 << 16 and _is_symbol(term.arg(1))
+    return _is_symbol(term)
+
+
+def _is_symbol(term: z3.ExprRef) -> bool:
+    return bool(z3.is_const(term)) and "@" not in term.decl().name()
+
+
+def masks(found: Sequence[Quantity]) -> Iterator[z3.BoolRef]:
+    """q <= 2^k - 1 for the least k <= 8: what `and $63` leaves."""
+    for quantity in found:
+        bits = max(quantity.values).bit_length()
+        if bits <= 8 and len(set(quantity.values)) > 1:
+            yield z3.ULE(quantity.term, word((1 << bits) - 1))
+
+
+def aligned(rows: Sequence[Row], pointers: Sequence[str], counters: Sequence[str]) -> Iterator[z3.BoolRef]:
+    """The low bits of a pointer, or of a pointer plus a counter, are constant."""
+    sums = [(p, None) for p in pointers] + [(p, c) for p in pointers for c in counters]
+    for pointer, counter in sums:
+        values = [row[pointer] + (row[counter] if counter else 0) for row in rows]
+        bits = _constant_bits(values)
+        if bits:
+            term = z3.BitVec(pointer, 64) + (z3.BitVec(counter, 64) if counter else word(0))
+            yield z3.Extract(bits - 1, 0, term) == values[0] % (1 << bits)
+
+
+def _constant_bits(values: Sequence[int]) -> int:
+    """How many low bits (at most 6) are the same in all values."""
+    return next((k for k in range(6, 0, -1) if len({v % (1 << k) for v in values}) == 1), 0)

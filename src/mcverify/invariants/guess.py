@@ -1,0 +1,151 @@
+"""From what runs showed to guesses about each location."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import z3
+
+from mcverify.contract import Contract
+from mcverify.invariants.affine import Equality, equalities
+from mcverify.invariants.candidates import Row, aligned, at_least, masks, ordered, quantities
+from mcverify.invariants.houdini import Guesses
+from mcverify.logic.ghost import HIT, J, OK, TOP
+from mcverify.machine.terms import word
+from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
+from mcverify.paths.segment import Location, Paths
+from mcverify.runs.case import Case, Visit
+
+_SMALL = 1 << 40
+_MAX_ROWS = 400
+
+
+def guesses(
+    paths: Paths, contract: Contract, cases: Sequence[Case], visits: Iterable[Visit], len_max: int, *, persistent: bool
+) -> dict[Location, Guesses]:
+    """Guesses for every location but the entry. With `persistent` they may speak of bad bytes."""
+    rows = _rows(paths, contract, cases, visits)
+    return {
+        location: _Guesser(paths, contract, location, rows.get(location, []), len_max, persistent).guesses()
+        for location in paths.locations
+        if location != paths.entry
+    }
+
+
+def _rows(
+    paths: Paths, contract: Contract, cases: Sequence[Case], visits: Iterable[Visit]
+) -> dict[Location, list[Row]]:
+    """What was seen at each location: registers, stack words, `top`, first bad bytes, entry values (``...@0``)."""
+    modes: dict[tuple[int, bool], list[Location]] = {}
+    for location in paths.locations:
+        modes.setdefault((location.address, location.faulted), []).append(location)
+    starts: dict[int, Visit] = {}
+    rows: dict[Location, list[Row]] = {}
+    for visit in visits:
+        if visit.address == paths.entry.address:
+            starts.setdefault(visit.case, visit)
+        start = starts.get(visit.case)
+        if start is None:
+            continue
+        depth = visit.registers[STACK_POINTER] - start.registers[STACK_POINTER]
+        for location in modes.get((visit.address, visit.faulted), ()):
+            if location.stack == depth:
+                rows.setdefault(location, []).append(_row(visit, start, contract, cases[visit.case]))
+    return rows
+
+
+def _row(visit: Visit, start: Visit, contract: Contract, case: Case) -> Row:
+    row = {name: visit.registers[name] for name in GENERAL}
+    row |= {f"{name}@0": start.registers[name] for name in GENERAL}
+    row |= {f"stack{offset}": value for offset, value in visit.stack.items()}
+    length = start.registers[contract.len]
+    for name, placement in (("bad_src", case.src), ("bad_dst", case.dst)):
+        bad = placement.first_bad
+        row[name] = length if bad is None else min(bad, length)
+    row["top"] = visit.top
+    return row
+
+
+class _Guesser:
+    """Makes the guesses about one location."""
+
+    def __init__(
+        self, paths: Paths, contract: Contract, location: Location, rows: list[Row], len_max: int, persistent: bool
+    ) -> None:
+        self._contract = contract
+        self._rows = _spread(rows)
+        self._len_max = len_max
+        self._persistent = persistent
+        live = paths.live.get(location.address, frozenset(GENERAL))
+        slots = [f"stack{offset}" for offset in sorted(paths.slots[location])]
+        known = [s for s in slots if all(s in row for row in self._rows)]
+        self._variables = [n for n in GENERAL if n in live and n != STACK_POINTER] + known
+        self._parameters = {
+            name: f"{register}@0"
+            for name, register in (("dst", contract.dst), ("src", contract.src), ("len", contract.len))
+            if register is not None
+        }
+
+    def guesses(self) -> Guesses:
+        """The guesses; none but the ghost's where no run came by."""
+        if not self._rows:
+            return Guesses(facts=self._ghost_facts())
+        kept = {name: entry for name in self._variables if (entry := self._entry_value(name))}
+        changing = [n for n in self._variables if n not in kept]
+        parameters = list(self._parameters.values())
+        same = [Equality(((name, 1), (entry, -1)), 0) for name, entry in kept.items()]
+        affine = equalities(self._rows, [*changing, "top", *parameters])
+        found = Guesses(same + affine, self._order(kept, changing))
+        found.bounds = self._bounds(affine, changing)
+        found.facts = [*self._facts(changing, found.invariant().definitions), *self._ghost_facts()]
+        return found
+
+    def _entry_value(self, name: str) -> str | None:
+        """The entry register whose value `name` still, or again, holds in every sample."""
+        candidates = [name] if name in GENERAL else [*GENERAL]
+        return next((f"{r}@0" for r in candidates if all(row[name] == row[f"{r}@0"] for row in self._rows)), None)
+
+    def _order(self, kept: Mapping[str, str], changing: Sequence[str]) -> tuple[str, ...]:
+        """Which variables to solve for first: unchanged ones, addresses, the length, counters; `top` last."""
+        addresses = [n for n in changing if self._largest(n) >= _SMALL]
+        counters = [n for n in changing if n not in addresses]
+        return (*kept, *addresses, self._parameters["len"], *counters, "top")
+
+    def _largest(self, name: str) -> int:
+        return max(row[name] for row in self._rows)
+
+    def _bounds(self, affine: Sequence[Equality], changing: Sequence[str]) -> dict[str, int]:
+        """A counter that stands in the length with a factor is at most that part of the longest length."""
+        length = self._parameters["len"]
+        bounds = {n: self._len_max for n in (*changing, "top") if self._largest(n) < _SMALL}
+        for equality in affine:
+            unit = abs(equality.coefficient(length))
+            for name, coefficient in equality.coefficients:
+                if unit and name in bounds:
+                    bounds[name] = min(bounds[name], self._len_max * unit // abs(coefficient))
+        return bounds
+
+    def _facts(self, changing: Sequence[str], definitions: Mapping[str, z3.ExprRef]) -> list[z3.BoolRef]:
+        names = [*changing, "top", self._parameters["len"]]
+        bases = {n: self._parameters[n] for n in ("src", "dst") if n in self._parameters}
+        if self._persistent:
+            names += ["bad_src", "bad_dst"]
+        found = quantities(self._rows, names, bases)
+        moving = [q for q in found if len(set(q.values)) > 1]
+        pointers = [n for n in changing if self._largest(n) >= _SMALL]
+        counters = [n for n in changing if n not in pointers]
+        facts = [*at_least(found), *masks(found), *ordered(moving, definitions), *aligned(self._rows, pointers, counters)]
+        facts += [q.term == word(q.values[0]) for q in found if len(set(q.values)) == 1]
+        return facts
+
+    def _ghost_facts(self) -> list[z3.BoolRef]:
+        facts = [z3.Implies(HIT, OK), z3.Implies(HIT, z3.ULT(J, TOP))]
+        if self._persistent:
+            facts += [z3.Implies(HIT, z3.ULT(J, z3.BitVec(bad, 64))) for bad in ("bad_src", "bad_dst")]
+        return facts
+
+
+def _spread(rows: list[Row]) -> list[Row]:
+    """At most a few hundred of the rows, from all over."""
+    step = max(1, len(rows) // _MAX_ROWS)
+    return rows[::step]

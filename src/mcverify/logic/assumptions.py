@@ -1,0 +1,64 @@
+"""What every proof assumes of its inputs, as terms and as sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import z3
+
+from mcverify.contract import Contract
+from mcverify.logic.ghost import J
+from mcverify.machine.instruction import Kind
+from mcverify.machine.terms import word
+from mcverify.paths.explore import entry_symbol
+from mcverify.paths.faults import FIRST_BAD
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """Preconditions on length, addresses and fault regions.
+
+    `granularity` is the size in bytes, a power of two, of which the bounds of bad regions are multiples. `persistent` says
+    that faults belong to addresses: the same access faults again; without it each access may fault or not.
+    """
+
+    contract: Contract
+    len_max: int
+    granularity: int
+    persistent: bool
+
+    @property
+    def length(self) -> z3.BitVecRef:
+        """The length asked for, in bytes."""
+        return entry_symbol(self.contract.len)
+
+    @property
+    def buffers(self) -> tuple[tuple[Kind, z3.BitVecRef], ...]:
+        """The buffers' addresses, with the accesses that go there."""
+        dst = (Kind.STORE, entry_symbol(self.contract.dst))
+        return (dst,) if self.contract.src is None else ((Kind.LOAD, entry_symbol(self.contract.src)), dst)
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """Upper bounds of the entry's symbols, by name."""
+        names = [self.length, J, *(FIRST_BAD[kind] for kind, _ in self.buffers)]
+        return {n.decl().name(): self.len_max for n in names}
+
+    def terms(self) -> tuple[z3.BoolRef, ...]:
+        """Preconditions that hold at every point of every run."""
+        length = self.length
+        found = [z3.ULE(length, word(self.len_max)), z3.ULT(J, length)]
+        found += [z3.ULE(base, word(-1) - length) for _, base in self.buffers]
+        return tuple(found)
+
+    def bad_byte_terms(self) -> tuple[z3.BoolRef, ...]:
+        """What is known of the first bad byte of each buffer: its place among lines."""
+        found = []
+        for kind, base in self.buffers:
+            bad = FIRST_BAD[kind]
+            found.append(z3.ULE(bad, self.length))
+            low = self.granularity.bit_length() - 1
+            if low:
+                on_line = z3.Extract(low - 1, 0, base + bad) == 0
+                found.append(z3.Or(bad == 0, bad == self.length, on_line))
+        return tuple(found)

@@ -1,0 +1,174 @@
+"""The ghost: what has become of one arbitrary byte of dst.
+
+`j` is a free symbol, an offset below the length; what holds for it holds for every byte, so no quantifier and no
+array is needed. `hit` tells whether byte j of dst has been stored, `ok` whether the last store put the right
+value there, `top` is one more than the highest offset stored so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import z3
+
+from mcverify.contract import Contract
+from mcverify.machine.instruction import Kind
+from mcverify.machine.terms import constant, replace, symbols_of, word
+from mcverify.paths.explore import entry_symbol
+from mcverify.paths.segment import Transfer
+
+J = z3.BitVec("j", 64)
+"""The arbitrary byte's offset."""
+
+HIT, OK, TOP = z3.Bool("hit"), z3.Bool("ok"), z3.BitVec("top", 64)
+"""The ghost's symbols at a location."""
+
+SOURCE_BYTE = z3.BitVec("source_byte", 8)
+"""The byte of src at offset j."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ghost:
+    """Values of the ghost at one point of a path."""
+
+    hit: z3.BoolRef
+    ok: z3.BoolRef
+    top: z3.BitVecRef
+
+    def values(self) -> dict[str, z3.ExprRef]:
+        """By symbol name, to put into a term about a location."""
+        return {"hit": self.hit, "ok": self.ok, "top": self.top}
+
+
+AT_ENTRY = Ghost(z3.BoolVal(False), z3.BoolVal(True), word(0))
+AT_LOCATION = Ghost(HIT, OK, TOP)
+
+
+class GhostRules:
+    """How transfers change the ghost, under a contract and the definitions of the location where they start.
+
+    Where a store begins inside or just behind a prefix of dst that is stored already, the new
+    set of stored bytes is written as the longer prefix. That its end does not wrap around is obligation O8 of
+    the same access, so the rule holds up to the first access that leaves its buffer, and there O8 itself fails.
+    """
+
+    def __init__(self, contract: Contract, definitions: Mapping[str, z3.ExprRef]) -> None:
+        self._definitions = definitions
+        self._src = entry_symbol(contract.src) if contract.src else None
+        self._dst = entry_symbol(contract.dst)
+        self._expected = SOURCE_BYTE if contract.data == "copy" else z3.BitVecVal(0, 8)
+        self._stores: dict[int, _Store] = {}
+        self._load_offsets: dict[str, z3.BitVecRef] = {}
+
+    def start(self, ghost: Ghost) -> Ghost:
+        """The ghost at the location, its definitions applied."""
+        d = self._definitions
+        return Ghost(replace(ghost.hit, d), replace(ghost.ok, d), replace(ghost.top, d))
+
+    def after(self, ghost: Ghost, transfers: tuple[Transfer, ...]) -> Ghost:
+        """The ghost after `transfers`, in order."""
+        for transfer in transfers:
+            if transfer.kind is Kind.STORE:
+                ghost = self._stored(ghost, self._store(transfer))
+            elif transfer.value is not None and self._src is not None:
+                name = transfer.value.decl().name()
+                self._load_offsets[name] = self._offset(transfer.address, self._src)
+        return ghost
+
+    def _offset(self, address: z3.BitVecRef, base: z3.BitVecRef) -> z3.BitVecRef:
+        return z3.simplify(replace(address - base, self._definitions), som=True)
+
+    def _store(self, transfer: Transfer) -> _Store:
+        known = self._stores.get(id(transfer))
+        if known is None:
+            offset = self._offset(transfer.address, self._dst)
+            length = replace(transfer.bytes, self._definitions)
+            end = z3.simplify(offset + length, som=True)
+            covers = z3.ULT(z3.simplify(J - offset, som=True), length)
+            if transfer.partial:
+                covers = z3.And(covers, z3.Bool(f"stored?{transfer.at:x}"))
+            known = _Store(transfer, offset, length, end, covers, self._right(transfer, offset))
+            self._stores[id(transfer)] = known
+        return known
+
+    @staticmethod
+    def _stored(ghost: Ghost, store: _Store) -> Ghost:
+        ok = z3.simplify(z3.If(store.covers, store.right, ghost.ok))
+        if store.transfer.partial:
+            return Ghost(z3.Or(ghost.hit, store.covers), ok, z3.BitVec(f"top?{store.transfer.at:x}", 64))
+        prefix = ghost.hit.arg(1) if _is_prefix(ghost.hit) else word(0) if z3.is_false(ghost.hit) else None
+        extends = prefix is not None and _reaches(store, prefix)
+        hit = z3.ULT(J, store.end) if extends else z3.Or(ghost.hit, store.covers)
+        if _reaches(store, ghost.top):
+            return Ghost(hit, ok, store.end)
+        return Ghost(hit, ok, z3.simplify(z3.If(z3.ULT(ghost.top, store.end), store.end, ghost.top)))
+
+    def _right(self, transfer: Transfer, offset: z3.BitVecRef) -> z3.BoolRef:
+        """That the byte which `transfer` stores at offset j is the expected one."""
+        if transfer.source is not None:
+            assert self._src is not None
+            return z3.simplify(self._offset(transfer.source, self._src) == offset)
+        assert transfer.value is not None
+        value = replace(transfer.value, self._definitions)
+        if transfer.elements is not None:
+            parts = [z3.Extract(8 * k + 7, 8 * k, value) == self._expected for k in range(transfer.size)]
+            return z3.simplify(z3.And(parts))
+        at = z3.simplify(J - offset, som=True)
+        parts = [z3.Implies(at == k, self._right_byte(value, offset, k)) for k in range(transfer.size)]
+        return z3.simplify(z3.And(parts))
+
+    def _right_byte(self, value: z3.BitVecRef, offset: z3.BitVecRef, k: int) -> z3.BoolRef:
+        """That byte k of `value` is the expected one, given that it goes to offset j."""
+        byte = z3.simplify(z3.Extract(8 * k + 7, 8 * k, value))
+        loads = {n: self._loaded(n, offset + k, byte) for n in symbols_of(byte) & self._load_offsets.keys()}
+        return z3.simplify(replace(byte, loads) == self._expected)
+
+    def _loaded(self, name: str, j: z3.BitVecRef, like: z3.ExprRef) -> z3.BitVecRef:
+        """The loaded value `name`: unknown bytes, but for the one that comes from offset `j` of src."""
+        distance = z3.simplify(j - self._load_offsets[name], som=True)
+        size = _width(like, name) // 8
+        parts = [z3.If(distance == m, SOURCE_BYTE, z3.BitVec(f"{name}.{m}", 8)) for m in reversed(range(size))]
+        return z3.simplify(z3.Concat(*parts) if size > 1 else parts[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """A store, seen from a location: offset in dst, bytes, end, whether it covers j, and rightly."""
+
+    transfer: Transfer
+    offset: z3.BitVecRef
+    length: z3.BitVecRef
+    end: z3.BitVecRef
+    covers: z3.BoolRef
+    right: z3.BoolRef
+
+
+def _is_prefix(hit: z3.BoolRef) -> bool:
+    """Whether `hit` is written as j < end."""
+    return z3.is_app_of(hit, z3.Z3_OP_ULT) and hit.arg(0).eq(J)
+
+
+def _reaches(store: _Store, prefix: z3.BitVecRef) -> bool:
+    """Whether the store begins at or before `prefix` and ends at or behind it, whatever the symbols are."""
+    overlap = constant(z3.simplify(prefix - store.offset, som=True))
+    if overlap == 0:
+        return True
+    length = constant(store.length)
+    return overlap is not None and length is not None and overlap <= length
+
+
+def _width(term: z3.ExprRef, name: str) -> int:
+    """Width in bits of the symbol `name` in `term`."""
+    waiting = [term]
+    while waiting:
+        node = waiting.pop()
+        if z3.is_const(node) and node.decl().name() == name:
+            return int(node.size())
+        waiting.extend(node.children())
+    raise KeyError(name)
+
+
+def mentions_bad_bytes(term: z3.ExprRef) -> bool:
+    """Whether `term` speaks of the first bad byte of a buffer."""
+    return not symbols_of(term).isdisjoint({"bad_src", "bad_dst"})

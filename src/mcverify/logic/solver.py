@@ -1,0 +1,110 @@
+"""Questions to Z3: is a goal true under its premises?
+
+Z3 decides; what it does not decide in time is unknown. Before it is asked, the question is brought to a normal form
+(`logic.normal`), and premises that share no symbol with the goal are left out: fewer premises can only make a
+goal harder to prove, never easier.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import z3
+
+from mcverify.deadline import Deadline
+from mcverify.logic.normal import Normalizer
+from mcverify.machine.terms import symbols_of
+
+
+class Answer(Enum):
+    """What Z3 said of a goal."""
+
+    PROVED = "proved"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, the seconds it took, and for FAILED a model of premises and negated goal."""
+
+    answer: Answer
+    seconds: float
+    model: z3.ModelRef | None = None
+    normal: Normalizer | None = None
+
+    def value(self, term: z3.ExprRef) -> z3.ExprRef:
+        """The value of `term` in the model of a FAILED reply."""
+        assert self.model is not None and self.normal is not None
+        return self.normal.value_in(self.model, term)
+
+
+class Solver:
+    """Asks Z3, counts queries and seconds. `timeout` is per query, in seconds."""
+
+    def __init__(self, timeout: float, deadline: Deadline) -> None:
+        self._timeout = timeout
+        self._deadline = deadline
+        self.queries = 0
+        self.seconds = 0.0
+        self.slowest = 0.0
+
+    def ask(self, premises: Iterable[z3.BoolRef], goal: z3.BoolRef, normal: Normalizer) -> Reply:
+        """Whether `premises` imply `goal`; `normal` knows the ranges of symbols and makes itself familiar
+        with what the premises tell of others."""
+        goal = z3.simplify(goal)
+        if z3.is_true(goal):
+            return Reply(Answer.PROVED, 0.0)
+        start = time.perf_counter()
+        raw = [p for p in premises if not z3.is_true(p)]
+        normal.learn(raw)
+        answer, model = self._decide([normal.formula(p) for p in raw], normal.formula(z3.Not(goal)), normal)
+        seconds = time.perf_counter() - start
+        self.seconds += seconds
+        self.slowest = max(self.slowest, seconds)
+        return Reply(answer, seconds, model, normal)
+
+    def _decide(
+        self, premises: list[z3.BoolRef], negated: z3.BoolRef, normal: Normalizer
+    ) -> tuple[Answer, z3.ModelRef | None]:
+        if z3.is_false(negated) or any(z3.is_false(p) for p in premises):
+            return Answer.PROVED, None
+        known = [*premises, *normal.limits([*premises, negated])]
+        relevant = relevant_premises(negated, known)
+        reply = self._check([*relevant, negated])
+        if reply[0] is not Answer.PROVED and len(relevant) < len(known):
+            # The premises left out may contradict each other: then the path is impossible.
+            reply = self._check([*known, negated])
+        return reply
+
+    def _check(self, terms: Sequence[z3.BoolRef]) -> tuple[Answer, z3.ModelRef | None]:
+        self._deadline.check("proof")
+        self.queries += 1
+        solver = z3.SolverFor("QF_BV")
+        remaining = self._deadline.remaining()
+        limit = self._timeout if remaining is None else min(self._timeout, remaining + 0.001)
+        solver.set("timeout", max(1, int(limit * 1000)))
+        solver.add(*terms)
+        result = solver.check()
+        if result == z3.unsat:
+            return Answer.PROVED, None
+        if result == z3.sat:
+            return Answer.FAILED, solver.model()
+        return Answer.TIMEOUT, None
+
+
+def relevant_premises(goal: z3.BoolRef, premises: Sequence[z3.BoolRef]) -> list[z3.BoolRef]:
+    """The premises that share symbols with the goal, directly or through others."""
+    known = set(symbols_of(goal))
+    waiting = [(premise, symbols_of(premise)) for premise in premises]
+    chosen: list[z3.BoolRef] = []
+    while True:
+        near = [(p, s) for p, s in waiting if not s or s & known]
+        if not near:
+            return chosen
+        waiting = [(p, s) for p, s in waiting if s and not s & known]
+        chosen += [p for p, _ in near]
+        known.update(*(s for _, s in near))

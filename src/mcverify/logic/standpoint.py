@@ -1,0 +1,102 @@
+"""A standpoint: what is known at a location, ready to ask questions about the segments that leave it.
+
+Equalities are solved and substituted before any solver sees them, bounded symbols are narrowed, so that what
+Z3 is asked is about a few short bit-vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import z3
+
+from mcverify.logic.assumptions import Assumptions
+from mcverify.logic.ghost import AT_ENTRY, AT_LOCATION, Ghost, GhostRules
+from mcverify.logic.normal import Normalizer
+from mcverify.logic.solver import Reply, Solver
+from mcverify.machine.terms import replace, symbols_of, word
+from mcverify.paths.segment import Location, Segment
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """What holds whenever a location is reached.
+
+    `definitions` give some symbols as terms over the others (64-bit ones, and `hit`); `bounds` are upper bounds of
+    symbols by name; `facts` are further conditions.
+    """
+
+    definitions: Mapping[str, z3.ExprRef] = field(default_factory=dict)
+    bounds: Mapping[str, int] = field(default_factory=dict)
+    facts: tuple[z3.BoolRef, ...] = ()
+
+
+class Standpoint:
+    """The invariant of one location, applied."""
+
+    def __init__(
+        self, location: Location, is_entry: bool, invariant: Invariant, assumptions: Assumptions, solver: Solver
+    ) -> None:
+        self.location = location
+        self._solver = solver
+        self._assumptions = assumptions
+        given = {f"{r}@0": word(v) for r, v in assumptions.contract.given.items()}
+        self._definitions = {n: replace(t, given) for n, t in invariant.definitions.items()} | given
+        self._rules = GhostRules(assumptions.contract, self._definitions)
+        self._start = self._rules.start(AT_ENTRY if is_entry else AT_LOCATION)
+        bounds = assumptions.bounds | dict(invariant.bounds)
+        self._normal = Normalizer({n: (0, b) for n, b in bounds.items() if n not in self._definitions})
+        self._premises = [self.here(t) for t in (*assumptions.terms(), *invariant.facts)]
+        self._bad_bytes = [self.here(t) for t in assumptions.bad_byte_terms()]
+        self._normal.tighten(self._premises)
+        self._ghosts: dict[int, tuple[Segment, Ghost]] = {}
+
+    def here(self, term: z3.ExprRef) -> z3.ExprRef:
+        """`term` with the location's definitions applied."""
+        return replace(term, self._definitions)
+
+    def ghost(self, segment: Segment) -> Ghost:
+        """The ghost at the end of `segment`."""
+        known = self._ghosts.get(id(segment))
+        if known is None:
+            known = self._ghosts[id(segment)] = segment, self._rules.after(self._start, segment.transfers)
+        return known[1]
+
+    def at_end(self, segment: Segment, term: z3.ExprRef) -> z3.ExprRef:
+        """`term`, which is about a location's symbols, with the values that these have at the end of `segment`."""
+        return self.here(replace(term, self._final_values(segment, symbols_of(term))))
+
+    def with_ghost(self, segment: Segment, term: z3.ExprRef) -> z3.ExprRef:
+        """`term`, whose registers are final values already, with the ghost's values at the end of `segment`."""
+        return self.here(replace(term, self.ghost(segment).values()))
+
+    def _final_values(self, segment: Segment, names: Iterable[str]) -> dict[str, z3.ExprRef]:
+        ghost = self.ghost(segment).values()
+        values: dict[str, z3.ExprRef] = {}
+        for name in names:
+            if name in ghost:
+                values[name] = ghost[name]
+            elif name.startswith("stack-"):
+                values[name] = segment.final.read(int(name[len("stack") :]), 8)
+            elif "@" not in name and segment.final.registers.knows(name):
+                values[name] = segment.final.registers[name]
+        return values
+
+    def ask(
+        self,
+        goal: z3.BoolRef,
+        conditions: Iterable[z3.BoolRef] = (),
+        fault_facts: Iterable[z3.BoolRef] = (),
+        *,
+        bad_bytes: bool = False,
+    ) -> Reply:
+        """Whether `goal` holds whenever the invariant, `conditions` and, if faults persist or `bad_bytes` asks for it, `fault_facts` do."""
+        premises = [*self._premises, *(self.here(c) for c in conditions)]
+        if bad_bytes or self._assumptions.persistent:
+            premises += [*self._bad_bytes, *(self.here(f) for f in fault_facts)]
+        return self._solver.ask(premises, self.here(goal), self._normal.fork())
+
+    def ask_at_end(self, segment: Segment, goal: z3.BoolRef, *, bad_bytes: bool = False) -> Reply:
+        """Whether `goal`, a term over this location's symbols, holds whenever `segment` is taken."""
+        return self.ask(goal, segment.conditions, segment.fault_facts, bad_bytes=bad_bytes)

@@ -1,0 +1,154 @@
+"""Discharging the obligations of one routine: every goal is asked, and every answer kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import z3
+
+from mcverify.image.image import Image
+from mcverify.logic.assumptions import Assumptions
+from mcverify.logic.solver import Answer, Reply
+from mcverify.logic.standpoint import Standpoint
+from mcverify.paths.explore import Options
+from mcverify.paths.segment import AccessPoint, Ending, Location, Paths, Segment
+from mcverify.proof.exits import EVERYWHERE, exit_of_segment, place
+from mcverify.proof.obligations import Goal, access_goal, exit_goals
+from mcverify.proof.termination import endless
+
+StandpointAt = Callable[[Location], Standpoint]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to one goal: obligation, exit, whether it was proved, seconds, and if not, why not.
+
+    `at` is an instruction's address that the reason is about.
+    """
+
+    id: str
+    exit: str
+    proved: bool
+    seconds: float
+    reason: str = ""
+    at: int | None = None
+    model: z3.ModelRef | None = None
+
+
+class Discharger:
+    """Asks all goals of a routine from what is known at its locations."""
+
+    def __init__(
+        self,
+        image: Image,
+        paths: Paths,
+        assumptions: Assumptions,
+        options: Options,
+        standpoint: StandpointAt,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._image = image
+        self._paths = paths
+        self._assumptions = assumptions
+        self._options = options
+        self._standpoint = standpoint
+        self._progress = progress
+
+    def findings(self) -> Iterator[Finding]:
+        """Every goal's answer, the exits first, then what belongs to no exit."""
+        asked = self._assumptions.contract.obligations
+        total = len(self._paths.segments)
+        for number, segment in enumerate(self._paths.segments):
+            self._progress(f"proof: segment {number + 1} of {total}")
+            if segment.target is Ending.RETURN:
+                yield from self._return(segment)
+            elif isinstance(segment.target, Ending):
+                yield from self._dead_end(segment)
+        if "O8" in asked:
+            yield from self._footprint()
+        if "O9" in asked:
+            yield from self._termination()
+
+    # -- exits ----------------------------------------------------------------------------------
+
+    def _return(self, segment: Segment) -> Iterator[Finding]:
+        standpoint = self._standpoint(segment.source)
+        goals = list(exit_goals(segment, self._assumptions, self._options))
+        plain = [g for g in goals if not g.bad_bytes]
+        yield from self._ask_together(standpoint, segment, plain)
+        yield from self._ask_together(standpoint, segment, [g for g in goals if g.bad_bytes])
+
+    def _ask_together(self, standpoint: Standpoint, segment: Segment, goals: Sequence[Goal]) -> Iterator[Finding]:
+        """One question for all goals; one each if that fails."""
+        exit_id = exit_of_segment(self._image, segment)
+        terms = [standpoint.with_ghost(segment, goal.term) for goal in goals]
+        bad_bytes = any(goal.bad_bytes for goal in goals)
+        reply = standpoint.ask_at_end(segment, z3.And(*terms, z3.BoolVal(True)), bad_bytes=bad_bytes)
+        if reply.answer is Answer.PROVED:
+            share = reply.seconds / max(1, len(goals))
+            yield from (Finding(goal.id, exit_id, True, share) for goal in goals)
+            return
+        for goal, term in zip(goals, terms, strict=True):
+            reply = standpoint.ask_at_end(segment, term, bad_bytes=bad_bytes)
+            yield self._finding(goal.id, exit_id, reply, segment.at)
+
+    def _finding(self, identifier: str, exit_id: str, reply: Reply, at: int) -> Finding:
+        reason = {
+            Answer.PROVED: "",
+            Answer.FAILED: "does not follow from the invariants that were found",
+            Answer.TIMEOUT: "Z3 did not decide it in time",
+        }[reply.answer]
+        return Finding(identifier, exit_id, reply.answer is Answer.PROVED, reply.seconds, reason, at, reply.model)
+
+    # -- ends that must not be reached ----------------------------------------------------------
+
+    def _dead_end(self, segment: Segment) -> Iterator[Finding]:
+        """A path that must be impossible: an uncovered fault, an exception, something not understood."""
+        reply = self._standpoint(segment.source).ask_at_end(segment, z3.BoolVal(False), bad_bytes=True)
+        uncovered = segment.target in (Ending.UNCOVERED, Ending.TRAP)
+        exit_id = place(self._image, segment.at) if uncovered else EVERYWHERE
+        reason = segment.reason or "an access that may fault has no exception-table entry"
+        yield Finding(
+            "O1" if uncovered else "",
+            exit_id,
+            reply.answer is Answer.PROVED,
+            reply.seconds,
+            "" if reply.answer is Answer.PROVED else f"{self._image.where(segment.at)}: {reason}",
+            segment.at,
+            reply.model,
+        )
+
+    # -- everywhere -----------------------------------------------------------------------------
+
+    def _footprint(self) -> Iterator[Finding]:
+        for stray in self._paths.strays:
+            reply = self._standpoint(stray.source).ask(z3.BoolVal(False), stray.conditions)
+            reason = f"{self._image.where(stray.at)}: reaches the stack at rsp{stray.offset:+d} of the entry"
+            yield Finding("O8", EVERYWHERE, reply.answer is Answer.PROVED, reply.seconds, reason, stray.at, reply.model)
+        groups: dict[tuple[Location, tuple[int, ...]], list[AccessPoint]] = {}
+        for point in self._paths.accesses:
+            key = point.source, tuple(c.get_id() for c in point.conditions)
+            groups.setdefault(key, []).append(point)
+        for points in groups.values():
+            yield from self._inside(points)
+
+    def _inside(self, points: Sequence[AccessPoint]) -> Iterator[Finding]:
+        """O8 of accesses that happen under the same conditions."""
+        standpoint = self._standpoint(points[0].source)
+        goals = [standpoint.here(access_goal(point, self._assumptions)) for point in points]
+        reply = standpoint.ask(z3.And(goals), points[0].conditions)
+        if reply.answer is Answer.PROVED:
+            yield Finding("O8", EVERYWHERE, True, reply.seconds)
+            return
+        for point, goal in zip(points, goals, strict=True):
+            found = self._finding("O8", EVERYWHERE, standpoint.ask(goal, point.conditions), point.transfer.at)
+            where = f"{self._image.where(point.transfer.at)}: the {point.transfer.kind.value} may lie outside its buffer: "
+            yield Finding(
+                found.id, found.exit, found.proved, found.seconds, where + found.reason if found.reason else "", found.at, found.model
+            )
+
+    def _termination(self) -> Iterator[Finding]:
+        where = [self._image.where(l.address) for l in endless(self._paths, self._assumptions, self._standpoint)]
+        reason = f"no measure that falls was found for the loop at {', '.join(where)}" if where else ""
+        yield Finding("O9", EVERYWHERE, not where, 0.0, reason)

@@ -1,0 +1,173 @@
+"""The obligations, as goals about the end of a segment or about an access (docs/obligations.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import z3
+
+from mcverify.contract import Contract
+from mcverify.logic.assumptions import Assumptions
+from mcverify.logic.ghost import HIT, J, OK, SOURCE_BYTE
+from mcverify.machine.instruction import Kind
+from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
+from mcverify.machine.terms import word
+from mcverify.machine.x86_64 import STACK_POINTER
+from mcverify.paths.explore import Options, entry_symbol
+from mcverify.paths.faults import FIRST_BAD, trap_numbers
+from mcverify.paths.segment import AccessPoint, Segment
+
+__all__ = ["Goal", "access_goal", "exit_goals", "SOURCE_BYTE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One thing to be proved at the end of a segment: `term` is over final values (and the ghost's
+    symbols, for theirs). `bad_bytes`: it rests on faults being a property of addresses."""
+
+    id: str
+    term: z3.BoolRef
+    bad_bytes: bool = False
+
+
+def exit_goals(segment: Segment, assumptions: Assumptions, options: Options) -> Iterator[Goal]:
+    """What the contract asks of a segment that returns."""
+    contract = assumptions.contract
+    for identifier in contract.obligations:
+        make = _AT_EXIT.get(identifier)
+        if make is not None:
+            yield from make(_Exit(segment, assumptions, options))
+
+
+@dataclass(frozen=True)
+class _Exit:
+    segment: Segment
+    assumptions: Assumptions
+    options: Options
+
+    @property
+    def contract(self) -> Contract:
+        return self.assumptions.contract
+
+    @property
+    def length(self) -> z3.BitVecRef:
+        return self.assumptions.length
+
+    def register(self, name: str) -> z3.BitVecRef:
+        return self.segment.final.registers[name]
+
+    @property
+    def left(self) -> z3.BitVecRef | None:
+        return self.register(self.contract.left) if self.contract.left else None
+
+    @property
+    def bad(self) -> list[z3.BitVecRef]:
+        """First bad byte of each buffer on which accesses may fault."""
+        may_fault = {Kind.LOAD: self.options.loads_fault, Kind.STORE: self.options.stores_fault}
+        return [FIRST_BAD[kind] for kind, _ in self.assumptions.buffers if may_fault[kind]]
+
+
+def _in_range(at: _Exit) -> Iterator[Goal]:
+    if at.left is not None:
+        yield Goal("O2", z3.ULE(at.left, at.length))
+
+
+def _no_under_report(at: _Exit) -> Iterator[Goal]:
+    if at.left is not None:
+        claimed = z3.ULT(J, at.length - at.left)
+        yield Goal("O3", z3.Implies(z3.And(z3.ULE(at.left, at.length), claimed), HIT))
+
+
+def _nothing_beyond(at: _Exit) -> Iterator[Goal]:
+    if at.left is not None:
+        end = at.length - at.left + word(at.contract.over_report)
+        yield Goal("O4", z3.Implies(z3.And(z3.ULE(at.left, at.length), HIT), z3.ULT(J, end)))
+    if not at.segment.faulted:
+        return
+    if at.segment.faults and not at.assumptions.persistent:
+        yield Goal("O4", z3.Implies(HIT, z3.ULT(J, _fault_offset(at))))
+    else:
+        yield Goal("O4", z3.Implies(HIT, z3.And([z3.ULT(J, bad) for bad in at.bad])), bad_bytes=True)
+
+
+def _fault_offset(at: _Exit) -> z3.BitVecRef:
+    """Where the last access that faulted begins: at or before the byte that made it fault."""
+    access = at.segment.faults[-1].access
+    return access.address - dict(at.assumptions.buffers)[access.kind]
+
+
+def _progress(at: _Exit) -> Iterator[Goal]:
+    if at.left is not None and at.segment.faulted:
+        nothing = z3.And(at.left == at.length, at.length != 0)
+        first_is_bad = z3.Or([bad == 0 for bad in at.bad])
+        yield Goal("O5", z3.Implies(nothing, first_is_bad), bad_bytes=True)
+
+
+def _right_data(_: _Exit) -> Iterator[Goal]:
+    yield Goal("O6", z3.Implies(HIT, OK))
+
+
+def _machine_state(at: _Exit) -> Iterator[Goal]:
+    kept = [at.register(name) == entry_symbol(name) for name in at.contract.kept]
+    clear = [at.register(flag) == 0 for flag in ("df", "ac")]
+    stack = at.register(STACK_POINTER) == STACK_BASE + 8
+    returned = at.segment.returned_to
+    assert returned is not None
+    yield Goal("O7", z3.And(*kept, *clear, stack, returned == RETURN_ADDRESS))
+
+
+def _outcome(at: _Exit) -> Iterator[Goal]:
+    """Success is reported if and only if no fault was taken, and a fault by its own number."""
+    yield Goal("O9", z3.And(*(_failure(at) if at.segment.faulted else _success(at)), z3.BoolVal(True)))
+
+
+def _success(at: _Exit) -> Iterator[z3.BoolRef]:
+    yield HIT
+    if at.left is not None:
+        yield at.left == 0
+    if at.contract.trap:
+        yield at.register(at.contract.trap) == 0
+    if at.contract.status:
+        status = at.register(at.contract.status)
+        yield status != 0 if at.contract.status_inverted else status == 0
+
+
+def _failure(at: _Exit) -> Iterator[z3.BoolRef]:
+    if at.contract.trap:
+        number = at.register(at.contract.trap)
+        numbers = (*at.options.load_traps, *at.options.store_traps)
+        yield number == at.segment.faults[-1].trap if at.segment.faults else trap_numbers(number, numbers)
+    if at.contract.status:
+        status = at.register(at.contract.status)
+        yield status == 0 if at.contract.status_inverted else status != 0
+
+
+def _fenced(at: _Exit) -> Iterator[Goal]:
+    yield Goal("O10", z3.BoolVal(not at.segment.unfenced))
+
+
+_AT_EXIT: dict[str, Callable[[_Exit], Iterator[Goal]]] = {
+    "O2": _in_range,
+    "O3": _no_under_report,
+    "O4": _nothing_beyond,
+    "O5": _progress,
+    "O6": _right_data,
+    "O7": _machine_state,
+    "O9": _outcome,
+    "O10": _fenced,
+}
+
+
+def access_goal(point: AccessPoint, assumptions: Assumptions) -> z3.BoolRef:
+    """O8 of one access: it lies inside its buffer. The elements of a REP are few enough that their bytes can be counted."""
+    transfer = point.transfer
+    base = dict(assumptions.buffers).get(transfer.kind)
+    if base is None:
+        return z3.BoolVal(False)
+    offset, length = transfer.address - base, assumptions.length
+    inside = z3.And(z3.ULE(offset, length), z3.ULE(transfer.bytes, length - offset))
+    if transfer.elements is None:
+        return inside
+    countable = z3.ULE(transfer.elements, word((1 << 62) // transfer.size))
+    return z3.And(countable, z3.Or(transfer.elements == 0, inside))

@@ -7,7 +7,7 @@ It can record every memory access, and it can break the promise that `rep movs` 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from mcverify.image.image import Image
 from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Visit
 from mcverify.runs.code import reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
-from mcverify.runs.layout import Buffer, lay_out
+from mcverify.runs.layout import Buffer, bias_of, by_page, lay_out, needed, page_end
 from mcverify.runs.pattern import LEAD, REGISTERS, complement, contents, initial_registers, mix
 from mcverify.runs.rep import Rep, Schedule, decode_rep, order
 
@@ -122,7 +122,12 @@ class _Machine:
 
     def __init__(self, image: Image, entry: int, contract: Contract) -> None:
         code = reachable(image, entry)
-        self.image, self.entry, self.contract = image, entry, contract
+        self.bias = bias_of(needed(image, code))
+        if self.bias:
+            # Unicorn 2.1 fetches no instruction from the upper half of the address space.
+            image, entry = _moved(image, self.bias), entry - self.bias
+            code = reachable(image, entry)
+        self.image, self.entry, self.contract, self.code = image, entry, contract, code
         self.fixups = {e.insn: (e.fixup, operations(e.handler)) for e in reversed(image.entries)}
         self.user_access = {
             i.address: i.mnemonic == "stac" for i in code.values() if i.mnemonic in ("stac", "clac")
@@ -143,6 +148,10 @@ class _Machine:
     def get(self, name: str) -> int:
         return int(self.uc.reg_read(_numbers()[name]))
 
+    def shown(self, address: int) -> int:
+        """The address as the image has it."""
+        return (address + self.bias) & _MASK
+
     @property
     def rip(self) -> int:
         return int(self.uc.reg_read(_rip_number()))
@@ -152,17 +161,26 @@ class _Machine:
         return section is not None and section.executable
 
     def _map_image(self) -> None:
-        pages = {
-            page
-            for s in self.image.sections
-            for page in range(s.address // PAGE, -(-s.end // PAGE))
-        }  # fmt: skip
-        for page in pages:
-            self.uc.mem_map(page * PAGE, PAGE)
-        for section in self.image.sections:
+        sections = needed(self.image, self.code)
+        for group in by_page(sections):
+            start = group[0].address & -PAGE
+            self.uc.mem_map(start, page_end(group) - start)
+        for section in sections:
             self.uc.mem_write(section.address, section.data)
         for address in self.user_access:
             self.uc.mem_write(address, _NOP3)
+
+
+def _moved(image: Image, bias: int) -> Image:
+    """The image `bias` bytes further down; what a run does not need of it is left out."""
+    return replace(
+        image,
+        sections=tuple(replace(s, address=s.address - bias) for s in image.sections),
+        entries=tuple(replace(e, insn=e.insn - bias, fixup=e.fixup - bias) for e in image.entries),
+        externals={address - bias & _MASK: name for address, name in image.externals.items()},
+        symbols=(),
+        lines={},
+    )
 
 
 class _Run:
@@ -277,7 +295,8 @@ class _Run:
             self._undo.append((address, bytes(self._uc.mem_read(address, (bad or address + size) - address))))
             self._store_end = max(self._store_end, offset + size)
         if self._watch.accesses is not None:
-            self._watch.accesses.append(Access(self._at, name, offset, size, access.is_store))
+            insn = self._machine.shown(self._at)
+            self._watch.accesses.append(Access(insn, name, offset, size, access.is_store))
 
     def _on_unmapped(
         self, _uc: object, kind: int, address: int, size: int, _value: int, _data: object
@@ -294,7 +313,7 @@ class _Run:
         self._uc.emu_stop()
 
     def _record(self, address: int) -> None:
-        watch = self._watch
+        watch, address = self._watch, self._machine.shown(address)
         if watch.steps is not None:
             watch.steps.append((address, self._registers()))
         if address in watch.watched:
@@ -433,7 +452,7 @@ class _Run:
             return 0
         name, offset = self._buffer_of(address)
         name, offset = (name, offset) if name in ("src", "dst") else ("", address)
-        self._faults.append(Fault(insn, name, offset, is_store))
+        self._faults.append(Fault(self._machine.shown(insn), name, offset, is_store))
         if found is None:
             self._ending, self._rip = Ending.OOPS, insn
         elif len(self._faults) == _MOST_FAULTS:
@@ -474,7 +493,7 @@ class _Run:
         frame = bytes(self._uc.mem_read(_STACK_ENTRY, 8 + len(_FRAME)))
         return Outcome(
             ending=ending,
-            rip=self._rip,
+            rip=self._machine.shown(self._rip) if self._rip else 0,
             registers=self._registers(),
             initial=initial,
             faults=tuple(self._faults),

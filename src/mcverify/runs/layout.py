@@ -1,15 +1,52 @@
-"""Where a case's buffers lie, for a runner that lays out memory in Python.
+"""Where the sections of the image and the buffers of a case lie in the memory of a runner.
 
-The same arrangement as in harness.c: readable pages, one page that is not (the hole), readable
+Buffers are arranged as in harness.c: readable pages, one page that is not (the hole), readable
 pages again, and unreadable ones around.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from mcverify.image.image import Image, Section
 from mcverify.runs.case import PAGE, RED_ZONE, Place, Placement, Run
+
+_SMALL_IMAGE = 16 << 20
+_USER_END = 1 << 46
+
+
+def needed(image: Image, code: Collection[int]) -> list[Section]:
+    """The sections to be laid out, in address order: all of a small image, of a large one (a vmlinux) those
+    that hold one of the instructions at the addresses `code`.
+    """
+    sections = sorted((s for s in image.sections if s.data), key=lambda s: s.address)
+    if sum(len(s.data) for s in sections) <= _SMALL_IMAGE:
+        return sections
+    return [s for s in sections if any(s.address <= address < s.end for address in code)]
+
+
+def bias_of(sections: Sequence[Section]) -> int:
+    """What to take off the image's addresses: a linked kernel's are not a user's, and are moved down."""
+    if not sections or sections[-1].end < _USER_END:
+        return 0
+    return (sections[0].address & -PAGE) - (1 << 32)
+
+
+def by_page(sections: Iterable[Section]) -> list[list[Section]]:
+    """Sections that share a page, together; `sections` are in address order."""
+    groups: list[list[Section]] = []
+    for section in sections:
+        if groups and section.address & -PAGE < page_end(groups[-1]):
+            groups[-1].append(section)
+        else:
+            groups.append([section])
+    return groups
+
+
+def page_end(group: Iterable[Section]) -> int:
+    """The end of the last page that a group of sections touches."""
+    return max(-(-section.end // PAGE) * PAGE for section in group)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from enum import IntEnum
 
 from mcverify.contract import Contract
 from mcverify.image.image import Image, Section
-from mcverify.runs.case import PAGE, RED_ZONE, Case, Ending, Fault, Outcome, Place, Placement, Run, Visit
+from mcverify.runs.case import PAGE, Case, Ending, Fault, Outcome, Place, Placement, Run, Visit
 from mcverify.runs.code import Instruction, returning_externals
 from mcverify.runs.effects import operations
+from mcverify.runs.layout import bias_of, by_page, extent, needed, page_end
 from mcverify.runs.pattern import GENERAL, REGISTERS
 
 WORD = 1 << 64
@@ -30,7 +31,6 @@ LONGEST_MAP = 1024 * 1024
 
 _PLACE_SHIFT = 56
 _BUFFERS = ("", "src", "dst")
-_SMALL_IMAGE = 16 << 20
 _INT3 = 0xCC
 _AC_BY_MNEMONIC = {"stac": 1, "clac": 0}
 
@@ -82,8 +82,8 @@ class Program:
 
 def program(image: Image, entry: int, contract: Contract, code: dict[int, Instruction]) -> Program:
     """What the harness needs to know of a routine, whose reachable instructions are `code`."""
-    sections = _needed(image, code)
-    bias = _bias(sections)
+    sections = needed(image, code)
+    bias = bias_of(sections)
     user_access = {
         i.address: _AC_BY_MNEMONIC[i.mnemonic] for i in code.values() if i.mnemonic in _AC_BY_MNEMONIC
     }
@@ -125,43 +125,13 @@ def _words(*values: int) -> bytes:
     return struct.pack(f"={len(values)}Q", *(value % WORD for value in values))
 
 
-def _needed(image: Image, code: dict[int, Instruction]) -> list[Section]:
-    """All sections of a small image, of a large one (a vmlinux) those with reachable code."""
-    sections = sorted((s for s in image.sections if s.data), key=lambda s: s.address)
-    if sum(len(s.data) for s in sections) <= _SMALL_IMAGE:
-        return sections
-    return [s for s in sections if any(s.address <= address < s.end for address in code)]
-
-
-def _bias(sections: Sequence[Section]) -> int:
-    """Addresses of a linked kernel are not a user's: move those down, in whole pages."""
-    if not sections or sections[-1].end < 1 << 46:
-        return 0
-    return (sections[0].address & -PAGE) - (1 << 32)
-
-
 def _pages(sections: Sequence[Section], bias: int, user_access: dict[int, int]) -> list[bytes]:
-    groups = _by_page(sections)
+    groups = by_page(sections)
     return [_words(len(groups)), *(word for group in groups for word in _mapping(group, bias, user_access))]
 
 
-def _by_page(sections: Sequence[Section]) -> list[list[Section]]:
-    """Sections that share a page, together."""
-    groups: list[list[Section]] = []
-    for section in sections:
-        if groups and section.address & -PAGE < _page_end(groups[-1]):
-            groups[-1].append(section)
-        else:
-            groups.append([section])
-    return groups
-
-
-def _page_end(group: Sequence[Section]) -> int:
-    return max(-(-section.end // PAGE) * PAGE for section in group)
-
-
 def _mapping(group: Sequence[Section], bias: int, user_access: dict[int, int]) -> tuple[bytes, bytes]:
-    start, end = group[0].address & -PAGE, _page_end(group)
+    start, end = group[0].address & -PAGE, page_end(group)
     executable = any(section.executable for section in group)
     memory = bytearray([_INT3 if executable else 0]) * (end - start)
     for section in group:
@@ -300,7 +270,7 @@ def _outcome(reader: _Reader, case: Case, bias: int) -> Outcome:
     stored, wrong = (tuple((signed(a), signed(b)) for a, b in reader.counted(2)) for _ in range(2))
     if ending is Ending.REFUSED:
         return nothing(Ending.REFUSED)
-    base, end = _extent(spans, case.len)
+    base, end = extent(((a, b) for a, b in (spans[:2], spans[2:]) if b > a), case.len)
     short = not is_long(case)
     return Outcome(
         ending=ending,
@@ -327,14 +297,6 @@ def nothing(ending: Ending) -> Outcome:
 def _fault(words: Sequence[int], bias: int) -> Fault:
     insn, buffer, offset, is_store = words
     return Fault(_moved(insn, bias), _BUFFERS[buffer], signed(offset) if buffer else offset, bool(is_store))
-
-
-def _extent(spans: Sequence[int], length: int) -> tuple[int, int]:
-    """First and last offset + 1 of the map: the red zones are cut to what is mapped."""
-    held = [(a, b) for a, b in (spans[:2], spans[2:]) if b > a]
-    base = min([0, *(a for a, _ in held)])
-    end = max([length, *(b for _, b in held)])
-    return max(base, -RED_ZONE), min(end, length + RED_ZONE)
 
 
 def _map(runs: Iterable[Run], base: int, end: int) -> bytes:

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcverify.contract import Contract, all_contracts, contract_for, load_contract
+from mcverify.errors import InputError
+
+GOOD = """
+name = "mine"
+obligations = ["O9", "O1"]
+[arguments]
+dst = "rdi"
+src = "rsi"
+len = "rdx"
+[result]
+left = "rax"
+"""
+
+
+def of(tmp_path: Path, text: str) -> Contract:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return load_contract(path)
+
+
+def test_each_shipped_contract_is_found_by_its_name() -> None:
+    names = [c.name for c in all_contracts()]
+    assert {"mcsafe_ret", "bytes_left", "status", "uaccess", "uaccess_rcx", "clear", "nocache"} <= set(names)
+    assert [load_contract(n).name for n in names] == names
+
+
+def test_a_kernel_routine_is_known_by_its_name() -> None:
+    contract = contract_for("rep_stos_alternative")
+    assert contract is not None
+    assert (contract.name, contract.src, contract.given, contract.over_report) == (
+        "clear",
+        None,
+        {"rax": 0},
+        7,
+    )
+    assert contract_for("no_such_routine") is None
+
+
+def test_what_is_left_out_has_the_usual_value(tmp_path: Path) -> None:
+    contract = of(tmp_path, GOOD)
+    assert contract.obligations == ("O1", "O9")
+    assert (contract.faults, contract.data, contract.over_report, contract.trap) == ("loads", "copy", 0, None)
+    assert contract.on_machine_check == contract.obligations
+    assert contract.kept == ("rbx", "rbp", "r12", "r13", "r14", "r15")
+
+
+def test_fewer_obligations_may_bind_after_a_machine_check(tmp_path: Path) -> None:
+    contract = of(tmp_path, GOOD + '[machine_check]\nobligations = ["O1"]\n')
+    assert contract.binding(18) == ("O1",)
+    assert contract.binding(14) == contract.binding(None) == ("O1", "O9")
+
+
+def test_a_routine_without_a_source_clears(tmp_path: Path) -> None:
+    contract = of(tmp_path, GOOD.replace('src = "rsi"\n', ""))
+    assert (contract.src, contract.data, contract.faults) == (None, "zero", "stores")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "mine"', "", "name is missing"),
+        ('left = "rax"', 'leftt = "rax"', "result.leftt is not a key of a contract; did you mean 'left'?"),
+        ('left = "rax"', "", "exactly one of left and status"),
+        ('left = "rax"', 'left = "rax"\nstatus = "rcx"', "exactly one of left and status"),
+        ('left = "rax"', 'left = "eax"', "result.left names 'eax', which is unknown"),
+        ('left = "rax"', 'left = "rbx"', "cannot use rbx, which the routine must preserve"),
+        ('left = "rax"', 'left = "rax"\ntrap = "rax"', "uses rax twice"),
+        ('left = "rax"', "left = 3", "result.left must be a string, not 3"),
+        ('src = "rsi"', 'src = "rdi"', "arguments use rdi twice"),
+        ('len = "rdx"', 'len = "rsp"', "cannot use rsp"),
+        ('"O9", "O1"', '"O9", "O11"', "names 'O11', which is unknown"),
+        ('name = "mine"', 'name = "mine"\nfaults = "load"', "is unknown; did you mean 'loads'?"),
+        ('name = "mine"', 'name = "mine"\nover_report = -1', "over_report must not be negative"),
+        ('name = "mine"', 'name = "mine"\nover_report = true', "over_report must be an integer, not True"),
+        ('name = "mine"', 'name = "mine"\ndata = "zero"', "arguments.src names a register"),
+        ('name = "mine"', "name = ", "the contract is not TOML"),
+        ("[result]", "[results]", "results is not a key of a contract; did you mean 'result'?"),
+        ("[result]", "[state]\ngiven = { eax = 0 }\n[result]", "names 'eax', which is unknown"),
+    ],
+)  # fmt: skip
+def test_a_wrong_contract_is_refused_with_the_key_that_is_wrong(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in GOOD
+    with pytest.raises(InputError) as caught:
+        of(tmp_path, GOOD.replace(old, new))
+    assert message in str(caught.value)
+    assert "mine.toml" in str(caught.value)
+
+
+def test_an_unknown_name_is_answered_with_all_names() -> None:
+    with pytest.raises(InputError, match="did you mean 'uaccess'") as caught:
+        load_contract("uacces")
+    assert all(c.name in str(caught.value) for c in all_contracts())
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.toml: cannot read the contract: No such file"):
+        load_contract(tmp_path / "none.toml")

@@ -1,0 +1,249 @@
+"""What only the CPU runner does: outlive the routine, long buffers, grids."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+import pytest
+
+from mcverify.runs import native
+from mcverify.runs.case import Case, Ending, Place, Placement
+from mcverify.runs.cases import far_cases
+from mcverify.runs.cpu import CpuRunner
+from mcverify.runs.grid import Block, Grid, full_grid, quick_grid
+from mcverify.runs.judge import judge
+from mcverify.runs.wire import placement_word
+
+from .conftest import ASM, Build, fixture_routine
+
+pytestmark = pytest.mark.usefixtures("needs_cpu")
+
+T = TypeVar("T")
+FREE = Placement(Place.FREE)
+EXIT_IF_LEN_IS_2 = "cmp $2, %rdx\n jne 1f\n mov $60, %eax\n syscall\n 1: xor %eax, %eax\n ret"
+
+
+def test_a_case_that_ends_the_process_is_told_and_the_others_go_on(build: Build) -> None:
+    cases = [Case(length, FREE, FREE) for length in (0, 2, 0, 2, 0)]
+    endings = [o.ending for o in CpuRunner(*build(EXIT_IF_LEN_IS_2)).run(cases)]
+    assert endings == [Ending.RETURNED, Ending.DIED, Ending.RETURNED, Ending.DIED, Ending.RETURNED]
+
+
+@pytest.mark.parametrize("number", [57, 2, 41, 62, 0x40000000 + 1])
+def test_a_routine_cannot_call_the_kernel(build: Build, number: int) -> None:
+    routine = build(f"mov ${number}, %eax\n xor %edi, %edi\n xor %esi, %esi\n syscall\n xor %eax, %eax\n ret")
+    assert [o.ending for o in CpuRunner(*routine).run([Case(0, FREE, FREE)])] == [Ending.DIED]
+
+
+def test_samples_are_kept_of_the_cases_that_do_not_die(build: Build) -> None:
+    image, entry, contract = build(EXIT_IF_LEN_IS_2)
+    cases = [Case(length, FREE, FREE) for length in (0, 2, 1)]
+    assert [v.case for v in CpuRunner(image, entry, contract).sample(cases, [entry])] == [0, 2]
+
+
+def test_a_grid_counts_a_death_as_a_broken_state_and_goes_on(build: Build) -> None:
+    word = placement_word(FREE)
+    grid = Grid(tuple(Block(length, (word,), (word,), trap=14) for length in (0, 2, 0, 1)))
+    result = CpuRunner(*build(EXIT_IF_LEN_IS_2)).grid(grid)
+    assert (result.cases, result.complete) == (4, True)
+    found = {v.obligation: [c.len for c in v.cases] for v in result.violations}
+    assert found == {"O7": [2], "O3": [1], "O9": [1]}
+
+
+def test_a_grid_is_given_up_when_too_many_cases_do_not_end(build: Build) -> None:
+    word = placement_word(FREE)
+    grid = Grid((Block(1, (word,) * 100, (word,)),))
+    result = CpuRunner(*build("1: jmp 1b")).grid(grid)
+    assert not result.complete
+    assert result.cases < 100
+    assert [v.obligation for v in result.violations] == ["O9"]
+
+
+def test_a_32_bit_counter_is_caught_beyond_4_gib() -> None:
+    image, entry, contract = fixture_routine("count32")
+    case = next(c for c in far_cases(contract) if c.len == (1 << 32) + 8)
+    (outcome,) = CpuRunner(image, entry, contract).run([case])
+    assert outcome.written == b""
+    assert outcome.stored == ((0, 8),)
+    assert {v.obligation for v in judge(contract, case, outcome)} == {"O3", "O9"}
+
+
+def test_a_64_bit_counter_is_right_beyond_4_gib() -> None:
+    image, entry, contract = fixture_routine("rep_movsb")
+    case = next(c for c in far_cases(contract) if c.len == (1 << 32) + 13)
+    (outcome,) = CpuRunner(image, entry, contract).run([case])
+    assert (outcome.stored, outcome.wrong) == (((0, 64),), ())
+    assert outcome.registers["rax"] == case.len - 64
+    assert judge(contract, case, outcome) == ()
+
+
+def test_wrong_bytes_of_a_long_buffer_are_found(build: Build) -> None:
+    routine = build("mov $3, %ecx\n rep movsb\n movb $0, (%rdi)\n movb $0, 2000000(%rdi)\n ret")
+    (outcome,) = CpuRunner(*routine).run([Case(3 << 20, Placement(Place.FREE, 5), FREE)])
+    assert outcome.stored == ((0, 4), (2000003, 2000004))
+    assert outcome.wrong == ((3, 4), (2000003, 2000004))
+
+
+def test_long_buffers_are_not_stepped(build: Build) -> None:
+    with pytest.raises(ValueError, match="only cases of up to"):
+        CpuRunner(*build("ret")).sample([Case(1 << 30, FREE, FREE)], [0])
+
+
+ROUTINES = [
+    "words_bytes", "words_bytes_wrong_order", "words_bytes_wrong_overread", "rep_movsq",
+    "rep_movsb_wrong_count", "memcpy_64_wrong_trap", "status_wrong_inverted", "clear_words_wrong_rest",
+    "user_both_wrong_progress", "byte_retry_wrong_rounded", "pushed_wrong_pop", "gather_tail_wrong_cld",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROUTINES)
+def test_the_grid_judges_as_the_judge_does(name: str) -> None:
+    image, entry, contract = fixture_routine(name)
+    runner, random = CpuRunner(image, entry, contract), Random(name)
+    whole = quick_grid(contract, "both" if contract.src else "stores")
+    drawn = [whole.case(random.randrange(len(whole))) for _ in range(700)]
+    cases = [Case(c.len, c.src, c.dst, c.trap, 1 + i % 40) for i, c in enumerate(drawn) if c.len < 5000]
+    blocks = (Block(c.len, (placement_word(c.src),), (placement_word(c.dst),), c.trap, c.seed) for c in cases)
+    counted = {(v.obligation, v.insn): v.count for v in runner.grid(Grid(tuple(blocks))).violations}
+    judged: Counter[tuple[str, int | None]] = Counter()
+    for case, outcome in zip(cases, runner.run(cases), strict=True):
+        last = outcome.faults[-1].insn if outcome.faults else None
+        judged.update((v.obligation, last) for v in judge(contract, case, outcome))
+    assert counted == dict(judged)
+
+
+@pytest.mark.parametrize("name", ["words_bytes", "user_rcx", "clear_words", "pushed"])
+def test_a_right_routine_passes_the_quick_grid(name: str) -> None:
+    image, entry, contract = fixture_routine(name)
+    grid = quick_grid(contract)
+    result = CpuRunner(image, entry, contract).grid(grid)
+    assert (result.cases, result.violations, result.complete) == (len(grid), (), True)
+
+
+def test_a_grid_gives_the_smallest_case_of_each_mistake_and_it_replays() -> None:
+    image, entry, contract = fixture_routine("memcpy_64_wrong_subtract")
+    runner = CpuRunner(image, entry, contract)
+    result = runner.grid(quick_grid(contract))
+    assert len({v.insn for v in result.violations if v.obligation == "O3"}) == 6
+    for violation in result.violations:
+        assert list(violation.cases) == sorted(violation.cases, key=lambda c: c.len)
+        for case, outcome in zip(violation.cases, runner.run(violation.cases), strict=True):
+            assert violation.obligation in {v.obligation for v in judge(contract, case, outcome)}
+            assert outcome.faults[-1].insn == violation.insn
+
+
+def test_the_grid_reaches_16_bit_counts_and_open_user_access() -> None:
+    image, entry, contract = fixture_routine("count32_wrong_16")
+    narrow = CpuRunner(image, entry, contract).grid(quick_grid(contract))
+    assert {"O3", "O9"} <= {v.obligation for v in narrow.violations}
+    image, entry, contract = fixture_routine("user_both_wrong_clac")
+    is_open = CpuRunner(image, entry, contract).grid(quick_grid(contract))
+    assert {v.obligation for v in is_open.violations} == {"O7"}
+
+
+def test_the_cases_of_a_grid_are_numbered_as_they_are_run() -> None:
+    _, _, contract = fixture_routine("words_bytes")
+    block = quick_grid(contract).blocks[9]
+    cases = [block.case(i) for i in range(len(block.src) * len(block.dst))]
+    assert len(set(cases)) == len(cases)
+    assert {c.trap for c in cases} == {14, 18}
+
+
+def test_the_full_grid_is_about_a_million_cases_and_dense() -> None:
+    _, _, contract = fixture_routine("words_bytes")
+    grid = full_grid(contract)
+    assert 500_000 < len(grid) < 2_000_000
+    assert {b.len for b in grid.blocks} >= set(range(301))
+    at_37 = {w for b in grid.blocks if b.len == 37 for w in b.src}
+    assert at_37 >= {placement_word(Placement(Place.HOLE, at)) for at in range(37)}
+
+
+def test_the_harness_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native.harness.cache_clear()
+    try:
+        first = native.harness()
+        made = first.stat().st_mtime_ns
+        native.harness.cache_clear()
+        assert native.harness() == first
+        assert first.stat().st_mtime_ns == made
+        assert [p.name for p in (tmp_path / "mcverify").iterdir()] == [first.name]
+    finally:
+        native.harness.cache_clear()
+
+
+def test_where_the_cache_cannot_be_written_a_temporary_folder_serves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    native.harness.cache_clear()
+    try:
+        assert os.access(native.harness(), os.X_OK)
+    finally:
+        native.harness.cache_clear()
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from mcverify.contract import load_contract
+from mcverify.image.load import load
+from mcverify.runs.case import Case, Place, Placement
+from mcverify.runs.cpu import CpuRunner
+image = load(Path(sys.argv[1]))
+free = [Placement(Place.FREE)] * 2
+CpuRunner(image, image.functions[0].address, load_contract("bytes_left")).run([Case((1 << 30) + 8, *free)])
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_no_child_outlives_its_parent(how: signal.Signals) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, str(ASM / "mixed_loop_wrong_endless.S")], stderr=subprocess.DEVNULL
+    )
+    try:
+        child = wait_for(lambda: children_of(parent.pid))[0]
+        parent.send_signal(how)
+        parent.wait(timeout=20)
+        assert wait_for(lambda: not is_running(child))
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+def wait_for(get: Callable[[], T]) -> T:
+    """The first true answer, or the one after 20 seconds."""
+    deadline = time.monotonic() + 20
+    while not (answer := get()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return answer
+
+
+def children_of(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            name = (entry / "comm").read_text()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and name.startswith("harness"):
+            found.append(int(entry.name))
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

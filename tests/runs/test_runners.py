@@ -1,0 +1,258 @@
+"""What both runners must do: endings, placements, effects of handlers, what is watched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mcverify.image.image import Handler
+from mcverify.runs.case import Case, Ending, Fault, Outcome, Place, Placement
+from mcverify.runs.cpu import CpuRunner
+from mcverify.runs.emulator import EmulatorRunner
+
+from .conftest import Build, Routine, fixture_routine
+
+Runner = type[CpuRunner] | type[EmulatorRunner]
+FREE = Placement(Place.FREE)
+
+
+def run(runner: Runner, routine: Routine, case: Case) -> Outcome:
+    return runner(*routine).run([case])[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "ending"),
+    [
+        ("ret", Ending.RETURNED),
+        ("mov 8(%rsi), %rax\n ret", Ending.OOPS),
+        ("mov %al, 8(%rdi)\n ret", Ending.OOPS),
+        ("ud2", Ending.ILLEGAL),
+        ("hlt", Ending.ILLEGAL),
+        ("int3", Ending.ILLEGAL),
+        ("xor %ecx, %ecx\n div %rcx", Ending.ILLEGAL),
+        ("movabs $0x1234567890abcdef, %rax\n mov (%rax), %al\n ret", Ending.ILLEGAL),
+        ("1: jmp 1b", Ending.TIMEOUT),
+        ("push $0x1000\n ret", Ending.WILD),
+        ("push %rbx\n ret", Ending.WILD),
+        ("xor %esp, %esp\n ret", Ending.WILD),
+        ("jmp elsewhere", Ending.ESCAPED),
+        ("jmp __x86_return_thunk", Ending.RETURNED),
+    ],
+)
+def test_how_a_run_ends(runner_class: Runner, build: Build, body: str, ending: Ending) -> None:
+    end = Placement(Place.END)
+    assert run(runner_class, build(body), Case(8, end, end)).ending is ending
+
+
+def test_an_oops_names_the_instruction_and_the_byte(runner_class: Runner, build: Build) -> None:
+    image, entry, contract = build("nop\n mov 3(%rsi), %rax\n ret")
+    outcome = run(runner_class, (image, entry, contract), Case(8, Placement(Place.END), FREE))
+    assert outcome.rip == entry + 1
+    assert outcome.faults == (Fault(entry + 1, "src", 8, is_store=False),)
+
+
+def test_a_jump_to_an_external_symbol_tells_which(runner_class: Runner, build: Build) -> None:
+    image, entry, contract = build("jmp elsewhere")
+    outcome = run(runner_class, (image, entry, contract), Case(8, FREE, FREE))
+    assert image.externals[outcome.rip] == "elsewhere"
+
+
+READ_ALL = "mov %rdx, %rcx\n .Lrep: rep movsb\n .Lfix: mov %rcx, %rax\n ret"
+
+
+@pytest.mark.parametrize("length", [1, 40, 9000])
+@pytest.mark.parametrize(
+    ("place", "bad"),
+    [
+        (Placement(Place.FREE, 4095), None),
+        (Placement(Place.END), None),
+        (Placement(Place.FRONT), None),
+        (Placement(Place.HOLE, 0), 0),
+        (Placement(Place.HOLE, 33), 33),
+        (Placement(Place.HOLE, 4099), 4099),
+        (Placement(Place.INSIDE, 4095), 0),
+        (Placement(Place.INSIDE, 7), 0),
+    ],
+)
+@pytest.mark.parametrize("which", ["src", "dst"])
+def test_placements_are_bad_where_they_say(
+    runner_class: Runner, build: Build, length: int, place: Placement, bad: int | None, which: str
+) -> None:
+    routine = build(READ_ALL, entries={".Lrep": ".Lfix"})
+    case = Case(length, place if which == "src" else FREE, place if which == "dst" else FREE)
+    outcome = run(runner_class, routine, case)
+    expected = [bad] if bad is not None and bad < length else []
+    assert [fault.offset for fault in outcome.faults] == expected
+    assert [fault.buffer for fault in outcome.faults] == [which] * len(expected)
+    done = min([length, *expected])
+    assert outcome.registers["rax"] == length - done
+    assert outcome.written == outcome.correct
+    assert outcome.written.count(1) == done
+    assert outcome.written[-outcome.base :][:done] == b"\1" * done
+
+
+def test_behind_the_bad_page_memory_can_be_read_again(runner_class: Runner, build: Build) -> None:
+    routine = build("mov 4096+8(%rsi), %al\n mov %al, 4096+8(%rdi)\n ret")
+    outcome = run(runner_class, routine, Case(5000, Placement(Place.HOLE, 8), Placement(Place.HOLE, 8)))
+    assert outcome.ending is Ending.RETURNED
+    assert outcome.written.index(1) + outcome.base == 4096 + 8
+
+
+@pytest.mark.parametrize(
+    ("place", "offset", "seen"),
+    [
+        (FREE, -64, True),
+        (FREE, -65, False),
+        (FREE, 20 + 63, True),
+        (Placement(Place.FRONT), 20, True),
+        (Placement(Place.END), -1, True),
+    ],
+)
+def test_stores_in_the_red_zones_are_seen(
+    runner_class: Runner, build: Build, place: Placement, offset: int, seen: bool
+) -> None:
+    outcome = run(runner_class, build(f"movb $0, {offset}(%rdi)\n ret"), Case(20, FREE, place))
+    assert (1 in outcome.written) is seen
+    if seen:
+        assert outcome.written.index(1) + outcome.base == offset
+
+
+@pytest.mark.parametrize(
+    ("handler", "register", "expected"),
+    [
+        (Handler("fault", ("ax = trap",)), "rax", 18),
+        (Handler("clear_ax", ("ax = 0",)), "rax", 0),
+        (Handler("clear_dx", ("dx = 0",)), "rdx", 0),
+        (Handler("imm_reg", ("reg = imm",), "r9", -14), "r9", 2**64 - 14),
+        (Handler("ucopy_len", ("cx = imm*cx + reg",), "rdx", 8), "rcx", 8 * 3 + 20),
+        (Handler("pop_reg", ("sp += 8", "reg = imm"), "rax", 5), "rax", 5),
+    ],
+)
+def test_handlers_have_their_effects(
+    runner_class: Runner, build: Build, handler: Handler, register: str, expected: int
+) -> None:
+    push = "push %rbx" if handler.name == "pop_reg" else ""
+    image, entry, contract = build(
+        f"mov $3, %ecx\n {push}\n .Lr: mov (%rsi), %r8b\n .Lf: ret", entries={".Lr": ".Lf"}
+    )
+    image = replace(image, entries=tuple(replace(e, handler=handler) for e in image.entries))
+    outcome = run(runner_class, (image, entry, contract), Case(20, Placement(Place.HOLE), FREE, trap=18))
+    assert outcome.ending is Ending.RETURNED
+    assert outcome.registers[register] == expected
+
+
+def test_a_store_never_reports_a_machine_check(runner_class: Runner, build: Build) -> None:
+    image, entry, contract = build(".Lw: mov %r8b, (%rdi)\n .Lf: ret", entries={".Lw": ".Lf"})
+    fault = Handler("fault", ("ax = trap",))
+    image = replace(image, entries=tuple(replace(e, handler=fault) for e in image.entries))
+    outcome = run(runner_class, (image, entry, contract), Case(20, FREE, Placement(Place.HOLE), trap=18))
+    assert outcome.registers["rax"] == 14
+
+
+def test_a_handler_that_is_not_modelled_ends_the_run(runner_class: Runner, build: Build) -> None:
+    image, entry, contract = build(".Lr: mov (%rsi), %al\n .Lf: ret", entries={".Lr": ".Lf"})
+    image = replace(
+        image, entries=tuple(replace(e, handler=Handler("x", ("zeropad",))) for e in image.entries)
+    )
+    outcome = run(runner_class, (image, entry, contract), Case(20, Placement(Place.HOLE), FREE))
+    assert (outcome.ending, outcome.rip) == (Ending.ESCAPED, entry)
+
+
+@pytest.mark.parametrize(("body", "ac"), [("stac\n ret", True), ("stac\n clac\n ret", False), ("ret", False)])
+def test_user_access_is_tracked(runner_class: Runner, build: Build, body: str, ac: bool) -> None:
+    outcome = run(runner_class, build(body), Case(0, FREE, FREE))
+    assert outcome.ac is ac
+    assert bool(outcome.registers["rflags"] >> 18 & 1) is ac
+
+
+@pytest.mark.parametrize(
+    ("body", "intact"),
+    [("push %rax\n pop %rax\n ret", True), ("pop %rcx\n push %rcx\n movq $0, 8(%rsp)\n ret", False)],
+)
+def test_the_callers_frame_is_watched(runner_class: Runner, build: Build, body: str, intact: bool) -> None:
+    assert run(runner_class, build(body), Case(0, FREE, FREE)).frame_intact is intact
+
+
+def test_registers_follow_from_the_seed_and_the_contract(runner_class: Runner, build: Build) -> None:
+    routine = build("ret", contract="clear")
+    first, second, other = runner_class(*routine).run([Case(5, FREE, FREE, seed=s) for s in (1, 1, 2)])
+    assert first.initial == second.initial
+    assert first.initial["r10"] != other.initial["r10"]
+    assert (first.initial["rax"], first.initial["rcx"]) == (0, 5)
+    assert not first.initial["rflags"] & (1 << 10 | 1 << 18)
+
+
+def test_a_visit_shows_the_state_before_each_iteration(runner_class: Runner) -> None:
+    image, entry, contract = fixture_routine("rep_movsb")
+    rep = next(e.insn for e in image.entries)
+    visits = runner_class(image, entry, contract).sample([Case(5, Placement(Place.HOLE, 3), FREE)], [rep])
+    assert [(v.registers["rcx"], v.top, v.faulted) for v in visits] == [
+        (5, 0, False), (4, 1, False), (3, 2, False), (2, 3, False),
+    ]  # fmt: skip
+
+
+def test_a_visit_shows_fixups_and_the_stack(runner_class: Runner, build: Build) -> None:
+    body = "push %rbx\n push %r12\n .Lr: mov (%rsi), %al\n .Lf: add $16, %rsp\n ret"
+    image, entry, contract = build(body, entries={".Lr": ".Lf"})
+    fixup = image.entries[0].fixup
+    (visit,) = runner_class(image, entry, contract).sample([Case(1, Placement(Place.HOLE), FREE)], [fixup])
+    assert (visit.address, visit.faulted, visit.case) == (fixup, True, 0)
+    assert visit.stack == {-8: visit.registers["rbx"], -16: visit.registers["r12"]}
+
+
+def test_visits_are_limited_and_spread_over_the_cases(runner_class: Runner) -> None:
+    image, entry, contract = fixture_routine("rep_movsb")
+    rep = next(e.insn for e in image.entries)
+    cases = [Case(50, FREE, FREE, seed=s) for s in range(1, 6)]
+    visits = runner_class(image, entry, contract).sample(cases, [rep], limit=30)
+    assert len(visits) == 30
+    assert {v.case for v in visits} == set(range(5))
+    counts = {v.registers["rcx"] for v in visits}
+    assert {50, 1} <= counts
+
+
+def test_a_trace_shows_every_step(runner_class: Runner, build: Build) -> None:
+    image, entry, contract = build(
+        "nop\n .Lr: mov (%rsi), %al\n ud2\n .Lf: nop\n ret", entries={".Lr": ".Lf"}
+    )
+    steps = runner_class(image, entry, contract).trace(Case(1, Placement(Place.HOLE), FREE))
+    assert [address - entry for address, _ in steps] == [0, 1, 5, 6]
+    assert steps[0][1]["rdx"] == 1
+
+
+def test_a_return_thunk_is_stepped_over(runner_class: Runner, build: Build) -> None:
+    image, entry, contract = build("call 1f\n jmp __x86_return_thunk\n 1: jmp __x86_return_thunk")
+    steps = runner_class(image, entry, contract).trace(Case(1, FREE, FREE))
+    assert [address - entry for address, _ in steps] == [0, 10, 5]
+
+
+def test_a_linked_kernel_runs_at_its_own_addresses(runner_class: Runner) -> None:
+    image, entry, contract = fixture_routine("words_bytes")
+    move = 0xFFFFFFFF81000000 - image.sections[0].address
+    moved = replace(
+        image,
+        sections=tuple(replace(s, address=s.address + move) for s in image.sections),
+        entries=tuple(replace(e, insn=e.insn + move, fixup=e.fixup + move) for e in image.entries),
+        symbols=(),
+    )
+    runner = runner_class(moved, entry + move, contract)
+    case = Case(20, Placement(Place.HOLE, 9), FREE)
+    (outcome,) = runner.run([case])
+    read_word = moved.entries[0].insn
+    assert [fault.insn for fault in outcome.faults] == [read_word]
+    assert outcome.registers["rax"] == 12
+    assert [v.address for v in runner.sample([case], [read_word])] == [read_word] * 2
+    assert runner.trace(case)[0][0] == entry + move
+
+
+def test_src_and_dst_lie_far_apart_and_differently(runner_class: Runner, build: Build) -> None:
+    outcomes = runner_class(*build("ret")).run([Case(5, FREE, FREE, seed=s) for s in range(1, 9)])
+    distances = {o.initial["rdi"] - o.initial["rsi"] for o in outcomes}
+    assert len(distances) > 4
+    assert min(map(abs, distances)) > 1 << 32
+
+
+def test_a_buffer_beyond_all_memory_is_refused(runner_class: Runner, build: Build) -> None:
+    outcomes = runner_class(*build("ret")).run([Case(1 << 60, FREE, FREE), Case(1, FREE, FREE)])
+    assert [o.ending for o in outcomes] == [Ending.REFUSED, Ending.RETURNED]

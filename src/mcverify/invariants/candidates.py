@@ -98,14 +98,30 @@ def masks(found: Sequence[Quantity]) -> Iterator[z3.BoolRef]:
 
 
 def aligned(rows: Sequence[Row], pointers: Sequence[str], counters: Sequence[str]) -> Iterator[z3.BoolRef]:
-    """The low bits of a pointer, or of a pointer plus a counter, are constant."""
-    sums = [(p, None) for p in pointers] + [(p, c) for p in pointers for c in counters]
+    """The low bits of a pointer, a counter, or a pointer plus a counter are constant."""
+    sums = [(p, None) for p in (*pointers, *counters)] + [(p, c) for p in pointers for c in counters]
     for pointer, counter in sums:
         values = [row[pointer] + (row[counter] if counter else 0) for row in rows]
         bits = _constant_bits(values)
         if bits:
             term = z3.BitVec(pointer, 64) + (z3.BitVec(counter, 64) if counter else word(0))
             yield z3.Extract(bits - 1, 0, term) == values[0] % (1 << bits)
+
+
+def within_line(rows: Sequence[Row], found: Sequence[Quantity], bases: Sequence[str]) -> Iterator[z3.BoolRef]:
+    """q plus the misalignment of a buffer is at most 2^k: how far a loop that aligns a pointer can come."""
+    for quantity in found:
+        if max(quantity.values) > 64 or len(set(quantity.values)) == 1:
+            continue
+        for base in bases:
+            bits = next((k for k in range(1, 7) if _stays_within(rows, quantity, base, 1 << k)), None)
+            if bits:
+                misaligned = z3.ZeroExt(64 - bits, z3.Extract(bits - 1, 0, z3.BitVec(base, 64)))
+                yield z3.ULE(quantity.term + misaligned, word(1 << bits))
+
+
+def _stays_within(rows: Sequence[Row], quantity: Quantity, base: str, line: int) -> bool:
+    return all(v + row[base] % line <= line for v, row in zip(quantity.values, rows, strict=True))
 
 
 def _constant_bits(values: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ import z3
 
 from mcverify.contract import Contract
 from mcverify.invariants.affine import Equality, equalities
-from mcverify.invariants.candidates import Row, aligned, at_least, masks, ordered, quantities
+from mcverify.invariants.candidates import aligned, at_least, masks, ordered, quantities, within_line
 from mcverify.invariants.houdini import Guesses
 from mcverify.logic.ghost import HIT, J, OK, TOP
 from mcverify.machine.terms import word
@@ -34,13 +34,13 @@ def guesses(
 
 def _rows(
     paths: Paths, contract: Contract, cases: Sequence[Case], visits: Iterable[Visit]
-) -> dict[Location, list[Row]]:
+) -> dict[Location, list[dict[str, int]]]:
     """What was seen at each location: registers, stack words, `top`, first bad bytes, entry values (``...@0``)."""
     modes: dict[tuple[int, bool], list[Location]] = {}
     for location in paths.locations:
         modes.setdefault((location.address, location.faulted), []).append(location)
     starts: dict[int, Visit] = {}
-    rows: dict[Location, list[Row]] = {}
+    rows: dict[Location, list[dict[str, int]]] = {}
     for visit in visits:
         if visit.address == paths.entry.address:
             starts.setdefault(visit.case, visit)
@@ -54,7 +54,7 @@ def _rows(
     return rows
 
 
-def _row(visit: Visit, start: Visit, contract: Contract, case: Case) -> Row:
+def _row(visit: Visit, start: Visit, contract: Contract, case: Case) -> dict[str, int]:
     row = {name: visit.registers[name] for name in GENERAL}
     row |= {f"{name}@0": start.registers[name] for name in GENERAL}
     row |= {f"stack{offset}": value for offset, value in visit.stack.items()}
@@ -70,7 +70,7 @@ class _Guesser:
     """Makes the guesses about one location."""
 
     def __init__(
-        self, paths: Paths, contract: Contract, location: Location, rows: list[Row], len_max: int, persistent: bool
+        self, paths: Paths, contract: Contract, location: Location, rows: list[dict[str, int]], len_max: int, persistent: bool
     ) -> None:
         self._contract = contract
         self._rows = _spread(rows)
@@ -94,10 +94,11 @@ class _Guesser:
         changing = [n for n in self._variables if n not in kept]
         parameters = list(self._parameters.values())
         same = [Equality(((name, 1), (entry, -1)), 0) for name, entry in kept.items()]
-        affine = equalities(self._rows, [*changing, "top", *parameters])
-        found = Guesses(same + affine, self._order(kept, changing))
-        found.bounds = self._bounds(affine, changing)
-        found.facts = [*self._facts(changing, found.invariant().definitions), *self._ghost_facts()]
+        offsets = self._add_offsets(changing)
+        affine = equalities(self._rows, [*changing, *offsets, "top", *parameters])
+        found = Guesses(same + affine, (*self._order(kept, changing), *offsets, "top"))
+        found.bounds = self._bounds(affine, [*changing, *offsets])
+        found.facts = [*self._facts([*offsets, *changing], found.invariant().definitions), *self._ghost_facts()]
         return found
 
     def _entry_value(self, name: str) -> str | None:
@@ -106,10 +107,25 @@ class _Guesser:
         return next((f"{r}@0" for r in candidates if all(row[name] == row[f"{r}@0"] for row in self._rows)), None)
 
     def _order(self, kept: Mapping[str, str], changing: Sequence[str]) -> tuple[str, ...]:
-        """Which variables to solve for first: unchanged ones, addresses, the length, counters; `top` last."""
+        """Which variables to solve for first: unchanged ones, addresses, the length, counters."""
         addresses = [n for n in changing if self._largest(n) >= _SMALL]
         counters = [n for n in changing if n not in addresses]
-        return (*kept, *addresses, self._parameters["len"], *counters, "top")
+        return (*kept, *addresses, self._parameters["len"], *counters)
+
+    def _add_offsets(self, changing: Sequence[str]) -> list[str]:
+        """Offsets of pointers in their buffers as variables of their own, where they are not `top`: one for each sequence of values."""
+        known = {tuple(row["top"] for row in self._rows)}
+        added = []
+        for name in changing:
+            for base in (self._parameters[n] for n in ("src", "dst") if n in self._parameters):
+                values = tuple((row[name] - row[base]) % (1 << 64) for row in self._rows)
+                if self._largest(name) < _SMALL or max(values) >= _SMALL or values in known or len(set(values)) < 2:
+                    continue
+                known.add(values)
+                added.append(f"{name}~{base}")
+                for row, value in zip(self._rows, values, strict=True):
+                    row[added[-1]] = value
+        return added
 
     def _largest(self, name: str) -> int:
         return max(row[name] for row in self._rows)
@@ -135,6 +151,7 @@ class _Guesser:
         pointers = [n for n in changing if self._largest(n) >= _SMALL]
         counters = [n for n in changing if n not in pointers]
         facts = [*at_least(found), *masks(found), *ordered(moving, definitions), *aligned(self._rows, pointers, counters)]
+        facts += within_line(self._rows, moving, list(bases.values()))
         facts += [q.term == word(q.values[0]) for q in found if len(set(q.values)) == 1]
         return facts
 
@@ -145,7 +162,7 @@ class _Guesser:
         return facts
 
 
-def _spread(rows: list[Row]) -> list[Row]:
+def _spread(rows: list[dict[str, int]]) -> list[dict[str, int]]:
     """At most a few hundred of the rows, from all over."""
     step = max(1, len(rows) // _MAX_ROWS)
     return rows[::step]

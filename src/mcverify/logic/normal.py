@@ -262,6 +262,11 @@ class Normalizer:
         return known[1]
 
     def _formula(self, term: z3.BoolRef) -> z3.BoolRef:
+        choice = _choice(term)
+        if choice is not None:
+            condition, then, otherwise = choice.children()
+            found = z3.If(condition, *(z3.substitute(term, (choice, part)) for part in (then, otherwise)))
+            return self.formula(z3.simplify(found))
         if z3.is_app_of(term, z3.Z3_OP_ULEQ):
             found = self._at_most(*term.children())
         elif z3.is_app_of(term, z3.Z3_OP_ULT):
@@ -377,6 +382,28 @@ _CONNECTIVES = {
     z3.Z3_OP_ITE: z3.If,
     z3.Z3_OP_XOR: z3.Xor,
 }
+
+
+def _choice(atom: z3.BoolRef) -> z3.BitVecRef | None:
+    """A bit-vector if-then-else among the summands of a comparison, to be lifted out of it."""
+    if not (_is_comparison(atom) and z3.is_bv(atom.arg(0))):
+        return None
+    waiting = list(atom.children())
+    while waiting:
+        node = waiting.pop()
+        kind = node.decl().kind()
+        if kind == z3.Z3_OP_ITE:
+            return node
+        if kind in _TRANSPARENT:
+            waiting.extend(node.children())
+    return None
+
+
+def _is_comparison(atom: z3.BoolRef) -> bool:
+    return z3.is_eq(atom) or atom.decl().kind() in (z3.Z3_OP_ULEQ, z3.Z3_OP_ULT)
+
+
+_TRANSPARENT = {z3.Z3_OP_BADD, z3.Z3_OP_BMUL, z3.Z3_OP_BNEG, z3.Z3_OP_CONCAT, z3.Z3_OP_ZERO_EXT, z3.Z3_OP_EXTRACT}
 
 
 def _is_word(term: z3.ExprRef) -> bool:

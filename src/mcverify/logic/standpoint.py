@@ -33,7 +33,10 @@ class Invariant:
 
 
 class Standpoint:
-    """The invariant of one location, applied."""
+    """The invariant of one location, applied.
+
+    A symbol ``rsi~rsi@0`` of an invariant is the distance of the register from the entry's symbol behind the tilde.
+    """
 
     def __init__(
         self, location: Location, is_entry: bool, invariant: Invariant, assumptions: Assumptions, solver: Solver
@@ -77,6 +80,9 @@ class Standpoint:
         for name in names:
             if name in ghost:
                 values[name] = ghost[name]
+            elif "~" in name:
+                register, _, base = name.partition("~")
+                values[name] = segment.final.registers[register] - z3.BitVec(base, 64)
             elif name.startswith("stack-"):
                 values[name] = segment.final.read(int(name[len("stack") :]), 8)
             elif "@" not in name and segment.final.registers.knows(name):

@@ -180,6 +180,10 @@ class _Density:
     good_src: tuple[int, ...]
     good_dst: tuple[int, ...]
     inside: tuple[int, ...]
+    few_src: tuple[int, ...]
+    """Good placements of src that a bad dst is tried with."""
+    pairs: int
+    """So many bad placements of src are tried with as many of dst."""
 
 
 # A buffer that starts 4095 bytes into a bad page has one bad byte, and good ones behind.
@@ -189,6 +193,8 @@ _FULL = _Density(
     good_src=(_END, _FRONT, *_free(range(16))),
     good_dst=(_END, _FRONT, *_free((*range(9), 15, 33, 63, 4090))),
     inside=_inside((*range(9), 15, 31, 33, 63, 4032, 4064, 4080, 4088, 4090, 4095)),
+    few_src=(_END, _FRONT, *_free((0, 1, 6))),
+    pairs=12,
 )
 _QUICK = _Density(
     lens=(
@@ -200,11 +206,20 @@ _QUICK = _Density(
     good_src=(_END, _FRONT, *_free((0, 1, 3, 4, 7, 8))),
     good_dst=(_END, _FRONT, *_free((0, 1, 4, 7))),
     inside=_inside((0, 1, 5, 4032, 4089, 4095)),
+    few_src=(_END, *_free((0, 3))),
+    pairs=8,
 )  # fmt: skip
 # Beyond, few cases: some lie where a count of words in 16 bits is too small.
 _LONG = 1 << 14
-_SPARSE = _Density(lens=(), all_offsets=0, good_src=(_END,), good_dst=_free((0, 1)), inside=_inside((5,)))
-_FEW_ALIGNMENTS = (_END, _FRONT, *_free((0, 1, 6)))
+_SPARSE = _Density(
+    lens=(),
+    all_offsets=0,
+    good_src=(_END,),
+    good_dst=_free((0, 1)),
+    inside=_inside((5,)),
+    few_src=(_END,),
+    pairs=1,
+)
 
 
 def full_grid(contract: Contract, faults: Faults | None = None) -> Grid:
@@ -233,11 +248,16 @@ def _blocks(density: _Density, length: int, has_src: bool, faults: Faults) -> It
     good_src = density.good_src if has_src else _free((0,))
     bad_src = bad if has_src and faults != "stores" else ()
     bad_dst = bad if faults != "loads" else ()
-    few_src = _FEW_ALIGNMENTS if has_src and length <= _LONG else good_src
+    few_src = density.few_src if has_src else good_src
     yield Block(length, good_src, density.good_dst)
     yield Block(length, bad_src, density.good_dst)
     yield Block(length, few_src, bad_dst)
-    yield Block(length, bad_src[:: max(1, len(bad_src) // 12)], bad_dst[:: max(1, len(bad_dst) // 12)])
+    yield Block(length, _about(density.pairs, bad_src), _about(density.pairs, bad_dst))
+
+
+def _about(count: int, words: tuple[int, ...]) -> tuple[int, ...]:
+    """About `count` of the words, evenly chosen."""
+    return words[:: max(1, len(words) // count)]
 
 
 def _offsets(length: int, all_up_to: int) -> list[int]:

@@ -67,6 +67,10 @@ class Solver:
         self.slowest = max(self.slowest, seconds)
         return Reply(answer, seconds, model, normal)
 
+    def ask_plainly(self, goal: z3.BoolRef) -> Reply:
+        """Whether `goal` is valid, without premises or ranges."""
+        return self.ask((), goal, Normalizer({}))
+
     def _decide(
         self, premises: list[z3.BoolRef], negated: z3.BoolRef, normal: Normalizer
     ) -> tuple[Answer, z3.ModelRef | None]:

@@ -8,6 +8,7 @@ makes becomes a step: nothing is pruned, since no solver is asked. Flags enter a
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -54,6 +55,7 @@ class Lifter:
     def __init__(self, image: Image) -> None:
         self._image = image
         self._known: dict[bytes, Instruction] = {}
+        self.seconds = 0.0
         self._capstone = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
         self._capstone.detail = True
         self._capstone.syntax = capstone.CS_OPT_SYNTAX_ATT
@@ -71,7 +73,9 @@ class Lifter:
             raise Refused(address, code[:4].hex(" ") or "no code", "does not decode")
         key = code[: decoded.size]
         if key not in self._known:
+            start = time.monotonic()
             instruction = self._lift(decoded)
+            self.seconds += time.monotonic() - start
             if _depends_on_address(decoded):
                 return instruction
             self._known[key] = instruction

@@ -103,6 +103,19 @@ class Explorer:
             if segments is not None:
                 return self._paths(graph, segments)
 
+    def fixup_segments(self, instruction: int) -> list[Segment]:
+        """The ways from a fault at `instruction` on, over the registers as they are there; for display only."""
+        location = Location(instruction, False, 0)
+        entry = self.image.entry_at(instruction)
+        if entry is None:
+            return []
+        scratch = changed(self, _accesses=[], _strays=[], _numbers=count(), _seen=set())
+        scratch._cuts, scratch._slots = set(self._cuts), {location: frozenset(), **self._slots}
+        state = scratch._cut_state(location)
+        node = _Node(instruction, state, True, False, trail=(instruction,))
+        _, following = scratch._handle(location, node, entry, z3.BitVec("trap", 64))
+        return (following and scratch._follow(location, following)) or []
+
     def _explore_all(self) -> list[Segment] | None:
         """The segments of all locations; None if a loop without a cut point turned up (it has one now)."""
         start = Location(self.entry, False, 0)
@@ -138,7 +151,10 @@ class Explorer:
     def _from_location(self, location: Location) -> list[Segment] | None:
         is_entry = location == Location(self.entry, False, 0)
         state = self._entry_state() if is_entry else self._cut_state(location)
-        stack = [_Node(location.address, state, location.faulted, location.unfenced)]
+        return self._follow(location, [_Node(location.address, state, location.faulted, location.unfenced)])
+
+    def _follow(self, location: Location, stack: list[_Node]) -> list[Segment] | None:
+        """All ways on from the nodes of `stack`; None if a loop without a cut point turned up."""
         segments: list[Segment] = []
         nodes = 0
         while stack:
@@ -147,7 +163,7 @@ class Explorer:
             nodes += 1
             if nodes > _MAX_NODES:
                 raise TooManyPaths(f"more than {_MAX_NODES} steps from {self.image.where(location.address)}")
-            if node.trail and node.address in self._cuts or (node.trail and node.address == self.entry):
+            if node.trail and (node.address in self._cuts or node.address == self.entry):
                 segments.append(self._arrive(location, node))
                 continue
             if node.address in node.trail:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import z3
 
@@ -11,7 +11,9 @@ from mcverify.image.image import Image
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.solver import Answer, Reply
 from mcverify.logic.standpoint import Standpoint
-from mcverify.paths.explore import Options
+from mcverify.machine.instruction import Kind
+from mcverify.paths.explore import Options, entry_symbol
+from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import AccessPoint, Ending, Location, Paths, Segment
 from mcverify.proof.exits import EVERYWHERE, exit_of_segment, place
 from mcverify.proof.obligations import Goal, access_goal, exit_goals
@@ -24,7 +26,8 @@ StandpointAt = Callable[[Location], Standpoint]
 class Finding:
     """The answer to one goal: obligation, exit, whether it was proved, seconds, and if not, why not.
 
-    `at` is an instruction's address that the reason is about.
+    `at` is an instruction's address that the reason is about; `hint` gives values of a model that breaks the
+    goal: "len", "src", "dst", "bad_src", "bad_dst".
     """
 
     id: str
@@ -33,7 +36,7 @@ class Finding:
     seconds: float
     reason: str = ""
     at: int | None = None
-    model: z3.ModelRef | None = None
+    hint: Callable[[str], int] | None = None
 
 
 class Discharger:
@@ -91,15 +94,28 @@ class Discharger:
             return
         for goal, term in zip(goals, terms, strict=True):
             reply = standpoint.ask_at_end(segment, term, bad_bytes=bad_bytes)
-            yield self._finding(goal.id, exit_id, reply, segment.at)
+            yield self._finding(goal.id, exit_id, reply, segment.at, standpoint)
 
-    def _finding(self, identifier: str, exit_id: str, reply: Reply, at: int) -> Finding:
+    def _finding(self, identifier: str, exit_id: str, reply: Reply, at: int, standpoint: Standpoint) -> Finding:
         reason = {
             Answer.PROVED: "",
             Answer.FAILED: "does not follow from the invariants that were found",
             Answer.TIMEOUT: "Z3 did not decide it in time",
         }[reply.answer]
-        return Finding(identifier, exit_id, reply.answer is Answer.PROVED, reply.seconds, reason, at, reply.model)
+        return Finding(identifier, exit_id, reply.answer is Answer.PROVED, reply.seconds, reason, at, self._hint(reply, standpoint))
+
+    def _hint(self, reply: Reply, standpoint: Standpoint) -> Callable[[str], int] | None:
+        """Values of the entry's symbols in the model of a failed goal."""
+        if reply.model is None:
+            return None
+        contract = self._assumptions.contract
+        terms = {"len": self._assumptions.length, "bad_src": FIRST_BAD[Kind.LOAD], "bad_dst": FIRST_BAD[Kind.STORE]}
+        terms |= {"dst": entry_symbol(contract.dst), "src": entry_symbol(contract.src or contract.dst)}
+
+        def value(name: str) -> int:
+            return int(reply.value(standpoint.here(terms[name])).as_long())
+
+        return value
 
     # -- ends that must not be reached ----------------------------------------------------------
 
@@ -116,7 +132,7 @@ class Discharger:
             reply.seconds,
             "" if reply.answer is Answer.PROVED else f"{self._image.where(segment.at)}: {reason}",
             segment.at,
-            reply.model,
+            self._hint(reply, self._standpoint(segment.source)),
         )
 
     # -- everywhere -----------------------------------------------------------------------------
@@ -125,7 +141,7 @@ class Discharger:
         for stray in self._paths.strays:
             reply = self._standpoint(stray.source).ask(z3.BoolVal(False), stray.conditions)
             reason = f"{self._image.where(stray.at)}: reaches the stack at rsp{stray.offset:+d} of the entry"
-            yield Finding("O8", EVERYWHERE, reply.answer is Answer.PROVED, reply.seconds, reason, stray.at, reply.model)
+            yield Finding("O8", EVERYWHERE, reply.answer is Answer.PROVED, reply.seconds, reason, stray.at)
         groups: dict[tuple[Location, tuple[int, ...]], list[AccessPoint]] = {}
         for point in self._paths.accesses:
             key = point.source, tuple(c.get_id() for c in point.conditions)
@@ -142,11 +158,10 @@ class Discharger:
             yield Finding("O8", EVERYWHERE, True, reply.seconds)
             return
         for point, goal in zip(points, goals, strict=True):
-            found = self._finding("O8", EVERYWHERE, standpoint.ask(goal, point.conditions), point.transfer.at)
+            reply = standpoint.ask(goal, point.conditions)
+            found = self._finding("O8", EVERYWHERE, reply, point.transfer.at, standpoint)
             where = f"{self._image.where(point.transfer.at)}: the {point.transfer.kind.value} may lie outside its buffer: "
-            yield Finding(
-                found.id, found.exit, found.proved, found.seconds, where + found.reason if found.reason else "", found.at, found.model
-            )
+            yield replace(found, reason=where + found.reason if found.reason else "")
 
     def _termination(self) -> Iterator[Finding]:
         where = [self._image.where(l.address) for l in endless(self._paths, self._assumptions, self._standpoint)]

@@ -1,0 +1,346 @@
+"""The proof of one routine, from its paths to its result."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import z3
+
+from mcverify.contract import Contract
+from mcverify.deadline import Deadline, OutOfTime
+from mcverify.image.image import Image
+from mcverify.invariants.guess import guesses
+from mcverify.invariants.houdini import Houdini
+from mcverify.logic.assumptions import Assumptions
+from mcverify.logic.solver import Answer, Solver
+from mcverify.machine.instruction import Kind
+from mcverify.machine.lift import Lifter
+from mcverify.machine.rep import closed_form_claims
+from mcverify.machine.terms import word
+from mcverify.models import read_toml
+from mcverify.paths.explore import Explorer, Options, TooManyPaths
+from mcverify.paths.segment import Ending, Paths
+from mcverify.proof.describe import exits
+from mcverify.proof.discharge import Discharger, Finding
+from mcverify.proof.exits import EVERYWHERE
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import Domain, Exit, ObligationResult, RoutineResult, Verdict
+from mcverify.proof.select import Task, no_contract
+from mcverify.proof.witness import Witnesses, hinted, probes
+from mcverify.runs.case import Case, Visit
+from mcverify.runs.cases import far_cases, sample_cases
+
+Progress = Callable[[str], None]
+_QUERY_SECONDS = 20.0
+_SLACKS = (0, 7, 15, 31, 63, 127, 255, 511)
+
+
+def unknown_without_contract(image: Image, task: Task, options: ProveOptions) -> RoutineResult:
+    """The result for a routine of which nobody says what it promises."""
+    return RoutineResult(
+        task.name, str(image.path), "", Verdict.UNKNOWN, Domain(0, options.len_max), (), (), (), None, (),
+        (no_contract(task),), {}, 0.0,
+    )  # fmt: skip
+
+
+class RoutineProof:
+    """One routine on its way to a verdict."""
+
+    def __init__(
+        self,
+        image: Image,
+        task: Task,
+        options: ProveOptions,
+        deadline: Deadline,
+        progress: Progress,
+        witnesses: Witnesses,
+        phases: dict[str, float],
+    ) -> None:
+        assert task.contract is not None
+        self._image = image
+        self._task = task
+        self._contract: Contract = task.contract
+        self._options = options
+        self._deadline = deadline
+        self._progress = lambda text: progress(f"{task.name}: {text}")
+        self._witnesses = witnesses
+        self._phases = defaultdict(float, phases)
+        self._solver = Solver(_QUERY_SECONDS, deadline)
+        self._lifter = Lifter(image)
+        self._findings: list[Finding] = []
+        self._unknowns: list[str] = []
+        self._exits: tuple[Exit, ...] = ()
+        self._paths: Paths | None = None
+        self._slack: int | None = None
+        self._persistent = False
+        self._breaks: tuple[int, str] | None = None
+
+    # -- the walk -------------------------------------------------------------------------------
+
+    def result(self, search: Callable[[], None]) -> RoutineResult:
+        """The verdict. `search` waits for the search for counterexamples that was begun before."""
+        start = time.monotonic()
+        try:
+            self._prove(search)
+        except OutOfTime as late:
+            self._unknowns.append(str(late))
+        except TooManyPaths as many:
+            self._unknowns.append(str(many))
+        return self._verdict(time.monotonic() - start + sum(self._phases[p] for p in ("assemble",)))
+
+    def _prove(self, search: Callable[[], None]) -> None:
+        explorer = self._explorer()
+        with self._phase("paths"):
+            paths = self._paths = explorer.explore()
+            self._exits = exits(self._image, paths, self._contract, explorer)
+        self._phases["lift"] += self._lifter.seconds
+        self._phases["paths"] -= self._lifter.seconds
+        with self._phase("runs"):
+            self._progress("runs: searching for a counterexample")
+            search()
+            cases, visits = self._sampled(paths)
+        standpoint = None
+        for persistent in (False, True):
+            standpoint = self._attempt(paths, cases, visits, persistent)
+            if all(f.proved or self._is_refuted(f) for f in self._findings):
+                break
+        self._look_for_witnesses()
+        with self._phase("proof"):
+            self._check_rep(paths)
+        if not self._open_findings() and not self._witnesses.found:
+            with self._phase("slack"):
+                self._bound_slack(paths, standpoint)
+                self._probe_domain()
+
+    def _explorer(self) -> Explorer:
+        return Explorer(
+            image=self._image,
+            entry=self._task.entry,
+            contract=self._contract,
+            options=self._path_options(),
+            deadline=self._deadline,
+            progress=self._progress,
+            lifter=self._lifter,
+        )
+
+    def _path_options(self) -> Options:
+        traps = read_toml("x86_64.toml")["traps"]
+        return Options(
+            loads_fault=self._task.faults in ("loads", "both"),
+            stores_fault=self._task.faults in ("stores", "both"),
+            load_traps=tuple(traps["on_load"]),
+            store_traps=tuple(traps["on_store"]),
+            rep_ordered=self._options.rep_model == "ordered",
+        )
+
+    def _sampled(self, paths: Paths) -> tuple[list[Case], list[Visit]]:
+        heads = {location.address for location in paths.locations} - {paths.entry.address}
+        if not heads:
+            return [], []
+        cases = sample_cases(self._contract, self._task.faults)
+        cases = [case for case in cases if case.len <= self._options.len_max]
+        return cases, self._witnesses.runner.sample(cases, heads | {paths.entry.address})
+
+    def _attempt(
+        self, paths: Paths, cases: Sequence[Case], visits: Sequence[Visit], persistent: bool
+    ) -> Houdini:
+        """Find invariants and ask every goal, with faults that persist or without."""
+        self._persistent = persistent
+        assumptions = self._assumptions(persistent)
+        with self._phase("invariants"):
+            guessed = guesses(
+                paths, self._contract, cases, visits, self._options.len_max, persistent=persistent
+            )
+            houdini = Houdini(paths, guessed, assumptions, self._solver)
+            houdini.run(self._progress)
+        with self._phase("proof"):
+            options = self._path_options()
+            discharger = Discharger(
+                self._image, paths, assumptions, options, houdini.standpoint, self._progress
+            )
+            self._findings = []
+            for finding in discharger.findings():
+                self._findings.append(finding)
+        return houdini
+
+    def _assumptions(self, persistent: bool) -> Assumptions:
+        granularity = read_toml("x86_64.toml")["faults"]["granularity"]
+        return Assumptions(self._contract, self._options.len_max, granularity, persistent)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._phases[name] += time.monotonic() - start
+
+    # -- what was not proved --------------------------------------------------------------------
+
+    def _open_findings(self) -> list[Finding]:
+        return [f for f in self._findings if not f.proved and not self._is_refuted(f)]
+
+    def _is_refuted(self, finding: Finding) -> bool:
+        """Whether a run has broken this obligation at this exit; for those of no exit, anywhere."""
+        found = self._witnesses.found
+        if finding.exit == EVERYWHERE:
+            return any(identifier == finding.id for identifier, _ in found)
+        return (finding.id, finding.exit) in found
+
+    def _look_for_witnesses(self) -> None:
+        """Try to break on the CPU what could not be proved."""
+        if not self._open_findings():
+            return
+        self._progress("runs: trying what could not be proved")
+        with self._phase("runs"):
+            for finding in self._open_findings():
+                if finding.hint is not None:
+                    self._witnesses.try_cases([c for c in hinted(finding.hint) if c.len <= self._options.len_max])
+            if self._open_findings():
+                self._witnesses.try_cases(probes(self._contract, self._task.faults, self._options.len_max))
+            if any(f.id == "O8" for f in self._open_findings()):
+                self._witnesses.footprints(sample_cases(self._contract, self._task.faults, 70, count=140))
+            if any(f.id == "O9" and f.exit == EVERYWHERE for f in self._open_findings()):
+                self._witnesses.endless(self._stores)
+
+    def _stores(self, address: int) -> bool:
+        steps = self._lifter.instruction(address).steps
+        return any(access.kind is Kind.STORE for step in steps for access in step.accesses)
+
+    def _check_rep(self, paths: Paths) -> None:
+        """Prove the closed form of every REP that was met, against the lifted iteration."""
+        if self._options.rep_model != "ordered":
+            return
+        for address in sorted(paths.visited):
+            instruction = self._lifter.instruction(address)
+            if instruction.rep is None:
+                continue
+            for claim, term in closed_form_claims(instruction):
+                if self._solver.ask_plainly(term).answer is not Answer.PROVED:
+                    self._unknowns.append(f"{self._image.where(address)}: the model of REP differs: {claim}")
+
+    # -- theorems beside the contract -------------------------------------------------------------
+
+    def _bound_slack(self, paths: Paths, houdini: Houdini | None) -> None:
+        """The least bound, of a few, on the good bytes before the bad one that an exit leaves uncopied."""
+        faulting = [s for s in paths.segments if s.target is Ending.RETURN and s.faulted]
+        if self._contract.left is None or not faulting or houdini is None:
+            return
+        assumptions, options = self._assumptions(self._persistent), self._path_options()
+        from mcverify.paths.faults import FIRST_BAD
+
+        may = [options.loads_fault, options.stores_fault]
+        bad = [FIRST_BAD[k] for k, _ in assumptions.buffers if may[list(FIRST_BAD).index(k)]]
+        worst = 0
+        for segment in faulting:
+            done = assumptions.length - segment.final.registers[self._contract.left]
+            bound = self._least_bound(houdini, segment, done, bad, worst)
+            if bound is None:
+                return
+            worst = max(worst, bound)
+        self._slack = worst
+
+    def _least_bound(
+        self, houdini: Houdini, segment: object, done: z3.BitVecRef, bad: Sequence[z3.BitVecRef], at_least: int
+    ) -> int | None:
+        for slack in (s for s in _SLACKS if s >= at_least):
+            reaches = z3.Or([z3.ULE(b, done + word(slack)) for b in bad])
+            reply = houdini.standpoint(segment.source).ask_at_end(segment, reaches, bad_bytes=True)  # type: ignore[attr-defined,arg-type]
+            if reply.answer is Answer.PROVED:
+                return slack
+        return None
+
+    def _probe_domain(self) -> None:
+        """Look for a length beyond the domain that breaks the contract."""
+        if self._options.rep_model != "ordered":
+            return
+        cases = [c for bits in (31, 32) for c in far_cases(self._contract, bits) if c.len > self._options.len_max]
+        for case, outcome in zip(cases, self._witnesses.runner.run(cases), strict=True):
+            violations = self._witnesses.violations(case, outcome)
+            if violations:
+                self._breaks = case.len, f"{violations[0].obligation}: {violations[0].sentence}"
+                return
+
+    # -- the result -------------------------------------------------------------------------------
+
+    def _verdict(self, seconds: float) -> RoutineResult:
+        obligations = tuple(self._obligations())
+        counterexamples = tuple(
+            sorted(self._witnesses.found.values(), key=lambda c: (int(c.obligations[0][1:]), c.exit))
+        )
+        unknowns = (*self._unknowns, *dict.fromkeys(f.reason for f in self._open_findings() if not f.id))
+        if counterexamples:
+            verdict = Verdict.REFUTED
+        elif unknowns or any(o.verdict is not Verdict.PROVED for o in obligations) or not obligations:
+            verdict = Verdict.UNKNOWN
+        else:
+            verdict = Verdict.PROVED
+        at, how = self._breaks or (None, "")
+        return RoutineResult(
+            name=self._task.name,
+            file=str(self._image.path),
+            contract=self._contract.name,
+            verdict=verdict,
+            domain=Domain(0, self._options.len_max, at, how),
+            exits=self._exits,
+            obligations=obligations,
+            counterexamples=counterexamples,
+            slack=self._slack,
+            assumptions=tuple(self._sentences()),
+            unknowns=unknowns,
+            phases=dict(self._phases),
+            seconds=seconds,
+        )
+
+    def _obligations(self) -> Iterator[ObligationResult]:
+        grouped: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+        for finding in self._findings:
+            if finding.id:
+                grouped[finding.id, finding.exit].append(finding)
+        if "O1" in self._contract.obligations and self._findings:
+            grouped.setdefault(("O1", EVERYWHERE), [])
+        for key in self._witnesses.found:
+            grouped.setdefault(key, [])
+        for (identifier, exit_id), findings in sorted(grouped.items(), key=_by_exit(self._exits)):
+            seconds = sum(f.seconds for f in findings)
+            verdict, reason = self._judged(identifier, exit_id, findings)
+            yield ObligationResult(identifier, exit_id, verdict, seconds, reason)
+
+    def _judged(self, identifier: str, exit_id: str, findings: Iterable[Finding]) -> tuple[Verdict, str]:
+        run = self._witnesses.found.get((identifier, exit_id))
+        if run is None and exit_id == EVERYWHERE:
+            run = next((r for (i, _), r in self._witnesses.found.items() if i == identifier and i in ("O1", "O8")), None)
+        if run is not None:
+            return Verdict.REFUTED, run.sentence
+        missing = next((f for f in findings if not f.proved), None)
+        return (Verdict.UNKNOWN, missing.reason) if missing else (Verdict.PROVED, "")
+
+    def _sentences(self) -> Iterator[str]:
+        """What the verdict rests on, as sentences."""
+        yield f"0 <= len <= {self._options.len_max:#x}"
+        buffers = "dst" if self._contract.src is None else "src and dst"
+        yield f"{buffers} do not wrap around the address space, nor overlap each other or the stack frame"
+        yield {"loads": "loads", "stores": "stores", "both": "loads and stores"}[self._task.faults] + " may fault"
+        if self._persistent:
+            yield "a bad address stays bad: an access that faulted faults again (needed here)"
+        granularity = read_toml("x86_64.toml")["faults"]["granularity"]
+        if "O5" in self._contract.obligations:
+            yield f"bad regions begin and end on multiples of {granularity} bytes (for O5 and slack)"
+        for register, value in self._contract.given.items():
+            yield f"{register} = {value} at entry"
+        if self._paths is not None and any(self._lifter.instruction(a).rep for a in self._paths.visited):
+            yield f"REP: {read_toml('rep.toml')[self._options.rep_model]['summary']}"
+        yield from self._image.notes
+
+
+def _by_exit(rows: Sequence[Exit]) -> Callable[[tuple[tuple[str, str], list[Finding]]], tuple[int, str, int]]:
+    order = {row.id: number for number, row in enumerate(rows)}
+
+    def key(item: tuple[tuple[str, str], list[Finding]]) -> tuple[int, str, int]:
+        (identifier, exit_id), _ = item
+        return order.get(exit_id, len(order)), exit_id, int(identifier[1:])
+
+    return key

@@ -55,8 +55,13 @@ def _quantity(rows: Sequence[Row], name: str, base: str | None) -> Quantity:
 
 
 def at_least(found: Sequence[Quantity]) -> Iterator[z3.BoolRef]:
-    """q >= its least value, where that is not 0: what a test at a loop's end leaves."""
-    return (z3.UGE(q.term, word(min(q.values))) for q in found if 0 < min(q.values) < 1 << 12)
+    """q >= its least value, where that is not 0: what a test at a loop's end leaves; and at
+    least each power of two below it, of which one may hold where the least value seen was luck."""
+    for quantity in found:
+        least = min(quantity.values)
+        if 0 < least < 1 << 12:
+            bounds = {1 << k for k in range(least.bit_length())} | {least}
+            yield from (z3.UGE(quantity.term, word(bound)) for bound in sorted(bounds))
 
 
 def ordered(
@@ -89,6 +94,18 @@ def _is_symbol(term: z3.ExprRef) -> bool:
     return bool(z3.is_const(term)) and "@" not in term.decl().name()
 
 
+def neighbours(rows: Sequence[Row], offset: str, mark: str = "top") -> Iterator[z3.BoolRef]:
+    """What may hold of a pointer's offset and the high-water mark where they are not, or not provably, equal."""
+    one, other = z3.BitVec(offset, 64), z3.BitVec(mark, 64)
+    for low, high, (name, above) in ((one, other, (offset, mark)), (other, one, (mark, offset))):
+        if all(row[name] <= row[above] for row in rows):
+            yield z3.ULE(low, high)
+    bits = _constant_bits([row[mark] - row[offset] for row in rows])
+    if bits:
+        for k in {bits, min(bits, 3)}:
+            yield z3.Extract(k - 1, 0, other - one) == (rows[0][mark] - rows[0][offset]) % (1 << k)
+
+
 def masks(found: Sequence[Quantity]) -> Iterator[z3.BoolRef]:
     """q <= 2^k - 1 for the least k <= 8: what `and $63` leaves."""
     for quantity in found:
@@ -98,14 +115,28 @@ def masks(found: Sequence[Quantity]) -> Iterator[z3.BoolRef]:
 
 
 def aligned(rows: Sequence[Row], pointers: Sequence[str], counters: Sequence[str]) -> Iterator[z3.BoolRef]:
-    """The low bits of a pointer, a counter, or a pointer plus a counter are constant."""
+    """The low bits of a pointer, a counter, or a pointer plus a counter are constant; if not always,
+    then perhaps as long as some counter is not zero."""
     sums = [(p, None) for p in (*pointers, *counters)] + [(p, c) for p in pointers for c in counters]
     for pointer, counter in sums:
-        values = [row[pointer] + (row[counter] if counter else 0) for row in rows]
-        bits = _constant_bits(values)
-        if bits:
-            term = z3.BitVec(pointer, 64) + (z3.BitVec(counter, 64) if counter else word(0))
-            yield z3.Extract(bits - 1, 0, term) == values[0] % (1 << bits)
+        found = _aligned(rows, pointer, counter)
+        if found is not None:
+            yield found
+            continue
+        for guard in counters:
+            busy = [row for row in rows if row[guard]]
+            found = _aligned(busy, pointer, counter) if 0 < len(busy) < len(rows) else None
+            if found is not None:
+                yield z3.Implies(z3.BitVec(guard, 64) != 0, found)
+
+
+def _aligned(rows: Sequence[Row], pointer: str, counter: str | None) -> z3.BoolRef | None:
+    values = [row[pointer] + (row[counter] if counter else 0) for row in rows]
+    bits = _constant_bits(values)
+    if not bits:
+        return None
+    term = z3.BitVec(pointer, 64) + (z3.BitVec(counter, 64) if counter else word(0))
+    return z3.Extract(bits - 1, 0, term) == values[0] % (1 << bits)
 
 
 def within_line(rows: Sequence[Row], found: Sequence[Quantity], bases: Sequence[str]) -> Iterator[z3.BoolRef]:

@@ -8,7 +8,7 @@ import z3
 
 from mcverify.contract import Contract
 from mcverify.invariants.affine import Equality, equalities
-from mcverify.invariants.candidates import aligned, at_least, masks, ordered, quantities, within_line
+from mcverify.invariants.candidates import aligned, at_least, masks, neighbours, ordered, quantities, within_line
 from mcverify.invariants.houdini import Guesses
 from mcverify.logic.ghost import HIT, J, OK, TOP
 from mcverify.machine.terms import word
@@ -95,11 +95,30 @@ class _Guesser:
         parameters = list(self._parameters.values())
         same = [Equality(((name, 1), (entry, -1)), 0) for name, entry in kept.items()]
         offsets = self._add_offsets(changing)
-        affine = equalities(self._rows, [*changing, *offsets, "top", *parameters])
-        found = Guesses(same + affine, (*self._order(kept, changing), *offsets, "top"))
+        affine = self._affine([*changing, *offsets, *parameters], offsets)
+        found = Guesses(same + affine, (*self._order(kept, changing), "top", *offsets))
         found.bounds = self._bounds(affine, [*changing, *offsets])
         found.facts = [*self._facts([*offsets, *changing], found.invariant().definitions), *self._ghost_facts()]
         return found
+
+    def _affine(self, columns: Sequence[str], offsets: Sequence[str]) -> list[Equality]:
+        """Equalities among registers and arguments, and one that ties `top` to them: by a pointer's offset if that serves."""
+        found = equalities(self._rows, columns)
+        if not any(e.coefficient(self._parameters["len"]) for e in found):
+            found = equalities(self._rows, [*columns, *self._add_remainders()])
+        same = next((o for o in offsets if all(row[o] == row["top"] for row in self._rows)), None)
+        if same is not None:
+            return [*found, Equality((("top", 1), (same, -1)), 0)]
+        with_top = equalities(self._rows, [*columns, "top"])
+        return [*found, *[e for e in with_top if e.coefficient("top")][:1]]
+
+    def _add_remainders(self) -> list[str]:
+        """The length modulo 8, 16, 32, 64 as variables: what a loop over words or blocks leaves for later."""
+        length = self._parameters["len"]
+        names = [f"{length}%{size}" for size in (8, 16, 32, 64)]
+        for row in self._rows:
+            row |= {name: row[length] % int(name.rpartition("%")[2]) for name in names}
+        return names
 
     def _entry_value(self, name: str) -> str | None:
         """The entry register whose value `name` still, or again, holds in every sample."""
@@ -113,8 +132,8 @@ class _Guesser:
         return (*kept, *addresses, self._parameters["len"], *counters)
 
     def _add_offsets(self, changing: Sequence[str]) -> list[str]:
-        """Offsets of pointers in their buffers as variables of their own, where they are not `top`: one for each sequence of values."""
-        known = {tuple(row["top"] for row in self._rows)}
+        """Offsets of pointers in their buffers as variables of their own, one for each sequence of values."""
+        known: set[tuple[int, ...]] = set()
         added = []
         for name in changing:
             for base in (self._parameters[n] for n in ("src", "dst") if n in self._parameters):
@@ -149,9 +168,11 @@ class _Guesser:
         found = quantities(self._rows, names, bases)
         moving = [q for q in found if len(set(q.values)) > 1]
         pointers = [n for n in changing if self._largest(n) >= _SMALL]
-        counters = [n for n in changing if n not in pointers]
+        counters = [n for n in changing if n not in pointers and "~" not in n]
         facts = [*at_least(found), *masks(found), *ordered(moving, definitions), *aligned(self._rows, pointers, counters)]
         facts += within_line(self._rows, moving, list(bases.values()))
+        for offset in (n for n in changing if "~" in n):
+            facts += neighbours(self._rows, offset)
         facts += [q.term == word(q.values[0]) for q in found if len(set(q.values)) == 1]
         return facts
 

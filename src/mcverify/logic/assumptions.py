@@ -44,6 +44,14 @@ class Assumptions:
         names = [self.length, J, *(FIRST_BAD[kind] for kind, _ in self.buffers)]
         return {n.decl().name(): self.len_max for n in names}
 
+    def remainders(self) -> dict[str, z3.BitVecRef]:
+        """What the symbols ``LEN%SIZE`` mean, by name: the length modulo a power of two."""
+        found = {}
+        for bits in (3, 4, 5, 6):
+            name = f"{self.length.decl().name()}%{1 << bits}"
+            found[name] = z3.ZeroExt(64 - bits, z3.Extract(bits - 1, 0, self.length))
+        return found
+
     def terms(self) -> tuple[z3.BoolRef, ...]:
         """Preconditions that hold at every point of every run."""
         length = self.length

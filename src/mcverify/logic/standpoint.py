@@ -46,11 +46,15 @@ class Standpoint:
         self._assumptions = assumptions
         given = {f"{r}@0": word(v) for r, v in assumptions.contract.given.items()}
         self._definitions = {n: replace(t, given) for n, t in invariant.definitions.items()} | given
+        used = frozenset().union(*(symbols_of(t) for t in self._definitions.values()))
+        meanings = {n: replace(t, self._definitions) for n, t in assumptions.remainders().items()}
+        remainders = [z3.BitVec(n, 64) == t for n, t in meanings.items() if n in used]
+        self._definitions |= {n: t for n, t in meanings.items() if n not in used}
         self._rules = GhostRules(assumptions.contract, self._definitions)
         self._start = self._rules.start(AT_ENTRY if is_entry else AT_LOCATION)
-        bounds = assumptions.bounds | dict(invariant.bounds)
+        bounds = assumptions.bounds | {n: 63 for n in meanings} | dict(invariant.bounds)
         self._normal = Normalizer({n: (0, b) for n, b in bounds.items() if n not in self._definitions})
-        self._premises = [self.here(t) for t in (*assumptions.terms(), *invariant.facts)]
+        self._premises = [self.here(t) for t in (*assumptions.terms(), *invariant.facts)] + remainders
         self._bad_bytes = [self.here(t) for t in assumptions.bad_byte_terms()]
         self._normal.tighten(self._premises)
         self._ghosts: dict[int, tuple[Segment, Ghost]] = {}

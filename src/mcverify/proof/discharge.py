@@ -68,6 +68,8 @@ class Discharger:
                 yield from self._return(segment)
             elif isinstance(segment.target, Ending):
                 yield from self._dead_end(segment)
+        if "O7" in asked:
+            yield from self._own_frame()
         if "O8" in asked:
             yield from self._footprint()
         if "O9" in asked:
@@ -137,11 +139,14 @@ class Discharger:
 
     # -- everywhere -----------------------------------------------------------------------------
 
-    def _footprint(self) -> Iterator[Finding]:
+    def _own_frame(self) -> Iterator[Finding]:
+        """Stack accesses that leave the own frame: part of O7, since they may reach the return address."""
         for stray in self._paths.strays:
             reply = self._standpoint(stray.source).ask(z3.BoolVal(False), stray.conditions)
             reason = f"{self._image.where(stray.at)}: reaches the stack at rsp{stray.offset:+d} of the entry"
-            yield Finding("O8", EVERYWHERE, reply.answer is Answer.PROVED, reply.seconds, reason, stray.at)
+            yield Finding("O7", EVERYWHERE, reply.answer is Answer.PROVED, reply.seconds, reason, stray.at)
+
+    def _footprint(self) -> Iterator[Finding]:
         groups: dict[tuple[Location, tuple[int, ...]], list[AccessPoint]] = {}
         for point in self._paths.accesses:
             key = point.source, tuple(c.get_id() for c in point.conditions)

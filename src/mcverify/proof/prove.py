@@ -46,16 +46,17 @@ def _prove(
     pool: ThreadPoolExecutor,
     phases: dict[str, float],
 ) -> RoutineResult:
-    search = witnesses = None
+    search = beyond = witnesses = None
     if task.contract is not None:
         witnesses = Witnesses(image, task.entry, task.contract, task.faults, options.rep_model)
         search = pool.submit(witnesses.search)
+        beyond = pool.submit(witnesses.beyond, options.len_max)
     start = time.monotonic()
     progress("loading angr")
     from mcverify.proof.routine import RoutineProof, unknown_without_contract
 
-    if witnesses is None or search is None:
+    if witnesses is None or search is None or beyond is None:
         return unknown_without_contract(image, task, options)
     phases = phases | {"load angr": time.monotonic() - start}
     proof = RoutineProof(image, task, options, deadline, progress, witnesses, phases)
-    return proof.result(search.result)
+    return proof.result(search.result, beyond.result)

@@ -31,7 +31,7 @@ from mcverify.proof.result import Domain, Exit, ObligationResult, RoutineResult,
 from mcverify.proof.select import Task, no_contract
 from mcverify.proof.witness import Witnesses, hinted, probes
 from mcverify.runs.case import Case, Visit
-from mcverify.runs.cases import far_cases, sample_cases
+from mcverify.runs.cases import sample_cases
 
 Progress = Callable[[str], None]
 _QUERY_SECONDS = 20.0
@@ -76,13 +76,17 @@ class RoutineProof:
         self._paths: Paths | None = None
         self._slack: int | None = None
         self._persistent = False
-        self._breaks: tuple[int, str] | None = None
+        self._beyond: Callable[[], tuple[int, str] | None] = lambda: None
 
     # -- the walk -------------------------------------------------------------------------------
 
-    def result(self, search: Callable[[], None]) -> RoutineResult:
-        """The verdict. `search` waits for the search for counterexamples that was begun before."""
+    def result(
+        self, search: Callable[[], None], beyond: Callable[[], tuple[int, str] | None]
+    ) -> RoutineResult:
+        """The verdict. `search` waits for the search for counterexamples that was begun before, `beyond` for
+        the one for a length beyond the domain that breaks the contract."""
         start = time.monotonic()
+        self._beyond = beyond
         try:
             self._prove(search)
         except OutOfTime as late:
@@ -113,7 +117,6 @@ class RoutineProof:
         if not self._open_findings() and not self._witnesses.found:
             with self._phase("slack"):
                 self._bound_slack(paths, standpoint)
-                self._probe_domain()
 
     def _explorer(self) -> Explorer:
         return Explorer(
@@ -203,6 +206,12 @@ class RoutineProof:
                 self._witnesses.try_cases(probes(self._contract, self._task.faults, self._options.len_max))
             if any(f.id == "O8" for f in self._open_findings()):
                 self._witnesses.footprints(sample_cases(self._contract, self._task.faults, 70, count=140))
+            if any(f.id == "O10" for f in self._open_findings()):
+                self._witnesses.unfenced(
+                    sample_cases(self._contract, self._task.faults, 150, count=60),
+                    lambda a: self._lifter.instruction(a).is_nontemporal,
+                    lambda a: self._lifter.instruction(a).is_fence,
+                )
             if any(f.id == "O9" and f.exit == EVERYWHERE for f in self._open_findings()):
                 self._witnesses.endless(self._stores)
 
@@ -253,17 +262,6 @@ class RoutineProof:
                 return slack
         return None
 
-    def _probe_domain(self) -> None:
-        """Look for a length beyond the domain that breaks the contract."""
-        if self._options.rep_model != "ordered":
-            return
-        cases = [c for bits in (31, 32) for c in far_cases(self._contract, bits) if c.len > self._options.len_max]
-        for case, outcome in zip(cases, self._witnesses.runner.run(cases), strict=True):
-            violations = self._witnesses.violations(case, outcome)
-            if violations:
-                self._breaks = case.len, f"{violations[0].obligation}: {violations[0].sentence}"
-                return
-
     # -- the result -------------------------------------------------------------------------------
 
     def _verdict(self, seconds: float) -> RoutineResult:
@@ -278,7 +276,7 @@ class RoutineProof:
             verdict = Verdict.UNKNOWN
         else:
             verdict = Verdict.PROVED
-        at, how = self._breaks or (None, "")
+        at, how = (self._beyond() if verdict is Verdict.PROVED else None) or (None, "")
         return RoutineResult(
             name=self._task.name,
             file=str(self._image.path),
@@ -312,7 +310,7 @@ class RoutineProof:
     def _judged(self, identifier: str, exit_id: str, findings: Iterable[Finding]) -> tuple[Verdict, str]:
         run = self._witnesses.found.get((identifier, exit_id))
         if run is None and exit_id == EVERYWHERE:
-            run = next((r for (i, _), r in self._witnesses.found.items() if i == identifier and i in ("O1", "O8")), None)
+            run = next((r for (i, _), r in self._witnesses.found.items() if i == identifier and i in ("O1", "O7", "O8")), None)
         if run is not None:
             return Verdict.REFUTED, run.sentence
         missing = next((f for f in findings if not f.proved), None)

@@ -11,6 +11,7 @@ from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.proof.result import Counterexample
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Ending, Outcome, Place, Placement, Visit
+from mcverify.runs.cases import far_cases
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.grid import quick_grid
@@ -76,10 +77,16 @@ class Witnesses:
 
     def try_cases(self, cases: Sequence[Case]) -> None:
         """Run `cases` and keep what breaks the contract."""
+        cases = [case for case in cases if self._may_happen(case)]
         if self._rep_model == "unordered":
             self._search_unordered(cases)
         else:
             self._keep_all(cases, self.runner.run(cases))
+
+    def _may_happen(self, case: Case) -> bool:
+        """Whether only such accesses fault in it as this proof lets fault."""
+        loads, stores = self._faults in ("loads", "both"), self._faults in ("stores", "both")
+        return (loads or case.src.first_bad is None) and (stores or case.dst.first_bad is None)
 
     def _keep_all(self, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
         self.cases_run += len(cases)
@@ -93,6 +100,16 @@ class Witnesses:
         """What the run breaks; only what it shows for certain, and only for faults that this proof is about."""
         found = judge(self._contract, case, outcome, name=lambda a: place(self._image, a))
         return tuple(v for v in found if v.certain)
+
+    def beyond(self, len_max: int) -> tuple[int, str] | None:
+        """A length of 2^32 or more, beyond `len_max`, for which a run breaks the contract, and how."""
+        if self._rep_model != "ordered" or not isinstance(self.runner, CpuRunner):
+            return None
+        cases = [c for c in far_cases(self._contract)[:2] if c.len > len_max and self._may_happen(c)]
+        for case, outcome in zip(cases, self.runner.run(cases), strict=True):
+            for violation in self.violations(case, outcome)[:1]:
+                return case.len, f"{violation.obligation}: {violation.sentence}"
+        return None
 
     def _keep(self, case: Case, outcome: Outcome, violation: Violation) -> None:
         where = self._exit(case, outcome, violation.obligation)
@@ -144,12 +161,24 @@ class Witnesses:
                 return place(self._image, access.insn)
         return EVERYWHERE
 
+    def unfenced(self, cases: Sequence[Case], is_weak: Callable[[int], bool], is_fence: Callable[[int], bool]) -> None:
+        """Single-step `cases` and look for a non-temporal store that no fence follows before the return."""
+        for case, outcome in zip(cases, self.runner.run(cases), strict=True):
+            if outcome.ending is not Ending.RETURNED or not self._may_happen(case):
+                continue
+            addresses = [address for address, _ in self.runner.trace(case)]
+            weak = max((n for n, a in enumerate(addresses) if is_weak(a)), default=-1)
+            if weak >= 0 and not any(is_fence(a) for a in addresses[weak:]):
+                where = place(self._image, addresses[weak])
+                sentence = f"the non-temporal store at {where} is followed by no fence before the return"
+                self._keep(case, outcome, Violation("O10", sentence))
+
     def footprints(self, cases: Sequence[Case]) -> None:
         """Run `cases` on the emulator with every access recorded: what lies outside the buffers without a fault."""
         for case in cases:
             outcome, accesses = self._emulator.footprint(case)
             for violation in judge(self._contract, case, outcome, accesses=accesses):
-                if violation.certain:
+                if violation.certain and outcome.ending is not Ending.WILD:
                     self._keep(case, outcome, violation)
 
 
@@ -160,11 +189,14 @@ def _size(case: Case) -> tuple[int, ...]:
 
 def probes(contract: Contract, faults: Faults, len_max: int) -> list[Case]:
     """Cases near powers of two, where counters wrap around, with faults near both ends."""
-    lengths = [(1 << bits) + extra for bits in (8, 12, 15, 16, 19, 20) for extra in (-1, 0, 1, 7, 13)]
+    near = [((1 << bits) + extra, (0, 1, 8, 63, 64)) for bits in (8, 12, 15, 16) for extra in (-1, 0, 1, 7)]
+    far = [((1 << bits) + extra, (0,)) for bits in (17, 19, 20) for extra in (0, 13)]
     found = []
-    for length in (n for n in lengths if n <= len_max):
-        for at in (0, 1, 8, 63, 64, length // 2, length - 64, length - 8, length - 3, length - 1):
-            found += faulting(contract, faults, length, max(0, at))
+    for length, starts in near + far:
+        if length > len_max:
+            continue
+        for at in (*starts, length - 8, length - 3, length - 1):
+            found += faulting(contract, faults, length, at)
         found.append(Case(length, Placement(Place.FREE, 5), Placement(Place.FREE, 3)))
     return found
 

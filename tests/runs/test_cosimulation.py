@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("needs_cpu")
 ROUTINES = [
     "words_bytes", "rep_movsb", "rep_movsq_tail", "rep_movsq_rcx", "pushed", "sse", "user_both",
     "nontemporal_sse", "clear_stosb", "byte_retry", "words_bytes_wrong_overread", "index_up",
-    "gather_tail_wrong_cld",
+    "down_words_wrong_cld",
 ]  # fmt: skip
 
 NEAR = 1 << 16

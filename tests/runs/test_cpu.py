@@ -101,7 +101,7 @@ def test_long_buffers_are_not_stepped(build: Build) -> None:
 ROUTINES = [
     "words_bytes", "words_bytes_wrong_order", "words_bytes_wrong_overread", "rep_movsq",
     "rep_movsb_wrong_count", "memcpy_64_wrong_trap", "status_wrong_inverted", "clear_words_wrong_rest",
-    "user_both_wrong_progress", "byte_retry_wrong_rounded", "pushed_wrong_pop", "gather_tail_wrong_cld",
+    "user_both_wrong_progress", "byte_retry_wrong_rounded", "pushed_wrong_pop", "down_words_wrong_cld",
 ]  # fmt: skip
 
 

@@ -1,43 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gather_tail.S that leaves the direction flag set: the caller's next string
- * instruction runs backwards.
+ * down_words.S whose fixup leaves the direction flag set: the caller's next
+ * string instruction runs backwards.
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>
 
 /* mcverify: contract bytes_left */
-/* expect: refuted O7 at success */
-SYM_FUNC_START(gather_tail)
+/* expect: refuted O7 at .Lfix_w */
+SYM_FUNC_START(down_words)
 	mov	%rdx, %rcx
 	and	$7, %edx		/* rdx: bytes behind the last word */
 	shr	$3, %rcx		/* rcx: words to go */
 	jz	.Lrest
+	std
 .Lread_w:
 	mov	(%rsi), %rax
-	mov	%rax, (%rdi)
+	stosq				/* rdi goes down a word, */
+	add	$16, %rdi		/* and up to the next one */
 	add	$8, %rsi
-	add	$8, %rdi
 	dec	%rcx
 	jnz	.Lread_w
+	cld
 .Lrest:
 	test	%edx, %edx
 	jz	.Lall
 .Lread_b:
-	movzbl	(%rsi,%rcx), %r8d	/* rcx: bytes gathered, from zero */
-	shl	$8, %rax
-	or	%r8, %rax
-	inc	%rcx
-	cmp	%rdx, %rcx
-	jb	.Lread_b
-
-	lea	-1(%rdi,%rdx), %rdi	/* the last byte */
-	std
-.Lwrite_b:
-	stosb
-	shr	$8, %rax
-	dec	%rcx
-	jnz	.Lwrite_b
+	mov	(%rsi), %al
+	mov	%al, (%rdi)
+	inc	%rsi
+	inc	%rdi
+	dec	%edx
+	jnz	.Lread_b
 .Lall:
 	xor	%eax, %eax
 	RET
@@ -51,4 +45,4 @@ SYM_FUNC_START(gather_tail)
 
 	_ASM_EXTABLE_TYPE(.Lread_w, .Lfix_w, EX_TYPE_DEFAULT_MCE_SAFE)
 	_ASM_EXTABLE_TYPE(.Lread_b, .Lfix_b, EX_TYPE_DEFAULT_MCE_SAFE)
-SYM_FUNC_END(gather_tail)
+SYM_FUNC_END(down_words)

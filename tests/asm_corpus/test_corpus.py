@@ -7,75 +7,16 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from mcverify.image.image import Image
-from mcverify.image.load import load
+from asm_corpus.expectations import FILES, ROOT, claims, image, one_each, stated
 
-ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "asm").glob("*.S"))
 WRONG = re.compile(r"(?P<right>\w+?)_wrong_\w+")
-EXPECTATION = re.compile(
-    r"(?:(?P<routine>\w+): )?(?:proved|refuted (?P<obligation>O([1-9]|10)) at (?P<exit>success|\*|\.L\w+))"
-)
 EVERY_OBLIGATION = {f"O{n}" for n in range(1, 11)}
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-
-
-@dataclass(frozen=True)
-class Stated:
-    """What a file's comments say of one of its routines."""
-
-    contract: str
-    faults: str | None
-    broken: frozenset[tuple[str, str]]
-
-
-@cache
-def image(path: Path) -> Image:
-    return load(path)
-
-
-def stated(path: Path) -> dict[str, Stated]:
-    names = [symbol.name for symbol in image(path).functions]
-    return {name: Stated(_contract(path, name), _faults(path), _broken(path, name)) for name in names}
-
-
-def _values(path: Path, key: str) -> list[str]:
-    return [a.value for a in image(path).annotations if a.key == key]
-
-
-def _contract(path: Path, routine: str) -> str:
-    said = [value.partition(" for ") for value in _values(path, "contract")]
-    named = [contract for contract, _, whose in said if whose in ("", routine)]
-    assert len(named) == 1, f"{path}: contracts of {routine}: {named}"
-    return named[0]
-
-
-def _faults(path: Path) -> str | None:
-    return next(iter(_values(path, "faults")), None)
-
-
-def _broken(path: Path, routine: str) -> frozenset[tuple[str, str]]:
-    found = [EXPECTATION.fullmatch(value) for value in _values(path, "expect")]
-    assert all(found), f"{path}: an expectation is not understood"
-    ours = [m for m in found if m and m["routine"] in (None, routine)]
-    assert ours, f"{path}: nothing is expected of {routine}"
-    broken = frozenset((m["obligation"], m["exit"]) for m in ours if m["obligation"])
-    assert len(broken) in (0, len(ours)), f"{path}: {routine} is proved and refuted, or a line stands twice"
-    return broken
-
-
-def proofs(path: Path) -> dict[str, dict]:
-    with (ROOT / "proofs" / f"{path.stem}.toml").open("rb") as file:
-        document = tomllib.load(file)
-    assert document["file"] == f"asm/{path.name}"
-    return {routine["name"]: routine for routine in document["routine"]}
 
 
 def is_wrong(path: Path) -> bool:
@@ -136,7 +77,7 @@ def test_files_come_in_pairs(path):
 
 @each_file
 def test_the_proofs_say_what_the_file_says(path):
-    said, listed = stated(path), proofs(path)
+    said, listed = stated(path), claims(path)
     assert said.keys() == listed.keys()
     for name, routine in said.items():
         entry = listed[name]
@@ -150,7 +91,7 @@ def test_the_proofs_say_what_the_file_says(path):
 
 @each_file
 def test_a_slack_is_stated_where_a_right_routine_returns_a_count(path):
-    for entry in proofs(path).values():
+    for entry in claims(path).values():
         counts = "left" in contract(entry["contract"])["result"]
         assert ("slack" in entry) == (entry["verdict"] == "proved" and counts)
 
@@ -170,8 +111,7 @@ def test_every_contract_has_a_right_and_a_wrong_routine():
 
 
 def test_for_each_obligation_a_routine_breaks_it_alone_at_one_exit():
-    with (ROOT / "proofs/ONE_EACH.toml").open("rb") as file:
-        listed = tomllib.load(file)
+    listed = one_each()
     assert listed.keys() == EVERY_OBLIGATION
     for obligation, entry in listed.items():
         routine = stated(ROOT / entry["file"])[entry["routine"]]

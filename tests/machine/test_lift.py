@@ -1,0 +1,241 @@
+"""What lifting must not lose: accesses, faults, flags, and what it does not understand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import z3
+
+from mcverify.image.image import Image
+from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
+from mcverify.machine.lift import Lifter
+from mcverify.machine.x86_64 import symbol
+
+from .conftest import Lift, assembled
+
+Refusal = Callable[[str], Refused]
+
+
+def only(instruction: Instruction) -> Step:
+    assert len(instruction.steps) == 1, instruction.text
+    return instruction.steps[0]
+
+
+def is_valid(claim: z3.BoolRef) -> bool:
+    solver = z3.Solver()
+    solver.add(z3.Not(claim))
+    return solver.check() == z3.unsat
+
+
+def accesses(instructions: list[Instruction]) -> list[Access]:
+    return [access for i in instructions for step in i.steps for access in step.accesses]
+
+
+def test_two_loads_into_one_register_stay_two(lift: Lift) -> None:
+    found = accesses(lift("mov (%rsi), %al\n mov (%rdi), %al"))
+    assert [access.kind for access in found] == [Kind.LOAD, Kind.LOAD]
+    assert is_valid(found[0].address == symbol("rsi"))
+    assert is_valid(found[1].address == symbol("rdi"))
+
+
+def test_a_load_whose_value_nobody_uses_stays(lift: Lift) -> None:
+    found = accesses(lift("test %al, (%rsi)\n xor %eax, %eax"))
+    assert [(access.kind, access.size) for access in found] == [(Kind.LOAD, 1)]
+
+
+def test_a_load_into_a_register_that_is_overwritten_stays(lift: Lift) -> None:
+    first, second = lift("mov (%rsi), %rax\n xor %eax, %eax")
+    assert [access.size for access in only(first).accesses] == [8]
+    assert is_valid(only(second).writes["rax"] == 0)
+
+
+def test_a_register_write_between_two_loads_stays(lift: Lift) -> None:
+    _, between, _ = lift("mov (%rsi), %al\n lea 1(%rcx), %rcx\n mov (%rsi), %cl")
+    assert is_valid(only(between).writes["rcx"] == symbol("rcx") + 1)
+
+
+def test_an_instruction_that_reads_and_writes_memory_does_both_in_order(lift: Lift) -> None:
+    (add,) = lift("addq $5, 8(%rdi)")
+    load, store = only(add).accesses
+    assert (load.kind, store.kind) == (Kind.LOAD, Kind.STORE)
+    assert is_valid(z3.And(load.address == symbol("rdi") + 8, store.address == load.address))
+    assert is_valid(store.value == load.value + 5)
+
+
+def test_an_access_is_as_wide_as_the_operand(lift: Lift) -> None:
+    text = "mov (%rsi), %al\n mov (%rsi), %ax\n mov (%rsi), %eax\n mov (%rsi), %rax\n movdqu (%rsi), %xmm0"
+    assert [access.size for access in accesses(lift(text))] == [1, 2, 4, 8, 16]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("ud2", "raises #UD"),
+        ("hlt", "is privileged"),
+        ("int3", "raises #BP"),
+        ("int $0x80", "enters the kernel"),
+        ("syscall", "enters the kernel"),
+        ("div %rcx", "may raise #DE"),
+        ("divl %ecx", "may raise #DE"),
+        ("idivq %rcx", "may raise #DE"),
+        ("cpuid", "depends on the CPU"),
+        ("rdtsc", "is not deterministic"),
+        (".byte 0x06", "does not decode"),
+        ("vmovdqu64 (%rsi), %zmm0", ""),
+        ("mov %fs:0, %rax", "reads fs"),
+        ("fldl (%rsi)", ""),
+        ("repe cmpsb", "string compare"),
+        ("repne scasb", "string compare"),
+        ("rep lodsb", "string compare or load"),
+        ("rep movsb (%esi), (%edi)", "32-bit address size"),
+        ("wrmsr", ""),
+    ],
+)
+def test_what_is_not_understood_is_refused_and_named(refusal: Refusal, text: str, reason: str) -> None:
+    refused = refusal(text)
+    assert reason in refused.reason
+    assert refused.reason
+    assert refused.text
+    if not text.startswith("."):
+        assert refused.text.split()[0].startswith(text.split()[0].rstrip("q")[:4])
+
+
+def test_stac_and_clac_set_and_clear_ac_and_nothing_else(lift: Lift) -> None:
+    stac, clac = lift("stac\n clac")
+    for instruction, value in ((stac, 1), (clac, 0)):
+        step = only(instruction)
+        assert step.writes.keys() == {"ac"}
+        assert is_valid(step.writes["ac"] == value)
+        assert step.target == instruction.address + 3
+        assert step.accesses == ()
+
+
+def test_std_and_cld_set_and_clear_df_and_nothing_else(lift: Lift) -> None:
+    std, cld = lift("std\n cld")
+    assert {n: v.as_long() for n, v in only(std).writes.items()} == {"df": 1}
+    assert {n: v.as_long() for n, v in only(cld).writes.items()} == {"df": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "fence", "weak"),
+    [
+        ("sfence", True, False),
+        ("mfence", True, False),
+        ("lfence", False, False),
+        ("movnti %rax, (%rdi)", False, True),
+        ("movntdq %xmm0, (%rdi)", False, True),
+        ("movntps %xmm0, (%rdi)", False, True),
+        ("movntdqa (%rsi), %xmm0", False, False),
+        ("mov %rax, (%rdi)", False, False),
+    ],
+)
+def test_fences_and_the_stores_that_need_them_are_known(
+    lift: Lift, text: str, fence: bool, weak: bool
+) -> None:
+    (instruction,) = lift(text)
+    assert (instruction.is_fence, instruction.is_nontemporal) == (fence, weak)
+
+
+@pytest.mark.parametrize("text", ["movdqa (%rsi), %xmm0", "movaps (%rsi), %xmm0", "movntdq %xmm0, (%rsi)"])
+def test_an_aligned_move_traps_where_its_operand_is_not_aligned(lift: Lift, text: str) -> None:
+    (instruction,) = lift(text)
+    trap = [step for step in instruction.steps if step.target is Leave.TRAP]
+    moves = [step for step in instruction.steps if step.target is not Leave.TRAP]
+    assert len(trap) == len(moves) == 1
+    aligned = z3.Extract(3, 0, symbol("rsi")) == 0
+    assert is_valid(moves[0].guard == aligned)
+    assert is_valid(trap[0].guard == z3.Not(aligned))
+    assert [access.size for access in moves[0].accesses] == [16]
+    assert trap[0].accesses == ()
+
+
+@pytest.mark.parametrize("text", ["movdqu (%rsi), %xmm0", "movups %xmm0, (%rdi)", "mov (%rsi), %rax"])
+def test_an_unaligned_move_does_not_trap(lift: Lift, text: str) -> None:
+    (instruction,) = lift(text)
+    assert is_valid(only(instruction).guard)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jz 1f\n 1:",
+        "ja 1f\n 1:",
+        "jrcxz 1f\n 1:",
+        "rep movsb",
+        "rep stosq",
+        "movdqa (%rsi), %xmm0",
+        "shl %cl, %rax",
+    ],
+)
+def test_the_ways_through_an_instruction_exclude_each_other_and_cover_every_state(
+    lift: Lift, text: str
+) -> None:
+    instruction = lift(text)[0]
+    guards = [step.guard for step in instruction.steps]
+    assert is_valid(z3.Or(guards))
+    for number, guard in enumerate(guards):
+        assert is_valid(z3.Implies(guard, z3.Not(z3.Or([z3.BoolVal(False), *guards[:number]]))))
+
+
+def test_a_conditional_jump_goes_where_its_flags_say(lift: Lift) -> None:
+    jump, _ = lift("jbe 1f\n nop\n 1:")
+    targets = {step.target: step.guard for step in jump.steps if not is_valid(z3.Not(step.guard))}
+    assert targets.keys() == {jump.address + 2, jump.address + 3}
+    taken = z3.Or(symbol("cf") == 1, symbol("zf") == 1)
+    assert is_valid(targets[jump.address + 3] == taken)
+
+
+def test_one_iteration_of_rep_movs_loads_stores_and_comes_back(lift: Lift) -> None:
+    (rep,) = lift("rep movsl")
+    assert rep.rep is not None
+    assert (rep.rep.size, rep.rep.reads_source, rep.rep.next) == (4, True, rep.address + rep.size)
+    done, iteration = sorted(rep.steps, key=lambda step: len(step.accesses))
+    assert (done.target, iteration.target) == (rep.rep.next, rep.address)
+    assert is_valid(done.guard == (symbol("rcx") == 0))
+    assert [(a.kind, a.size) for a in iteration.accesses] == [(Kind.LOAD, 4), (Kind.STORE, 4)]
+    step = z3.If(symbol("df") == 1, z3.BitVecVal(-4, 64), z3.BitVecVal(4, 64))
+    assert is_valid(iteration.writes["rcx"] == symbol("rcx") - 1)
+    assert is_valid(iteration.writes["rsi"] == symbol("rsi") + step)
+    assert is_valid(iteration.writes["rdi"] == symbol("rdi") + step)
+
+
+def test_addresses_before_a_string_move_are_those_it_began_with(lift: Lift) -> None:
+    load, store = accesses(lift("movsq"))
+    assert is_valid(load.address == symbol("rsi"))
+    assert is_valid(store.address == symbol("rdi"))
+
+
+def test_a_call_pushes_the_address_behind_it_and_a_ret_takes_it(lift: Lift) -> None:
+    call, ret = lift("call 1f\n 1: ret")
+    (push,) = only(call).accesses
+    assert only(call).is_call
+    assert only(call).target == ret.address
+    assert is_valid(push.address == symbol("rsp") - 8)
+    assert is_valid(push.value == ret.address)
+    assert only(ret).target is Leave.RETURN
+    assert is_valid(only(ret).writes["rsp"] == symbol("rsp") + 8)
+
+
+@pytest.mark.parametrize("text", ["jmp *%rax", "jmp *(%rsi)", "call *%rax"])
+def test_a_computed_target_is_named_indirect(lift: Lift, text: str) -> None:
+    assert [step.target for step in lift(text)[0].steps] == [Leave.INDIRECT]
+
+
+def test_the_same_code_at_another_address_goes_elsewhere(lift: Lift) -> None:
+    first, second, *_ = lift("1: jz 1b\n 1: jz 1b\n nop")
+    for jump in (first, second):
+        assert {step.target for step in jump.steps} == {jump.address, jump.address + 2}
+
+
+def test_what_is_relative_to_its_own_address_is_lifted_there(lift: Lift) -> None:
+    first, second, third = lift("lea 8(%rip), %rax\n lea 8(%rip), %rax\n call . + 5")
+    for lea in (first, second):
+        assert is_valid(only(lea).writes["rax"] == lea.address + lea.size + 8)
+    assert is_valid(only(third).accesses[0].value == third.address + third.size)
+
+
+def test_no_code_is_refused(tmp_path) -> None:
+    image: Image = assembled(tmp_path, "nop")
+    with pytest.raises(Refused, match="no code"):
+        Lifter(image).instruction(0x10)

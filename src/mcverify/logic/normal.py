@@ -57,12 +57,15 @@ class Normalizer:
         self._linear: dict[int, tuple[z3.ExprRef, Linear | None]] = {}
         self._formulas: dict[int, tuple[z3.ExprRef, z3.BoolRef]] = {}
         self._definitions: list[z3.BoolRef] = []
+        self._limits: dict[str, z3.BoolRef] = {}
+        self._plain: dict[int, z3.ExprRef] = {}
 
     def fork(self) -> Normalizer:
         """A normalizer that knows the same and can learn more on its own."""
         other = Normalizer(self._ranges)
         other._divisions, other._definitions = dict(self._divisions), list(self._definitions)
         other._linear, other._formulas = dict(self._linear), dict(self._formulas)
+        other._limits, other._plain = dict(self._limits), self._plain
         return other
 
     def value_in(self, model: z3.ModelRef, term: z3.ExprRef) -> z3.ExprRef:
@@ -82,7 +85,10 @@ class Normalizer:
         """What must be added to formulas in normal form: ranges of symbols, definitions of quotients."""
         found = [*terms, *self._definitions]
         names = sorted(frozenset().union(*(symbols_of(f) for f in found)))
-        limits = [self._limit(name.rpartition("|")[0]) for name in names if "|" in name]
+        for name in names:
+            if "|" in name and name not in self._limits:
+                self._limits[name] = self._limit(name.rpartition("|")[0])
+        limits = [self._limits[name] for name in names if "|" in name]
         return [f for f in (*self._definitions, *limits) if not z3.is_true(f)]
 
     # -- ranges -----------------------------------------------------------------------------------
@@ -97,8 +103,9 @@ class Normalizer:
         self._forget()
 
     def learn(self, terms: Sequence[z3.BoolRef]) -> None:
-        """Take ranges of symbols that had none from `terms`: x < t and x <= t with a bounded t."""
-        for term in terms:
+        """Take ranges of symbols that had none from `terms`: x < t and x <= t with a bounded t. Terms that
+        have been brought to normal form before are known already."""
+        for term in [t for t in terms if t.get_id() not in self._formulas]:
             for name, limits in self._told(term):
                 if name not in self._ranges:
                     self._ranges[name] = limits
@@ -107,6 +114,7 @@ class Normalizer:
     def _forget(self) -> None:
         self._linear.clear()
         self._formulas.clear()
+        self._limits.clear()
 
     def _told(self, term: z3.BoolRef) -> Iterator[tuple[str, Range]]:
         """The range of a 64-bit symbol that `term` alone implies."""
@@ -262,7 +270,7 @@ class Normalizer:
         return known[1]
 
     def _formula(self, term: z3.BoolRef) -> z3.BoolRef:
-        choice = _choice(term)
+        choice = self._choice(term)
         if choice is not None:
             condition, then, otherwise = choice.children()
             found = z3.If(condition, *(z3.substitute(term, (choice, part)) for part in (then, otherwise)))
@@ -277,6 +285,24 @@ class Normalizer:
         else:
             found = self._connective(term)
         return z3.simplify(self._narrowed(term) if found is None else found)
+
+    def _choice(self, atom: z3.BoolRef) -> z3.BitVecRef | None:
+        """A bit-vector if-then-else among the summands of a comparison, to be lifted out of it."""
+        if not (_is_comparison(atom) and z3.is_bv(atom.arg(0))):
+            return None
+        waiting = list(atom.children())
+        while waiting:
+            node = waiting.pop()
+            if node.get_id() in self._plain:
+                continue
+            kind = node.decl().kind()
+            if kind == z3.Z3_OP_ITE:
+                return node
+            if kind in _TRANSPARENT:
+                waiting.extend(node.children())
+            else:
+                self._plain[node.get_id()] = node
+        return None
 
     def _connective(self, term: z3.BoolRef) -> z3.BoolRef | None:
         if not term.num_args() or not all(z3.is_bool(c) for c in term.children()):
@@ -382,21 +408,6 @@ _CONNECTIVES = {
     z3.Z3_OP_ITE: z3.If,
     z3.Z3_OP_XOR: z3.Xor,
 }
-
-
-def _choice(atom: z3.BoolRef) -> z3.BitVecRef | None:
-    """A bit-vector if-then-else among the summands of a comparison, to be lifted out of it."""
-    if not (_is_comparison(atom) and z3.is_bv(atom.arg(0))):
-        return None
-    waiting = list(atom.children())
-    while waiting:
-        node = waiting.pop()
-        kind = node.decl().kind()
-        if kind == z3.Z3_OP_ITE:
-            return node
-        if kind in _TRANSPARENT:
-            waiting.extend(node.children())
-    return None
 
 
 def _is_comparison(atom: z3.BoolRef) -> bool:

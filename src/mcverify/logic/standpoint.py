@@ -54,14 +54,20 @@ class Standpoint:
         self._start = self._rules.start(AT_ENTRY if is_entry else AT_LOCATION)
         bounds = assumptions.bounds | {n: 63 for n in meanings} | dict(invariant.bounds)
         self._normal = Normalizer({n: (0, b) for n, b in bounds.items() if n not in self._definitions})
+        self._here: dict[int, tuple[z3.ExprRef, z3.ExprRef]] = {}
         self._premises = [self.here(t) for t in (*assumptions.terms(), *invariant.facts)] + remainders
         self._bad_bytes = [self.here(t) for t in assumptions.bad_byte_terms()]
         self._normal.tighten(self._premises)
+        # Brought to normal form once: every question starts from a copy of what is known here.
+        self._normal.limits([self._normal.formula(p) for p in (*self._premises, *self._bad_bytes)])
         self._ghosts: dict[int, tuple[Segment, Ghost]] = {}
 
     def here(self, term: z3.ExprRef) -> z3.ExprRef:
         """`term` with the location's definitions applied."""
-        return replace(term, self._definitions)
+        known = self._here.get(term.get_id())
+        if known is None:
+            known = self._here[term.get_id()] = term, replace(term, self._definitions)
+        return known[1]
 
     def ghost(self, segment: Segment) -> Ghost:
         """The ghost at the end of `segment`."""

@@ -6,30 +6,42 @@ from collections.abc import Iterable, Mapping
 
 import z3
 
+_NONE: frozenset[str] = frozenset()
 _SYMBOLS: dict[int, tuple[z3.ExprRef, frozenset[str]]] = {}
 
 
 def symbols_of(term: z3.ExprRef) -> frozenset[str]:
     """Names of the free symbols of `term`."""
     known = _SYMBOLS.get(term.get_id())
-    if known is not None:
-        return known[1]
-    names: set[str] = set()
-    seen: set[int] = set()
-    stack = [term]
-    while stack:
-        node = stack.pop()
-        if node.get_id() in seen:
+    if known is None:
+        # The term is kept, since z3 gives the ids of it and of its parts to others once it is freed.
+        known = _SYMBOLS[term.get_id()] = term, _collected(term)
+    return known[1]
+
+
+def _collected(term: z3.ExprRef) -> frozenset[str]:
+    """The names, by a walk over z3's own handles: wrapping every node would take ten times as long."""
+    context, names = term.ctx_ref(), set[str]()
+    seen, waiting = set[int](), [term.as_ast()]
+    while waiting:
+        node = waiting.pop()
+        number = z3.Z3_get_ast_id(context, node)
+        if number in seen or z3.Z3_get_ast_kind(context, node) != z3.Z3_APP_AST:
             continue
-        seen.add(node.get_id())
-        if z3.is_const(node):
-            if node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-                names.add(node.decl().name())
-        else:
-            stack.extend(node.children())
-    # The term is kept, since z3 gives its id to another once it is freed.
-    _SYMBOLS[term.get_id()] = (term, frozenset(names))
-    return _SYMBOLS[term.get_id()][1]
+        seen.add(number)
+        known = _SYMBOLS.get(number)
+        if known is not None:
+            names |= known[1]
+            continue
+        arguments = z3.Z3_get_app_num_args(context, node)
+        if arguments:
+            waiting.extend(z3.Z3_get_app_arg(context, node, i) for i in range(arguments))
+            continue
+        declaration = z3.Z3_get_app_decl(context, node)
+        if z3.Z3_get_decl_kind(context, declaration) == z3.Z3_OP_UNINTERPRETED:
+            symbol = z3.Z3_get_decl_name(context, declaration)
+            names.add(z3.Z3_get_symbol_string(context, symbol))
+    return frozenset(names) if names else _NONE
 
 
 def replace(term: z3.ExprRef, values: Mapping[str, z3.ExprRef]) -> z3.ExprRef:

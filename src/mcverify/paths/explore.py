@@ -46,6 +46,10 @@ class Options:
     store_traps: tuple[int, ...]
     rep_ordered: bool = True
 
+    def may_fault(self, kind: Kind) -> bool:
+        """Whether accesses of that kind may fault."""
+        return self.loads_fault if kind is Kind.LOAD else self.stores_fault
+
 
 @dataclass(frozen=True)
 class _Node:
@@ -361,7 +365,7 @@ class Explorer:
     # -- faults ---------------------------------------------------------------------------------
 
     def _may_fault(self, transfer: Transfer) -> bool:
-        return self.options.loads_fault if transfer.kind is Kind.LOAD else self.options.stores_fault
+        return self.options.may_fault(transfer.kind)
 
     def _base(self, transfer: Transfer) -> z3.BitVecRef:
         register = self.contract.src if transfer.kind is Kind.LOAD else self.contract.dst

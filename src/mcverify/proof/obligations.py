@@ -10,7 +10,6 @@ import z3
 from mcverify.contract import Contract
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.ghost import HIT, J, OK, SOURCE_BYTE
-from mcverify.machine.instruction import Kind
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.terms import word
 from mcverify.machine.x86_64 import STACK_POINTER
@@ -64,8 +63,7 @@ class _Exit:
     @property
     def bad(self) -> list[z3.BitVecRef]:
         """First bad byte of each buffer on which accesses may fault."""
-        may_fault = {Kind.LOAD: self.options.loads_fault, Kind.STORE: self.options.stores_fault}
-        return [FIRST_BAD[kind] for kind, _ in self.assumptions.buffers if may_fault[kind]]
+        return [FIRST_BAD[kind] for kind, _ in self.assumptions.buffers if self.options.may_fault(kind)]
 
 
 def _in_range(at: _Exit) -> Iterator[Goal]:

@@ -22,7 +22,8 @@ from mcverify.machine.rep import closed_form_claims
 from mcverify.machine.terms import word
 from mcverify.models import read_toml
 from mcverify.paths.explore import Explorer, Options, TooManyPaths
-from mcverify.paths.segment import Ending, Paths
+from mcverify.paths.faults import FIRST_BAD
+from mcverify.paths.segment import Ending, Paths, Segment
 from mcverify.proof.describe import exits
 from mcverify.proof.discharge import Discharger, Finding
 from mcverify.proof.exits import EVERYWHERE
@@ -106,9 +107,8 @@ class RoutineProof:
             self._progress("runs: searching for a counterexample")
             search()
             cases, visits = self._sampled(paths)
-        standpoint = None
         for persistent in (False, True):
-            standpoint = self._attempt(paths, cases, visits, persistent)
+            houdini = self._attempt(paths, cases, visits, persistent)
             if all(f.proved or self._is_refuted(f) for f in self._findings):
                 break
         self._look_for_witnesses()
@@ -116,7 +116,7 @@ class RoutineProof:
             self._check_rep(paths)
         if not self._open_findings() and not self._witnesses.found:
             with self._phase("slack"):
-                self._bound_slack(paths, standpoint)
+                self._bound_slack(paths, houdini)
 
     def _explorer(self) -> Explorer:
         return Explorer(
@@ -233,33 +233,33 @@ class RoutineProof:
 
     # -- theorems beside the contract -------------------------------------------------------------
 
-    def _bound_slack(self, paths: Paths, houdini: Houdini | None) -> None:
+    def _bound_slack(self, paths: Paths, houdini: Houdini) -> None:
         """The least bound, of a few, on the good bytes before the bad one that an exit leaves uncopied."""
         faulting = [s for s in paths.segments if s.target is Ending.RETURN and s.faulted]
-        if self._contract.left is None or not faulting or houdini is None:
+        if self._contract.left is None or not faulting:
             return
-        assumptions, options = self._assumptions(self._persistent), self._path_options()
-        from mcverify.paths.faults import FIRST_BAD
-
-        may = [options.loads_fault, options.stores_fault]
-        bad = [FIRST_BAD[k] for k, _ in assumptions.buffers if may[list(FIRST_BAD).index(k)]]
         worst = 0
         for segment in faulting:
-            done = assumptions.length - segment.final.registers[self._contract.left]
-            bound = self._least_bound(houdini, segment, done, bad, worst)
+            bound = self._least_bound(houdini, segment, worst)
             if bound is None:
                 return
-            worst = max(worst, bound)
+            worst = bound
         self._slack = worst
 
-    def _least_bound(
-        self, houdini: Houdini, segment: object, done: z3.BitVecRef, bad: Sequence[z3.BitVecRef], at_least: int
-    ) -> int | None:
+    def _least_bound(self, houdini: Houdini, segment: Segment, at_least: int) -> int | None:
+        """The least of the bounds, from `at_least` on, that is proved of the exit of `segment`."""
+        assert self._contract.left is not None
+        assumptions, options = self._assumptions(self._persistent), self._path_options()
+        standpoint = houdini.standpoint(segment.source)
+        done = assumptions.length - segment.final.registers[self._contract.left]
+        bad = [FIRST_BAD[kind] for kind, _ in assumptions.buffers if options.may_fault(kind)]
         for slack in (s for s in _SLACKS if s >= at_least):
             reaches = z3.Or([z3.ULE(b, done + word(slack)) for b in bad])
-            reply = houdini.standpoint(segment.source).ask_at_end(segment, reaches, bad_bytes=True)  # type: ignore[attr-defined,arg-type]
-            if reply.answer is Answer.PROVED:
-                return slack
+            # The last fact, that the access which faulted reaches a bad byte, mostly suffices.
+            for facts in (segment.fault_facts[-1:], segment.fault_facts):
+                reply = standpoint.ask(reaches, segment.conditions, facts, bad_bytes=True)
+                if reply.answer is Answer.PROVED:
+                    return slack
         return None
 
     # -- the result -------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def _read(path: Path) -> Contract:
         raise InputError(f"cannot read the contract: {error.strerror}", where=str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"the contract is not TOML: {error}", where=str(path)) from error
-    return _contract(_Table(tree, "", str(path)))
+    return _contract(_Table(tree, str(path)))
 
 
 class _Table:

@@ -70,7 +70,7 @@ class Lifter:
         code = self._image.code_at(address)
         decoded = next(self._capstone.disasm(code, address, 1), None) if code else None
         if decoded is None:
-            raise Refused(address, code[:4].hex(" ") or "no code", "does not decode")
+            raise Refused(address, f"the code {code[:4].hex(' ')}".strip(), "is no instruction that is known")
         key = code[: decoded.size]
         if key not in self._known:
             start = time.monotonic()

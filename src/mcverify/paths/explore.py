@@ -122,7 +122,7 @@ class Explorer:
 
     def _explore_all(self) -> list[Segment] | None:
         """The segments of all locations; None if a loop without a cut point turned up (it has one now)."""
-        start = Location(self.entry, False, 0)
+        start = self._start
         self._slots, self._accesses, self._strays, self._numbers = {start: frozenset()}, [], [], count()
         waiting, segments = [start], []
         while waiting:
@@ -139,7 +139,7 @@ class Explorer:
     def _paths(self, graph: Graph, segments: list[Segment]) -> Paths:
         at_return = frozenset({*self.contract.kept, STACK_POINTER, *_DISCRETE, *_results(self.contract)})
         return Paths(
-            entry=Location(self.entry, False, 0),
+            entry=self._start,
             locations=tuple(self._slots),
             segments=tuple(segments),
             accesses=tuple(self._accesses),
@@ -150,11 +150,14 @@ class Explorer:
             visited=frozenset(self._seen),
         )
 
+    @property
+    def _start(self) -> Location:
+        return Location(self.entry, False, 0, is_entry=True)
+
     # -- one location ---------------------------------------------------------------------------
 
     def _from_location(self, location: Location) -> list[Segment] | None:
-        is_entry = location == Location(self.entry, False, 0)
-        state = self._entry_state() if is_entry else self._cut_state(location)
+        state = self._entry_state() if location.is_entry else self._cut_state(location)
         return self._follow(location, [_Node(location.address, state, location.faulted, location.unfenced)])
 
     def _follow(self, location: Location, stack: list[_Node]) -> list[Segment] | None:
@@ -242,6 +245,9 @@ class Explorer:
         try:
             instruction = self.lifter.instruction(node.address)
         except Refused as refused:
+            if node.trail and not self.image.code_at(node.address, 1):
+                reason = "the code ends behind this instruction"
+                return [self._end(source, changed(node, address=node.trail[-1]), Ending.LOST, reason=reason)], []
             return [self._end(source, node, Ending.LOST, reason=str(refused))], []
         self._seen.add(node.address)
         if instruction.rep is not None:
@@ -350,7 +356,8 @@ class Explorer:
     def _outside(self, source: Location, node: _Node, name: str) -> tuple[list[Segment], list[_Node]]:
         """A jump to the undefined symbol `name`: a return if it is a return thunk, else the end of what is known."""
         if name not in read_toml("externals.toml")["return_thunks"]["names"]:
-            return [self._end(source, node, Ending.OUTSIDE, reason=f"jumps to {name}, which is outside the file")], []
+            at_jump = changed(node, address=node.trail[-1])
+            return [self._end(source, at_jump, Ending.OUTSIDE, reason=f"goes to {name}, which is outside the file")], []
         offset = node.state.stack_offset
         if offset is None:
             return [self._end(source, node, Ending.LOST, reason="rsp is not known at a return")], []

@@ -21,7 +21,8 @@ from mcverify.machine.state import State
 class Location:
     """A cut point in one discrete mode: code address, whether a fault has been taken, offset of
     rsp from its value at entry (bytes), direction and alignment-check flags, and whether a
-    non-temporal store waits for a fence."""
+    non-temporal store waits for a fence. `is_entry` tells the call of the routine from a loop back to
+    its first instruction."""
 
     address: int
     faulted: bool
@@ -29,6 +30,7 @@ class Location:
     df: int = 0
     ac: int = 0
     unfenced: bool = False
+    is_entry: bool = False
 
 
 @dataclass(frozen=True, slots=True)

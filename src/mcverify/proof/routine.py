@@ -140,7 +140,7 @@ class RoutineProof:
         )
 
     def _sampled(self, paths: Paths) -> tuple[list[Case], list[Visit]]:
-        heads = {location.address for location in paths.locations} - {paths.entry.address}
+        heads = {location.address for location in paths.locations if not location.is_entry}
         if not heads:
             return [], []
         cases = sample_cases(self._contract, self._task.faults)

@@ -17,7 +17,8 @@ _PAGE_FAULT, _MACHINE_CHECK = 14, 18
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One obligation that a run breaks, and how, in numbers. `certain` is False for a suspicion:
-    a run that was stopped at the time limit has not been shown to go on for ever.
+    a run that was stopped at the time limit has not been shown to go on for ever, an instruction that was
+    refused may be one that only a kernel, or a newer CPU, can execute, and a process may die of other causes.
     """
 
     obligation: str
@@ -137,9 +138,9 @@ def _ending(run: _Judged) -> Iterator[Violation]:
         case Ending.WILD:
             yield Violation("O7", f"the routine left its code, at {at}, other than by its return address")
         case Ending.ILLEGAL:
-            yield Violation("O7", f"the CPU refused the instruction at {at}")
+            yield Violation("O7", f"this CPU refused the instruction at {at} to a user process", certain=False)
         case Ending.DIED:
-            yield Violation("O7", "the routine brought down the process that ran it")
+            yield Violation("O7", "the process that ran the routine was brought down", certain=False)
         case Ending.TIMEOUT:
             yield Violation(
                 "O9", f"the routine had not returned when its time was over, at {at}", certain=False

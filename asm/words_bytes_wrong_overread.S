@@ -28,12 +28,19 @@ SYM_FUNC_START(words_bytes)
 	jz	.Lall
 .Lread_t:
 	mov	(%rsi), %rax
-.Lbyte:
+	test	$4, %dl
+	jz	1f
+	mov	%eax, (%rdi)
+	shr	$32, %rax
+	add	$4, %rdi
+1:	test	$2, %dl
+	jz	2f
+	mov	%ax, (%rdi)
+	shr	$16, %rax
+	add	$2, %rdi
+2:	test	$1, %dl
+	jz	.Lall
 	mov	%al, (%rdi)
-	shr	$8, %rax
-	inc	%rdi
-	dec	%edx
-	jnz	.Lbyte
 .Lall:
 	xor	%eax, %eax
 	RET

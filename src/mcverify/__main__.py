@@ -9,7 +9,9 @@ def main() -> None:
     """Run the command line and exit with its code."""
     from mcverify.cli.interrupt import leave_on_interrupt
     from mcverify.cli.main import run
+    from mcverify.cli.streams import mend_streams
 
+    mend_streams()
     leave_on_interrupt()
     sys.exit(run(sys.argv[1:]))
 

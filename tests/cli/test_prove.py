@@ -32,6 +32,7 @@ def test_the_options_reach_the_engine(mcverify, engine, tmp_path):
     mcverify(
         *("prove", FILE, "--routine", "a", "--routine", "b", "--contract", "status", "--faults", "both"),
         *("--len-max", "64k", "--timeout", "2.5", "--rep-model", "unordered", "-I", tmp_path, "-I", "x"),
+        *("-D", "A=1", "-D", "CONFIG_B=n"),
     )
     [(file, options)] = engine.asked
     assert str(file) == FILE
@@ -39,6 +40,7 @@ def test_the_options_reach_the_engine(mcverify, engine, tmp_path):
     assert (options.contract, options.faults, options.len_max) == ("status", "both", 65536)
     assert (options.timeout, options.rep_model) == (2.5, "unordered")
     assert [str(folder) for folder in options.include] == [str(tmp_path), "x"]
+    assert options.defines == ("A=1", "CONFIG_B=n")
 
 
 def test_without_options_the_contract_decides_and_the_kernel_bounds_the_length(mcverify, engine):

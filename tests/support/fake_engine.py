@@ -26,6 +26,7 @@ class ProveOptions:
     timeout: float | None
     rep_model: str
     include: tuple[Path, ...]
+    defines: tuple[str, ...]
 
 
 def module(prove_file: Callable[..., Any]) -> ModuleType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -11,6 +12,7 @@ import click
 
 from mcverify import __version__
 from mcverify.cli.interrupt import INTERRUPTED
+from mcverify.cli.output import reason
 from mcverify.cli.prove import prove
 from mcverify.errors import ExitCode, InputError
 
@@ -60,6 +62,11 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         silence_stdout()
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            return _internal(error)
+        silence_stdout()
+        return _say(f"error: the output cannot be written: {reason(error)}", ExitCode.USAGE)
     except Exception as error:
         return _internal(error)
 

@@ -27,17 +27,30 @@ def check_writable(target: str, option: str, *, source: Path | None = None) -> N
     try:
         _try_writing(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{option} cannot be written: {reason}", where=target) from error
+        raise InputError(f"{option} cannot be written: {reason(error)}", where=target) from error
 
 
 def write_whole(target: str, text: str) -> None:
-    """Write `text` to `target` ("-" is standard output) in one step: a temporary file, then a rename."""
+    """Write `text` to `target` ("-" is standard output) in one step: a temporary file, then a rename.
+
+    Raises InputError if a file cannot be written.
+    """
     if target == STDOUT:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    path = Path(target).resolve()
+    try:
+        _write_file(Path(target).resolve(), text)
+    except OSError as error:
+        raise InputError(f"it cannot be written: {reason(error)}", where=target) from error
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, in its own words."""
+    return (error.strerror or str(error)).lower()
+
+
+def _write_file(path: Path, text: str) -> None:
     if _is_special(path):
         path.write_text(text, encoding="utf-8")
         return

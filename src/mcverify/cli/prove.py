@@ -67,6 +67,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Look for headers here too; may be repeated.",
 )
+@click.option(
+    "-D",
+    "defines",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Define a macro before the source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the table.")
 def prove(
     file: Path,
@@ -78,6 +85,7 @@ def prove(
     timeout: str | None,
     rep_model: str,
     include: tuple[Path, ...],
+    defines: tuple[str, ...],
     quiet: bool,
 ) -> ExitCode:
     r"""Prove the routines of an assembly file, or of an object, that have exception-table entries.
@@ -104,6 +112,7 @@ def prove(
         timeout=budget,
         rep_model=rep_model,
         include=include,
+        defines=defines,
     )
     results = _prove(file, options)
     if json_target is not None:

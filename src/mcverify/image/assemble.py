@@ -110,10 +110,10 @@ def _complaint(path: Path, compiler: str, output: str) -> InputError:
     if match["file"].startswith("<"):  # clang names the macro's body, then the place that uses it
         note = _NOTE.search(output, match.end())
         where = f"{note['file']}:{note['line']}" if note else str(path)
-    return _explain(match["text"].strip(), where)
+    return _explain(match["text"].strip(), where, path)
 
 
-def _explain(text: str, where: str) -> InputError:
+def _explain(text: str, where: str, path: Path) -> InputError:
     if header := _MISSING_HEADER.search(text):
         return InputError(
             f"the header {header['header']} is neither among mcverify's stand-ins nor in a folder given",
@@ -121,9 +121,22 @@ def _explain(text: str, where: str) -> InputError:
             hint="give the folder that holds it with -I DIR, for instance arch/x86/include of a kernel tree",
         )
     if _UNKNOWN_WORD.search(text):
+        word = _first_word(path, where)
+        behind = f", in {word}" if word and word not in text else ""
         return InputError(
-            f"the assembler knows no such instruction or macro: {text}",
+            f"the assembler knows no such instruction or macro: {text}{behind}",
             where=where,
             hint="if it is a macro, include the header that defines it and give its folder with -I DIR",
         )
     return InputError(f"it does not assemble: {text}", where=where)
+
+
+def _first_word(path: Path, where: str) -> str:
+    """The first word, behind the labels, of the source's line `where`; "" where it cannot be told."""
+    file, _, number = where.rpartition(":")
+    if file != _as_file(path) or not number.isdigit():
+        return ""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    line = lines[int(number) - 1] if 0 < int(number) <= len(lines) else ""
+    match = re.match(r"\s*(?:[\w.$]+:\s*)*(?P<word>[.\w]+)", line)
+    return match["word"] if match else ""

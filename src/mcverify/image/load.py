@@ -27,6 +27,7 @@ _WHAT_WE_READ = "give an assembly source (.S, .s) or an ELF file (.o, .ko, vmlin
 # Names that are macros by every convention of the kernel, never functions.
 _MACRO_NAME = re.compile(r"_*[A-Z][A-Z0-9_]{2,}")
 _HANDLER_PREFIX = "MCVERIFY_TYPE_OF_"  # shim/include/mcverify/extable.h
+_HANDLER_OFFSET = 8  # of the third word of an entry: models/extable.toml
 
 
 def load(path: Path, *, include: Sequence[Path] = (), defines: Sequence[str] = ()) -> Image:
@@ -110,7 +111,9 @@ def _refuse_macros(image: Image, laid_out: LaidOut) -> None:
     for name, address in laid_out.used_as_number().items():
         if name.startswith(_HANDLER_PREFIX):
             handler = name.removeprefix(_HANDLER_PREFIX)
-            raise InputError(f"the exception-table handler {handler} is unknown", where=image.where(address))
+            insn = laid_out.beside(address, -_HANDLER_OFFSET)
+            where = image.where(address if insn is None else insn)
+            raise InputError(f"the exception-table handler {handler} is unknown", where=where)
         if _MACRO_NAME.fullmatch(name):
             raise InputError(
                 f"it uses {name} as a number, but no header defines it",

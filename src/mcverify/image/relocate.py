@@ -83,6 +83,13 @@ class LaidOut:
     relocated: dict[int, dict[int, Relocated]]
     debug: dict[int, bytes]
 
+    def beside(self, address: int, shift: int) -> int | None:
+        """What the relocation `shift` bytes from the one at `address` refers to, None if there is none."""
+        for section, relocations in self.relocated.items():
+            if address - section in relocations and address - section + shift in relocations:
+                return relocations[address - section + shift].target
+        return None
+
     def used_as_number(self) -> dict[str, int]:
         """Undefined names whose value, not their distance, the file uses; each with a place of use."""
         undefined = set(self.externals.values())
@@ -200,7 +207,9 @@ class _Layout:
         value = target - place if kind.relative else target
         if not _fits(value, kind):
             raise self._error(
-                section, relocation, f"the value {value:#x} of {name} does not fit into {kind.width} bytes"
+                section,
+                relocation,
+                f"the value {value:#x}{f' of {name}' if name else ''} does not fit into {kind.width} bytes",
             )
         field = (value & (1 << 8 * kind.width) - 1).to_bytes(kind.width, "little")
         data[relocation.offset : relocation.offset + kind.width] = field

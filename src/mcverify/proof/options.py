@@ -18,3 +18,4 @@ class ProveOptions:
     timeout: float | None = None
     rep_model: str = "ordered"
     include: tuple[Path, ...] = ()
+    defines: tuple[str, ...] = ()

@@ -7,17 +7,20 @@ then go on beside it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.image.load import load
+from mcverify.proof import entries
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import RoutineResult
-from mcverify.proof.select import Task, tasks
+from mcverify.proof.select import Task, not_looked_at, tasks
 from mcverify.proof.witness import Witnesses
+from mcverify.runs.code import reachable
 
 __all__ = ["ProveOptions", "prove_file"]
 
@@ -25,16 +28,38 @@ __all__ = ["ProveOptions", "prove_file"]
 def prove_file(path: Path, options: ProveOptions, progress: Callable[[str], None]) -> list[RoutineResult]:
     """The results for the routines of a file, in its order.
 
-    `progress` is told in a few words what is being done. Raises InputError for whatever is wrong with the input.
+    `progress` is told in a few words what is being done. Raises InputError where the input is wrong.
     """
     deadline = Deadline(options.timeout)
     start = time.monotonic()
     progress("reading the file")
-    image = load(path, include=options.include)
+    image = load(path, include=options.include, defines=options.defines)
     chosen = tasks(image, options)
+    notes = _notes(image, chosen, all_routines=not options.routines)
     phases = {"assemble": time.monotonic() - start}
     with ThreadPoolExecutor(max_workers=1) as pool:
-        return [_prove(image, task, options, deadline, progress, pool, phases) for task in chosen]
+        results = [_prove(image, task, options, deadline, progress, pool, phases) for task in chosen]
+    return [replace(result, notes=said) for result, said in zip(results, notes, strict=True)]
+
+
+def _notes(image: Image, chosen: Sequence[Task], *, all_routines: bool) -> list[tuple[str, ...]]:
+    """What is to be said about the entries of each routine, and to the last one about those of none.
+
+    Raises InputError for an entry in the middle of an instruction.
+    """
+    reached = [reachable(image, task.entry) for task in chosen]
+    for instructions in reached:
+        entries.refuse_misplaced(image, instructions)
+    found = [
+        tuple(entries.notes(image, task.entry, task.end, instructions))
+        for task, instructions in zip(chosen, reached, strict=True)
+    ]
+    if all_routines:
+        found[-1] += tuple(filter(None, [not_looked_at(image, chosen)]))
+        found[-1] += tuple(
+            entries.ownerless(image, [range(task.entry, task.end) for task in chosen], reached)
+        )
+    return found
 
 
 def _prove(

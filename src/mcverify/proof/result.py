@@ -42,7 +42,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class ObligationResult:
-    """Verdict on one obligation (O1..O10) at one exit. `reason` is a sentence for refuted and unknown ones."""
+    """Verdict on one obligation (O1..O10) at one exit. `reason` is a sentence where it is not proved."""
 
     id: str
     exit: str
@@ -79,7 +79,8 @@ class RoutineResult:
 
     `slack` is a proved bound on the good bytes before the bad one that are left uncopied (None: no
     bound was proved). `assumptions` are sentences; `unknowns` name what was not understood, with
-    its place; `phases` maps a phase ("lift", "paths", "runs", "invariants", "proof") to seconds.
+    its place; `notes` are other remarks on the input; `phases` maps a phase ("lift", "paths", "runs",
+    "invariants", "proof") to seconds.
     """
 
     name: str
@@ -95,3 +96,4 @@ class RoutineResult:
     unknowns: tuple[str, ...]
     phases: Mapping[str, float]
     seconds: float
+    notes: tuple[str, ...] = ()

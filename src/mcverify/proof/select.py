@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import cast
 
 from mcverify.contract import Contract, Faults, all_contracts, contract_for, load_contract
 from mcverify.errors import InputError
-from mcverify.image.image import Image, Symbol
+from mcverify.image.image import Annotation, Image, Symbol
 from mcverify.proof.options import ProveOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One routine to be proved. `contract` None: nobody says what it promises."""
+    """One routine to be proved, at [`entry`, `end`). `contract` None: nobody says what it promises."""
 
     name: str
     entry: int
+    end: int
     contract: Contract | None
     faults: Faults
 
@@ -26,37 +30,78 @@ def tasks(image: Image, options: ProveOptions) -> list[Task]:
 
     Raises InputError where there is nothing to prove, a routine does not exist, or a contract is unknown.
     """
-    given = load_contract(options.contract) if options.contract else None
-    chosen = [_named(image, name) for name in options.routines] or _all(image)
+    given = load_contract(options.contract) if options.contract is not None else None
+    _check_annotations(image)
+    chosen = [_named(image, name) for name in dict.fromkeys(options.routines)] or _all(image)
     if not chosen:
-        raise InputError(
-            "it has no exception table, so there is no fixup to prove",
-            where=str(image.path),
-            hint="name a routine with --routine to prove it without one",
-        )
+        raise _nothing(image)
     return [_task(image, symbol, given, options) for symbol in chosen]
+
+
+def _nothing(image: Image) -> InputError:
+    """Why there is no routine to prove."""
+    names = [s.name for s in _starts(image)]
+    if image.entries:
+        return InputError(
+            "its exception-table entries lie in no function",
+            where=str(image.path),
+            hint="mark the routine as a function (SYM_FUNC_START, or .type NAME, @function)",
+        )
+    return InputError(
+        "it has no exception table, so there is no fixup to prove",
+        where=str(image.path),
+        hint=f"name a routine with --routine to prove it without one; {_has(names)}",
+    )
 
 
 def _task(image: Image, symbol: Symbol, given: Contract | None, options: ProveOptions) -> Task:
     annotated = _annotation(image, symbol.name, "contract")
-    contract = given or (load_contract(annotated) if annotated else contract_for(symbol.name))
-    faults = options.faults or _annotation(image, symbol.name, "faults") or (contract.faults if contract else "loads")
-    if faults not in ("loads", "stores", "both"):
-        raise InputError(f"faults are loads, stores or both, not {faults!r}", where=str(image.path))
-    return Task(symbol.name, symbol.address, contract, faults)
+    contract = given or (load_contract(annotated.value) if annotated else contract_for(symbol.name))
+    said = _annotation(image, symbol.name, "faults")
+    faults = options.faults or (said.value if said else contract.faults if contract else "loads")
+    return Task(
+        symbol.name, symbol.address, _end(image, symbol, _starts(image)), contract, cast("Faults", faults)
+    )
 
 
-def _annotation(image: Image, routine: str, key: str) -> str | None:
-    """The value of a `mcverify: KEY VALUE [for ROUTINE]` comment; one for this routine goes before one for all."""
+def _check_annotations(image: Image) -> None:
+    """Refuse comments that name what there is not."""
+    for annotation in image.annotations:
+        value, _, owner = (part.strip() for part in annotation.value.partition(" for "))
+        where = str(annotation.where)
+        if annotation.key == "contract":
+            try:
+                load_contract(value)
+            except InputError as error:
+                raise InputError(error.message, where=error.where or where, hint=error.hint) from error
+        elif annotation.key == "faults" and value not in ("loads", "stores", "both"):
+            raise InputError(f"faults are loads, stores or both, not {value!r}", where=where)
+        elif annotation.key not in ("contract", "faults", "expect"):
+            raise InputError(
+                f"the comment says mcverify: {annotation.key}, which is unknown",
+                where=where,
+                hint="known: contract, faults",
+            )
+        known = {s.name for s in image.symbols} | {
+            note.split()[1] for note in image.notes if _is_missing(note)
+        }
+        if owner and annotation.key != "expect" and owner not in known:
+            raise InputError(
+                f"the comment is for {owner}, which is not in the file",
+                where=where,
+                hint=_near(owner, _names(image)),
+            )
+
+
+def _annotation(image: Image, routine: str, key: str) -> Annotation | None:
+    """The `mcverify: KEY VALUE [for ROUTINE]` comment: one for this routine goes before one for all."""
     general = None
     for annotation in image.annotations:
-        if annotation.key != key:
-            continue
-        value, _, owner = annotation.value.partition(" for ")
-        if owner.strip() == routine:
-            return value.strip()
-        if not owner:
-            general = value.strip()
+        value, _, owner = (part.strip() for part in annotation.value.partition(" for "))
+        if annotation.key == key and owner == routine:
+            return replace(annotation, value=value)
+        if annotation.key == key and not owner:
+            general = replace(annotation, value=value)
     return general
 
 
@@ -64,29 +109,79 @@ def _named(image: Image, name: str) -> Symbol:
     symbol = next((s for s in image.symbols if s.name == name and image.code_at(s.address)), None)
     if symbol is not None:
         return symbol
-    known = [s.name for s in image.functions]
-    near = get_close_matches(name, known, n=3) or known[:8]
-    hint = f"did you mean {' or '.join(near)}?" if near else "the file has no functions"
+    missing = next((note for note in image.notes if _is_missing(note) and note.split()[1] == name), None)
+    hint = missing or _near(name, _names(image))
     raise InputError(f"there is no routine {name!r}", where=str(image.path), hint=hint)
+
+
+def _is_missing(note: str) -> bool:
+    """Whether a note of the image is about a routine of the source that the object lacks."""
+    return note.startswith("routine ")
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else _has(known)
+
+
+def _has(names: Sequence[str]) -> str:
+    """What the file has instead, in a few words."""
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"it has {', '.join(names[:8])}{more}" if names else "it has no functions"
+
+
+def _names(image: Image) -> list[str]:
+    return [s.name for s in _starts(image)]
+
+
+def _starts(image: Image) -> list[Symbol]:
+    """Where routines begin: functions, and global labels outside (old files do not mark functions)."""
+    found = []
+    end = 0
+    for symbol in sorted(image.symbols, key=lambda s: (s.address, not s.is_function)):
+        if symbol.is_function:
+            end = max(end, symbol.address + max(1, symbol.size))
+        elif not symbol.is_global or symbol.address < end or not image.code_at(symbol.address, 1):
+            continue
+        found.append(symbol)
+    return found
+
+
+def _end(image: Image, symbol: Symbol, starts: Sequence[Symbol]) -> int:
+    """The first address behind a routine: by its size, the next of `starts`, or the end of its section."""
+    if symbol.size:
+        return symbol.address + symbol.size
+    section = image.section_at(symbol.address)
+    end = section.end if section else symbol.address
+    following = bisect_right(starts, symbol.address, key=lambda s: s.address)
+    return min(end, starts[following].address) if following < len(starts) else end
 
 
 def _all(image: Image) -> list[Symbol]:
     """Functions that hold a faulting instruction of the table, or that the source gives a contract."""
+    # A contract without an owner is that of every function of the file.
     owners = {a.value.partition(" for ")[2].strip() for a in image.annotations if a.key == "contract"}
-    starts = image.functions
+    insns = sorted(entry.insn for entry in image.entries)
+    starts = _starts(image)
     found = []
-    for number, symbol in enumerate(starts):
-        following = starts[number + 1].address if number + 1 < len(starts) else None
-        end = symbol.address + symbol.size if symbol.size else following
-        holds = any(symbol.address <= e.insn and (end is None or e.insn < end) for e in image.entries)
-        if holds or symbol.name in owners or contract_for(symbol.name) is not None:
+    for symbol in starts:
+        holds = bisect_left(insns, symbol.address) < bisect_left(insns, _end(image, symbol, starts))
+        if holds or "" in owners or symbol.name in owners or contract_for(symbol.name) is not None:
             found.append(symbol)
-    if not found and any(a.key == "contract" for a in image.annotations):
-        return list(starts)
     return found
+
+
+def not_looked_at(image: Image, chosen: Sequence[Task]) -> str:
+    """A sentence that names the functions of the file that no task is about; "" if there are none."""
+    names = [s.name for s in image.functions if s.name not in {task.name for task in chosen}]
+    return f"not looked at: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}" if names else ""
 
 
 def no_contract(task: Task) -> str:
     """The sentence for a routine that nobody gives a contract."""
     names = ", ".join(contract.name for contract in all_contracts())
-    return f"no contract is known for {task.name}: give one with --contract ({names}) or in a comment"
+    comment = f"/* mcverify: contract NAME for {task.name} */"
+    return (
+        f"no contract is known for {task.name}: give one with --contract NAME, or in a comment {comment};"
+        f" NAME is one of {names}"
+    )

@@ -37,6 +37,7 @@ def _routine(result: RoutineResult) -> dict[str, Any]:
         "counterexamples": [_counterexample(found) for found in result.counterexamples],
         "assumptions": list(result.assumptions),
         "unknowns": list(result.unknowns),
+        "notes": list(result.notes),
         "phases": {name: round(seconds, 6) for name, seconds in result.phases.items()},
         "seconds": round(result.seconds, 6),
     }

@@ -34,6 +34,8 @@ MARKS = {
 
 _STYLES = {Verdict.PROVED: "bold green", Verdict.REFUTED: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _NOT_ASKED = Text("-", "dim")
+_GLUE = "\u00a0"
+"""Keeps words on one line; printed as a space."""
 _LIMIT = 8
 """At most so many reasons and further counterexamples are listed; --json has all."""
 
@@ -80,20 +82,19 @@ def _print(what: RenderableType, console: Console) -> None:
     """Print without the spaces with which rich fills each line."""
     with console.capture() as capture:
         console.print(what)
-    lines = [line.rstrip() for line in capture.get().splitlines()]
+    lines = [line.rstrip().replace(_GLUE, " ") for line in capture.get().splitlines()]
     console.file.write("\n".join(lines) + "\n")
     console.file.flush()
 
 
 def _heading(result: RoutineResult) -> Text:
-    return Text.assemble(
-        "  ", (result.name, "bold"), f"  in {result.file}, contract ", (result.contract, "bold")
-    )
+    known = (result.contract, "bold") if result.contract else ("none", "bold yellow")
+    return Text.assemble("  ", (result.name, "bold"), f"  in {result.file}, contract ", known)
 
 
 def _exit_table(result: RoutineResult, *, wide: bool) -> Table:
-    columns = in_order(o.id for o in result.obligations if o.exit != EVERYWHERE)
-    counts = any(row.count for row in result.exits)
+    columns = _columns(result)
+    counts = any(row.count or _goes_on(row, result) for row in result.exits)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("exit", overflow="fold", min_width=8)
     table.add_column("continues at", overflow="fold")
@@ -116,11 +117,22 @@ def _cells(
     if wide:
         cells.append(Text("" if success else _short(row.access), "cyan"))
     if counts:
-        cells.append(Text(row.count or "-"))
+        cells.append(Text("(tries again)", "dim") if _goes_on(row, result) else Text(row.count or "-"))
     for identifier in columns:
         verdict = worst(o for o in result.obligations if (o.id, o.exit) == (identifier, row.id))
         cells.append(_NOT_ASKED if verdict is None else MARKS[verdict])
     return cells
+
+
+def _columns(result: RoutineResult) -> list[str]:
+    """The obligations that are asked at the exits of the table."""
+    exits = {row.id for row in result.exits}
+    return in_order(o.id for o in result.obligations if o.exit in exits)
+
+
+def _goes_on(row: Exit, result: RoutineResult) -> bool:
+    """Whether the fixup leads back into the routine, which then returns by another exit."""
+    return not row.count and row.id != SUCCESS and all(o.exit != row.id for o in result.obligations)
 
 
 def _facts(result: RoutineResult) -> Table:
@@ -130,11 +142,16 @@ def _facts(result: RoutineResult) -> Table:
     everywhere = _everywhere(result)
     if everywhere.plain:
         grid.add_row("everywhere", everywhere)
-    columns = in_order(o.id for o in result.obligations if o.exit != EVERYWHERE)
-    legend = ", ".join(title(identifier) for identifier in columns if identifier in NAMES)
+    legend = ", ".join(title(i).replace(" ", _GLUE) for i in _columns(result) if i in NAMES)
     if legend:
         grid.add_row("columns", Text(legend, "dim"))
-    grid.add_row("", "")
+    again = [row.id for row in result.exits if _goes_on(row, result)]
+    if again:
+        grid.add_row(
+            "", Text("(tries again): the fixup goes back into the routine, which returns elsewhere", "dim")
+        )
+    if grid.row_count:
+        grid.add_row("", "")
     grid.add_row("verdict", _verdict(result))
     if result.slack is not None:
         grid.add_row("slack", _slack(result.slack))
@@ -152,8 +169,9 @@ def _everywhere(result: RoutineResult) -> Text:
     for identifier in in_order(o.id for o in outside):
         verdict = worst(o for o in outside if o.id == identifier)
         assert verdict is not None
-        marked.append(Text.assemble(title(identifier).replace(" ", "\u00a0"), "\u00a0", MARKS[verdict]))
-    return Text("   ").join(marked)
+        name = "O9 termination" if identifier == "O9" else title(identifier)
+        marked.append(Text.assemble(name.replace(" ", _GLUE), _GLUE, MARKS[verdict]))
+    return Text(f"{_GLUE}{_GLUE} ").join(marked)
 
 
 def _verdict(result: RoutineResult) -> Text:
@@ -203,9 +221,10 @@ def _findings(result: RoutineResult) -> list[RenderableType]:
     shown = {(o, c.exit) for c in found for o in c.obligations}
     reasons = [f"{_at(o)}: {o.reason}" for o in _wrong(result) if o.reason and (o.id, o.exit) not in shown]
     parts += (
-        _list("also refuted", others)
+        _list("also refuted", others, "bold red")
         + _list("not proved", reasons)
         + _list("not understood", result.unknowns)
+        + _list("note", result.notes)
     )
     return parts
 
@@ -223,7 +242,7 @@ def _counterexample(found: Counterexample, result: RoutineResult) -> Group:
     return Group(headline, Padding(grid, (0, 0, 0, 2)))
 
 
-def _list(headline: str, lines: Sequence[str]) -> list[RenderableType]:
+def _list(headline: str, lines: Sequence[str], style: str = "bold yellow") -> list[RenderableType]:
     if not lines:
         return []
     grid = Table.grid(padding=(0, 1))
@@ -231,13 +250,18 @@ def _list(headline: str, lines: Sequence[str]) -> list[RenderableType]:
         grid.add_row("-", Text(line))
     if len(lines) > _LIMIT:
         grid.add_row("", Text(f"and {len(lines) - _LIMIT} more (--json has them all)", "dim"))
-    return [Group(Text(headline, "bold yellow" if headline != "also refuted" else "bold red"), grid)]
+    return [Group(Text(headline, style), grid)]
 
 
 def _wrong(result: RoutineResult, verdict: Verdict | None = None) -> list[ObligationResult]:
-    """The obligations that are not proved, refuted ones first; or those with `verdict` only."""
+    """The obligations that are not proved, refuted ones first; or those with `verdict` only.
+
+    One that is refuted both everywhere and at a place is named with the place only.
+    """
     wanted = [Verdict.REFUTED, Verdict.UNKNOWN] if verdict is None else [verdict]
-    return [o for v in wanted for o in result.obligations if o.verdict is v]
+    placed = {o.id for o in result.obligations if o.verdict is Verdict.REFUTED and o.exit != EVERYWHERE}
+    named = [o for o in result.obligations if o.exit != EVERYWHERE or o.id not in placed]
+    return [o for v in wanted for o in named if o.verdict is v]
 
 
 def _listed(obligations: Sequence[ObligationResult], limit: int = 4) -> str:

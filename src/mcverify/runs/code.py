@@ -16,12 +16,14 @@ from mcverify.models import read_toml
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One decoded instruction. `targets` are the known addresses at which it may continue."""
+    """One decoded instruction. `targets` are the known addresses at which it may continue; `accesses_memory`
+    holds unless it surely neither loads nor stores."""
 
     address: int
     code: bytes
     mnemonic: str
     targets: tuple[int, ...]
+    accesses_memory: bool = True
 
     @property
     def end(self) -> int:
@@ -56,7 +58,9 @@ def decode(image: Image, address: int) -> Instruction | None:
     insn = next(_decoder().disasm(image.code_at(address), address, 1), None)
     if insn is None:
         return None
-    return Instruction(address, bytes(insn.bytes), insn.mnemonic, tuple(_targets(insn)))
+    return Instruction(
+        address, bytes(insn.bytes), insn.mnemonic, tuple(_targets(insn)), _accesses_memory(insn)
+    )
 
 
 def returning_externals(image: Image) -> frozenset[int]:
@@ -65,11 +69,26 @@ def returning_externals(image: Image) -> frozenset[int]:
     return frozenset(address for address, name in image.externals.items() if name in names)
 
 
+_PLAIN = frozenset(
+    getattr(x86_const, f"X86_INS_{name}")
+    for name in "MOV MOVZX MOVSX MOVSXD ADD ADC SUB SBB AND OR XOR NOT NEG INC DEC CMP TEST SHL SHR SAR ROL"
+    " ROR SHLD SHRD IMUL MUL BT BSF BSR BSWAP XCHG CLD STD CLC STC MFENCE SFENCE LFENCE PAUSE JMP JA JAE JB"
+    " JBE JE JNE JG JGE JL JLE JO JNO JP JNP JS JNS JRCXZ JECXZ LOOP LOOPE LOOPNE".split()
+)
+"""Instructions that access memory by an explicit operand only."""
+
+
 @cache
 def _decoder() -> Any:
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.detail = True
     return decoder
+
+
+def _accesses_memory(insn: Any) -> bool:
+    if insn.id in (x86_const.X86_INS_LEA, x86_const.X86_INS_NOP) or insn.mnemonic.startswith("prefetch"):
+        return False
+    return insn.id not in _PLAIN or any(operand.type == x86_const.X86_OP_MEM for operand in insn.operands)
 
 
 def _targets(insn: Any) -> Iterator[int]:

@@ -138,7 +138,9 @@ def _ending(run: _Judged) -> Iterator[Violation]:
         case Ending.WILD:
             yield Violation("O7", f"the routine left its code, at {at}, other than by its return address")
         case Ending.ILLEGAL:
-            yield Violation("O7", f"this CPU refused the instruction at {at} to a user process", certain=False)
+            yield Violation(
+                "O7", f"this CPU refused the instruction at {at} to a user process", certain=False
+            )
         case Ending.DIED:
             yield Violation("O7", "the process that ran the routine was brought down", certain=False)
         case Ending.TIMEOUT:

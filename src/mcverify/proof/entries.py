@@ -1,0 +1,60 @@
+"""Exception-table entries that cannot do what their author meant: refused, or told beside the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mcverify.errors import InputError
+from mcverify.image.image import Image, TableEntry
+from mcverify.runs.code import Instruction
+
+_LONGEST = 15
+"""Bytes of the longest x86 instruction (SDM volume 2, 2.3.11)."""
+
+
+def refuse_misplaced(image: Image, instructions: Mapping[int, Instruction]) -> None:
+    """Raise InputError for an entry in the middle of one of `instructions`.
+
+    The kernel looks for the exact address of the instruction that faulted: such an entry never serves.
+    """
+    for entry in image.entries:
+        around = _around(entry.insn, instructions)
+        if around is not None:
+            raise InputError(
+                f"exception-table entry {entry.index} points into the middle of an instruction,"
+                f" {entry.insn - around.address} behind the beginning of {around.mnemonic}",
+                where=image.where(around.address),
+                hint="the kernel looks for where the faulting instruction begins: move the label there",
+            )
+
+
+def notes(image: Image, start: int, end: int, instructions: Mapping[int, Instruction]) -> Iterator[str]:
+    """Sentences on the entries for the routine at [`start`, `end`), of which `instructions` are reached."""
+    for entry in image.entries:
+        instruction = instructions.get(entry.insn)
+        if instruction is None and start <= entry.insn < end:
+            yield f"{_named(image, entry)} is for an instruction that is never reached"
+        elif instruction is not None and not instruction.accesses_memory:
+            yield f"{_named(image, entry)} is for {instruction.mnemonic}, which does not access memory"
+
+
+def ownerless(
+    image: Image, routines: Sequence[range], reached: Sequence[Mapping[int, Instruction]]
+) -> Iterator[str]:
+    """Sentences on the entries that lie in none of the `routines`, nor in code that they reach."""
+    for entry in image.entries:
+        inside = any(entry.insn in routine for routine in routines)
+        if not inside and not any(entry.insn in instructions for instructions in reached):
+            yield f"{_named(image, entry)} belongs to no routine: nothing is said about it"
+
+
+def _around(address: int, instructions: Mapping[int, Instruction]) -> Instruction | None:
+    """The instruction in whose middle `address` is; None where an instruction begins there."""
+    if address in instructions:
+        return None
+    before = (instructions.get(address - back) for back in range(1, _LONGEST))
+    return next((i for i in before if i is not None and address < i.end), None)
+
+
+def _named(image: Image, entry: TableEntry) -> str:
+    return f"{image.where(entry.insn)}: exception-table entry {entry.index}"

@@ -13,6 +13,7 @@ from mcverify.invariants.houdini import Guesses
 from mcverify.logic.ghost import HIT, J, OK, TOP
 from mcverify.machine.terms import word
 from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
+from mcverify.paths.faults import LAST_TRAP, trap_numbers
 from mcverify.paths.segment import Location, Paths
 from mcverify.runs.case import Case, Visit
 
@@ -63,6 +64,8 @@ def _row(visit: Visit, start: Visit, contract: Contract, case: Case) -> dict[str
         bad = placement.first_bad
         row[name] = length if bad is None else min(bad, length)
     row["top"] = visit.top
+    on_store = row["bad_dst"] < length and row["bad_dst"] <= row["bad_src"]
+    row["last_trap"] = 14 if on_store else case.trap
     return row
 
 
@@ -79,6 +82,7 @@ class _Guesser:
         live = paths.live.get(location.address, frozenset(GENERAL))
         slots = [f"stack{offset}" for offset in sorted(paths.slots[location])]
         known = [s for s in slots if all(s in row for row in self._rows)]
+        self._faulted = location.faulted
         self._variables = [n for n in GENERAL if n in live and n != STACK_POINTER] + known
         self._parameters = {
             name: f"{register}@0"
@@ -89,7 +93,7 @@ class _Guesser:
     def guesses(self) -> Guesses:
         """The guesses; none but the ghost's where no run came by."""
         if not self._rows:
-            return Guesses(facts=self._ghost_facts())
+            return Guesses(facts=[*self._ghost_facts(), *self._trap_facts([])])
         kept = {name: entry for name in self._variables if (entry := self._entry_value(name))}
         changing = [n for n in self._variables if n not in kept]
         parameters = list(self._parameters.values())
@@ -99,6 +103,7 @@ class _Guesser:
         found = Guesses(same + affine, (*self._order(kept, changing), "top", *offsets))
         found.bounds = self._bounds(affine, [*changing, *offsets])
         found.facts = [*self._facts([*offsets, *changing], found.invariant().definitions), *self._ghost_facts()]
+        found.facts += self._trap_facts(self._variables)
         return found
 
     def _affine(self, columns: Sequence[str], offsets: Sequence[str]) -> list[Equality]:
@@ -169,12 +174,20 @@ class _Guesser:
         moving = [q for q in found if len(set(q.values)) > 1]
         pointers = [n for n in changing if self._largest(n) >= _SMALL]
         counters = [n for n in changing if n not in pointers and "~" not in n]
-        facts = [*at_least(found), *masks(found), *ordered(moving, definitions), *aligned(self._rows, pointers, counters)]
+        free = [q for q in found if q.name not in definitions or q.name in changing]
+        facts = [*at_least(free), *masks(found), *ordered(moving, definitions), *aligned(self._rows, pointers, counters)]
         facts += within_line(self._rows, moving, list(bases.values()))
         for offset in (n for n in changing if "~" in n):
             facts += neighbours(self._rows, offset)
         facts += [q.term == word(q.values[0]) for q in found if len(set(q.values)) == 1]
         return facts
+
+    def _trap_facts(self, variables: Sequence[str]) -> list[z3.BoolRef]:
+        """What a routine that goes on after a fault still knows of its trap number."""
+        if not self._faulted:
+            return []
+        same = [v for v in variables if all(row[v] == row["last_trap"] for row in self._rows)]
+        return [trap_numbers(LAST_TRAP, (14, 18)), *(z3.BitVec(v, 64) == LAST_TRAP for v in same)]
 
     def _ghost_facts(self) -> list[z3.BoolRef]:
         facts = [z3.Implies(HIT, OK), z3.Implies(HIT, z3.ULT(J, TOP))]

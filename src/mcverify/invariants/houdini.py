@@ -43,7 +43,7 @@ class Guesses:
 
     def _all_facts(self) -> tuple[z3.BoolRef, ...]:
         """Facts, with bounds on variables that were solved for, and equalities that could not be solved."""
-        return (*self.facts, *(e.term() for e in self.equalities), *(_at_most(n, b) for n, b in self.bounds.items()))
+        return (*strongest(self.facts), *(e.term() for e in self.equalities), *(_at_most(n, b) for n, b in self.bounds.items()))
 
     def claims(self) -> list[tuple[z3.BoolRef, Callable[[], None]]]:
         """Each guess as a term, with the way to drop it."""
@@ -57,6 +57,20 @@ class Guesses:
 
     def _forget_prefix(self) -> None:
         self.hit_is_prefix = False
+
+
+def strongest(facts: Iterable[z3.BoolRef]) -> list[z3.BoolRef]:
+    """The facts without those of the form c <= q that another with a larger c implies."""
+    lower: dict[int, int] = {}
+    for fact in facts:
+        if _is_lower_bound(fact):
+            key = fact.arg(0).get_id()
+            lower[key] = max(lower.get(key, 0), fact.arg(1).as_long())
+    return [f for f in facts if not _is_lower_bound(f) or f.arg(1).as_long() == lower[f.arg(0).get_id()]]
+
+
+def _is_lower_bound(fact: z3.BoolRef) -> bool:
+    return bool(z3.is_app_of(fact, z3.Z3_OP_UGEQ)) and z3.is_bv_value(fact.arg(1))
 
 
 def _at_most(name: str, bound: int) -> z3.BoolRef:

@@ -55,7 +55,7 @@ class Assumptions:
     def terms(self) -> tuple[z3.BoolRef, ...]:
         """Preconditions that hold at every point of every run."""
         length = self.length
-        found = [z3.ULE(length, word(self.len_max)), z3.ULT(J, length)]
+        found = [z3.ULE(length, word(self.len_max))]
         found += [z3.ULE(base, word(-1) - length) for _, base in self.buffers]
         return tuple(found)
 

@@ -1,7 +1,7 @@
 """The ghost: what has become of one arbitrary byte of dst.
 
-`j` is a free symbol, an offset below the length; what holds for it holds for every byte, so no quantifier and no
-array is needed. `hit` tells whether byte j of dst has been stored, `ok` whether the last store put the right
+`j` is a free symbol, an offset not above the largest length (obligation O8 keeps stores below that); what holds for
+it holds for every byte, so no quantifier and no array is needed. `hit` tells whether byte j of dst has been stored, `ok` whether the last store put the right
 value there, `top` is one more than the highest offset stored so far.
 """
 

@@ -307,6 +307,8 @@ class Normalizer:
     def _connective(self, term: z3.BoolRef) -> z3.BoolRef | None:
         if not term.num_args() or not all(z3.is_bool(c) for c in term.children()):
             return None
+        if z3.is_and(term):
+            return z3.And([self.formula(part) for part in _rejoined(term.children())])
         make = _CONNECTIVES.get(term.decl().kind())
         return make(*(self.formula(c) for c in term.children())) if make else None
 
@@ -408,6 +410,40 @@ _CONNECTIVES = {
     z3.Z3_OP_ITE: z3.If,
     z3.Z3_OP_XOR: z3.Xor,
 }
+
+
+def _rejoined(parts: Sequence[z3.BoolRef]) -> list[z3.BoolRef]:
+    """The conjuncts, with what z3's simplifier takes apart put together again: of x <= c, with a c of few
+    bits, it makes "the high bits of x are zero, and the low ones are at most c"."""
+    found = list(parts)
+    for high in parts:
+        if not (z3.is_eq(high) and z3.is_bv(high.arg(0)) and _is_extract(high.arg(0)) and _is_zero(high.arg(1))):
+            continue
+        top, bottom = high.arg(0).params()
+        whole = high.arg(0).arg(0)
+        for low in parts:
+            if (
+                top == whole.size() - 1
+                and z3.is_app_of(low, z3.Z3_OP_ULEQ)
+                and z3.is_bv_value(low.arg(1))
+                and _is_low_part(low.arg(0), whole, bottom)
+            ):
+                bound = z3.BitVecVal(low.arg(1).as_long(), whole.size())
+                found = [p for p in found if p is not high and p is not low] + [z3.ULE(whole, bound)]
+    return found
+
+
+def _is_extract(term: z3.ExprRef) -> bool:
+    return bool(z3.is_app_of(term, z3.Z3_OP_EXTRACT))
+
+
+def _is_zero(term: z3.ExprRef) -> bool:
+    return z3.is_bv_value(term) and term.as_long() == 0
+
+
+def _is_low_part(term: z3.BitVecRef, whole: z3.BitVecRef, bits: int) -> bool:
+    """Whether `term` is, as z3 simplifies it, the lower `bits` bits of `whole`."""
+    return term.size() == bits and bool(z3.simplify(z3.Extract(bits - 1, 0, whole)).eq(term))
 
 
 def _is_comparison(atom: z3.BoolRef) -> bool:

@@ -19,6 +19,9 @@ from mcverify.logic.normal import Normalizer
 from mcverify.machine.terms import symbols_of
 
 
+_QUICK_SECONDS = 1.5
+
+
 class Answer(Enum):
     """What Z3 said of a goal."""
 
@@ -78,18 +81,29 @@ class Solver:
             return Answer.PROVED, None
         known = [*premises, *normal.limits([*premises, negated])]
         relevant = relevant_premises(negated, known)
-        reply = self._check([*relevant, negated])
-        if reply[0] is not Answer.PROVED and len(relevant) < len(known):
-            # The premises left out may contradict each other: then the path is impossible.
-            reply = self._check([*known, negated])
-        return reply
+        answer, model = self._check([*relevant, negated])
+        if answer is Answer.PROVED or len(relevant) == len(known):
+            return answer, model
+        if model is not None and all(z3.is_true(model.eval(p, model_completion=True)) for p in known):
+            return answer, model
+        return self._check([*known, negated])
 
     def _check(self, terms: Sequence[z3.BoolRef]) -> tuple[Answer, z3.ModelRef | None]:
+        """Ask the SMT core first, which is quick on short sums, then for the rest of the time the bit-blaster."""
         self._deadline.check("proof")
         self.queries += 1
-        solver = z3.SolverFor("QF_BV")
+        quick = min(_QUICK_SECONDS, self._timeout)
+        answer, model = self._run(z3.SimpleSolver(), terms, quick)
+        if answer is Answer.TIMEOUT and quick < self._timeout:
+            self._deadline.check("proof")
+            return self._run(z3.SolverFor("QF_BV"), terms, self._timeout - quick)
+        return answer, model
+
+    def _run(
+        self, solver: z3.Solver, terms: Sequence[z3.BoolRef], seconds: float
+    ) -> tuple[Answer, z3.ModelRef | None]:
         remaining = self._deadline.remaining()
-        limit = self._timeout if remaining is None else min(self._timeout, remaining + 0.001)
+        limit = seconds if remaining is None else min(seconds, remaining + 0.001)
         solver.set("timeout", max(1, int(limit * 1000)))
         solver.add(*terms)
         result = solver.check()
@@ -101,9 +115,11 @@ class Solver:
 
 
 def relevant_premises(goal: z3.BoolRef, premises: Sequence[z3.BoolRef]) -> list[z3.BoolRef]:
-    """The premises that share symbols with the goal, directly or through others."""
+    """The premises that share symbols with the goal, directly or through others; of those about whole
+    addresses only the ones about an address that the goal speaks of."""
     known = set(symbols_of(goal))
-    waiting = [(premise, symbols_of(premise)) for premise in premises]
+    wide = {n for p in premises for n in symbols_of(p) if n.endswith("|64")} - known
+    waiting = [(p, s) for p in premises if not (s := symbols_of(p)) & wide]
     chosen: list[z3.BoolRef] = []
     while True:
         near = [(p, s) for p, s in waiting if not s or s & known]

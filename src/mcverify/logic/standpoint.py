@@ -16,6 +16,7 @@ from mcverify.logic.ghost import AT_ENTRY, AT_LOCATION, Ghost, GhostRules
 from mcverify.logic.normal import Normalizer
 from mcverify.logic.solver import Reply, Solver
 from mcverify.machine.terms import replace, symbols_of, word
+from mcverify.paths.faults import LAST_TRAP
 from mcverify.paths.segment import Location, Segment
 
 
@@ -30,6 +31,11 @@ class Invariant:
     definitions: Mapping[str, z3.ExprRef] = field(default_factory=dict)
     bounds: Mapping[str, int] = field(default_factory=dict)
     facts: tuple[z3.BoolRef, ...] = ()
+
+
+def last_trap(segment: Segment) -> z3.BitVecRef:
+    """Number of the last fault taken before the end of `segment`."""
+    return segment.faults[-1].trap if segment.faults else LAST_TRAP
 
 
 class Standpoint:
@@ -90,6 +96,8 @@ class Standpoint:
         for name in names:
             if name in ghost:
                 values[name] = ghost[name]
+            elif name == LAST_TRAP.decl().name():
+                values[name] = last_trap(segment)
             elif "~" in name:
                 register, _, base = name.partition("~")
                 values[name] = segment.final.registers[register] - z3.BitVec(base, 64)

@@ -195,7 +195,11 @@ def _exhaustive(steps: list[Step]) -> tuple[Step, ...]:
     """The steps, and a trap for the states that none of them covers: angr makes no successor for
     the exits by which VEX raises an exception (a misaligned SSE operand)."""
     rest = z3.simplify(z3.Not(z3.Or([step.guard for step in steps])))
-    return tuple(steps) if z3.is_false(rest) else (*steps, Step(rest, (), {}, Leave.TRAP))
+    solver = z3.Solver()
+    solver.add(rest)
+    if z3.is_false(rest) or solver.check() == z3.unsat:
+        return tuple(steps)
+    return (*steps, Step(rest, (), {}, Leave.TRAP))
 
 
 def _writes(address: int, text: str, after: Any, written: frozenset[str]) -> Mapping[str, z3.BitVecRef]:
@@ -264,6 +268,8 @@ def _rep(decoded: Any) -> Rep | None:
     prefix, _, string = decoded.mnemonic.partition(" ")
     if prefix not in ("rep", "repe", "repz", "repne", "repnz"):
         return None
+    if decoded.group(capstone.CS_GRP_RET):
+        return None  # `rep ret`: the prefix only pads it
     size = {"movsl": "movsd", "stosl": "stosd"}.get(string, string)
     if size not in _REP_STRING:
         raise Refused(decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), "is a string compare or load")

@@ -63,10 +63,12 @@ class Registers:
 
 @dataclass(frozen=True)
 class State:
-    """Registers and stack. `stack` maps the offset of a byte from the entry's rsp to its 8-bit term."""
+    """Registers and stack. `stack` maps the offset of a byte from the entry's rsp to its 8-bit term; `drops` counts
+    how often bytes were given up."""
 
     registers: Registers
     stack: Mapping[int, z3.BitVecRef]
+    drops: int = 0
 
     @property
     def stack_offset(self) -> int | None:
@@ -79,9 +81,18 @@ class State:
         return distance(address, STACK_BASE) if STACK_BASE.decl().name() in symbols_of(address) else None
 
     def read(self, offset: int, size: int) -> z3.BitVecRef:
-        """`size` bytes of the stack at `offset`; bytes never written are free symbols named after their place."""
-        parts = [self.stack.get(offset + i, z3.BitVec(f"stack[{offset + i}]", 8)) for i in reversed(range(size))]
+        """`size` bytes of the stack at `offset`; bytes not written since they were given up are free symbols."""
+        places = [offset + i for i in reversed(range(size))]
+        parts = [self.stack.get(p, z3.BitVec(f"stack[{p}].{self.drops}", 8)) for p in places]
         return z3.simplify(z3.Concat(*parts) if size > 1 else parts[0])
+
+    def released(self, stack_pointer: int) -> State:
+        """The state in which nothing is known of the bytes below `stack_pointer`: an interrupt, or the
+        exception frame of the next fault, overwrites them at any moment (the kernel has no red zone)."""
+        kept = {offset: byte for offset, byte in self.stack.items() if offset >= stack_pointer}
+        if len(kept) == len(self.stack):
+            return self
+        return changed(self, stack=kept, drops=self.drops + 1)
 
     def pushed(self, offset: int, value: z3.BitVecRef) -> State:
         """The state after `value` (a multiple of 8 bits) has been stored at `offset`."""

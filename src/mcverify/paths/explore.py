@@ -278,7 +278,7 @@ class Explorer:
             address = node.state.registers.evaluate(access.address, loads)
             offset = State.stack_position(address)
             if offset is not None:
-                after = self._stack_access(source, here, after, access, offset, loads)
+                after = self._stack_access(source, here, after, step, access, offset, loads)
                 continue
             transfer = self._transfer(node, access, address, loads)
             self._accesses.append(AccessPoint(source, here.conditions, transfer))
@@ -292,11 +292,16 @@ class Explorer:
         self._go_on(source, after, instruction, step, loads, ended, following)
 
     def _stack_access(
-        self, source: Location, node: _Node, after: _Node, access: Access, offset: int, loads: dict[str, z3.BitVecRef]
+        self,
+        source: Location,
+        node: _Node,
+        after: _Node,
+        step: Step,
+        access: Access,
+        offset: int,
+        loads: dict[str, z3.BitVecRef],
     ) -> _Node:
-        stack_pointer = node.state.stack_offset
-        pushes = access.kind is Kind.STORE and stack_pointer is not None and offset == stack_pointer - access.size
-        lowest = offset if pushes else stack_pointer
+        lowest = self._lowest(node.state, step, access.kind, loads)
         highest = 0 if access.kind is Kind.STORE else 8
         if lowest is None or offset < lowest or offset + access.size > highest:
             self._strays.append(StrayStack(source, node.address, offset, node.conditions))
@@ -305,6 +310,15 @@ class Explorer:
             return after
         value = node.state.registers.evaluate(access.value, loads)
         return changed(after, state=after.state.pushed(offset, value))
+
+    @staticmethod
+    def _lowest(state: State, step: Step, kind: Kind, loads: dict[str, z3.BitVecRef]) -> int | None:
+        """Offset below which the stack must not be touched: rsp, and for a store what the instruction makes of it."""
+        now = state.stack_offset
+        if kind is Kind.LOAD or STACK_POINTER not in step.writes:
+            return now
+        moved = State.stack_position(state.registers.evaluate(step.writes[STACK_POINTER], loads))
+        return now if now is None or moved is None else min(now, moved)
 
     def _transfer(
         self, node: _Node, access: Access, address: z3.BitVecRef, loads: dict[str, z3.BitVecRef]
@@ -329,9 +343,12 @@ class Explorer:
         registers = node.state.registers.written(step.writes, loads)
         for name in _EAGER & step.writes.keys():
             registers[name]  # computed now: a long chain of pending terms would recurse deeply
+        state = changed(node.state, registers=registers)
+        if STACK_POINTER in step.writes and state.stack_offset is not None:
+            state = state.released(state.stack_offset)
         node = changed(
             node,
-            state=changed(node.state, registers=registers),
+            state=state,
             unfenced=(node.unfenced or instruction.is_nontemporal) and not instruction.is_fence,
             trail=(*node.trail, instruction.address),
         )
@@ -401,6 +418,8 @@ class Explorer:
             reason = f"the handler {entry.handler.name} is not modelled"
             return [self._end(source, node, Ending.LOST, reason=reason)], []
         state = changed(node.state, registers=registers)
+        if state.stack_offset is not None:
+            state = state.released(state.stack_offset)
         return [], [changed(node, address=entry.fixup, state=state, trail=(*node.trail, node.address))]
 
     # -- REP ------------------------------------------------------------------------------------

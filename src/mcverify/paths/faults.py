@@ -17,6 +17,10 @@ FIRST_BAD = {Kind.LOAD: z3.BitVec("bad_src", 64), Kind.STORE: z3.BitVec("bad_dst
 """Offset of the first bad byte of src (for loads) and of dst (for stores)."""
 
 
+LAST_TRAP = z3.BitVec("last_trap", 64)
+"""Number of the last fault that was taken before a location."""
+
+
 def survives(transfer: Transfer, base: z3.BitVecRef) -> z3.BoolRef:
     """That `transfer`, in the buffer at `base`, did not fault: the first bad byte is not among its bytes."""
     offset = transfer.address - base

@@ -27,7 +27,7 @@ class Finding:
     """The answer to one goal: obligation, exit, whether it was proved, seconds, and if not, why not.
 
     `at` is an instruction's address that the reason is about; `hint` gives values of a model that breaks the
-    goal: "len", "src", "dst", "bad_src", "bad_dst".
+    goal: "len", "src", "dst", "bad_src", "bad_dst". `by_address`: the proof needed that faults belong to addresses.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Finding:
     reason: str = ""
     at: int | None = None
     hint: Callable[[str], int] | None = None
+    by_address: bool = False
 
 
 class Discharger:
@@ -60,7 +61,6 @@ class Discharger:
 
     def findings(self) -> Iterator[Finding]:
         """Every goal's answer, the exits first, then what belongs to no exit."""
-        asked = self._assumptions.contract.obligations
         total = len(self._paths.segments)
         for number, segment in enumerate(self._paths.segments):
             self._progress(f"proof: segment {number + 1} of {total}")
@@ -68,12 +68,16 @@ class Discharger:
                 yield from self._return(segment)
             elif isinstance(segment.target, Ending):
                 yield from self._dead_end(segment)
-        if "O7" in asked:
-            yield from self._own_frame()
-        if "O8" in asked:
-            yield from self._footprint()
-        if "O9" in asked:
-            yield from self._termination()
+        yield from map(self._rested_on, self._own_frame())
+        yield from map(self._rested_on, self._footprint())
+        yield from map(self._rested_on, self._termination())
+
+    def _rested_on(self, finding: Finding) -> Finding:
+        """The finding; where the contract does not ask for it, as something that every other proof rests on."""
+        if finding.id in self._assumptions.contract.obligations:
+            return finding
+        reason = f"{finding.id}, on which every proof here rests, is not proved: {finding.reason}"
+        return replace(finding, id="", reason="" if finding.proved else reason)
 
     # -- exits ----------------------------------------------------------------------------------
 
@@ -92,11 +96,12 @@ class Discharger:
         reply = standpoint.ask_at_end(segment, z3.And(*terms, z3.BoolVal(True)), bad_bytes=bad_bytes)
         if reply.answer is Answer.PROVED:
             share = reply.seconds / max(1, len(goals))
-            yield from (Finding(goal.id, exit_id, True, share) for goal in goals)
+            yield from (Finding(goal.id, exit_id, True, share, by_address=bad_bytes) for goal in goals)
             return
         for goal, term in zip(goals, terms, strict=True):
             reply = standpoint.ask_at_end(segment, term, bad_bytes=bad_bytes)
-            yield self._finding(goal.id, exit_id, reply, segment.at, standpoint)
+            found = self._finding(goal.id, exit_id, reply, segment.at, standpoint)
+            yield replace(found, by_address=bad_bytes)
 
     def _finding(self, identifier: str, exit_id: str, reply: Reply, at: int, standpoint: Standpoint) -> Finding:
         reason = {
@@ -123,7 +128,11 @@ class Discharger:
 
     def _dead_end(self, segment: Segment) -> Iterator[Finding]:
         """A path that must be impossible: an uncovered fault, an exception, something not understood."""
-        reply = self._standpoint(segment.source).ask_at_end(segment, z3.BoolVal(False), bad_bytes=True)
+        standpoint, impossible = self._standpoint(segment.source), z3.BoolVal(False)
+        reply = standpoint.ask_at_end(segment, impossible)
+        by_address = reply.answer is not Answer.PROVED
+        if by_address:
+            reply = standpoint.ask_at_end(segment, impossible, bad_bytes=True)
         uncovered = segment.target in (Ending.UNCOVERED, Ending.TRAP)
         exit_id = place(self._image, segment.at) if uncovered else EVERYWHERE
         reason = segment.reason or "an access that may fault has no exception-table entry"
@@ -134,7 +143,8 @@ class Discharger:
             reply.seconds,
             "" if reply.answer is Answer.PROVED else f"{self._image.where(segment.at)}: {reason}",
             segment.at,
-            self._hint(reply, self._standpoint(segment.source)),
+            self._hint(reply, standpoint),
+            by_address,
         )
 
     # -- everywhere -----------------------------------------------------------------------------

@@ -9,13 +9,17 @@ import z3
 
 from mcverify.contract import Contract
 from mcverify.logic.assumptions import Assumptions
+from mcverify.logic.standpoint import last_trap
 from mcverify.logic.ghost import HIT, J, OK, SOURCE_BYTE
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.terms import word
 from mcverify.machine.x86_64 import STACK_POINTER
 from mcverify.paths.explore import Options, entry_symbol
-from mcverify.paths.faults import FIRST_BAD, trap_numbers
+from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import AccessPoint, Segment
+
+MACHINE_CHECK = 18
+"""Trap number of #MC, after which a contract may ask for less."""
 
 __all__ = ["Goal", "access_goal", "exit_goals", "SOURCE_BYTE"]
 
@@ -33,10 +37,22 @@ class Goal:
 def exit_goals(segment: Segment, assumptions: Assumptions, options: Options) -> Iterator[Goal]:
     """What the contract asks of a segment that returns."""
     contract = assumptions.contract
-    for identifier in contract.obligations:
+    bound = {None: contract.obligations, MACHINE_CHECK: contract.on_machine_check}
+    for identifier in dict.fromkeys((*contract.obligations, *contract.on_machine_check)):
         make = _AT_EXIT.get(identifier)
-        if make is not None:
-            yield from make(_Exit(segment, assumptions, options))
+        if make is None:
+            continue
+        for goal in make(_Exit(segment, assumptions, options)):
+            yield _where_it_binds(goal, segment, *(identifier in ids for ids in bound.values()))
+
+
+def _where_it_binds(goal: Goal, segment: Segment, generally: bool, on_machine_check: bool) -> Goal:
+    """The goal, restricted to the trap numbers after which its contract asks for it."""
+    if generally and on_machine_check:
+        return goal
+    is_machine_check = last_trap(segment) == MACHINE_CHECK if segment.faulted else z3.BoolVal(False)
+    condition = is_machine_check if on_machine_check else z3.Not(is_machine_check)
+    return Goal(goal.id, z3.Implies(condition, goal.term), goal.bad_bytes)
 
 
 @dataclass(frozen=True)
@@ -121,7 +137,7 @@ def _outcome(at: _Exit) -> Iterator[Goal]:
 
 
 def _success(at: _Exit) -> Iterator[z3.BoolRef]:
-    yield HIT
+    yield z3.Implies(z3.ULT(J, at.length), HIT)
     if at.left is not None:
         yield at.left == 0
     if at.contract.trap:
@@ -133,9 +149,7 @@ def _success(at: _Exit) -> Iterator[z3.BoolRef]:
 
 def _failure(at: _Exit) -> Iterator[z3.BoolRef]:
     if at.contract.trap:
-        number = at.register(at.contract.trap)
-        numbers = (*at.options.load_traps, *at.options.store_traps)
-        yield number == at.segment.faults[-1].trap if at.segment.faults else trap_numbers(number, numbers)
+        yield at.register(at.contract.trap) == last_trap(at.segment)
     if at.contract.status:
         status = at.register(at.contract.status)
         yield status == 0 if at.contract.status_inverted else status != 0

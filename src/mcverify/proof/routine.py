@@ -19,14 +19,15 @@ from mcverify.logic.solver import Answer, Solver
 from mcverify.machine.instruction import Kind
 from mcverify.machine.lift import Lifter
 from mcverify.machine.rep import closed_form_claims
-from mcverify.machine.terms import word
+from mcverify.machine.terms import symbols_of, word
+from mcverify.machine.x86_64 import VECTOR
 from mcverify.models import read_toml
 from mcverify.paths.explore import Explorer, Options, TooManyPaths
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Ending, Paths, Segment
 from mcverify.proof.describe import exits
 from mcverify.proof.discharge import Discharger, Finding
-from mcverify.proof.exits import EVERYWHERE
+from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Domain, Exit, ObligationResult, RoutineResult, Verdict
 from mcverify.proof.select import Task, no_contract
@@ -189,8 +190,11 @@ class RoutineProof:
     def _is_refuted(self, finding: Finding) -> bool:
         """Whether a run has broken this obligation at this exit; for those of no exit, anywhere."""
         found = self._witnesses.found
-        if finding.exit == EVERYWHERE:
-            return any(identifier == finding.id for identifier, _ in found)
+        exits_of_runs = {exit_id for identifier, exit_id in found if identifier == finding.id}
+        if finding.exit == AFTER_FAULT:
+            return bool(exits_of_runs - {SUCCESS})
+        if finding.exit == EVERYWHERE and finding.id in ("O1", "O7", "O8"):
+            return bool(exits_of_runs)
         return (finding.id, finding.exit) in found
 
     def _look_for_witnesses(self) -> None:
@@ -213,11 +217,15 @@ class RoutineProof:
                     lambda a: self._lifter.instruction(a).is_fence,
                 )
             if any(f.id == "O9" and f.exit == EVERYWHERE for f in self._open_findings()):
-                self._witnesses.endless(self._stores)
+                self._witnesses.endless(self._has_memory)
 
-    def _stores(self, address: int) -> bool:
+    def _has_memory(self, address: int) -> bool:
+        """Whether the instruction keeps something where a trace does not show it: in memory, a vector register or a flag
+        that it only passes on."""
         steps = self._lifter.instruction(address).steps
-        return any(access.kind is Kind.STORE for step in steps for access in step.accesses)
+        stores = any(access.kind is Kind.STORE for step in steps for access in step.accesses)
+        used = {n for s in steps for t in (s.guard, *s.writes.values()) for n in (*symbols_of(t), *s.writes)}
+        return stores or not used.isdisjoint(VECTOR)
 
     def _check_rep(self, paths: Paths) -> None:
         """Prove the closed form of every REP that was met, against the lifted iteration."""
@@ -238,7 +246,7 @@ class RoutineProof:
         faulting = [s for s in paths.segments if s.target is Ending.RETURN and s.faulted]
         if self._contract.left is None or not faulting:
             return
-        worst = 0
+        worst = self._witnesses.slack_seen(sample_cases(self._contract, self._task.faults, count=120))
         for segment in faulting:
             bound = self._least_bound(houdini, segment, worst)
             if bound is None:
@@ -316,17 +324,25 @@ class RoutineProof:
         missing = next((f for f in findings if not f.proved), None)
         return (Verdict.UNKNOWN, missing.reason) if missing else (Verdict.PROVED, "")
 
+    def _resting_on_addresses(self) -> list[str]:
+        """What was proved with faults as a property of addresses."""
+        proved = {f.id for f in self._findings if f.proved and f.by_address and f.id}
+        slack = ["slack"] if self._slack is not None else []
+        return sorted(proved, key=lambda identifier: int(identifier[1:])) + slack
+
     def _sentences(self) -> Iterator[str]:
         """What the verdict rests on, as sentences."""
         yield f"0 <= len <= {self._options.len_max:#x}"
         buffers = "dst" if self._contract.src is None else "src and dst"
         yield f"{buffers} do not wrap around the address space, nor overlap each other or the stack frame"
         yield {"loads": "loads", "stores": "stores", "both": "loads and stores"}[self._task.faults] + " may fault"
-        if self._persistent:
-            yield "a bad address stays bad: an access that faulted faults again (needed here)"
-        granularity = read_toml("x86_64.toml")["faults"]["granularity"]
-        if "O5" in self._contract.obligations:
-            yield f"bad regions begin and end on multiples of {granularity} bytes (for O5 and slack)"
+        needed = ["every obligation"] if self._persistent else self._resting_on_addresses()
+        if needed:
+            size = read_toml("x86_64.toml")["faults"]["granularity"]
+            yield (
+                f"a bad address stays bad, and bad regions begin and end on multiples of {size} bytes"
+                f" (for {', '.join(needed)})"
+            )
         for register, value in self._contract.given.items():
             yield f"{register} = {value} at entry"
         if self._paths is not None and any(self._lifter.instruction(a).rep for a in self._paths.visited):

@@ -101,6 +101,15 @@ class Witnesses:
         found = judge(self._contract, case, outcome, name=lambda a: place(self._image, a))
         return tuple(v for v in found if v.certain)
 
+    def slack_seen(self, cases: Sequence[Case]) -> int:
+        """The most good bytes before a bad one that the runs of `cases` left uncopied."""
+        worst = 0
+        for case, outcome in zip(cases, self.runner.run(cases), strict=True):
+            if outcome.faults and outcome.ending is Ending.RETURNED and self._contract.left:
+                done = case.len - outcome.registers[self._contract.left]
+                worst = max(worst, outcome.faults[-1].offset - done)
+        return worst
+
     def beyond(self, len_max: int) -> tuple[int, str] | None:
         """A length of 2^32 or more, beyond `len_max`, for which a run breaks the contract, and how."""
         if self._rep_model != "ordered" or not isinstance(self.runner, CpuRunner):
@@ -120,9 +129,9 @@ class Witnesses:
                 (violation.obligation,), where, case, outcome, violation.sentence
             )
 
-    def endless(self, stores: Callable[[int], bool]) -> None:
-        """Look at the runs that were stopped: one that comes back to the very same state, having stored nothing
-        meanwhile, goes on for ever. `stores` tells whether the instruction at an address writes memory."""
+    def endless(self, hides: Callable[[int], bool]) -> None:
+        """Look at the runs that were stopped: one that comes back to the very same registers and flags goes on for ever, if no
+        instruction meanwhile changed what a trace does not show (`hides`, given its address)."""
         for case in self._stopped[:_MOST_STOPPED]:
             steps = self.runner.trace(case)
             seen: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -131,7 +140,7 @@ class Witnesses:
                 if state not in seen:
                     seen[state] = number
                     continue
-                if not any(stores(a) for a, _ in steps[seen[state] : number]):
+                if not any(hides(a) for a, _ in steps[seen[state] : number]):
                     where = place(self._image, address)
                     sentence = f"with len = {case.len} it is at {where} in the same state again: it never ends"
                     (outcome,) = self.runner.run([case])
@@ -167,11 +176,16 @@ class Witnesses:
             if outcome.ending is not Ending.RETURNED or not self._may_happen(case):
                 continue
             addresses = [address for address, _ in self.runner.trace(case)]
-            weak = max((n for n, a in enumerate(addresses) if is_weak(a)), default=-1)
+            weak = max((n for n, a in enumerate(addresses) if is_weak(a) and not self._step_faulted(addresses, n)), default=-1)
             if weak >= 0 and not any(is_fence(a) for a in addresses[weak:]):
                 where = place(self._image, addresses[weak])
                 sentence = f"the non-temporal store at {where} is followed by no fence before the return"
                 self._keep(case, outcome, Violation("O10", sentence))
+
+    def _step_faulted(self, addresses: Sequence[int], step: int) -> bool:
+        """Whether step number `step` of a trace faulted: the next one is its fixup."""
+        entry = self._image.entry_at(addresses[step])
+        return entry is not None and addresses[step + 1 : step + 2] == [entry.fixup]
 
     def footprints(self, cases: Sequence[Case]) -> None:
         """Run `cases` on the emulator with every access recorded: what lies outside the buffers without a fault."""
@@ -190,7 +204,7 @@ def _size(case: Case) -> tuple[int, ...]:
 def probes(contract: Contract, faults: Faults, len_max: int) -> list[Case]:
     """Cases near powers of two, where counters wrap around, with faults near both ends."""
     near = [((1 << bits) + extra, (0, 1, 8, 63, 64)) for bits in (8, 12, 15, 16) for extra in (-1, 0, 1, 7)]
-    far = [((1 << bits) + extra, (0,)) for bits in (17, 19, 20) for extra in (0, 13)]
+    far = [((1 << bits) + extra, (0, 8, 17)) for bits in (17, 19, 20) for extra in (0, 13)]
     found = []
     for length, starts in near + far:
         if length > len_max:

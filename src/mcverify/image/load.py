@@ -78,6 +78,7 @@ def _image_of_source(path: Path, content: bytes, config: Config) -> Image:
         *source.missing_routines({s.name for s in image.symbols}),
         *(config.note(name) for name in source.configs),
         *_stand_in_notes(source, config),
+        *source.alternatives,
     )
     return replace(image, annotations=annotations, notes=(*image.notes, *notes))
 
@@ -131,6 +132,16 @@ def _tables(laid_out: LaidOut) -> list[Table]:
 
 
 def _notes(image: Image, line_bytes: int) -> tuple[str, ...]:
+    return (*_line_notes(image, line_bytes), *_alternative_notes(image))
+
+
+def _alternative_notes(image: Image) -> tuple[str, ...]:
+    if not any(section.name == ".altinstructions" and section.data for section in image.sections):
+        return ()
+    return ("it has alternative instructions: the code as it stands, unpatched, is what is proved",)
+
+
+def _line_notes(image: Image, line_bytes: int) -> tuple[str, ...]:
     if image.lines:
         return ()
     if line_bytes > MAX_LINE_BYTES:

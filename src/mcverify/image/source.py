@@ -32,6 +32,8 @@ _OWN_MACRO = re.compile(r"^[ \t]*\.macro[ \t]+([A-Za-z_]\w*)", re.M)
 # Macros whose instructions are ours where the kernel has its own (shim/include/mcverify/stand_ins.h).
 _STAND_INS = ("ALIGN_DESTINATION", "RUNTIME_CONST_PTR", "GET_THREAD_INFO")
 
+_ALTERNATIVE = re.compile(r"\s*ALTERNATIVE(?:_2|_3)?\b")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -53,6 +55,15 @@ class Source:
     def own_macros(self) -> tuple[str, ...]:
         """Names of the assembler macros that the source defines."""
         return tuple(dict.fromkeys(_OWN_MACRO.findall(self._code)))
+
+    @cached_property
+    def alternatives(self) -> tuple[str, ...]:
+        """One sentence for each use of ALTERNATIVE: what is proved has its first body."""
+        return tuple(
+            f"{self.file}:{number}: of this {found[0]} only the first body is proved"
+            for number, line in enumerate(self._code.splitlines(), start=1)
+            if (found := _ALTERNATIVE.match(line))
+        )
 
     def missing_routines(self, present: Container[str]) -> tuple[str, ...]:
         """One sentence for each routine that the source begins but `present` lacks."""

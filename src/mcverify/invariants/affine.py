@@ -49,11 +49,14 @@ def linear(coefficients: Sequence[tuple[str, int]], constant: int) -> z3.BitVecR
 
 
 def equalities(rows: Sequence[Mapping[str, int]], columns: Sequence[str]) -> list[Equality]:
-    """A basis of the affine equalities among `columns` that hold in all `rows` (values are unsigned 64-bit)."""
+    """A basis of the affine equalities among `columns` that hold in all `rows` (values are unsigned
+    64-bit)."""
     if not rows:
         return []
     names = [*columns, _CONSTANT]
-    table = flint.fmpz_mat([[1 if n == _CONSTANT else _signed(row[n]) for n in names] for row in _distinct(rows, columns)])
+    table = flint.fmpz_mat(
+        [[1 if n == _CONSTANT else _signed(row[n]) for n in names] for row in _distinct(rows, columns)]
+    )
     basis, rank = table.nullspace()
     vectors = [[int(basis[i, k]) for i in range(len(names))] for k in range(rank)]
     return [_equality(names, vector) for vector in _reduced(vectors)]

@@ -35,8 +35,8 @@ class Quantity:
 def quantities(rows: Sequence[Row], variables: Sequence[str], bases: Mapping[str, str]) -> list[Quantity]:
     """The small quantities of a location, each set of equal ones once.
 
-    `variables` are names of 64-bit values in `rows`; `bases` maps "src" and "dst" to the names of the buffer addresses, from which
-    address-like variables are counted.
+    `variables` are names of 64-bit values in `rows`; `bases` maps "src" and "dst" to the names of the
+    buffer addresses, from which address-like variables are counted.
     """
     found: dict[tuple[int, ...], Quantity] = {}
     for name in variables:
@@ -64,9 +64,7 @@ def at_least(found: Sequence[Quantity]) -> Iterator[z3.BoolRef]:
             yield from (z3.UGE(quantity.term, word(bound)) for bound in sorted(bounds))
 
 
-def ordered(
-    found: Sequence[Quantity], definitions: Mapping[str, z3.ExprRef]
-) -> Iterator[z3.BoolRef]:
+def ordered(found: Sequence[Quantity], definitions: Mapping[str, z3.ExprRef]) -> Iterator[z3.BoolRef]:
     """p <= q, and p < q where that held too; not those that bounds alone imply under `definitions`."""
     for low in found:
         for high in found:
@@ -80,7 +78,8 @@ def ordered(
 
 
 def _is_sum(term: z3.BitVecRef) -> bool:
-    """Whether `term` is a sum of symbols and small constants with small positive factors: of bounded counters, never negative."""
+    """Whether `term` is a sum of symbols and small constants with small positive factors: of bounded
+    counters, never negative."""
     if z3.is_bv_value(term):
         return bool(term.as_long() < _SMALL)
     if z3.is_app_of(term, z3.Z3_OP_BADD):
@@ -95,7 +94,8 @@ def _is_symbol(term: z3.ExprRef) -> bool:
 
 
 def neighbours(rows: Sequence[Row], offset: str, mark: str = "top") -> Iterator[z3.BoolRef]:
-    """What may hold of a pointer's offset and the high-water mark where they are not, or not provably, equal."""
+    """What may hold of a pointer's offset and the high-water mark where they are not, or not provably,
+    equal."""
     one, other = z3.BitVec(offset, 64), z3.BitVec(mark, 64)
     for low, high, (name, above) in ((one, other, (offset, mark)), (other, one, (mark, offset))):
         if all(row[name] <= row[above] for row in rows):

@@ -8,9 +8,17 @@ import z3
 
 from mcverify.contract import Contract
 from mcverify.invariants.affine import Equality, equalities
-from mcverify.invariants.candidates import aligned, at_least, masks, neighbours, ordered, quantities, within_line
+from mcverify.invariants.candidates import (
+    aligned,
+    at_least,
+    masks,
+    neighbours,
+    ordered,
+    quantities,
+    within_line,
+)
 from mcverify.invariants.houdini import Guesses
-from mcverify.logic.ghost import HIT, J, OK, TOP
+from mcverify.logic.ghost import HIT, OK, TOP, J
 from mcverify.machine.terms import word
 from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
 from mcverify.paths.faults import LAST_TRAP, trap_numbers
@@ -22,7 +30,13 @@ _MAX_ROWS = 400
 
 
 def guesses(
-    paths: Paths, contract: Contract, cases: Sequence[Case], visits: Iterable[Visit], len_max: int, *, persistent: bool
+    paths: Paths,
+    contract: Contract,
+    cases: Sequence[Case],
+    visits: Iterable[Visit],
+    len_max: int,
+    *,
+    persistent: bool,
 ) -> dict[Location, Guesses]:
     """Guesses for every location but the entry. With `persistent` they may speak of bad bytes."""
     rows = _rows(paths, contract, cases, visits)
@@ -36,7 +50,8 @@ def guesses(
 def _rows(
     paths: Paths, contract: Contract, cases: Sequence[Case], visits: Iterable[Visit]
 ) -> dict[Location, list[dict[str, int]]]:
-    """What was seen at each location: registers, stack words, `top`, first bad bytes, entry values (``...@0``)."""
+    """What was seen at each location: registers, stack words, `top`, first bad bytes, entry values
+    (``...@0``)."""
     modes: dict[tuple[int, bool], list[Location]] = {}
     for location in paths.locations:
         modes.setdefault((location.address, location.faulted), []).append(location)
@@ -73,7 +88,13 @@ class _Guesser:
     """Makes the guesses about one location."""
 
     def __init__(
-        self, paths: Paths, contract: Contract, location: Location, rows: list[dict[str, int]], len_max: int, persistent: bool
+        self,
+        paths: Paths,
+        contract: Contract,
+        location: Location,
+        rows: list[dict[str, int]],
+        len_max: int,
+        persistent: bool,
     ) -> None:
         self._contract = contract
         self._rows = _spread(rows)
@@ -102,12 +123,16 @@ class _Guesser:
         affine = self._affine([*changing, *offsets, *parameters], offsets)
         found = Guesses(same + affine, (*self._order(kept, changing), "top", *offsets))
         found.bounds = self._bounds(affine, [*changing, *offsets])
-        found.facts = [*self._facts([*offsets, *changing], found.invariant().definitions), *self._ghost_facts()]
+        found.facts = [
+            *self._facts([*offsets, *changing], found.invariant().definitions),
+            *self._ghost_facts(),
+        ]
         found.facts += self._trap_facts(self._variables)
         return found
 
     def _affine(self, columns: Sequence[str], offsets: Sequence[str]) -> list[Equality]:
-        """Equalities among registers and arguments, and one that ties `top` to them: by a pointer's offset if that serves."""
+        """Equalities among registers and arguments, and one that ties `top` to them: by a pointer's offset
+        if that serves."""
         found = equalities(self._rows, columns)
         if not any(e.coefficient(self._parameters["len"]) for e in found):
             found = equalities(self._rows, [*columns, *self._add_remainders()])
@@ -128,7 +153,9 @@ class _Guesser:
     def _entry_value(self, name: str) -> str | None:
         """The entry register whose value `name` still, or again, holds in every sample."""
         candidates = [name] if name in GENERAL else [*GENERAL]
-        return next((f"{r}@0" for r in candidates if all(row[name] == row[f"{r}@0"] for row in self._rows)), None)
+        return next(
+            (f"{r}@0" for r in candidates if all(row[name] == row[f"{r}@0"] for row in self._rows)), None
+        )
 
     def _order(self, kept: Mapping[str, str], changing: Sequence[str]) -> tuple[str, ...]:
         """Which variables to solve for first: unchanged ones, addresses, the length, counters."""
@@ -143,7 +170,12 @@ class _Guesser:
         for name in changing:
             for base in (self._parameters[n] for n in ("src", "dst") if n in self._parameters):
                 values = tuple((row[name] - row[base]) % (1 << 64) for row in self._rows)
-                if self._largest(name) < _SMALL or max(values) >= _SMALL or values in known or len(set(values)) < 2:
+                if (
+                    self._largest(name) < _SMALL
+                    or max(values) >= _SMALL
+                    or values in known
+                    or len(set(values)) < 2
+                ):
                     continue
                 known.add(values)
                 added.append(f"{name}~{base}")
@@ -167,7 +199,7 @@ class _Guesser:
 
     def _facts(self, changing: Sequence[str], definitions: Mapping[str, z3.ExprRef]) -> list[z3.BoolRef]:
         names = [*changing, "top", self._parameters["len"]]
-        bases = {n: self._parameters[n] for n in ("src", "dst") if n in self._parameters}
+        bases: dict[str, str] = {n: self._parameters[n] for n in ("src", "dst") if n in self._parameters}
         if self._persistent:
             names += ["bad_src", "bad_dst"]
         found = quantities(self._rows, names, bases)
@@ -175,7 +207,12 @@ class _Guesser:
         pointers = [n for n in changing if self._largest(n) >= _SMALL]
         counters = [n for n in changing if n not in pointers and "~" not in n]
         free = [q for q in found if q.name not in definitions or q.name in changing]
-        facts = [*at_least(free), *masks(found), *ordered(moving, definitions), *aligned(self._rows, pointers, counters)]
+        facts = [
+            *at_least(free),
+            *masks(found),
+            *ordered(moving, definitions),
+            *aligned(self._rows, pointers, counters),
+        ]
         facts += within_line(self._rows, moving, list(bases.values()))
         for offset in (n for n in changing if "~" in n):
             facts += neighbours(self._rows, offset)

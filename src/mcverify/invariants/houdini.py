@@ -1,26 +1,28 @@
 """From guesses to invariants: what is not inductive is dropped until the rest proves itself.
 
-Each guess is about one location. A segment that ends there must establish it, given what is still believed where the segment starts. A guess that a
-model refutes is dropped, with all others that the same model refutes, and the segments that leave its
-location are asked again. What survives has been proved on every segment (Houdini; Flanagan and Leino, 2001).
+Each guess is about one location. A segment that ends there must establish it, given what is still believed
+where the segment starts. A guess that a model refutes is dropped, with all others that the same model
+refutes, and the segments that leave its location are asked again. What survives has been proved on every
+segment (Houdini; Flanagan and Leino, 2001).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import z3
 
 from mcverify.invariants.affine import Equality, solved
 from mcverify.logic.assumptions import Assumptions
-from mcverify.logic.ghost import HIT, J, TOP
+from mcverify.logic.ghost import HIT, TOP, J
 from mcverify.logic.solver import Answer, Reply, Solver
 from mcverify.logic.standpoint import Invariant, Standpoint
 from mcverify.machine.terms import word
 from mcverify.paths.segment import Location, Paths, Segment
 
-HIT_BELOW_TOP = HIT == z3.ULT(J, TOP)
+HIT_BELOW_TOP = z3.ULT(J, TOP) == HIT
 """The bytes stored so far are exactly those below the high-water mark."""
 
 
@@ -43,7 +45,11 @@ class Guesses:
 
     def _all_facts(self) -> tuple[z3.BoolRef, ...]:
         """Facts, with bounds on variables that were solved for, and equalities that could not be solved."""
-        return (*strongest(self.facts), *(e.term() for e in self.equalities), *(_at_most(n, b) for n, b in self.bounds.items()))
+        return (
+            *strongest(self.facts),
+            *(e.term() for e in self.equalities),
+            *(_at_most(n, b) for n, b in self.bounds.items()),
+        )
 
     def claims(self) -> list[tuple[z3.BoolRef, Callable[[], None]]]:
         """Each guess as a term, with the way to drop it."""
@@ -77,15 +83,18 @@ def _at_most(name: str, bound: int) -> z3.BoolRef:
     return z3.ULE(z3.BitVec(name, 64), word(bound))
 
 
-def _remover(items: list[object] | list[Equality] | list[z3.BoolRef], item: object) -> Callable[[], None]:
+def _remover(items: list[Any], item: object) -> Callable[[], None]:
     def remove() -> None:
-        items[:] = [i for i in items if i is not item]  # type: ignore[assignment]
+        items[:] = [i for i in items if i is not item]
 
     return remove
 
 
 def _popper(items: dict[str, int], name: str) -> Callable[[], None]:
-    return lambda: items.pop(name, None) and None
+    def remove() -> None:
+        items.pop(name, None)
+
+    return remove
 
 
 class Houdini:

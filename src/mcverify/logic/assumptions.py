@@ -18,8 +18,9 @@ from mcverify.paths.faults import FIRST_BAD
 class Assumptions:
     """Preconditions on length, addresses and fault regions.
 
-    `granularity` is the size in bytes, a power of two, of which the bounds of bad regions are multiples. `persistent` says
-    that faults belong to addresses: the same access faults again; without it each access may fault or not.
+    `granularity` is the size in bytes, a power of two, of which the bounds of bad regions are multiples.
+    `persistent` says that faults belong to addresses: the same access faults again; without it each access
+    may fault or not.
     """
 
     contract: Contract

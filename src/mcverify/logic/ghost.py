@@ -1,8 +1,9 @@
 """The ghost: what has become of one arbitrary byte of dst.
 
-`j` is a free symbol, an offset not above the largest length (obligation O8 keeps stores below that); what holds for
-it holds for every byte, so no quantifier and no array is needed. `hit` tells whether byte j of dst has been stored, `ok` whether the last store put the right
-value there, `top` is one more than the highest offset stored so far.
+`j` is a free symbol, an offset not above the largest length (obligation O8 keeps stores below that); what
+holds for it holds for every byte, so no quantifier and no array is needed. `hit` tells whether byte j of
+dst has been stored, `ok` whether the last store put the right value there, `top` is one more than the
+highest offset stored so far.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ AT_LOCATION = Ghost(HIT, OK, TOP)
 
 
 class GhostRules:
-    """How transfers change the ghost, under a contract and the definitions of the location where they start.
+    """How transfers change the ghost, under a contract and the definitions of the location where they
+    start.
 
-    Where a store begins inside or just behind a prefix of dst that is stored already, the new
-    set of stored bytes is written as the longer prefix. That its end does not wrap around is obligation O8 of
-    the same access, so the rule holds up to the first access that leaves its buffer, and there O8 itself fails.
+    Where a store begins inside or just behind a prefix of dst that is stored already, the new set of stored
+    bytes is written as the longer prefix. That its end does not wrap around is obligation O8 of the same
+    access, so the rule holds up to the first access that leaves its buffer, and there O8 itself fails.
     """
 
     def __init__(self, contract: Contract, definitions: Mapping[str, z3.ExprRef]) -> None:
@@ -128,7 +130,9 @@ class GhostRules:
         """The loaded value `name`: unknown bytes, but for the one that comes from offset `j` of src."""
         distance = z3.simplify(j - self._load_offsets[name], som=True)
         size = _width(like, name) // 8
-        parts = [z3.If(distance == m, SOURCE_BYTE, z3.BitVec(f"{name}.{m}", 8)) for m in reversed(range(size))]
+        parts = [
+            z3.If(distance == m, SOURCE_BYTE, z3.BitVec(f"{name}.{m}", 8)) for m in reversed(range(size))
+        ]
         return z3.simplify(z3.Concat(*parts) if size > 1 else parts[0])
 
 
@@ -146,7 +150,7 @@ class _Store:
 
 def _is_prefix(hit: z3.BoolRef) -> bool:
     """Whether `hit` is written as j < end."""
-    return z3.is_app_of(hit, z3.Z3_OP_ULT) and hit.arg(0).eq(J)
+    return bool(z3.is_app_of(hit, z3.Z3_OP_ULT)) and bool(hit.arg(0).eq(J))
 
 
 def _reaches(store: _Store, prefix: z3.BitVecRef) -> bool:

@@ -1,9 +1,9 @@
 """Bit-vector questions brought to a normal form in which little is left to decide.
 
-Where ranges show that nothing wraps around, a bit-vector term is an integer linear form over bounded symbols. In
-comparisons of such forms common parts cancel (addresses lose their base, positions their counter), many
-become plainly true or false, and the others need only as many bits as their values have. Shifts and masks become a quotient and
-a remainder. What is not linear stays as it is.
+Where ranges show that nothing wraps around, a bit-vector term is an integer linear form over bounded
+symbols. In comparisons of such forms common parts cancel (addresses lose their base, positions their
+counter), many become plainly true or false, and the others need only as many bits as their values have.
+Shifts and masks become a quotient and a remainder. What is not linear stays as it is.
 
 Each rewriting is an equivalence under the ranges, so the normal form may replace the question; the test
 `tests/logic/test_normal.py` holds it against z3's own evaluation.
@@ -25,7 +25,8 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """constant + sum(coefficient * symbol), an integer; `parts` are sorted by name and have no zero coefficient."""
+    """constant + sum(coefficient * symbol), an integer; `parts` are sorted by name and have no zero
+    coefficient."""
 
     parts: tuple[tuple[str, int], ...]
     constant: int
@@ -238,7 +239,7 @@ class Normalizer:
 
     def _fits(self, form: Linear, bits: int) -> bool:
         low, high = self.range_of(form)
-        return 0 <= low and high >> bits == 0
+        return low >= 0 and high >> bits == 0
 
     def _divided(self, value: Linear, bits: int) -> tuple[Linear, Linear]:
         """Quotient and remainder of a non-negative form by 2^bits, as new symbols with their definition."""
@@ -344,7 +345,9 @@ class Normalizer:
         multiples = range(-(-low // whole), high // whole + 1)
         if len(multiples) > 4:
             return None
-        return z3.Or([self._is_zero(difference.plus(_number(-m * whole))) for m in multiples] or [z3.BoolVal(False)])
+        return z3.Or(
+            [self._is_zero(difference.plus(_number(-m * whole))) for m in multiples] or [z3.BoolVal(False)]
+        )
 
     def _not_negative(self, form: Linear) -> z3.BoolRef:
         """form >= 0."""
@@ -417,7 +420,9 @@ def _rejoined(parts: Sequence[z3.BoolRef]) -> list[z3.BoolRef]:
     bits, it makes "the high bits of x are zero, and the low ones are at most c"."""
     found = list(parts)
     for high in parts:
-        if not (z3.is_eq(high) and z3.is_bv(high.arg(0)) and _is_extract(high.arg(0)) and _is_zero(high.arg(1))):
+        if not (
+            z3.is_eq(high) and z3.is_bv(high.arg(0)) and _is_extract(high.arg(0)) and _is_zero(high.arg(1))
+        ):
             continue
         top, bottom = high.arg(0).params()
         whole = high.arg(0).arg(0)
@@ -438,7 +443,7 @@ def _is_extract(term: z3.ExprRef) -> bool:
 
 
 def _is_zero(term: z3.ExprRef) -> bool:
-    return z3.is_bv_value(term) and term.as_long() == 0
+    return bool(z3.is_bv_value(term)) and bool(term.as_long() == 0)
 
 
 def _is_low_part(term: z3.BitVecRef, whole: z3.BitVecRef, bits: int) -> bool:
@@ -450,7 +455,14 @@ def _is_comparison(atom: z3.BoolRef) -> bool:
     return z3.is_eq(atom) or atom.decl().kind() in (z3.Z3_OP_ULEQ, z3.Z3_OP_ULT)
 
 
-_TRANSPARENT = {z3.Z3_OP_BADD, z3.Z3_OP_BMUL, z3.Z3_OP_BNEG, z3.Z3_OP_CONCAT, z3.Z3_OP_ZERO_EXT, z3.Z3_OP_EXTRACT}
+_TRANSPARENT = {
+    z3.Z3_OP_BADD,
+    z3.Z3_OP_BMUL,
+    z3.Z3_OP_BNEG,
+    z3.Z3_OP_CONCAT,
+    z3.Z3_OP_ZERO_EXT,
+    z3.Z3_OP_EXTRACT,
+}
 
 
 def _is_word(term: z3.ExprRef) -> bool:

@@ -1,8 +1,8 @@
 """Questions to Z3: is a goal true under its premises?
 
-Z3 decides; what it does not decide in time is unknown. Before it is asked, the question is brought to a normal form
-(`logic.normal`), and premises that share no symbol with the goal are left out: fewer premises can only make a
-goal harder to prove, never easier.
+Z3 decides; what it does not decide in time is unknown. Before it is asked, the question is brought to a
+normal form (`logic.normal`), and premises that share no symbol with the goal are left out: fewer premises
+can only make a goal harder to prove, never easier.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import z3
 from mcverify.deadline import Deadline
 from mcverify.logic.normal import Normalizer
 from mcverify.machine.terms import symbols_of
-
 
 _QUICK_SECONDS = 1.5
 
@@ -41,7 +40,8 @@ class Reply:
 
     def value(self, term: z3.ExprRef) -> z3.ExprRef:
         """The value of `term` in the model of a FAILED reply."""
-        assert self.model is not None and self.normal is not None
+        assert self.model is not None
+        assert self.normal is not None
         return self.normal.value_in(self.model, term)
 
 
@@ -89,7 +89,8 @@ class Solver:
         return self._check([*known, negated])
 
     def _check(self, terms: Sequence[z3.BoolRef]) -> tuple[Answer, z3.ModelRef | None]:
-        """Ask the SMT core first, which is quick on short sums, then for the rest of the time the bit-blaster."""
+        """Ask the SMT core first, which is quick on short sums, then for the rest of the time the
+        bit-blaster."""
         self._deadline.check("proof")
         self.queries += 1
         quick = min(_QUICK_SECONDS, self._timeout)

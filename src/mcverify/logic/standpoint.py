@@ -24,8 +24,8 @@ from mcverify.paths.segment import Location, Segment
 class Invariant:
     """What holds whenever a location is reached.
 
-    `definitions` give some symbols as terms over the others (64-bit ones, and `hit`); `bounds` are upper bounds of
-    symbols by name; `facts` are further conditions.
+    `definitions` give some symbols as terms over the others (64-bit ones, and `hit`); `bounds` are upper
+    bounds of symbols by name; `facts` are further conditions.
     """
 
     definitions: Mapping[str, z3.ExprRef] = field(default_factory=dict)
@@ -41,11 +41,17 @@ def last_trap(segment: Segment) -> z3.BitVecRef:
 class Standpoint:
     """The invariant of one location, applied.
 
-    A symbol ``rsi~rsi@0`` of an invariant is the distance of the register from the entry's symbol behind the tilde.
+    A symbol ``rsi~rsi@0`` of an invariant is the distance of the register from the entry's symbol behind
+    the tilde.
     """
 
     def __init__(
-        self, location: Location, is_entry: bool, invariant: Invariant, assumptions: Assumptions, solver: Solver
+        self,
+        location: Location,
+        is_entry: bool,
+        invariant: Invariant,
+        assumptions: Assumptions,
+        solver: Solver,
     ) -> None:
         self.location = location
         self._solver = solver
@@ -58,7 +64,7 @@ class Standpoint:
         self._definitions |= {n: t for n, t in meanings.items() if n not in used}
         self._rules = GhostRules(assumptions.contract, self._definitions)
         self._start = self._rules.start(AT_ENTRY if is_entry else AT_LOCATION)
-        bounds = assumptions.bounds | {n: 63 for n in meanings} | dict(invariant.bounds)
+        bounds = assumptions.bounds | dict.fromkeys(meanings, 63) | dict(invariant.bounds)
         self._normal = Normalizer({n: (0, b) for n, b in bounds.items() if n not in self._definitions})
         self._here: dict[int, tuple[z3.ExprRef, z3.ExprRef]] = {}
         self._premises = [self.here(t) for t in (*assumptions.terms(), *invariant.facts)] + remainders
@@ -83,11 +89,13 @@ class Standpoint:
         return known[1]
 
     def at_end(self, segment: Segment, term: z3.ExprRef) -> z3.ExprRef:
-        """`term`, which is about a location's symbols, with the values that these have at the end of `segment`."""
+        """`term`, which is about a location's symbols, with the values that these have at the end of
+        `segment`."""
         return self.here(replace(term, self._final_values(segment, symbols_of(term))))
 
     def with_ghost(self, segment: Segment, term: z3.ExprRef) -> z3.ExprRef:
-        """`term`, whose registers are final values already, with the ghost's values at the end of `segment`."""
+        """`term`, whose registers are final values already, with the ghost's values at the end of
+        `segment`."""
         return self.here(replace(term, self.ghost(segment).values()))
 
     def _final_values(self, segment: Segment, names: Iterable[str]) -> dict[str, z3.ExprRef]:
@@ -115,7 +123,8 @@ class Standpoint:
         *,
         bad_bytes: bool = False,
     ) -> Reply:
-        """Whether `goal` holds whenever the invariant, `conditions` and, if faults persist or `bad_bytes` asks for it, `fault_facts` do."""
+        """Whether `goal` holds whenever the invariant, `conditions` and, if faults persist or `bad_bytes`
+        asks for it, `fault_facts` do."""
         premises = [*self._premises, *(self.here(c) for c in conditions)]
         if bad_bytes or self._assumptions.persistent:
             premises += [*self._bad_bytes, *(self.here(f) for f in fault_facts)]

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import z3
 
 from mcverify.image.image import Handler
-from mcverify.machine.x86_64 import STACK_POINTER
 from mcverify.machine.state import Registers
+from mcverify.machine.x86_64 import STACK_POINTER
 
 _Effect = Callable[[Handler, Registers, z3.BitVecRef], dict[str, z3.BitVecRef]]
 

@@ -70,8 +70,9 @@ class Rep:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A decoded and lifted instruction. `steps` are all its ways, with guards that exclude
-    each other and cover every state; `rep` is set for the string instructions, whose steps are those of one iteration. `is_nontemporal` marks stores that only a fence orders, `is_fence` such a fence."""
+    """A decoded and lifted instruction. `steps` are all its ways, with guards that exclude each other and
+    cover every state; `rep` is set for the string instructions, whose steps are those of one iteration.
+    `is_nontemporal` marks stores that only a fence orders, `is_fence` such a fence."""
 
     address: int
     size: int

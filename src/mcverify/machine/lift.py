@@ -1,8 +1,8 @@
 """From bytes to an :class:`Instruction`: angr lifts and steps it, once, from a free state.
 
-The instruction is lifted alone and at optimisation level 0 (above it VEX merges and drops loads, and with them
-places where a fault may strike), its size is compared with capstone's, and every successor that angr's engine
-makes becomes a step: nothing is pruned, since no solver is asked. Flags enter as six free bits.
+The instruction is lifted alone and at optimisation level 0 (above it VEX merges and drops loads, and with
+them places where a fault may strike), its size is compared with capstone's, and every successor that angr's
+engine makes becomes a step: nothing is pruned, since no solver is asked. Flags enter as six free bits.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ _LOW_HALF = {f"xmm{n}": f"ymm{n}" for n in range(16)}
 
 _PLAIN_JUMPS = {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}
 _TRAP_JUMPS = {"Ijk_SigSEGV", "Ijk_SigBUS", "Ijk_SigTRAP", "Ijk_SigILL", "Ijk_SigFPE"}
-_REP_STRING = {"movsb": (1, True), "movsw": (2, True), "movsd": (4, True), "movsq": (8, True),
-               "stosb": (1, False), "stosw": (2, False), "stosd": (4, False), "stosq": (8, False)}  # fmt: skip
+_WIDTHS = {"b": 1, "w": 2, "d": 4, "q": 8}
+_REP_STRING = {
+    f"{name}{w}": (size, name == "movs") for name in ("movs", "stos") for w, size in _WIDTHS.items()
+}
+"""Element size in bytes, and whether a source is read."""
 
 
 class Lifter:
@@ -84,7 +87,7 @@ class Lifter:
     def _lift(self, decoded: Any) -> Instruction:
         text = f"{decoded.mnemonic} {decoded.op_str}".strip()
         name = decoded.mnemonic.split()[-1]
-        reason = self._models["refused"].get(name) or self._models["refused"].get(name.rstrip("bwlq"))
+        reason = self._models["refused"].get(name) or self._models["refused"].get(name[:-1])
         if reason:
             raise Refused(decoded.address, text, reason)
         model = self._models.get(name)
@@ -93,8 +96,14 @@ class Lifter:
         irsb = self._vex(decoded, text)
         written = _written(irsb)
         steps = [self._step(decoded, text, s, written) for s in self._successors(decoded, text, irsb)]
-        return Instruction(decoded.address, decoded.size, text, _exhaustive(steps), _rep(decoded), is_nontemporal=name.startswith(("movnt", "vmovnt"))
-            and not name.endswith("a"))
+        return Instruction(
+            decoded.address,
+            decoded.size,
+            text,
+            _exhaustive(steps),
+            _rep(decoded),
+            is_nontemporal=name.startswith(("movnt", "vmovnt")) and not name.endswith("a"),
+        )
 
     def _vex(self, decoded: Any, text: str) -> Any:
         irsb = pyvex.lift(bytes(decoded.bytes), decoded.address, _VEX_ARCH, opt_level=0, max_inst=1)
@@ -222,7 +231,8 @@ def _flag_writes(address: int, text: str, after: Any) -> dict[str, Any]:
 
 
 def _rflags(state: Any, op: Any, *operands: Any) -> Any:
-    """The packed flags of a VEX thunk. A shift by cl leaves the flags alone if cl is 0: `op` is then a choice."""
+    """The packed flags of a VEX thunk. A shift by cl leaves the flags alone if cl is 0: `op` is then a
+    choice."""
     if op.op == "If":
         condition, then, otherwise = op.args
         return claripy.If(condition, _rflags(state, then, *operands), _rflags(state, otherwise, *operands))
@@ -249,7 +259,7 @@ def _check_statement(address: int, text: str, statement: Any) -> None:
 def _register_name(offset: int) -> str:
     base, _ = _VEX_ARCH.get_base_register(offset) or (offset, 0)
     name = _VEX_ARCH.register_names.get(base, f"guest state offset {base}")
-    return _LOW_HALF.get(name, name)
+    return str(_LOW_HALF.get(name, name))
 
 
 def _check_register(address: int, text: str, offset: int, verb: str) -> None:
@@ -272,9 +282,13 @@ def _rep(decoded: Any) -> Rep | None:
         return None  # `rep ret`: the prefix only pads it
     size = {"movsl": "movsd", "stosl": "stosd"}.get(string, string)
     if size not in _REP_STRING:
-        raise Refused(decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), "is a string compare or load")
+        raise Refused(
+            decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), "is a string compare or load"
+        )
     if decoded.addr_size != 8:
-        raise Refused(decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), "has a 32-bit address size")
+        raise Refused(
+            decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), "has a 32-bit address size"
+        )
     element, reads = _REP_STRING[size]
     return Rep(element, reads, decoded.address + decoded.size)
 
@@ -282,7 +296,10 @@ def _rep(decoded: Any) -> Rep | None:
 def _depends_on_address(decoded: Any) -> bool:
     """Whether the same bytes mean something else elsewhere, beyond a relative branch: a pushed
     return address or an operand relative to rip."""
-    relative = any(op.type == capstone.x86.X86_OP_MEM and op.mem.base == capstone.x86.X86_REG_RIP for op in decoded.operands)
+    relative = any(
+        op.type == capstone.x86.X86_OP_MEM and op.mem.base == capstone.x86.X86_REG_RIP
+        for op in decoded.operands
+    )
     return relative or decoded.group(capstone.CS_GRP_CALL)
 
 

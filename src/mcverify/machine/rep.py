@@ -1,8 +1,8 @@
 """REP as one transition, and the proof that it is what the lifted instruction does, iteration by iteration.
 
-The closed form (models/rep.toml, the Intel SDM's rule): from rcx = n, rsi = s, rdi = d, after k <= n elements
-of e bytes the registers are n - k, s + e*k, d + e*k; element k is loaded from and stored to just there; a fault at element k finds
-the registers so; and the bytes stored before it are [d, d + e*k).
+The closed form (models/rep.toml, the Intel SDM's rule): from rcx = n, rsi = s, rdi = d, after k <= n
+elements of e bytes the registers are n - k, s + e*k, d + e*k; element k is loaded from and stored to just
+there; a fault at element k finds the registers so; and the bytes stored before it are [d, d + e*k).
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def closed_form_claims(instruction: Instruction) -> Iterator[tuple[str, z3.BoolR
     yield "it ends without a change", z3.BoolVal(not done[0].writes)
     yield "below n it goes on", z3.Implies(more, replace(iteration[0].guard, at_k))
     yield "element k leaves the registers of k + 1", z3.Implies(more, _advances(iteration[0], rep.size))
-    yield "element k lies where the closed form says", _accesses_match(iteration[0], rep.size, rep.reads_source)
+    yield (
+        "element k lies where the closed form says",
+        _accesses_match(iteration[0], rep.size, rep.reads_source),
+    )
     yield "one more element is e more bytes", _bytes_grow(rep.size)
 
 
@@ -63,7 +66,8 @@ def _accesses_match(step: Step, size: int, reads_source: bool) -> z3.BoolRef:
 
 
 def _bytes_grow(size: int) -> z3.BoolRef:
-    """Of counts whose bytes can be counted (obligation O8), [d, d+e*k) and [d+e*k, d+e*(k+1)) are [d, d+e*(k+1))."""
+    """Of counts whose bytes can be counted (obligation O8), [d, d+e*k) and [d+e*k, d+e*(k+1)) are [d,
+    d+e*(k+1))."""
     at = z3.BitVec("rep.at", 64)
     moved = word(size) * _K
     both = z3.Or(z3.ULT(at, moved), z3.ULT(at - moved, word(size)))

@@ -7,12 +7,13 @@ since most flags that a path sets are never read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace as changed
+from dataclasses import dataclass
+from dataclasses import replace as changed
 
 import z3
 
-from mcverify.machine.x86_64 import STACK_POINTER, WIDTHS
 from mcverify.machine.terms import distance, replace, symbols_of
+from mcverify.machine.x86_64 import STACK_POINTER, WIDTHS
 
 STACK_BASE = z3.BitVec("rsp@0", 64)
 """The stack pointer at entry: the address of the return address."""
@@ -40,7 +41,9 @@ class Registers:
         """`term`, which is over input symbols and the instruction's `loads`, in this state."""
         loads = loads or {}
         names = symbols_of(term)
-        return replace(term, {n: loads[n] if n in loads else self[n] for n in names if n in loads or n in WIDTHS})
+        return replace(
+            term, {n: loads[n] if n in loads else self[n] for n in names if n in loads or n in WIDTHS}
+        )
 
     def knows(self, name: str) -> bool:
         """Whether `name` is a register of this file."""
@@ -63,8 +66,8 @@ class Registers:
 
 @dataclass(frozen=True)
 class State:
-    """Registers and stack. `stack` maps the offset of a byte from the entry's rsp to its 8-bit term; `drops` counts
-    how often bytes were given up."""
+    """Registers and stack. `stack` maps the offset of a byte from the entry's rsp to its 8-bit term;
+    `drops` counts how often bytes were given up."""
 
     registers: Registers
     stack: Mapping[int, z3.BitVecRef]
@@ -81,7 +84,8 @@ class State:
         return distance(address, STACK_BASE) if STACK_BASE.decl().name() in symbols_of(address) else None
 
     def read(self, offset: int, size: int) -> z3.BitVecRef:
-        """`size` bytes of the stack at `offset`; bytes not written since they were given up are free symbols."""
+        """`size` bytes of the stack at `offset`; bytes not written since they were given up are free
+        symbols."""
         places = [offset + i for i in reversed(range(size))]
         parts = [self.stack.get(p, z3.BitVec(f"stack[{p}].{self.drops}", 8)) for p in places]
         return z3.simplify(z3.Concat(*parts) if size > 1 else parts[0])
@@ -90,8 +94,6 @@ class State:
         """The state in which nothing is known of the bytes below `stack_pointer`: an interrupt, or the
         exception frame of the next fault, overwrites them at any moment (the kernel has no red zone)."""
         kept = {offset: byte for offset, byte in self.stack.items() if offset >= stack_pointer}
-        if len(kept) == len(self.stack):
-            return self
         return changed(self, stack=kept, drops=self.drops + 1)
 
     def pushed(self, offset: int, value: z3.BitVecRef) -> State:

@@ -26,9 +26,7 @@ VECTOR: Final = tuple(f"ymm{n}" for n in range(16))
 """Vector registers, 256 bits each; xmm registers are their lower halves."""
 
 WIDTHS: Final[dict[str, int]] = (
-    dict.fromkeys(GENERAL, 64)
-    | dict.fromkeys((*FLAG_BITS, *CONTROL), 1)
-    | dict.fromkeys(VECTOR, 256)
+    dict.fromkeys(GENERAL, 64) | dict.fromkeys((*FLAG_BITS, *CONTROL), 1) | dict.fromkeys(VECTOR, 256)
 )
 """Every name of a machine state and its width in bits."""
 

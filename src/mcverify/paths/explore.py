@@ -6,8 +6,9 @@ followed ends in a segment of kind LOST that names it; nothing else ends a path 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace as changed
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from itertools import count
 
 import z3
@@ -18,13 +19,13 @@ from mcverify.image.image import Image, TableEntry
 from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
+from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
+from mcverify.machine.terms import constant, word
 from mcverify.machine.x86_64 import GENERAL, STACK_POINTER, WIDTHS, symbol
 from mcverify.models import read_toml
 from mcverify.paths.faults import strikes, survives, trap_numbers
 from mcverify.paths.graph import Graph, build_graph
 from mcverify.paths.segment import AccessPoint, Ending, Fault, Location, Paths, Segment, StrayStack, Transfer
-from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
-from mcverify.machine.terms import constant, word
 
 _MAX_LOCATIONS = 200
 _MAX_NODES = 40_000
@@ -108,7 +109,8 @@ class Explorer:
                 return self._paths(graph, segments)
 
     def fixup_segments(self, instruction: int) -> list[Segment]:
-        """The ways from a fault at `instruction` on, over the registers as they are there; for display only."""
+        """The ways from a fault at `instruction` on, over the registers as they are there; for display
+        only."""
         location = Location(instruction, False, 0)
         entry = self.image.entry_at(instruction)
         if entry is None:
@@ -247,7 +249,9 @@ class Explorer:
         except Refused as refused:
             if node.trail and not self.image.code_at(node.address, 1):
                 reason = "the code ends behind this instruction"
-                return [self._end(source, changed(node, address=node.trail[-1]), Ending.LOST, reason=reason)], []
+                return [
+                    self._end(source, changed(node, address=node.trail[-1]), Ending.LOST, reason=reason)
+                ], []
             return [self._end(source, node, Ending.LOST, reason=str(refused))], []
         self._seen.add(node.address)
         if instruction.rep is not None:
@@ -270,7 +274,9 @@ class Explorer:
         following: list[_Node],
     ) -> None:
         if step.target is Leave.TRAP:
-            ended.append(self._end(source, node, Ending.TRAP, reason=f"{instruction.text} may raise an exception"))
+            ended.append(
+                self._end(source, node, Ending.TRAP, reason=f"{instruction.text} may raise an exception")
+            )
             return
         loads: dict[str, z3.BitVecRef] = {}
         after, here = node, node
@@ -313,7 +319,8 @@ class Explorer:
 
     @staticmethod
     def _lowest(state: State, step: Step, kind: Kind, loads: dict[str, z3.BitVecRef]) -> int | None:
-        """Offset below which the stack must not be touched: rsp, and for a store what the instruction makes of it."""
+        """Offset below which the stack must not be touched: rsp, and for a store what the instruction makes
+        of it."""
         now = state.stack_offset
         if kind is Kind.LOAD or STACK_POINTER not in step.writes:
             return now
@@ -344,8 +351,8 @@ class Explorer:
         for name in _EAGER & step.writes.keys():
             registers[name]  # computed now: a long chain of pending terms would recurse deeply
         state = changed(node.state, registers=registers)
-        if STACK_POINTER in step.writes and state.stack_offset is not None:
-            state = state.released(state.stack_offset)
+        if STACK_POINTER in step.writes:
+            state = _released(node.state, state)
         node = changed(
             node,
             state=state,
@@ -356,7 +363,9 @@ class Explorer:
             self._return(source, node, loads["ld0"], ended, following)
         elif step.target is Leave.INDIRECT:
             reason = f"{instruction.text}: an indirect jump"
-            ended.append(self._end(source, changed(node, address=instruction.address), Ending.LOST, reason=reason))
+            ended.append(
+                self._end(source, changed(node, address=instruction.address), Ending.LOST, reason=reason)
+            )
         else:
             assert isinstance(step.target, int)
             following.append(changed(node, address=step.target))
@@ -371,10 +380,15 @@ class Explorer:
             ended.append(self._end(source, node, Ending.RETURN, returned_to=to))
 
     def _outside(self, source: Location, node: _Node, name: str) -> tuple[list[Segment], list[_Node]]:
-        """A jump to the undefined symbol `name`: a return if it is a return thunk, else the end of what is known."""
+        """A jump to the undefined symbol `name`: a return if it is a return thunk, else the end of what is
+        known."""
         if name not in read_toml("externals.toml")["return_thunks"]["names"]:
             at_jump = changed(node, address=node.trail[-1])
-            return [self._end(source, at_jump, Ending.OUTSIDE, reason=f"goes to {name}, which is outside the file")], []
+            return [
+                self._end(
+                    source, at_jump, Ending.OUTSIDE, reason=f"goes to {name}, which is outside the file"
+                )
+            ], []
         offset = node.state.stack_offset
         if offset is None:
             return [self._end(source, node, Ending.LOST, reason="rsp is not known at a return")], []
@@ -418,19 +432,22 @@ class Explorer:
             reason = f"the handler {entry.handler.name} is not modelled"
             return [self._end(source, node, Ending.LOST, reason=reason)], []
         state = changed(node.state, registers=registers)
-        if state.stack_offset is not None:
-            state = state.released(state.stack_offset)
+        state = _released(node.state, state)
         return [], [changed(node, address=entry.fixup, state=state, trail=(*node.trail, node.address))]
 
     # -- REP ------------------------------------------------------------------------------------
 
-    def _rep(self, source: Location, node: _Node, instruction: Instruction) -> tuple[list[Segment], list[_Node]]:
+    def _rep(
+        self, source: Location, node: _Node, instruction: Instruction
+    ) -> tuple[list[Segment], list[_Node]]:
         """The SDM's rule as one transition: all elements done, or a fault at element k with k done."""
         rep = instruction.rep
         assert rep is not None
         registers = node.state.registers
         if constant(registers["df"]) != 0:
-            return [self._end(source, node, Ending.LOST, reason=f"{instruction.text} with the direction flag set")], []
+            return [
+                self._end(source, node, Ending.LOST, reason=f"{instruction.text} with the direction flag set")
+            ], []
         used = ("rdi", "rsi") if rep.reads_source else ("rdi",)
         if any(State.stack_position(registers[name]) is not None for name in used):
             return [self._end(source, node, Ending.LOST, reason=f"{instruction.text} on the stack")], []
@@ -455,7 +472,9 @@ class Explorer:
         registers = node.state.registers
         if not rep.reads_source:
             value = z3.simplify(z3.Extract(8 * rep.size - 1, 0, registers["rax"]))
-            return [Transfer(Kind.STORE, node.address, registers["rdi"], rep.size, value, elements, None, partial)]
+            return [
+                Transfer(Kind.STORE, node.address, registers["rdi"], rep.size, value, elements, None, partial)
+            ]
         load = Transfer(Kind.LOAD, node.address, registers["rsi"], rep.size, None, elements)
         store = Transfer(
             Kind.STORE, node.address, registers["rdi"], rep.size, None, elements, registers["rsi"], partial
@@ -485,7 +504,11 @@ class Explorer:
         done = z3.BitVec(f"done{next(self._numbers)}", 64)
         state = self._rep_advanced(node.state, instruction, done)
         before = self._rep_transfers(node, instruction, done)
-        stored = before if self.options.rep_ordered else self._rep_transfers(node, instruction, elements, partial=True)
+        stored = (
+            before
+            if self.options.rep_ordered
+            else self._rep_transfers(node, instruction, elements, partial=True)
+        )
         at_fault = node.assuming(z3.ULT(done, elements))
         if self.options.rep_ordered:
             for transfer in before:
@@ -500,10 +523,19 @@ class Explorer:
         rep = instruction.rep
         assert rep is not None
         registers, moved = state.registers, elements * rep.size
-        values = {"rcx": z3.simplify(registers["rcx"] - elements), "rdi": z3.simplify(registers["rdi"] + moved)}
+        values = {
+            "rcx": z3.simplify(registers["rcx"] - elements),
+            "rdi": z3.simplify(registers["rdi"] + moved),
+        }
         if rep.reads_source:
             values["rsi"] = z3.simplify(registers["rsi"] + moved)
         return changed(state, registers=registers.assigned(values))
+
+
+def _released(before: State, after: State) -> State:
+    """`after`, without what lay below rsp if that has risen."""
+    old, new = before.stack_offset, after.stack_offset
+    return after.released(new) if new is not None and (old is None or new > old) else after
 
 
 def slot_symbol(offset: int) -> z3.BitVecRef:
@@ -511,9 +543,9 @@ def slot_symbol(offset: int) -> z3.BitVecRef:
     return z3.BitVec(f"stack{offset}", 64)
 
 
-def _words(stack: dict[int, z3.BitVecRef] | object) -> Iterator[int]:
+def _words(stack: Mapping[int, z3.BitVecRef]) -> Iterator[int]:
     """Offsets of the whole, aligned 8-byte words below the return address that have been written."""
-    offsets = set(stack)  # type: ignore[call-overload]
+    offsets = set(stack)
     return (o for o in sorted(offsets) if o < 0 and o % 8 == 0 and all(o + i in offsets for i in range(8)))
 
 

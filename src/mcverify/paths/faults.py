@@ -1,9 +1,10 @@
 """What a fault, or its absence, tells about the addresses that are bad.
 
-A fault is a property of the address. All that a forward copy can notice of a set of bad bytes is its first one, so one
-symbol per buffer stands for every such set: the offset of the first bad byte (the buffer's length if none is bad).
-An access that ends before it does not fault, one that covers it does, one that lies beyond it may or may not; more
-is not assumed, so several bad regions, and readable bytes behind them, are included.
+A fault is a property of the address. All that a forward copy can notice of a set of bad bytes is its first
+one, so one symbol per buffer stands for every such set: the offset of the first bad byte (the buffer's
+length if none is bad). An access that ends before it does not fault, one that covers it does, one that lies
+beyond it may or may not; more is not assumed, so several bad regions, and readable bytes behind them, are
+included.
 """
 
 from __future__ import annotations

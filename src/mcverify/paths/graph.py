@@ -13,8 +13,8 @@ from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.machine.instruction import Instruction, Leave, Refused
 from mcverify.machine.lift import Lifter
-from mcverify.machine.x86_64 import WIDTHS
 from mcverify.machine.terms import symbols_of
+from mcverify.machine.x86_64 import WIDTHS
 
 
 @dataclass
@@ -64,8 +64,8 @@ class Graph:
 
 
 def _effects(instruction: Instruction, at_return: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Registers an instruction reads, and those it surely overwrites. One that can fault overwrites nothing: its
-    fixup sees the state before it."""
+    """Registers an instruction reads, and those it surely overwrites. One that can fault overwrites
+    nothing: its fixup sees the state before it."""
     reads: set[str] = set()
     for step in instruction.steps:
         terms = [step.guard, *step.writes.values()]

@@ -1,8 +1,8 @@
 """What the paths room hands on: locations, and the acyclic segments between them.
 
 A segment starts at a location with a free symbol for everything that a loop may change, runs without
-passing another location, and ends at a location or an exit. Faults are ordinary branches. All terms are over the
-symbols of the segment's start, the entry's symbols (`...@0`) and the values of its loads.
+passing another location, and ends at a location or an exit. Faults are ordinary branches. All terms are
+over the symbols of the segment's start, the entry's symbols (`...@0`) and the values of its loads.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Location:
 class Transfer:
     """Bytes moved between memory and registers, or from memory to memory.
 
-    One access of `size` bytes at `address`: `value` is a load's fresh symbol, or the term stored. Under
-    REP there are `elements` (a term) of `size` bytes each; what a REP stores is `value`, again and again, or comes
-    from the address `source`. `partial` says that only some of its bytes, nobody knows which, were transferred: a
-    fault struck a REP that promises no order.
+    One access of `size` bytes at `address`: `value` is a load's fresh symbol, or the term stored. Under REP
+    there are `elements` (a term) of `size` bytes each; what a REP stores is `value`, again and again, or
+    comes from the address `source`. `partial` says that only some of its bytes, nobody knows which, were
+    transferred: a fault struck a REP that promises no order.
     """
 
     kind: Kind
@@ -92,7 +92,8 @@ class Ending(Enum):
 @dataclass(frozen=True)
 class Segment:
     """One acyclic path. `conditions` are the branch conditions, `fault_facts` what its accesses tell of the
-    addresses that fault (`paths.faults`); `transfers` are the accesses outside the own stack frame, in order."""
+    addresses that fault (`paths.faults`); `transfers` are the accesses outside the own stack frame, in
+    order."""
 
     source: Location
     target: Location | Ending

@@ -37,7 +37,13 @@ def _position(segment: Segment) -> tuple[int, int]:
 def _exit(image: Image, identifier: str, segment: Segment, contract: Contract, explorer: Explorer) -> Exit:
     if not segment.faults:
         label = identifier if identifier in (SUCCESS, AFTER_FAULT) else ""
-        return Exit(identifier, label, image.where(segment.at), "", "0" if contract.left and not segment.faulted else "")
+        return Exit(
+            identifier,
+            label,
+            image.where(segment.at),
+            "",
+            "0" if contract.left and not segment.faulted else "",
+        )
     fault = segment.faults[-1]
     where = image.where(fault.fixup) if fault.fixup is not None else ""
     count = _count(explorer, fault.access.at, contract)

@@ -26,8 +26,9 @@ StandpointAt = Callable[[Location], Standpoint]
 class Finding:
     """The answer to one goal: obligation, exit, whether it was proved, seconds, and if not, why not.
 
-    `at` is an instruction's address that the reason is about; `hint` gives values of a model that breaks the
-    goal: "len", "src", "dst", "bad_src", "bad_dst". `by_address`: the proof needed that faults belong to addresses.
+    `at` is an instruction's address that the reason is about; `hint` gives values of a model that breaks
+    the goal: "len", "src", "dst", "bad_src", "bad_dst". `by_address`: the proof needed that faults belong
+    to addresses.
     """
 
     id: str
@@ -73,7 +74,8 @@ class Discharger:
         yield from map(self._rested_on, self._termination())
 
     def _rested_on(self, finding: Finding) -> Finding:
-        """The finding; where the contract does not ask for it, as something that every other proof rests on."""
+        """The finding; where the contract does not ask for it, as something that every other proof rests
+        on."""
         if finding.id in self._assumptions.contract.obligations:
             return finding
         reason = f"{finding.id}, on which every proof here rests, is not proved: {finding.reason}"
@@ -88,7 +90,9 @@ class Discharger:
         yield from self._ask_together(standpoint, segment, plain)
         yield from self._ask_together(standpoint, segment, [g for g in goals if g.bad_bytes])
 
-    def _ask_together(self, standpoint: Standpoint, segment: Segment, goals: Sequence[Goal]) -> Iterator[Finding]:
+    def _ask_together(
+        self, standpoint: Standpoint, segment: Segment, goals: Sequence[Goal]
+    ) -> Iterator[Finding]:
         """One question for all goals; one each if that fails."""
         exit_id = exit_of_segment(self._image, segment)
         terms = [standpoint.with_ghost(segment, goal.term) for goal in goals]
@@ -103,20 +107,34 @@ class Discharger:
             found = self._finding(goal.id, exit_id, reply, segment.at, standpoint)
             yield replace(found, by_address=bad_bytes)
 
-    def _finding(self, identifier: str, exit_id: str, reply: Reply, at: int, standpoint: Standpoint) -> Finding:
+    def _finding(
+        self, identifier: str, exit_id: str, reply: Reply, at: int, standpoint: Standpoint
+    ) -> Finding:
         reason = {
             Answer.PROVED: "",
             Answer.FAILED: "does not follow from the invariants that were found",
             Answer.TIMEOUT: "Z3 did not decide it in time",
         }[reply.answer]
-        return Finding(identifier, exit_id, reply.answer is Answer.PROVED, reply.seconds, reason, at, self._hint(reply, standpoint))
+        return Finding(
+            identifier,
+            exit_id,
+            reply.answer is Answer.PROVED,
+            reply.seconds,
+            reason,
+            at,
+            self._hint(reply, standpoint),
+        )
 
     def _hint(self, reply: Reply, standpoint: Standpoint) -> Callable[[str], int] | None:
         """Values of the entry's symbols in the model of a failed goal."""
         if reply.model is None:
             return None
         contract = self._assumptions.contract
-        terms = {"len": self._assumptions.length, "bad_src": FIRST_BAD[Kind.LOAD], "bad_dst": FIRST_BAD[Kind.STORE]}
+        terms = {
+            "len": self._assumptions.length,
+            "bad_src": FIRST_BAD[Kind.LOAD],
+            "bad_dst": FIRST_BAD[Kind.STORE],
+        }
         terms |= {"dst": entry_symbol(contract.dst), "src": entry_symbol(contract.src or contract.dst)}
 
         def value(name: str) -> int:
@@ -175,10 +193,14 @@ class Discharger:
         for point, goal in zip(points, goals, strict=True):
             reply = standpoint.ask(goal, point.conditions)
             found = self._finding("O8", EVERYWHERE, reply, point.transfer.at, standpoint)
-            where = f"{self._image.where(point.transfer.at)}: the {point.transfer.kind.value} may lie outside its buffer: "
+            at, kind = self._image.where(point.transfer.at), point.transfer.kind.value
+            where = f"{at}: the {kind} may lie outside its buffer: "
             yield replace(found, reason=where + found.reason if found.reason else "")
 
     def _termination(self) -> Iterator[Finding]:
-        where = [self._image.where(l.address) for l in endless(self._paths, self._assumptions, self._standpoint)]
+        where = [
+            self._image.where(location.address)
+            for location in endless(self._paths, self._assumptions, self._standpoint)
+        ]
         reason = f"no measure that falls was found for the loop at {', '.join(where)}" if where else ""
         yield Finding("O9", EVERYWHERE, not where, 0.0, reason)

@@ -60,7 +60,7 @@ def _collect(term: z3.BitVecRef, factor: int, width: int, total: dict[str, int])
 
 
 def _is_zero(term: z3.BitVecRef) -> bool:
-    return z3.is_bv_value(term) and term.as_long() == 0
+    return bool(z3.is_bv_value(term)) and bool(term.as_long() == 0)
 
 
 def _name(term: z3.BitVecRef) -> str:

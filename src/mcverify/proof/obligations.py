@@ -9,8 +9,8 @@ import z3
 
 from mcverify.contract import Contract
 from mcverify.logic.assumptions import Assumptions
+from mcverify.logic.ghost import HIT, OK, SOURCE_BYTE, J
 from mcverify.logic.standpoint import last_trap
-from mcverify.logic.ghost import HIT, J, OK, SOURCE_BYTE
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.terms import word
 from mcverify.machine.x86_64 import STACK_POINTER
@@ -99,16 +99,17 @@ def _nothing_beyond(at: _Exit) -> Iterator[Goal]:
         yield Goal("O4", z3.Implies(z3.And(z3.ULE(at.left, at.length), HIT), z3.ULT(J, end)))
     if not at.segment.faulted:
         return
-    if at.segment.faults and not at.assumptions.persistent:
-        yield Goal("O4", z3.Implies(HIT, z3.ULT(J, _fault_offset(at))))
-    else:
+    if at.segment.source.faulted or at.assumptions.persistent:
         yield Goal("O4", z3.Implies(HIT, z3.And([z3.ULT(J, bad) for bad in at.bad])), bad_bytes=True)
+    else:
+        before_faults = [z3.ULT(J, offset) for offset in _fault_offsets(at)]
+        yield Goal("O4", z3.Implies(HIT, z3.And(before_faults)))
 
 
-def _fault_offset(at: _Exit) -> z3.BitVecRef:
-    """Where the last access that faulted begins: at or before the byte that made it fault."""
-    access = at.segment.faults[-1].access
-    return access.address - dict(at.assumptions.buffers)[access.kind]
+def _fault_offsets(at: _Exit) -> Iterator[z3.BitVecRef]:
+    """Where the accesses that faulted begin: at or before the bytes that made them fault."""
+    bases = dict(at.assumptions.buffers)
+    return (f.access.address - bases[f.access.kind] for f in at.segment.faults)
 
 
 def _progress(at: _Exit) -> Iterator[Goal]:
@@ -172,7 +173,8 @@ _AT_EXIT: dict[str, Callable[[_Exit], Iterator[Goal]]] = {
 
 
 def access_goal(point: AccessPoint, assumptions: Assumptions) -> z3.BoolRef:
-    """O8 of one access: it lies inside its buffer. The elements of a REP are few enough that their bytes can be counted."""
+    """O8 of one access: it lies inside its buffer. The elements of a REP are few enough that their bytes
+    can be counted."""
     transfer = point.transfer
     base = dict(assumptions.buffers).get(transfer.kind)
     if base is None:

@@ -67,7 +67,7 @@ class RoutineProof:
         self._contract: Contract = task.contract
         self._options = options
         self._deadline = deadline
-        self._progress = lambda text: progress(f"{task.name}: {text}")
+        self._progress: Progress = lambda text: progress(f"{task.name}: {text}")
         self._witnesses = witnesses
         self._phases = defaultdict(float, phases)
         self._solver = Solver(_QUERY_SECONDS, deadline)
@@ -95,7 +95,9 @@ class RoutineProof:
             self._unknowns.append(str(late))
         except TooManyPaths as many:
             self._unknowns.append(str(many))
-        return self._verdict(time.monotonic() - start + sum(self._phases[p] for p in ("assemble",)))
+        return self._verdict(
+            time.monotonic() - start + sum(self._phases[p] for p in ("assemble", "load angr"))
+        )
 
     def _prove(self, search: Callable[[], None]) -> None:
         explorer = self._explorer()
@@ -205,7 +207,9 @@ class RoutineProof:
         with self._phase("runs"):
             for finding in self._open_findings():
                 if finding.hint is not None:
-                    self._witnesses.try_cases([c for c in hinted(finding.hint) if c.len <= self._options.len_max])
+                    self._witnesses.try_cases(
+                        [c for c in hinted(finding.hint) if c.len <= self._options.len_max]
+                    )
             if self._open_findings():
                 self._witnesses.try_cases(probes(self._contract, self._task.faults, self._options.len_max))
             if any(f.id == "O8" for f in self._open_findings()):
@@ -220,8 +224,8 @@ class RoutineProof:
                 self._witnesses.endless(self._has_memory)
 
     def _has_memory(self, address: int) -> bool:
-        """Whether the instruction keeps something where a trace does not show it: in memory, a vector register or a flag
-        that it only passes on."""
+        """Whether the instruction keeps something where a trace does not show it: in memory, a vector
+        register or a flag that it only passes on."""
         steps = self._lifter.instruction(address).steps
         stores = any(access.kind is Kind.STORE for step in steps for access in step.accesses)
         used = {n for s in steps for t in (s.guard, *s.writes.values()) for n in (*symbols_of(t), *s.writes)}
@@ -318,7 +322,14 @@ class RoutineProof:
     def _judged(self, identifier: str, exit_id: str, findings: Iterable[Finding]) -> tuple[Verdict, str]:
         run = self._witnesses.found.get((identifier, exit_id))
         if run is None and exit_id == EVERYWHERE:
-            run = next((r for (i, _), r in self._witnesses.found.items() if i == identifier and i in ("O1", "O7", "O8")), None)
+            run = next(
+                (
+                    r
+                    for (i, _), r in self._witnesses.found.items()
+                    if i == identifier and i in ("O1", "O7", "O8")
+                ),
+                None,
+            )
         if run is not None:
             return Verdict.REFUTED, run.sentence
         missing = next((f for f in findings if not f.proved), None)
@@ -335,7 +346,9 @@ class RoutineProof:
         yield f"0 <= len <= {self._options.len_max:#x}"
         buffers = "dst" if self._contract.src is None else "src and dst"
         yield f"{buffers} do not wrap around the address space, nor overlap each other or the stack frame"
-        yield {"loads": "loads", "stores": "stores", "both": "loads and stores"}[self._task.faults] + " may fault"
+        yield {"loads": "loads", "stores": "stores", "both": "loads and stores"}[
+            self._task.faults
+        ] + " may fault"
         needed = ["every obligation"] if self._persistent else self._resting_on_addresses()
         if needed:
             size = read_toml("x86_64.toml")["faults"]["granularity"]

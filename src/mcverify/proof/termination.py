@@ -1,8 +1,8 @@
 """Termination: every cycle of locations has a measure that falls.
 
-A measure is an unsigned 64-bit term over a location's symbols. Within a strongly connected part of the graph of locations one is sought
-that no segment raises and some segment lowers; the segments that lower it are taken away, and what is left is
-treated in the same way (a lexicographic order).
+A measure is an unsigned 64-bit term over a location's symbols. Within a strongly connected part of the
+graph of locations one is sought that no segment raises and some segment lowers; the segments that lower it
+are taken away, and what is left is treated in the same way (a lexicographic order).
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def _without_falling(
     """The segments of `part` that the first useful measure does not lower; all of them if there is none."""
     for measure in _measures(paths, part, assumptions):
         lowered = {id(s) for s in part if _compares(standpoint(s.source), s, measure, z3.ULT)}
-        if lowered and all(id(s) in lowered or _compares(standpoint(s.source), s, measure, z3.ULE) for s in part):
+        if lowered and all(
+            id(s) in lowered or _compares(standpoint(s.source), s, measure, z3.ULE) for s in part
+        ):
             return [s for s in part if id(s) not in lowered]
     return list(part)
 

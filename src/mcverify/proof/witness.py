@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from mcverify.contract import Contract, Faults
+from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.proof.result import Counterexample
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Ending, Outcome, Place, Placement, Visit
 from mcverify.runs.cases import far_cases
+from mcverify.runs.code import reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.grid import quick_grid
 from mcverify.runs.judge import Violation, judge
+from mcverify.runs.rep import Schedule
 
-_SCHEDULES = ("descending", "odd_first", "blocks", "outside_in")
+_SCHEDULES: tuple[Schedule, ...] = ("descending", "odd_first", "blocks", "outside_in")
 _MOST_STOPPED = 3
 _LONG = 1 << 22
 """Longer runs than this many bytes are only tried for the lengths beyond the domain."""
@@ -34,7 +37,6 @@ class Runner(Protocol):
         """The states in which the runs pass `addresses`."""
         ...
 
-
     def trace(self, case: Case) -> list[tuple[int, dict[str, int]]]:
         """Every step of one case: address and registers before it."""
         ...
@@ -43,21 +45,31 @@ class Runner(Protocol):
 class Witnesses:
     """Runs one routine and keeps, for each obligation and exit, the smallest run that breaks it."""
 
-    def __init__(self, image: Image, entry: int, contract: Contract, faults: Faults, rep_model: str) -> None:
+    def __init__(
+        self,
+        image: Image,
+        entry: int,
+        contract: Contract,
+        faults: Faults,
+        rep_model: str,
+        deadline: Deadline | None = None,
+    ) -> None:
         self._image = image
         self._entry = entry
         self._contract = contract
         self._faults = faults
         self._emulator = EmulatorRunner(image, entry, contract)
         on_cpu = cpu.available() is None
-        self.runner: Runner = CpuRunner(image, entry, contract) if on_cpu else self._emulator
+        self.runner: Runner = CpuRunner(image, entry, contract, deadline) if on_cpu else self._emulator
         self._rep_model = rep_model
         self.found: dict[tuple[str, str], Counterexample] = {}
         self.cases_run = 0
         self._stopped: list[Case] = []
+        self._is_faithful = not any(i.uses_segment for i in reachable(image, entry).values())
 
     def search(self) -> None:
-        """Run a grid of some ten thousand cases; where there is no CPU for it, a part of it on the emulator."""
+        """Run a grid of some ten thousand cases; where there is no CPU for it, a part of it on the
+        emulator."""
         grid = quick_grid(self._contract, self._faults)
         if self._rep_model == "unordered":
             self._search_unordered([grid.case(i) for i in range(0, len(grid), max(1, len(grid) // 400))])
@@ -90,6 +102,8 @@ class Witnesses:
 
     def _keep_all(self, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
         self.cases_run += len(cases)
+        if not self._is_faithful:
+            return  # fs and gs lead elsewhere here than in the kernel: such a run shows nothing
         for case, outcome in zip(cases, outcomes, strict=True):
             if outcome.ending is Ending.TIMEOUT:
                 self._stopped.append(case)
@@ -97,7 +111,8 @@ class Witnesses:
                 self._keep(case, outcome, violation)
 
     def violations(self, case: Case, outcome: Outcome) -> tuple[Violation, ...]:
-        """What the run breaks; only what it shows for certain, and only for faults that this proof is about."""
+        """What the run breaks; only what it shows for certain, and only for faults that this proof is
+        about."""
         found = judge(self._contract, case, outcome, name=lambda a: place(self._image, a))
         return tuple(v for v in found if v.certain)
 
@@ -115,7 +130,11 @@ class Witnesses:
         if self._rep_model != "ordered" or not isinstance(self.runner, CpuRunner):
             return None
         cases = [c for c in far_cases(self._contract)[:2] if c.len > len_max and self._may_happen(c)]
-        for case, outcome in zip(cases, self.runner.run(cases), strict=True):
+        try:
+            outcomes = self.runner.run(cases)
+        except OutOfTime:
+            return None
+        for case, outcome in zip(cases, outcomes, strict=True):
             for violation in self.violations(case, outcome)[:1]:
                 return case.len, f"{violation.obligation}: {violation.sentence}"
         return None
@@ -130,8 +149,9 @@ class Witnesses:
             )
 
     def endless(self, hides: Callable[[int], bool]) -> None:
-        """Look at the runs that were stopped: one that comes back to the very same registers and flags goes on for ever, if no
-        instruction meanwhile changed what a trace does not show (`hides`, given its address)."""
+        """Look at the runs that were stopped: one that comes back to the very same registers and flags goes
+        on for ever, if no instruction meanwhile changed what a trace does not show (`hides`, given its
+        address)."""
         for case in self._stopped[:_MOST_STOPPED]:
             steps = self.runner.trace(case)
             seen: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -142,9 +162,13 @@ class Witnesses:
                     continue
                 if not any(hides(a) for a, _ in steps[seen[state] : number]):
                     where = place(self._image, address)
-                    sentence = f"with len = {case.len} it is at {where} in the same state again: it never ends"
+                    sentence = (
+                        f"with len = {case.len} it is at {where} in the same state again: it never ends"
+                    )
                     (outcome,) = self.runner.run([case])
-                    self.found["O9", EVERYWHERE] = Counterexample(("O9",), EVERYWHERE, case, outcome, sentence)
+                    self.found["O9", EVERYWHERE] = Counterexample(
+                        ("O9",), EVERYWHERE, case, outcome, sentence
+                    )
                     return
                 break
 
@@ -159,24 +183,32 @@ class Witnesses:
 
     def _outside(self, case: Case, outcome: Outcome) -> str:
         """The instruction that reached outside its buffer."""
-        stray = next((f for f in outcome.faults if not 0 <= f.offset < case.len or f.buffer not in ("src", "dst")), None)
+        stray = next(
+            (f for f in outcome.faults if not 0 <= f.offset < case.len or f.buffer not in ("src", "dst")),
+            None,
+        )
         if stray is not None:
             return place(self._image, stray.insn)
         _, accesses = self._emulator.footprint(case)
         allowed = {"src": False, "dst": True}
         for access in accesses:
-            inside = 0 <= access.offset and access.offset + access.size <= case.len
+            inside = access.offset >= 0 and access.offset + access.size <= case.len
             if access.buffer in allowed and not (inside and access.is_store == allowed[access.buffer]):
                 return place(self._image, access.insn)
         return EVERYWHERE
 
-    def unfenced(self, cases: Sequence[Case], is_weak: Callable[[int], bool], is_fence: Callable[[int], bool]) -> None:
+    def unfenced(
+        self, cases: Sequence[Case], is_weak: Callable[[int], bool], is_fence: Callable[[int], bool]
+    ) -> None:
         """Single-step `cases` and look for a non-temporal store that no fence follows before the return."""
         for case, outcome in zip(cases, self.runner.run(cases), strict=True):
             if outcome.ending is not Ending.RETURNED or not self._may_happen(case):
                 continue
             addresses = [address for address, _ in self.runner.trace(case)]
-            weak = max((n for n, a in enumerate(addresses) if is_weak(a) and not self._step_faulted(addresses, n)), default=-1)
+            weak = max(
+                (n for n, a in enumerate(addresses) if is_weak(a) and not self._step_faulted(addresses, n)),
+                default=-1,
+            )
             if weak >= 0 and not any(is_fence(a) for a in addresses[weak:]):
                 where = place(self._image, addresses[weak])
                 sentence = f"the non-temporal store at {where} is followed by no fence before the return"
@@ -188,8 +220,9 @@ class Witnesses:
         return entry is not None and addresses[step + 1 : step + 2] == [entry.fixup]
 
     def footprints(self, cases: Sequence[Case]) -> None:
-        """Run `cases` on the emulator with every access recorded: what lies outside the buffers without a fault."""
-        for case in cases:
+        """Run `cases` on the emulator with every access recorded: what lies outside the buffers without a
+        fault."""
+        for case in cases if self._is_faithful else ():
             outcome, accesses = self._emulator.footprint(case)
             for violation in judge(self._contract, case, outcome, accesses=accesses):
                 if violation.certain and outcome.ending is not Ending.WILD:
@@ -238,5 +271,10 @@ def hinted(hint: Callable[[str], int]) -> list[Case]:
         if bad >= length:
             places[buffer] = [free]
         else:
-            places[buffer] = [free, Placement(Place.INSIDE, address % 4096) if bad == 0 else Placement(Place.HOLE, bad)]
-    return [Case(length, src, dst, trap) for src in places["src"] for dst in places["dst"] for trap in (14, 18)]
+            places[buffer] = [
+                free,
+                Placement(Place.INSIDE, address % 4096) if bad == 0 else Placement(Place.HOLE, bad),
+            ]
+    return [
+        Case(length, src, dst, trap) for src in places["src"] for dst in places["dst"] for trap in (14, 18)
+    ]

@@ -34,8 +34,8 @@ MARKS = {
 
 _STYLES = {Verdict.PROVED: "bold green", Verdict.REFUTED: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _NOT_ASKED = Text("-", "dim")
-_GLUE = "\u00a0"
-"""Keeps words on one line; printed as a space."""
+_GLUE = "\ue000"
+"""Keeps words on one line, as rich breaks lines at any space there is; printed as a space."""
 _LIMIT = 8
 """At most so many reasons and further counterexamples are listed; --json has all."""
 

@@ -17,13 +17,15 @@ from mcverify.models import read_toml
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """One decoded instruction. `targets` are the known addresses at which it may continue; `accesses_memory`
-    holds unless it surely neither loads nor stores."""
+    holds unless it surely neither loads nor stores, `uses_segment` for an operand in fs or gs: what lies
+    there in the kernel is not there in a user process."""
 
     address: int
     code: bytes
     mnemonic: str
     targets: tuple[int, ...]
     accesses_memory: bool = True
+    uses_segment: bool = False
 
     @property
     def end(self) -> int:
@@ -59,7 +61,12 @@ def decode(image: Image, address: int) -> Instruction | None:
     if insn is None:
         return None
     return Instruction(
-        address, bytes(insn.bytes), insn.mnemonic, tuple(_targets(insn)), _accesses_memory(insn)
+        address,
+        bytes(insn.bytes),
+        insn.mnemonic,
+        tuple(_targets(insn)),
+        _accesses_memory(insn),
+        _uses_segment(insn),
     )
 
 
@@ -89,6 +96,11 @@ def _accesses_memory(insn: Any) -> bool:
     if insn.id in (x86_const.X86_INS_LEA, x86_const.X86_INS_NOP) or insn.mnemonic.startswith("prefetch"):
         return False
     return insn.id not in _PLAIN or any(operand.type == x86_const.X86_OP_MEM for operand in insn.operands)
+
+
+def _uses_segment(insn: Any) -> bool:
+    segments = (x86_const.X86_REG_FS, x86_const.X86_REG_GS)
+    return any(o.type == x86_const.X86_OP_MEM and o.mem.segment in segments for o in insn.operands)
 
 
 def _targets(insn: Any) -> Iterator[int]:

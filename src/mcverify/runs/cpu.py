@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from mcverify.contract import Contract
+from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.runs import native, wire
 from mcverify.runs.case import Case, Ending, Outcome, Visit
@@ -35,9 +36,15 @@ def available() -> str | None:
 
 
 class CpuRunner:
-    """Runs the routine at `entry` of `image`, called as `contract` says."""
+    """Runs the routine at `entry` of `image`, called as `contract` says.
 
-    def __init__(self, image: Image, entry: int, contract: Contract) -> None:
+    Every method raises OutOfTime when `deadline` is reached.
+    """
+
+    def __init__(
+        self, image: Image, entry: int, contract: Contract, deadline: Deadline | None = None
+    ) -> None:
+        self._deadline = deadline or Deadline(None)
         self._program = wire.program(image, entry, contract, reachable(image, entry))
 
     def run(self, cases: Sequence[Case]) -> list[Outcome]:
@@ -48,7 +55,7 @@ class CpuRunner:
         seconds = _patience(cases)
         while len(outcomes) < len(cases):
             job = self._program.job(Mode.RUN, tests, len(cases), longest, len(outcomes), (), 0)
-            answer = _ask(job, seconds)
+            answer = self._ask(job, seconds)
             outcomes += wire.read_outcomes(answer.output, cases[len(outcomes) :], self._program.bias)
             if answer.died and len(outcomes) < len(cases):
                 outcomes.append(wire.nothing(Ending.DIED))
@@ -71,7 +78,7 @@ class CpuRunner:
             job = self._program.job(
                 Mode.SAMPLE, tests, len(cases), wire.longest(cases), first, watched, per_case
             )
-            answer = _ask(job, _patience(cases))
+            answer = self._ask(job, _patience(cases))
             visits += wire.read_visits(answer.output, self._program.bias)
             first = answer.serial + 1 if answer.died else len(cases)
         return visits
@@ -80,13 +87,13 @@ class CpuRunner:
         """Every step of one case: address and registers before it."""
         _refuse_long([case])
         job = self._program.job(Mode.TRACE, wire.case_words(case), 1, wire.longest([case]), 0, (), 1)
-        return wire.read_trace(_ask(job, _patience([case])).output, self._program.bias)
+        return wire.read_trace(self._ask(job, _patience([case])).output, self._program.bias)
 
     def grid(self, grid: Grid) -> GridResult:
         """Run and judge every case of a grid, in two processes where that pays."""
         parts = split(grid, 2 if (os.cpu_count() or 1) > 1 and len(grid) > _WORTH_TWO else 1)
         with Children() as children:
-            answers = children.ask([self._grid_job(part, 0) for part in parts], _GRID_SECONDS)
+            answers = children.ask([self._grid_job(part, 0) for part in parts], self._at_most(_GRID_SECONDS))
             return merge(self._grid_part(*pair, children) for pair in zip(parts, answers, strict=True))
 
     def _grid_part(self, grid: Grid, answer: Answer, children: Children) -> GridResult:
@@ -96,17 +103,22 @@ class CpuRunner:
         while answer.died and answer.serial and len(results) < _MAX_DEATHS:
             fatal = GridViolation("O7", None, 1, (grid.case(answer.serial - 1),))
             results.append(GridResult(0, (fatal,)))
-            (answer,) = children.ask([self._grid_job(grid, answer.serial)], _GRID_SECONDS)
+            (answer,) = children.ask([self._grid_job(grid, answer.serial)], self._at_most(_GRID_SECONDS))
             results.append(read_grid(answer.shared, bias))
         return replace(merge(results), cases=answer.serial, complete=not answer.died and results[-1].complete)
 
     def _grid_job(self, grid: Grid, first: int) -> bytes:
         return self._program.job(Mode.GRID, grid.words(), len(grid.blocks), grid.longest, first, (), 0)
 
+    def _ask(self, job: bytes, seconds: float) -> Answer:
+        with Children() as children:
+            return children.ask([job], self._at_most(seconds))[0]
 
-def _ask(job: bytes, seconds: float) -> Answer:
-    with Children() as children:
-        return children.ask([job], seconds)[0]
+    def _at_most(self, seconds: float) -> float:
+        """`seconds`, or what is left of the budget."""
+        self._deadline.check("runs")
+        remaining = self._deadline.remaining()
+        return seconds if remaining is None else min(seconds, remaining)
 
 
 def _refuse_long(cases: Sequence[Case]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mcverify.errors import InputError
 from mcverify.image.image import Image, TableEntry
-from mcverify.runs.code import Instruction
+from mcverify.runs.code import Instruction, accesses_memory
 
 _LONGEST = 15
 """Bytes of the longest x86 instruction (SDM volume 2, 2.3.11)."""
@@ -34,7 +34,7 @@ def notes(image: Image, start: int, end: int, instructions: Mapping[int, Instruc
         instruction = instructions.get(entry.insn)
         if instruction is None and start <= entry.insn < end:
             yield f"{_named(image, entry)} is for an instruction that is never reached"
-        elif instruction is not None and not instruction.accesses_memory:
+        elif instruction is not None and not accesses_memory(image, entry.insn):
             yield f"{_named(image, entry)} is for {instruction.mnemonic}, which does not access memory"
 
 

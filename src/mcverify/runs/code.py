@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import capstone
@@ -16,15 +16,12 @@ from mcverify.models import read_toml
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One decoded instruction. `targets` are the known addresses at which it may continue; `accesses_memory`
-    holds unless it surely neither loads nor stores, `uses_segment` for an operand in fs or gs: what lies
-    there in the kernel is not there in a user process."""
+    """One decoded instruction. `targets` are the known addresses at which it may continue."""
 
     address: int
     code: bytes
     mnemonic: str
     targets: tuple[int, ...]
-    accesses_memory: bool = True
     uses_segment: bool = False
 
     @property
@@ -57,17 +54,25 @@ def reachable(image: Image, entry: int) -> dict[int, Instruction]:
 
 def decode(image: Image, address: int) -> Instruction | None:
     """The instruction at `address`, None if there is no code or it cannot be decoded."""
+    return _decoded(image.code_at(address), address)
+
+
+def accesses_memory(image: Image, address: int) -> bool:
+    """Whether the instruction at `address` may load or store: False only if it surely does neither."""
     insn = next(_decoder().disasm(image.code_at(address), address, 1), None)
     if insn is None:
+        return True
+    if insn.id in (x86_const.X86_INS_LEA, x86_const.X86_INS_NOP) or insn.mnemonic.startswith("prefetch"):
+        return False
+    return insn.id not in _PLAIN or any(operand.type == x86_const.X86_OP_MEM for operand in insn.operands)
+
+
+@lru_cache(maxsize=1 << 18)
+def _decoded(code: bytes, address: int) -> Instruction | None:
+    insn = next(_decoder().disasm(code, address, 1), None)
+    if insn is None:
         return None
-    return Instruction(
-        address,
-        bytes(insn.bytes),
-        insn.mnemonic,
-        tuple(_targets(insn)),
-        _accesses_memory(insn),
-        _uses_segment(insn),
-    )
+    return Instruction(address, bytes(insn.bytes), insn.mnemonic, tuple(_targets(insn)))
 
 
 def returning_externals(image: Image) -> frozenset[int]:
@@ -90,17 +95,6 @@ def _decoder() -> Any:
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.detail = True
     return decoder
-
-
-def _accesses_memory(insn: Any) -> bool:
-    if insn.id in (x86_const.X86_INS_LEA, x86_const.X86_INS_NOP) or insn.mnemonic.startswith("prefetch"):
-        return False
-    return insn.id not in _PLAIN or any(operand.type == x86_const.X86_OP_MEM for operand in insn.operands)
-
-
-def _uses_segment(insn: Any) -> bool:
-    segments = (x86_const.X86_REG_FS, x86_const.X86_REG_GS)
-    return any(o.type == x86_const.X86_OP_MEM and o.mem.segment in segments for o in insn.operands)
 
 
 def _targets(insn: Any) -> Iterator[int]:

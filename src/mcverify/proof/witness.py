@@ -151,8 +151,8 @@ class Witnesses:
             )
 
     def _is_confirmed(self, case: Case, obligation: str) -> bool:
-        """Whether other contents of the buffers show a missing byte too: a byte stored is seen by its change, and
-        a wrong one may happen to be what stood there before."""
+        """Whether other contents of the buffers show a missing byte too: a byte stored is seen by its
+        change, and a wrong one may happen to be what stood there before."""
         if obligation not in ("O3", "O9") or self._rep_model != "ordered":
             return True
         again = replace(case, seed=case.seed + 101)

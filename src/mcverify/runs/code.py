@@ -16,7 +16,8 @@ from mcverify.models import read_toml
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One decoded instruction. `targets` are the known addresses at which it may continue."""
+    """One decoded instruction. `targets` are the known addresses at which it may continue; `uses_segment`
+    holds for an operand in fs or gs: what lies there in the kernel is not there in a user process."""
 
     address: int
     code: bytes
@@ -72,7 +73,7 @@ def _decoded(code: bytes, address: int) -> Instruction | None:
     insn = next(_decoder().disasm(code, address, 1), None)
     if insn is None:
         return None
-    return Instruction(address, bytes(insn.bytes), insn.mnemonic, tuple(_targets(insn)))
+    return Instruction(address, bytes(insn.bytes), insn.mnemonic, tuple(_targets(insn)), _uses_segment(insn))
 
 
 def returning_externals(image: Image) -> frozenset[int]:
@@ -95,6 +96,11 @@ def _decoder() -> Any:
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.detail = True
     return decoder
+
+
+def _uses_segment(insn: Any) -> bool:
+    segments = (x86_const.X86_REG_FS, x86_const.X86_REG_GS)
+    return any(o.type == x86_const.X86_OP_MEM and o.mem.segment in segments for o in insn.operands)
 
 
 def _targets(insn: Any) -> Iterator[int]:

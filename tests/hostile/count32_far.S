@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The count is 32 bits wide, and the domain is not.
+ */
+#include <linux/linkage.h>
+#include <asm/asm.h>
+
+/* hostile: len-max 0x100000010 */
+/* mcverify: contract bytes_left */
+/* expect: refuted O3 at success */
+/* expect: refuted O3 at .Lfix */
+/* expect: refuted O9 at success */
+SYM_FUNC_START(count32_far)
+	mov	%edx, %ecx
+.Lcopy:
+	rep	movsb
+	xor	%eax, %eax
+	RET
+.Lfix:
+	mov	%rcx, %rax
+	RET
+
+	_ASM_EXTABLE_TYPE(.Lcopy, .Lfix, EX_TYPE_DEFAULT_MCE_SAFE)
+SYM_FUNC_END(count32_far)

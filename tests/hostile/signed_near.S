@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Subtracts in 32 bits and branches as if the count were signed: right in the
+ * domain.
+ */
+#include <linux/linkage.h>
+#include <asm/asm.h>
+
+/* mcverify: contract bytes_left */
+/* expect: proved */
+SYM_FUNC_START(signed_near)
+	mov	%edx, %edx
+.Lwords:
+	sub	$8, %edx
+	jl	.Ltail
+.Lread:
+	mov	(%rsi), %rax
+	mov	%rax, (%rdi)
+	add	$8, %rsi
+	add	$8, %rdi
+	jmp	.Lwords
+.Ltail:
+	and	$7, %edx
+	mov	%rdx, %rcx
+.Lcopy:
+	rep	movsb
+	xor	%eax, %eax
+	RET
+.Lfix:
+	lea	8(%rdx), %rax
+	RET
+.Lfixb:
+	mov	%rcx, %rax
+	RET
+
+	_ASM_EXTABLE_TYPE(.Lread, .Lfix, EX_TYPE_DEFAULT_MCE_SAFE)
+	_ASM_EXTABLE_TYPE(.Lcopy, .Lfixb, EX_TYPE_DEFAULT_MCE_SAFE)
+SYM_FUNC_END(signed_near)

@@ -1,0 +1,88 @@
+"""Routines written to be proved although they are wrong, or refuted although they are right.
+
+A file says the truth in its `expect:` comments. Of a right routine "unknown" is allowed and "refuted" is not; of a wrong
+one "unknown" is allowed and "proved" is not, neither of the routine nor of an obligation that it breaks at that exit. Nothing may be
+refuted that is not broken. A comment `hostile: len-max N` or `hostile: contract FILE` gives an option to the proof.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.prove import prove_file
+from mcverify.proof.result import EVERYWHERE, RoutineResult, Verdict
+from mcverify.runs import cpu
+
+HERE = Path(__file__).parent
+FILES = sorted(HERE.glob("*.S"))
+EXPECTATION = re.compile(
+    r"/\* expect: (?:(?P<routine>\w+): )?(?:proved|refuted (?P<id>O\d+) at (?P<exit>\S+)) \*/"
+)
+OPTION = re.compile(r"/\* hostile: (?P<key>[\w-]+) (?P<value>\S+) \*/")
+
+pytestmark = pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
+
+
+def broken(path: Path, routine: str) -> set[tuple[str, str]] | None:
+    """Obligations and exits that the file says are broken; None where it says nothing of the routine."""
+    found = [m for m in EXPECTATION.finditer(path.read_text()) if m["routine"] in (None, routine)]
+    return {(m["id"], m["exit"]) for m in found if m["id"]} if found else None
+
+
+def stated_routines(path: Path) -> set[str]:
+    return set(re.findall(r"SYM_FUNC_START\((\w+)\)", path.read_text()))
+
+
+@cache
+def results(path: Path) -> dict[str, RoutineResult]:
+    said = {m["key"]: m["value"] for m in OPTION.finditer(path.read_text())}
+    options = ProveOptions(
+        timeout=40,
+        len_max=int(said["len-max"], 0) if "len-max" in said else ProveOptions().len_max,
+        contract=str(HERE / said["contract"]) if "contract" in said else None,
+    )
+    return {r.name: r for r in prove_file(path, options, lambda _: None)}
+
+
+OPEN = {"fixup_back": "a stored byte that equals what dst held before is taken for one that was not stored"}
+CASES = [
+    pytest.param(
+        path,
+        id=path.stem,
+        marks=[pytest.mark.xfail(reason=OPEN[path.stem], strict=False)] if path.stem in OPEN else [],
+    )
+    for path in FILES
+]
+
+
+@pytest.mark.parametrize("path", CASES)
+def test_the_verdict_is_never_false(path: Path) -> None:
+    found = results(path)
+    for name in stated_routines(path):
+        truth = broken(path, name)
+        assert truth is not None, f"nothing is expected of {name}"
+        assert name in found or Verdict.UNKNOWN in {r.verdict for r in found.values()}, f"{name} was left out"
+        if name in found:
+            check(found[name], truth)
+
+
+def check(result: RoutineResult, truth: set[tuple[str, str]]) -> None:
+    """Compare a result with the truth."""
+    assert result.verdict is not (Verdict.PROVED if truth else Verdict.REFUTED)
+    refuted = {(o.id, o.exit) for o in result.obligations if o.verdict is Verdict.REFUTED}
+    proved = {(o.id, o.exit) for o in result.obligations if o.verdict is Verdict.PROVED}
+    # A loop between the last fault and the return hides which fixup the exit belongs to.
+    assert {i for i, _ in refuted} <= {i for i, _ in truth}, "refuted, but not broken"
+    assert not {(i, e) for i, e in proved & truth if e != EVERYWHERE}, "proved, but broken"
+
+
+def test_every_file_says_what_it_is() -> None:
+    for path in FILES:
+        first, second, *_ = path.read_text().splitlines()
+        assert (first, second) == ("/* SPDX-License-Identifier: MIT */", "/*"), path
+        assert all(broken(path, name) is not None for name in stated_routines(path)), path

@@ -1,0 +1,236 @@
+"""The normal form of a formula says the same as the formula, wherever the ranges hold."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+import z3
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mcverify.deadline import Deadline
+from mcverify.logic.normal import Normalizer
+from mcverify.logic.solver import Answer, Solver
+
+BOUNDED = ("a", "b", "c")
+FREE = ("x", "y")
+TOPS = (
+    0,
+    1,
+    7,
+    8,
+    63,
+    255,
+    4096,
+    0x7FFFF000,
+    (1 << 32) - 1,
+    1 << 32,
+    1 << 40,
+    (1 << 63) - 1,
+    1 << 63,
+    (1 << 64) - 1,
+)
+CONSTANTS = (
+    0,
+    1,
+    2,
+    7,
+    8,
+    9,
+    63,
+    64,
+    255,
+    0x7FFFF000,
+    1 << 32,
+    (1 << 32) + 7,
+    1 << 63,
+    (1 << 64) - 8,
+    (1 << 64) - 1,
+)
+NARROW = (1, 3, 8, 16, 32)
+
+
+def word(value: int) -> z3.BitVecRef:
+    return z3.BitVecVal(value, 64)
+
+
+class Maker:
+    """Formulas of the shapes that questions have, out of one seed."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+
+    def term(self, depth: int) -> z3.BitVecRef:
+        """A 64-bit term."""
+        if depth == 0 or self.random.random() < 0.15:
+            return self._leaf()
+        return self.random.choice(
+            (
+                self._sum,
+                self._difference,
+                self._negative,
+                self._product,
+                self._mask,
+                self._quotient,
+                self._shifted,
+                self._choice,
+            )
+        )(depth - 1)
+
+    def _leaf(self) -> z3.BitVecRef:
+        if self.random.random() < 0.3:
+            return word(self.random.choice(CONSTANTS))
+        return z3.BitVec(self.random.choice(BOUNDED * 3 + FREE), 64)
+
+    def _sum(self, depth: int) -> z3.BitVecRef:
+        return self.term(depth) + self.term(depth)
+
+    def _difference(self, depth: int) -> z3.BitVecRef:
+        return self.term(depth) - self.term(depth)
+
+    def _negative(self, depth: int) -> z3.BitVecRef:
+        return -self.term(depth)
+
+    def _product(self, depth: int) -> z3.BitVecRef:
+        return word(self.random.choice((2, 3, 8, 64, (1 << 64) - 1, (1 << 64) - 8, 1 << 61))) * self.term(
+            depth
+        )
+
+    def _mask(self, depth: int) -> z3.BitVecRef:
+        width = self.random.choice(NARROW)
+        return z3.ZeroExt(64 - width, z3.Extract(width - 1, 0, self.term(depth)))
+
+    def _quotient(self, depth: int) -> z3.BitVecRef:
+        low = self.random.choice((1, 3, 6, 31, 32, 63))
+        high = self.random.choice((low, 63, max(low, 31)))
+        return z3.ZeroExt(63 - high + low, z3.Extract(high, low, self.term(depth)))
+
+    def _shifted(self, depth: int) -> z3.BitVecRef:
+        shift = self.random.choice((1, 3, 6, 32))
+        low = z3.BitVecVal(self.random.randrange(1 << shift), shift)
+        return z3.Concat(z3.Extract(63 - shift, 0, self.term(depth)), low)
+
+    def _choice(self, depth: int) -> z3.BitVecRef:
+        return z3.If(self.comparison(depth), self.term(depth), self.term(depth))
+
+    def comparison(self, depth: int) -> z3.BoolRef:
+        """A comparison of terms of 64 bits, or of their low bits."""
+        one, other = self.term(depth), self.term(depth)
+        width = self.random.choice((64, 64, 64, *NARROW))
+        if width < 64:
+            one, other = z3.Extract(width - 1, 0, one), z3.Extract(width - 1, 0, other)
+        make = self.random.choice((z3.ULE, z3.ULT, z3.UGE, z3.UGT, lambda a, b: a == b, lambda a, b: a <= b))
+        return make(one, other)
+
+    def formula(self, depth: int) -> z3.BoolRef:
+        """A formula over comparisons."""
+        if depth == 0:
+            return self.comparison(2)
+        make = self.random.choice(
+            (z3.And, z3.Or, z3.Implies, z3.Xor, lambda a, b: a == b, lambda a, b: z3.Not(z3.And(a, b)),
+             lambda a, b: z3.If(z3.Bool("p"), a, b))
+        )  # fmt: skip
+        return make(self.formula(depth - 1), self.formula(depth - 1))
+
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """A range for each bounded symbol; some begin above 0, some hold one value."""
+        found = {}
+        for name in BOUNDED:
+            top = self.random.choice(TOPS)
+            found[name] = (self.random.choice((0, 0, 0, top // 2, top)), top)
+        return found
+
+    def values(self, ranges: dict[str, tuple[int, int]]) -> dict[str, int]:
+        """Values of all symbols within the ranges, often at their ends."""
+        found = {
+            name: self.random.choice((low, top, self.random.randint(low, top)))
+            for name, (low, top) in ranges.items()
+        }
+        return found | {name: self.random.choice((*CONSTANTS, self.random.getrandbits(64))) for name in FREE}
+
+
+seeds = st.integers(min_value=0, max_value=(1 << 48) - 1)
+often = settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+def at(term: z3.ExprRef, values: dict[str, int]) -> z3.ExprRef:
+    """`term` with values in place of symbols of 64 bits."""
+    return z3.simplify(z3.substitute(term, *((z3.BitVec(n, 64), word(v)) for n, v in values.items())))
+
+
+def holds(normal: Normalizer, formula: z3.BoolRef, values: dict[str, int], p: bool) -> bool:
+    """Whether a normal form can be true with these values; quotients and remainders are found by z3."""
+    terms = [formula, *normal.limits([formula])]
+    pairs = [(z3.Bool("p"), z3.BoolVal(p))]
+    for name, value in values.items():
+        pairs.append((z3.BitVec(name, 64), word(value)))
+        pairs += [
+            (z3.BitVec(f"{name}|{w}", w), z3.BitVecVal(value, w)) for w in range(value.bit_length() or 1, 65)
+        ]
+    solver = z3.Solver()
+    solver.set("timeout", 5000)
+    solver.add(*(z3.simplify(z3.substitute(term, *pairs)) for term in terms))
+    answer = solver.check()
+    assert answer != z3.unknown
+    return bool(answer == z3.sat)
+
+
+@often
+@given(seeds)
+def test_a_normal_form_has_the_value_of_its_formula(seed: int) -> None:
+    random = Random(seed)
+    maker = Maker(random)
+    ranges = maker.ranges()
+    formula = maker.formula(random.choice((0, 0, 1, 2)))
+    normal = Normalizer(ranges)
+    found = normal.formula(z3.simplify(formula) if random.random() < 0.7 else formula)
+    for p in (True, False):
+        values = maker.values(ranges)
+        truth = z3.simplify(z3.substitute(at(formula, values), (z3.Bool("p"), z3.BoolVal(p))))
+        assert holds(normal, found, values, p) == z3.is_true(truth)
+        assert holds(normal, z3.Not(found), values, p) == z3.is_false(truth)
+
+
+@often
+@given(seeds)
+def test_what_is_proved_in_normal_form_holds(seed: int) -> None:
+    """Premises that narrow ranges are learnt from; no values within them may contradict a proved goal."""
+    random = Random(seed)
+    maker = Maker(random)
+    ranges = maker.ranges()
+    premises = [maker.comparison(1) for _ in range(random.randrange(4))]
+    premises += [
+        z3.ULE(z3.BitVec("x", 64), z3.BitVec("a", 64)),
+        z3.Not(z3.ULE(z3.BitVec("b", 64), z3.BitVec("y", 64))),
+    ][: random.randrange(3)]
+    premises = [z3.simplify(p) for p in premises]
+    goal = maker.formula(random.choice((0, 1)))
+    normal = Normalizer(ranges)
+    if random.random() < 0.5:
+        normal.tighten(premises)
+    reply = Solver(1.0, Deadline(None)).ask(premises, goal, normal)
+    plain = z3.Solver()
+    plain.set("timeout", 1000)
+    plain.add(*premises, z3.Not(goal))
+    plain.add(
+        *(
+            z3.And(z3.ULE(low, z3.BitVec(n, 64)), z3.ULE(z3.BitVec(n, 64), top))
+            for n, (low, top) in ranges.items()
+        )
+    )
+    truth = plain.check()
+    if reply.answer is Answer.PROVED:
+        assert truth != z3.sat
+    if truth == z3.unsat:
+        assert reply.answer is not Answer.FAILED
+
+
+@pytest.mark.parametrize("top", TOPS)
+def test_a_value_at_the_end_of_its_range_is_kept(top: int) -> None:
+    a = z3.BitVec("a", 64)
+    normal = Normalizer({"a": (0, top)})
+    formulas = [normal.formula(a == word(top))]
+    solver = z3.Solver()
+    solver.add(*formulas, *normal.limits(formulas))
+    assert solver.check() == z3.sat

@@ -1,8 +1,9 @@
 """Routines written to be proved although they are wrong, or refuted although they are right.
 
-A file says the truth in its `expect:` comments. Of a right routine "unknown" is allowed and "refuted" is not; of a wrong
-one "unknown" is allowed and "proved" is not, neither of the routine nor of an obligation that it breaks at that exit. Nothing may be
-refuted that is not broken. A comment `hostile: len-max N` or `hostile: contract FILE` gives an option to the proof.
+A file says the truth in its `expect:` comments. Of a right routine "unknown" is allowed and "refuted" is
+not; of a wrong one "unknown" is allowed and "proved" is not, neither of the routine nor of an obligation that
+it breaks at that exit. Nothing may be refuted that is not broken. A comment `hostile: len-max N` or
+`hostile: contract FILE` gives an option to the proof.
 """
 
 from __future__ import annotations

@@ -1,0 +1,383 @@
+"""What a user may give us that is wrong: one sentence, the right exit code, and nothing written."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mcverify.models import models_dir
+
+HEAD = "#include <linux/linkage.h>\n#include <asm/asm.h>\n"
+BYTES = """\
+	mov %rdx, %rcx
+	test %rcx, %rcx
+	jz .Ldone
+.Lread:
+	mov (%rsi), %al
+	mov %al, (%rdi)
+	inc %rsi
+	inc %rdi
+	dec %rcx
+	jnz .Lread
+.Ldone:
+	xor %eax, %eax
+	RET
+.Lfix:
+	mov %rcx, %rax
+	RET
+"""
+ENTRY = "	_ASM_EXTABLE(.Lread, .Lfix)\n"
+TYPED = '.pushsection __ex_table, "a"\n.long {insn} - ., {fixup} - ., {data}\n.popsection\n'
+TOOL = [sys.executable, "-m", "mcverify", "prove"]
+
+
+def routine(
+    body: str = BYTES + ENTRY,
+    behind: str = "",
+    *,
+    name: str = "f",
+    head: str = HEAD,
+    comment: str = "contract",
+    contract: str = "bytes_left",
+) -> str:
+    """A source with the routine `name`."""
+    annotation = f"/* mcverify: {comment} {contract} */\n"
+    return f"{head}{annotation}SYM_FUNC_START({name})\n{body}\nSYM_FUNC_END({name})\n{behind}"
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Work in an empty folder, and give back what the command changes in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MCVERIFY_TRACEBACK", raising=False)
+    with warnings.catch_warnings():
+        yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def refused(mcverify: Callable[..., object]) -> Callable[..., str]:
+    """Run `prove` on what is wrong input; give its one sentence, without our name."""
+
+    def call(*arguments: object) -> str:
+        before = sorted(os.listdir())
+        ran = mcverify("prove", *arguments)
+        assert (ran.code, ran.out) == (2, ""), ran
+        assert re.fullmatch(r"mcverify: [^\n]+\n", ran.err), ran.err
+        assert sorted(os.listdir()) == before
+        return ran.err.removeprefix("mcverify: ").rstrip("\n")
+
+    return call
+
+
+def write(text: str, name: str = "a.S") -> str:
+    Path(name).write_text(text)
+    return name
+
+
+def header(**changes: int) -> bytes:
+    """An ELF header of an x86-64 object, with the bytes at some offsets changed."""
+    content = bytearray(b"\x7fELF\2\1\1" + bytes(9) + b"\1\0\x3e\0\1\0\0\0" + bytes(40))
+    for offset, value in changes.items():
+        content[int(offset[1:])] = value
+    return bytes(content)
+
+
+# -- the file -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("gone.S", None, "gone.S: error: there is no such file"),
+        ("a.S", b"", "a.S: error: the file is empty"),
+        ("a.o", b"", "a.o: error: the file is empty"),
+        (
+            "a.c",
+            b"int f;",
+            "a.c: error: it is neither assembly nor an ELF file (mcverify reads machine code: compile",
+        ),
+        ("a.txt", b"hello", "a.txt: error: it is neither assembly nor an ELF file (give"),
+        ("a.o", b"hello", "a.o: error: it is no ELF file"),
+        ("a.o", header(o4=1), "a.o: error: it is a 32-bit ELF file"),
+        ("a.o", header(o5=2), "a.o: error: it is a big-endian ELF file"),
+        ("a.o", header(o18=183), "a.o: error: it is for another machine (ELF e_machine 183)"),
+        ("a.o", header(o18=3), "a.o: error: it is for another machine (ELF e_machine 3)"),
+        ("a.o", header()[:40], "a.o: error: the ELF header is cut off"),
+        ("a.o", header(), "a.o: error: it has no section headers"),
+        ("a.S", b"/* nothing */\n", "a.S: error: it has no exception table, so there is no fixup to prove"),
+    ],
+)
+def test_files_that_hold_no_routine(refused, name, content, sentence):
+    if content is not None:
+        Path(name).write_bytes(content)
+    assert refused(name).startswith(sentence)
+
+
+def test_a_folder(refused):
+    Path("folder.S").mkdir()
+    assert refused("folder.S").startswith("folder.S: error: it is a folder (give ")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(refused):
+    Path(write(routine())).chmod(0)
+    assert refused("a.S") == "a.S: error: it cannot be read: Permission denied"
+
+
+# -- the source ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "sentence"),
+    [
+        (routine(BYTES.replace("inc %rsi", "inc %rsi,") + ENTRY), 11, "it does not assemble: "),
+        (routine(head="#include <asm/gone.h>\n" + HEAD), 1, "the header asm/gone.h is neither among"),
+        (routine(BYTES + "	MY_EXTABLE(.Lread, .Lfix)\n"), 21, "the assembler knows no such instruction"),
+        (
+            routine("	mov $MY_SIZE, %rax\n" + BYTES + ENTRY),
+            5,
+            "it uses MY_SIZE as a number, but no header",
+        ),
+        (routine(contract="bytes_leff"), 3, "there is no contract 'bytes_leff'; did you mean 'bytes_left'?"),
+        (routine(contract="bytes_left for g"), 3, "the comment is for g, which is not in the file"),
+        (routine(comment="contrakt"), 3, "the comment says mcverify: contrakt"),
+    ],
+)
+def test_sources_that_cannot_be_assembled_or_say_what_is_not(refused, text, where, sentence):
+    assert refused(write(text)).startswith(f"a.S:{where}: error: {sentence}")
+
+
+def test_a_number_that_is_missing_can_be_given(refused):
+    write("	mov $MY_SIZE, %rax\n")
+    assert "(give it with -D NAME=VALUE, or the folder of the header" in refused("a.S")
+    assert "no exception table" in refused("a.S", "-D", "MY_SIZE=64")
+
+
+# -- the exception table ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            routine(behind='.pushsection __ex_table, "a"\n.byte 1, 2, 3\n.popsection\n'),
+            "a.S: error: the exception table __ex_table: its size of 15 bytes is no multiple of an entry",
+        ),
+        (
+            routine(behind=".data\n.Lhere: .quad 0\n" + TYPED.format(insn=".Lhere", fixup=".Lfix", data=1)),
+            "a.S: error: exception-table entry 1: its instruction .Lhere",
+        ),
+        (
+            routine(behind=".data\n.Lhere: .quad 0\n" + TYPED.format(insn=".Lread", fixup=".Lhere", data=1)),
+            "a.S:9: error: exception-table entry 1: its fixup .Lhere",
+        ),
+        (
+            routine(behind=TYPED.format(insn="0x7000000", fixup=".Lfix", data=1)),
+            "a.S: error: cannot apply the relocation at __ex_table+0xc",
+        ),
+        (
+            routine(BYTES + "	_ASM_EXTABLE_TYPE(.Lread, .Lfix, 99)\n"),
+            "a.S:9: error: exception-table entry 0: its type 99 is unknown",
+        ),
+        (
+            routine(BYTES + "	_ASM_EXTABLE_HANDLE(.Lread, .Lfix, ex_handler_odd)\n"),
+            "a.S:9: error: the exception-table handler ex_handler_odd is unknown",
+        ),
+        (
+            routine(BYTES + ENTRY + "	_ASM_EXTABLE(.Lread + 1, .Lfix)\n"),
+            "a.S:9: error: exception-table entry 1 points into the middle of an instruction, 1 behind the",
+        ),
+        (
+            routine().replace("SYM_FUNC_START(f)", "f:").replace("SYM_FUNC_END(f)", ""),
+            "a.S: error: its exception-table entries lie in no function (mark the routine as a function",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_right(refused, text, sentence):
+    assert refused(write(text)).startswith(sentence)
+
+
+# -- names and contracts ------------------------------------------------------------------------------
+
+
+def test_a_routine_that_is_not_there(refused):
+    write(routine(name="memcpy_trap"))
+    assert refused("a.S", "--routine", "memcpy_tarp") == (
+        "a.S: error: there is no routine 'memcpy_tarp' (did you mean memcpy_trap?)"
+    )
+    assert refused("a.S", "--routine", "strlen").endswith("(it has memcpy_trap)")
+
+
+def test_a_routine_that_a_config_hides(refused):
+    write(routine(behind="#ifdef CONFIG_ODD\nSYM_FUNC_START(g)\n	ret\nSYM_FUNC_END(g)\n#endif\n"))
+    assert "under #ifdef CONFIG_ODD" in refused("a.S", "--routine", "g")
+
+
+@pytest.mark.parametrize("name", ["bytes", ""])
+def test_an_unknown_contract_lists_the_known_ones(refused, name):
+    sentence = refused(write(routine()), "--contract", name)
+    assert sentence.startswith(f"error: there is no contract {name!r}")
+    for contract in (models_dir() / "contracts").glob("*.toml"):
+        assert contract.stem in sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("\nobligations", "\nobligatoins"), "obligations is missing"),
+        (("[arguments]", "[arguments]\nsorce = 1"), "arguments.sorce is not a key of a contract"),
+        (("name =", "naem = 1\nname ="), "naem is not a key of a contract; did you mean 'name'?"),
+        (("name =", "= ="), "the contract is not TOML: "),
+    ],
+)
+def test_a_contract_with_a_wrong_key(refused, change, sentence):
+    write((models_dir() / "contracts" / "bytes_left.toml").read_text().replace(*change, 1), "own.toml")
+    assert refused(write(routine()), "--contract", "own.toml").startswith(f"own.toml: error: {sentence}")
+
+
+def test_a_contract_file_that_is_not_there(refused):
+    assert refused(write(routine()), "--contract", "gone.toml").startswith(
+        "gone.toml: error: cannot read the contract"
+    )
+
+
+# -- output -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", [".", "gone/out.json", "a.S"])
+def test_a_result_file_that_cannot_be_written(refused, target):
+    text = routine()
+    assert refused(write(text), "--json", target).startswith(f"{target}: error: --json ")
+    assert Path("a.S").read_text() == text
+
+
+def test_no_compiler_says_which_package_brings_one(refused, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr("mcverify.toolchain.importlib.util.find_spec", lambda name: None)
+    sentence = refused(write(routine()))
+    assert "apt install gcc" in sentence
+    assert "mcverify[zig]" in sentence
+
+
+# -- as a process -------------------------------------------------------------------------------------
+
+
+def prove(*arguments: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*TOOL, *arguments], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+JUMP = "	lea .Lend(%rip), %rax\n	jmp *%rax\n.Lend:\n	xor %eax, %eax\n	RET\n.Lfix"
+SECOND = routine((BYTES + ENTRY).replace(".L", ".M"), name="g", head="", contract="bytes_left for f")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            routine(BYTES.replace("	inc %rsi", "	.byte 0x06\n	inc %rsi") + ENTRY),
+            r"a\.S:1\d: the code 06 ",
+        ),
+        (routine(BYTES.replace("	RET\n.Lfix", JUMP) + ENTRY), r"a\.S:18: jmpq \*%rax: an indirect jump"),
+        (
+            routine(BYTES.replace("	RET\n.Lfix", "	call g\n	RET\n.Lfix") + ENTRY),
+            r"a\.S:17: \w+ to g, which",
+        ),
+        (routine(behind=SECOND, contract="bytes_left for f"), "no contract is known for g"),
+    ],
+    ids=["undecodable", "indirect jump", "external call", "one of two without a contract"],
+)
+def test_what_is_not_understood_is_unknown_and_named(text, reason):
+    ran = prove(write(text))
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    assert re.search(reason, " ".join(ran.stdout.split())), ran.stdout
+    assert ran.stderr == ""
+
+
+def test_a_useless_entry_is_told_beside_the_verdict():
+    write(routine(BYTES + ENTRY + "	_ASM_EXTABLE(.Ldone, .Lfix)\n"))
+    ran = prove("a.S")
+    assert ran.returncode == 0
+    assert "a.S:16: exception-table entry 1 is for xor, which does not access memory" in ran.stdout
+
+
+def test_a_long_routine_ends_in_time():
+    write(routine("	add $1, %r8\n" * 10_000 + BYTES + ENTRY))
+    start = time.monotonic()
+    ran = prove("a.S", "--timeout", "2", "--json", "out.json")
+    assert ran.returncode == 3
+    assert "the time limit was reached" in ran.stdout
+    assert time.monotonic() - start < 45
+    assert sorted(os.listdir()) == ["a.S", "out.json"]
+
+
+@pytest.mark.parametrize("after", [0.5, 3.0])
+def test_an_interrupt_leaves_nothing(after):
+    write(routine())
+    process = subprocess.Popen(
+        [*TOOL, "a.S", "--json", "out.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    _, err = process.communicate(timeout=20)
+    if process.returncode != 0:  # it may have been faster than we were
+        assert (process.returncode, err.strip()) == (130, "mcverify: interrupted")
+        assert os.listdir() == ["a.S"]
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("name", ["with space.S", "-dash.S", os.fsdecode(b"caf\xe9.S")])
+def test_odd_file_names(name):
+    Path(name).write_text("/* nothing */\n")
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    ran = subprocess.run([*TOOL, "--", name], capture_output=True, env=environment, check=False)
+    assert ran.returncode == 2
+    assert b".S: error: it has no exception table" in ran.stderr
+
+
+def test_closed_streams_are_no_fault_of_ours():
+    write(routine())
+    command = " ".join([*TOOL, "a.S", "-q"])
+    assert subprocess.run(["sh", "-c", f"exec {command} <&- >&- 2>&-"], check=False).returncode == 0
+
+
+def test_a_full_disk_is_one_sentence():
+    ran = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m mcverify --help >/dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (
+        2, "mcverify: error: the output cannot be written: no space left on device\n"
+    )  # fmt: skip
+
+
+def test_no_home_and_a_folder_that_may_not_be_written(tmp_path):
+    write(routine())
+    shutil.copytree(".", "sub", ignore=shutil.ignore_patterns("sub"))
+    environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
+    environment |= {"XDG_CACHE_HOME": "/dev/null", "TERM": "dumb", "NO_COLOR": "1", "LC_ALL": "C"}
+    Path("sub").chmod(0o500)
+    ran = subprocess.run(
+        [*TOOL, "a.S"], cwd="sub", env=environment, capture_output=True, text=True, check=False
+    )
+    Path("sub").chmod(0o700)
+    assert ran.returncode == 0, ran.stderr
+    assert "PROVED" in ran.stdout
+    assert os.listdir("sub") == ["a.S"]

@@ -6,7 +6,6 @@
 #include <asm/asm.h>
 
 /* mcverify: contract bytes_left */
-/* expect: refuted O3 at .Lfix */
 /* expect: refuted O4 at .Lfix */
 /* expect: refuted O2 at .Lfix */
 SYM_FUNC_START(upper_half)

@@ -184,3 +184,36 @@ def test_the_stored_prefix_ends_at_the_first_gap():
     gap = replace(outcome(8, range(8), 0), written=b"\1\1\0\1", base=0)
     assert stored_prefix(gap, 4) == 2
     assert stored_prefix(outcome(8, range(8), 0), 8) == 8
+
+
+def test_a_fixup_that_leads_back_into_the_routine_is_told_apart():
+    again = replace(PROVED.exits[1], id=".Lretry", count="")
+    text = shown(replace(PROVED, exits=(*PROVED.exits, again)))
+    assert "(tries again)" in " ".join(row(text, ".Lretry"))
+    assert "the fixup goes back into the routine" in " ".join(text.split())
+
+
+def test_what_is_refuted_at_an_instruction_is_no_column_and_is_named_once():
+    found = replace(COUNTEREXAMPLE, obligations=("O8",), exit=".Lread_t")
+    changed = tuple(
+        replace(o, verdict=Verdict.REFUTED, reason=found.sentence)
+        if (o.id, o.exit) == ("O8", EVERYWHERE)
+        else o
+        for o in PROVED.obligations
+    )
+    at = replace(changed[0], id="O8", exit=".Lread_t", verdict=Verdict.REFUTED, reason=found.sentence)
+    result = replace(
+        PROVED, verdict=Verdict.REFUTED, obligations=(*changed, at), counterexamples=(found,), slack=None
+    )
+    text = shown(result)
+    assert "O8" not in row(text, "exit")
+    assert "O8 footprint FAIL" in text
+    assert "REFUTED: O8 at .Lread_t\n" in text
+    assert text.count(found.sentence[:20]) == 1
+    assert "not proved" not in text
+
+
+def test_notes_stand_beside_the_verdict():
+    text = shown(replace(PROVED, notes=("a.S:9: exception-table entry 3 is for nop",)))
+    assert "note\n  - a.S:9: exception-table entry 3 is for nop" in text
+    assert "PROVED" in text

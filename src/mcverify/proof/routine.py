@@ -201,27 +201,34 @@ class RoutineProof:
 
     def _look_for_witnesses(self) -> None:
         """Try to break on the CPU what could not be proved."""
-        if not self._open_findings():
-            return
-        self._progress("runs: trying what could not be proved")
         with self._phase("runs"):
-            for finding in self._open_findings():
-                if finding.hint is not None:
-                    self._witnesses.try_cases(
-                        [c for c in hinted(finding.hint) if c.len <= self._options.len_max]
-                    )
-            if self._open_findings():
-                self._witnesses.try_cases(probes(self._contract, self._task.faults, self._options.len_max))
-            if any(f.id == "O8" for f in self._open_findings()):
-                self._witnesses.footprints(sample_cases(self._contract, self._task.faults, 70, count=140))
-            if any(f.id == "O10" for f in self._open_findings()):
-                self._witnesses.unfenced(
-                    sample_cases(self._contract, self._task.faults, 150, count=60),
-                    lambda a: self._lifter.instruction(a).is_nontemporal,
-                    lambda a: self._lifter.instruction(a).is_fence,
-                )
-            if any(f.id == "O9" and f.exit == EVERYWHERE for f in self._open_findings()):
-                self._witnesses.endless(self._has_memory)
+            for search in self._searches():
+                if not self._open_findings():
+                    return
+                self._deadline.check("runs")
+                self._progress("runs: trying what could not be proved")
+                search()
+
+    def _searches(self) -> Iterator[Callable[[], None]]:
+        """The ways to look for a run that breaks what is open, the cheapest first."""
+        witnesses, contract, faults = self._witnesses, self._contract, self._task.faults
+        len_max = self._options.len_max
+        hinting = [f.hint for f in self._open_findings() if f.hint is not None]
+        suggested = [c for hint in hinting for c in hinted(hint) if c.len <= len_max]
+        yield lambda: witnesses.try_cases(suggested)
+        yield lambda: witnesses.try_cases(probes(contract, faults, len_max))
+        still_open = {(f.id, f.exit) for f in self._open_findings()}
+        identifiers = {identifier for identifier, _ in still_open}
+        if "O8" in identifiers:
+            yield lambda: witnesses.footprints(sample_cases(contract, faults, 70, count=140))
+        if "O10" in identifiers:
+            yield lambda: witnesses.unfenced(
+                sample_cases(contract, faults, 150, count=60),
+                lambda address: self._lifter.instruction(address).is_nontemporal,
+                lambda address: self._lifter.instruction(address).is_fence,
+            )
+        if ("O9", EVERYWHERE) in still_open:
+            yield lambda: witnesses.endless(self._has_memory)
 
     def _has_memory(self, address: int) -> bool:
         """Whether the instruction keeps something where a trace does not show it: in memory, a vector

@@ -308,6 +308,17 @@ def test_what_is_not_understood_is_unknown_and_named(text, reason):
     assert ran.stderr == ""
 
 
+def test_recursion_is_unknown_and_refuted_by_no_run_beyond_the_largest_length():
+    body = BYTES.replace("	mov %rdx, %rcx\n	test %rcx, %rcx\n", "	test %rdx, %rdx\n")
+    body = body.replace("dec %rcx\n	jnz .Lread", "dec %rdx\n	call f\n	RET").replace(
+        "%rcx, %rax", "%rdx, %rax"
+    )
+    write(routine(body + ENTRY))
+    ran = prove("a.S", "--len-max", "64", "--timeout", "15")
+    assert ran.returncode == 3, ran.stdout
+    assert re.search(r"recursion|time limit", ran.stdout)
+
+
 def test_a_useless_entry_is_told_beside_the_verdict():
     write(routine(BYTES + ENTRY + "	_ASM_EXTABLE(.Ldone, .Lfix)\n"))
     ran = prove("a.S")

@@ -73,7 +73,9 @@ def _prove(
 ) -> RoutineResult:
     search = beyond = witnesses = None
     if task.contract is not None:
-        witnesses = Witnesses(image, task.entry, task.contract, task.faults, options.rep_model, deadline)
+        witnesses = Witnesses(
+            image, task.entry, task.contract, task.faults, options.rep_model, options.len_max, deadline
+        )
         search = pool.submit(witnesses.search)
         beyond = pool.submit(witnesses.beyond, options.len_max)
     start = time.monotonic()

@@ -44,7 +44,10 @@ class Runner(Protocol):
 
 
 class Witnesses:
-    """Runs one routine and keeps, for each obligation and exit, the smallest run that breaks it."""
+    """Runs one routine and keeps, for each obligation and exit, the smallest run that breaks it.
+
+    Runs of more than `len_max` bytes refute nothing.
+    """
 
     def __init__(
         self,
@@ -53,8 +56,10 @@ class Witnesses:
         contract: Contract,
         faults: Faults,
         rep_model: str,
+        len_max: int,
         deadline: Deadline | None = None,
     ) -> None:
+        self._len_max = len_max
         self._image = image
         self._entry = entry
         self._contract = contract
@@ -90,7 +95,7 @@ class Witnesses:
 
     def try_cases(self, cases: Sequence[Case]) -> None:
         """Run `cases` and keep what breaks the contract."""
-        cases = [case for case in cases if self._may_happen(case)]
+        cases = [case for case in cases if case.len <= self._len_max and self._may_happen(case)]
         if self._rep_model == "unordered":
             self._search_unordered(cases)
         else:
@@ -106,6 +111,8 @@ class Witnesses:
         if not self._is_faithful:
             return  # fs and gs lead elsewhere here than in the kernel: such a run shows nothing
         for case, outcome in zip(cases, outcomes, strict=True):
+            if case.len > self._len_max:
+                continue
             if outcome.ending is Ending.TIMEOUT:
                 self._stopped.append(case)
             for violation in self.violations(case, outcome):
@@ -141,6 +148,8 @@ class Witnesses:
         return None
 
     def _keep(self, case: Case, outcome: Outcome, violation: Violation) -> None:
+        if case.len > self._len_max:
+            return
         where = self._exit(case, outcome, violation.obligation)
         key = violation.obligation, where
         known = self.found.get(key)

@@ -206,9 +206,8 @@ class _Guesser:
         moving = [q for q in found if len(set(q.values)) > 1]
         pointers = [n for n in changing if self._largest(n) >= _SMALL]
         counters = [n for n in changing if n not in pointers and "~" not in n]
-        free = [q for q in found if q.name not in definitions or q.name in changing]
         facts = [
-            *at_least(free),
+            *at_least(found),
             *masks(found),
             *ordered(moving, definitions),
             *aligned(self._rows, pointers, counters),

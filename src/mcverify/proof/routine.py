@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import z3
 
@@ -95,6 +95,7 @@ class RoutineProof:
             self._unknowns.append(str(late))
         except TooManyPaths as many:
             self._unknowns.append(str(many))
+        search()
         return self._verdict(
             time.monotonic() - start + sum(self._phases[p] for p in ("assemble", "load angr"))
         )
@@ -118,7 +119,7 @@ class RoutineProof:
         with self._phase("proof"):
             self._check_rep(paths)
         if not self._open_findings() and not self._witnesses.found:
-            with self._phase("slack"):
+            with self._phase("slack"), suppress(OutOfTime):
                 self._bound_slack(paths, houdini)
 
     def _explorer(self) -> Explorer:
@@ -257,7 +258,8 @@ class RoutineProof:
         faulting = [s for s in paths.segments if s.target is Ending.RETURN and s.faulted]
         if self._contract.left is None or not faulting:
             return
-        worst = self._witnesses.slack_seen(sample_cases(self._contract, self._task.faults, count=120))
+        cases = sample_cases(self._contract, self._task.faults, count=120)
+        worst = self._witnesses.slack_seen([c for c in cases if c.len <= self._options.len_max])
         for segment in faulting:
             bound = self._least_bound(houdini, segment, worst)
             if bound is None:
@@ -339,8 +341,15 @@ class RoutineProof:
             )
         if run is not None:
             return Verdict.REFUTED, run.sentence
-        missing = next((f for f in findings if not f.proved), None)
-        return (Verdict.UNKNOWN, missing.reason) if missing else (Verdict.PROVED, "")
+        missing = next((f.reason for f in findings if not f.proved), None) or self._unasked(exit_id)
+        return (Verdict.UNKNOWN, missing) if missing else (Verdict.PROVED, "")
+
+    def _unasked(self, exit_id: str) -> str:
+        """Why an obligation that nothing speaks against may not be called proved: not all of it was asked."""
+        if self._unknowns:
+            return self._unknowns[0]
+        lost = next((f.reason for f in self._findings if not f.id and not f.proved), "")
+        return f"not every way was followed: {lost}" if lost and exit_id == EVERYWHERE else ""
 
     def _resting_on_addresses(self) -> list[str]:
         """What was proved with faults as a property of addresses."""

@@ -6,9 +6,11 @@ then go on beside it.
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,9 +39,21 @@ def prove_file(path: Path, options: ProveOptions, progress: Callable[[str], None
     chosen = tasks(image, options)
     notes = _notes(image, chosen, all_routines=not options.routines)
     phases = {"assemble": time.monotonic() - start}
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
         results = [_prove(image, task, options, deadline, progress, pool, phases) for task in chosen]
     return [replace(result, notes=said) for result, said in zip(results, notes, strict=True)]
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Terms come by the hundred thousand, none of them in a cycle: looking at them would be in vain."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _notes(image: Image, chosen: Sequence[Task], *, all_routines: bool) -> list[tuple[str, ...]]:

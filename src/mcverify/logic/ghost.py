@@ -171,8 +171,3 @@ def _width(term: z3.ExprRef, name: str) -> int:
             return int(node.size())
         waiting.extend(node.children())
     raise KeyError(name)
-
-
-def mentions_bad_bytes(term: z3.ExprRef) -> bool:
-    """Whether `term` speaks of the first bad byte of a buffer."""
-    return not symbols_of(term).isdisjoint({"bad_src", "bad_dst"})

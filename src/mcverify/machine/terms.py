@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import z3
 
@@ -60,11 +60,6 @@ def _constant(name: str, like: z3.ExprRef) -> z3.ExprRef:
 def word(value: int) -> z3.BitVecRef:
     """The 64-bit constant `value` modulo 2^64."""
     return z3.BitVecVal(value, 64)
-
-
-def conjunction(terms: Iterable[z3.BoolRef]) -> z3.BoolRef:
-    """The simplified conjunction of `terms`; true of none."""
-    return z3.simplify(z3.And(*terms, z3.BoolVal(True)))
 
 
 def constant(term: z3.ExprRef) -> int | None:

@@ -143,7 +143,3 @@ class Paths:
     live: Mapping[int, frozenset[str]]
     instructions: Mapping[int, str] = field(default_factory=dict)
     visited: frozenset[int] = frozenset()
-
-    def leaving(self, location: Location) -> tuple[Segment, ...]:
-        """The segments that start at `location`."""
-        return tuple(s for s in self.segments if s.source == location)

@@ -9,19 +9,20 @@ import z3
 
 from mcverify.contract import Contract
 from mcverify.logic.assumptions import Assumptions
-from mcverify.logic.ghost import HIT, OK, SOURCE_BYTE, J
+from mcverify.logic.ghost import HIT, OK, J
 from mcverify.logic.standpoint import last_trap
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.terms import word
 from mcverify.machine.x86_64 import STACK_POINTER
+from mcverify.models import read_toml
 from mcverify.paths.explore import Options, entry_symbol
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import AccessPoint, Segment
 
-MACHINE_CHECK = 18
+MACHINE_CHECK = int(read_toml("x86_64.toml")["traps"]["machine_check"])
 """Trap number of #MC, after which a contract may ask for less."""
 
-__all__ = ["Goal", "access_goal", "exit_goals", "SOURCE_BYTE"]
+__all__ = ["Goal", "access_goal", "exit_goals"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mcverify.errors import InputError
-from mcverify.models import models_dir
+from mcverify.models import models_dir, read_toml
 
 Faults = Literal["loads", "stores", "both"]
 Data = Literal["copy", "zero"]
@@ -29,7 +29,7 @@ REGISTERS = (
 )  # fmt: skip
 """The 64-bit general registers; a contract names no others."""
 
-CALLEE_SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
+CALLEE_SAVED: tuple[str, ...] = tuple(read_toml("x86_64.toml")["abi"]["callee_saved"])
 """Registers that every routine restores (System V AMD64 ABI 1.0, section 3.2.1)."""
 
 

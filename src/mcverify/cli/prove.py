@@ -88,7 +88,7 @@ def prove(
     defines: tuple[str, ...],
     quiet: bool,
 ) -> ExitCode:
-    r"""Prove the routines of an assembly file, or of an object, that have exception-table entries.
+    """Prove the routines of an assembly file, or of an object, that have exception-table entries.
 
     Each obligation is proved for all lengths up to --len-max, all alignments of both buffers and a
     fault anywhere. A refutation has been executed before it is reported.
@@ -96,7 +96,7 @@ def prove(
     \b
     Exit codes: 0 all proved, 1 something refuted, 2 wrong input or usage,
     3 something unknown, 4 a fault of mcverify itself.
-    """
+    """  # noqa: D301 -- click wants the control character \b itself
     limit = _max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
     if json_target is not None:

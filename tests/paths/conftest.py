@@ -37,6 +37,9 @@ class Explored:
     def ending(self, ending: Ending) -> list[Segment]:
         return [s for s in self.paths.segments if s.target is ending]
 
+    def leaving(self, location: Location) -> list[Segment]:
+        return [s for s in self.paths.segments if s.source == location]
+
     def at(self, label: str) -> list[Location]:
         return [place for place in self.paths.locations if self.label(place.address) == label]
 

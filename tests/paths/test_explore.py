@@ -73,9 +73,7 @@ def test_stores_fault_only_where_they_may(explore: Explore) -> None:
 def test_the_branches_of_a_location_cover_every_state(explore: Explore) -> None:
     found = explore(WORDS, [(".Lread", ".Lfix")])
     for location in found.paths.locations:
-        ways = [
-            z3.And(*s.conditions, z3.BoolVal(True)) for s in found.paths.leaving(location) if not s.faults
-        ]
+        ways = [z3.And(*s.conditions, z3.BoolVal(True)) for s in found.leaving(location) if not s.faults]
         assert not can_happen(z3.Not(z3.Or(ways)))
 
 
@@ -201,7 +199,7 @@ def test_a_return_to_one_of_two_callers_is_not_taken_for_the_routines_own(explor
     found = explore("call .Lsub\n call .Lsub\n RET\n.Lsub: inc %rax\n RET")
     (location,) = found.at(".Lsub")
     assert location.stack == -8
-    out = only([s for s in found.paths.leaving(location) if s.target is Ending.RETURN])
+    out = only([s for s in found.leaving(location) if s.target is Ending.RETURN])
     assert can_happen(out.returned_to != z3.BitVec("return@0", 64))
 
 
@@ -328,7 +326,7 @@ def test_a_word_saved_on_the_stack_is_known_at_the_loop(explore: Explore) -> Non
     found = explore(f"push %rbx\n{LOOP} pop %rbx\n RET")
     (location,) = found.at(".Lloop")
     assert found.paths.slots[location] == {-8}
-    out = only([s for s in found.paths.leaving(location) if s.target is Ending.RETURN])
+    out = only([s for s in found.leaving(location) if s.target is Ending.RETURN])
     assert out.final.registers["rbx"].eq(z3.BitVec("stack-8", 64))
 
 

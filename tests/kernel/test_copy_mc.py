@@ -31,7 +31,7 @@ def test_both_routines_are_found(results: dict[str, RoutineResult]) -> None:
 def test_it_is_proved_for_faults_of_loads(results: dict[str, RoutineResult], name: str) -> None:
     result = results[name]
     assert result.verdict is Verdict.PROVED
-    assert result.contract == "bytes_left"
+    assert result.contract.name == "bytes_left"
     assert {o.verdict for o in result.obligations} == {Verdict.PROVED}
     assert {f"O{n}" for n in (1, 2, 3, 4, 6, 7, 8, 9)} <= {o.id for o in result.obligations}
     assert (result.domain.len_min, result.domain.len_max) == (0, 0x7FFFF000)

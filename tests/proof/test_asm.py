@@ -25,7 +25,7 @@ def test_a_routine_gets_the_verdict_that_is_stated(path: Path, proof: Proof) -> 
         assert refuted(result) == said.broken, _open(result)
         assert result.verdict == (Verdict.REFUTED if said.broken else Verdict.PROVED), _open(result)
         assert result.verdict == listed[name]["verdict"]
-        assert result.contract == listed[name]["contract"]
+        assert result.contract.name == listed[name]["contract"]
         assert [result.domain.len_min, result.domain.len_max] == listed[name]["domain"] == [0, LONGEST]
         if not said.broken:
             _agrees_with_claim(result, listed[name])

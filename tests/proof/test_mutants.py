@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from asm_corpus.expectations import ROOT
 
-from mcverify.contract import load_contract
 from mcverify.image.load import load
 from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.runs import cpu
@@ -115,7 +114,7 @@ def written(mutant: Mutant, folder: Path) -> Path:
 
 def on_cpu(path: Path, result: RoutineResult) -> set[str]:
     """The obligations that the cases of the quick grid break."""
-    image, contract = load(path), load_contract(result.contract)
+    image, contract = load(path), result.contract
     found = CpuRunner(image, image.functions[0].address, contract).grid(quick_grid(contract))
     assert found.complete
     assert found.cases > 5_000

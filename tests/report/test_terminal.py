@@ -114,10 +114,6 @@ def test_wrong_data_is_named():
     assert "wrong data in dst[0..15]" in text
 
 
-def test_a_custom_contract_that_is_gone_does_not_stop_the_report():
-    assert "rax 14" in shown(replace(REFUTED, contract="gone/away.toml"))
-
-
 def test_what_was_not_understood_is_named_with_its_place():
     text = shown(UNKNOWN)
     assert "UNKNOWN: neither proved nor refuted" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mcverify.contract import load_contract
 from mcverify.proof.result import (
     EVERYWHERE,
     SUCCESS,
@@ -53,7 +54,7 @@ def _obligations(exits: tuple[Exit, ...]) -> tuple[ObligationResult, ...]:
 PROVED = RoutineResult(
     name="memcpy_trap",
     file=FILE,
-    contract="mcsafe_ret",
+    contract=load_contract("mcsafe_ret"),
     verdict=Verdict.PROVED,
     domain=Domain(0, 0x7FFFF000, 0x4000000000, "the count of blocks is kept in 32 bits"),
     exits=_exits(),

@@ -103,6 +103,7 @@ class Image:
     leaves the image. `lines` maps instruction addresses to source lines. `layout` names
     the exception-table layout found (a key of `models/extable.toml`). `notes` are facts the reader of a
     verdict must know (a CONFIG that was assumed, a routine in the source that the object lacks).
+    `sha256` is the digest of the file's content, in hex.
     """
 
     path: Path
@@ -114,6 +115,7 @@ class Image:
     layout: str
     annotations: tuple[Annotation, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    sha256: str = ""
 
     @cached_property
     def _by_address(self) -> dict[int, list[Symbol]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,10 +41,12 @@ def load(path: Path, *, include: Sequence[Path] = (), defines: Sequence[str] = (
     """
     content = _read(path)
     if content.startswith(elf.MAGIC):
-        return _image_of_elf(path, content)
-    if path.suffix not in _SOURCE_SUFFIXES:
+        image = _image_of_elf(path, content)
+    elif path.suffix in _SOURCE_SUFFIXES:
+        image = _image_of_source(path, content, Config.of(defines, include))
+    else:
         raise _not_ours(path, content)
-    return _image_of_source(path, content, Config.of(defines, include))
+    return replace(image, sha256=hashlib.sha256(content).hexdigest())
 
 
 def _read(path: Path) -> bytes:

@@ -18,10 +18,11 @@ from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.proof import entries
+from mcverify.proof.listing import listing
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import RoutineResult
+from mcverify.proof.search import Witnesses
 from mcverify.proof.select import Task, not_looked_at, tasks
-from mcverify.proof.witness import Witnesses
 from mcverify.runs.code import reachable
 
 __all__ = ["ProveOptions", "prove_file"]
@@ -41,7 +42,10 @@ def prove_file(path: Path, options: ProveOptions, progress: Callable[[str], None
     phases = {"assemble": time.monotonic() - start}
     with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
         results = [_prove(image, task, options, deadline, progress, pool, phases) for task in chosen]
-    return [replace(result, notes=said) for result, said in zip(results, notes, strict=True)]
+    return [
+        replace(result, notes=said, listing=listing(image, result.entry))
+        for result, said in zip(results, notes, strict=True)
+    ]
 
 
 @contextmanager

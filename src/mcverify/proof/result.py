@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mcverify.runs.case import Case, Outcome
+from mcverify.contract import Contract
+from mcverify.runs.case import Access, Case, Fault, Outcome
 
 SUCCESS = "success"
 """Exit id of the return without a fault."""
@@ -52,14 +53,111 @@ class ObligationResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Relevance:
+    """One input of a counterexample, and for which values of it the same obligation breaks at the same exit.
+
+    `input` is "len", "src alignment", "dst alignment", "fault offset", "trap" or "contents", `values` words such
+    as "any", "16 or more", "only 3". `runs` were executed to find out.
+    """
+
+    input: str
+    values: str
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStep:
+    """One executed instruction of a counterexample. `registers` are those that it changed, with their
+    new values; `accesses` what it loaded and stored; `stored` counts the bytes of dst that are right
+    from its start on, after the step; `times` is above 1 where equal iterations are folded into one."""
+
+    address: int
+    where: str
+    label: str
+    text: str
+    registers: Mapping[str, int]
+    accesses: tuple[Access, ...] = ()
+    fault: Fault | None = None
+    stored: int = 0
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A change of one line that makes the routine proved: assembled and proved again before it is
+    said. `before` and `after` are source lines without indentation."""
+
+    where: str
+    before: str
+    after: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a run breaks its obligation.
+
+    `fixup` and `access` are the `file:line` of the fixup and of the faulting instruction ("" without
+    a fault), `formula` the count in the routine's own terms, `numbers` the same with the run's values
+    put in, `value` what came out, `expected` what the bytes in memory say ("" and None where the
+    obligation is not about the count). `parted` is the first instruction (`file:line: text`) at which the routine's accounting and
+    memory part, `rule` the obligation in one sentence.
+    """
+
+    rule: str
+    fixup: str = ""
+    label: str = ""
+    access: str = ""
+    formula: str = ""
+    numbers: str = ""
+    value: int | None = None
+    expected: int | None = None
+    parted: str = ""
+    repair: Repair | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the proof's own model of the routine says of the run, and how much of it the run confirmed:
+    registers and bytes of dst compared, all equal (a difference ends the program, exit code 4)."""
+
+    registers: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counterexample:
-    """A concrete run that breaks obligations at an exit; it has been executed, `outcome.on` says where."""
+    """A concrete run that breaks obligations at an exit; it has been executed, `outcome.on` says where.
+
+    `others` counts further cases of the same origin that were seen to fail. What lies behind it is found
+    out later (`mcverify.witness`): for which inputs it happens too (`relevance`), its `trace`,
+    the `explanation` and the `prediction` that agrees with it.
+    """
 
     obligations: tuple[str, ...]
     exit: str
     case: Case
     outcome: Outcome
     sentence: str
+    others: int = 0
+    relevance: tuple[Relevance, ...] = ()
+    trace: tuple[TraceStep, ...] = ()
+    explanation: Explanation | None = None
+    prediction: Prediction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListingLine:
+    """One instruction of a routine: `code` are its bytes, `label` the label on it ("" for none), `where`
+    its `file:line`. A fault on it continues at `fixup` by way of `handler` (None, "": no entry)."""
+
+    address: int
+    code: bytes
+    text: str
+    label: str
+    where: str
+    fixup: int | None = None
+    handler: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +178,14 @@ class RoutineResult:
     `slack` is a proved bound on the good bytes before the bad one that are left uncopied (None: no
     bound was proved). `assumptions` are sentences; `unknowns` name what was not understood, with
     its place; `notes` are other remarks on the input; `phases` maps a phase ("lift", "paths", "runs",
-    "invariants", "proof") to seconds.
+    "invariants", "proof") to seconds. `contract` is None where nobody says what the routine promises,
+    `faults` which accesses might fault, `entry` the routine's address, `listing` its reachable code by address,
+    `sha256` the digest of the input file.
     """
 
     name: str
     file: str
-    contract: str
+    contract: Contract | None
     verdict: Verdict
     domain: Domain
     exits: tuple[Exit, ...]
@@ -97,3 +197,7 @@ class RoutineResult:
     phases: Mapping[str, float]
     seconds: float
     notes: tuple[str, ...] = ()
+    faults: str = "loads"
+    entry: int = 0
+    listing: tuple[ListingLine, ...] = ()
+    sha256: str = ""

@@ -30,8 +30,8 @@ from mcverify.proof.discharge import Discharger, Finding
 from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Domain, Exit, ObligationResult, RoutineResult, Verdict
+from mcverify.proof.search import Witnesses, hinted, probes
 from mcverify.proof.select import Task, no_contract
-from mcverify.proof.witness import Witnesses, hinted, probes
 from mcverify.runs.case import Case, Visit
 from mcverify.runs.cases import sample_cases
 
@@ -43,8 +43,8 @@ _SLACKS = (0, 7, 15, 31, 63, 127, 255, 511)
 def unknown_without_contract(image: Image, task: Task, options: ProveOptions) -> RoutineResult:
     """The result for a routine of which nobody says what it promises."""
     return RoutineResult(
-        task.name, str(image.path), "", Verdict.UNKNOWN, Domain(0, options.len_max), (), (), (), None, (),
-        (no_contract(task),), {}, 0.0,
+        task.name, str(image.path), None, Verdict.UNKNOWN, Domain(0, options.len_max), (), (), (), None, (),
+        (no_contract(task),), {}, 0.0, entry=task.entry, sha256=image.sha256,
     )  # fmt: skip
 
 
@@ -301,7 +301,7 @@ class RoutineProof:
         return RoutineResult(
             name=self._task.name,
             file=str(self._image.path),
-            contract=self._contract.name,
+            contract=self._contract,
             verdict=verdict,
             domain=Domain(0, self._options.len_max, at, how),
             exits=self._exits,
@@ -312,6 +312,9 @@ class RoutineProof:
             unknowns=unknowns,
             phases=dict(self._phases),
             seconds=seconds,
+            faults=self._task.faults,
+            entry=self._task.entry,
+            sha256=self._image.sha256,
         )
 
     def _obligations(self) -> Iterator[ObligationResult]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from mcverify.contract import Contract, load_contract
-from mcverify.errors import InputError
+from mcverify.contract import Contract
 from mcverify.proof.result import Counterexample, RoutineResult
 from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement
 
@@ -48,20 +47,13 @@ def alignment(placement: Placement, length: int) -> int:
 
 def describe(found: Counterexample, result: RoutineResult) -> list[tuple[str, str]]:
     """The counterexample as (label, text) lines, most important facts only."""
-    contract = _contract(result.contract)
+    contract = result.contract
     lines = [("called", _call(found.case)), ("fault", _fault(found.case, found.outcome))]
     lines += [("returned", _returned(found, contract)), ("stored", _stored(found.case, found.outcome))]
     lines += _expected(found, contract)
     if found.sentence:
         lines.append(("so", found.sentence))
     return lines
-
-
-def _contract(name: str) -> Contract | None:
-    try:
-        return load_contract(name)
-    except InputError:
-        return None
 
 
 def _call(case: Case) -> str:

@@ -28,7 +28,7 @@ def _routine(result: RoutineResult) -> dict[str, Any]:
     return {
         "name": result.name,
         "file": result.file,
-        "contract": result.contract,
+        "contract": result.contract.name if result.contract else "",
         "verdict": str(result.verdict),
         "domain": _domain(result.domain),
         "slack": result.slack,

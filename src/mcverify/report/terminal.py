@@ -88,7 +88,7 @@ def _print(what: RenderableType, console: Console) -> None:
 
 
 def _heading(result: RoutineResult) -> Text:
-    known = (result.contract, "bold") if result.contract else ("none", "bold yellow")
+    known = (result.contract.name, "bold") if result.contract else ("none", "bold yellow")
     return Text.assemble("  ", (result.name, "bold"), f"  in {result.file}, contract ", known)
 
 

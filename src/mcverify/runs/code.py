@@ -58,6 +58,12 @@ def decode(image: Image, address: int) -> Instruction | None:
     return _decoded(image.code_at(address), address)
 
 
+def text_of(code: bytes, address: int) -> str:
+    """The instruction at `address` in AT&T syntax, "" if it cannot be decoded."""
+    insn = next(_att_decoder().disasm(code, address, 1), None)
+    return f"{insn.mnemonic} {insn.op_str}".strip() if insn is not None else ""
+
+
 def accesses_memory(image: Image, address: int) -> bool:
     """Whether the instruction at `address` may load or store: False only if it surely does neither."""
     insn = next(_decoder().disasm(image.code_at(address), address, 1), None)
@@ -95,6 +101,13 @@ _PLAIN = frozenset(
 def _decoder() -> Any:
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.detail = True
+    return decoder
+
+
+@cache
+def _att_decoder() -> Any:
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    decoder.syntax = capstone.CS_OPT_SYNTAX_ATT
     return decoder
 
 

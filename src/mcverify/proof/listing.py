@@ -1,0 +1,25 @@
+"""The code of a routine, line by line, as reports show it."""
+
+from __future__ import annotations
+
+from mcverify.image.image import Image
+from mcverify.proof.result import ListingLine
+from mcverify.runs.code import reachable, text_of
+
+
+def listing(image: Image, entry: int) -> tuple[ListingLine, ...]:
+    """The instructions that can be reached from `entry`, by address; what cannot be decoded is left out."""
+    return tuple(_line(image, i.address, i.code) for _, i in sorted(reachable(image, entry).items()))
+
+
+def _line(image: Image, address: int, code: bytes) -> ListingLine:
+    entry = image.entry_at(address)
+    return ListingLine(
+        address=address,
+        code=code,
+        text=text_of(code, address),
+        label=image.label_at(address) or "",
+        where=image.where(address),
+        fixup=entry.fixup if entry else None,
+        handler=entry.handler.name if entry else "",
+    )

@@ -56,8 +56,8 @@ class ObligationResult:
 class Relevance:
     """One input of a counterexample, and for which values of it the same obligation breaks at the same exit.
 
-    `input` is "len", "src alignment", "dst alignment", "fault offset", "trap" or "contents", `values` words such
-    as "any", "16 or more", "only 3". `runs` were executed to find out.
+    `input` is "len", "src alignment", "dst alignment", "fault offset", "trap" or "contents", `values` words
+    such as "any", "16 or more", "only 3". `runs` were executed to find out.
     """
 
     input: str
@@ -100,8 +100,8 @@ class Explanation:
     `fixup` and `access` are the `file:line` of the fixup and of the faulting instruction ("" without
     a fault), `formula` the count in the routine's own terms, `numbers` the same with the run's values
     put in, `value` what came out, `expected` what the bytes in memory say ("" and None where the
-    obligation is not about the count). `parted` is the first instruction (`file:line: text`) at which the routine's accounting and
-    memory part, `rule` the obligation in one sentence.
+    obligation is not about the count). `parted` is the first instruction (`file:line: text`) at which
+    the routine's accounting and memory part, `rule` the obligation in one sentence.
     """
 
     rule: str
@@ -179,8 +179,8 @@ class RoutineResult:
     bound was proved). `assumptions` are sentences; `unknowns` name what was not understood, with
     its place; `notes` are other remarks on the input; `phases` maps a phase ("lift", "paths", "runs",
     "invariants", "proof") to seconds. `contract` is None where nobody says what the routine promises,
-    `faults` which accesses might fault, `entry` the routine's address, `listing` its reachable code by address,
-    `sha256` the digest of the input file.
+    `faults` which accesses might fault, `entry` the routine's address, `listing` its reachable code by
+    address, `sha256` the digest of the input file.
     """
 
     name: str

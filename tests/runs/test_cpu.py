@@ -93,6 +93,16 @@ def test_wrong_bytes_of_a_long_buffer_are_found(build: Build) -> None:
     assert outcome.wrong == ((3, 4), (2000003, 2000004))
 
 
+def test_stray_stores_around_an_empty_buffer_are_no_wrong_data(build: Build) -> None:
+    image, entry, contract = build("movw $0, -1(%rdi)\n xor %eax, %eax\n ret")
+    (outcome,) = CpuRunner(image, entry, contract).run([Case(0, FREE, FREE)])
+    assert outcome.written[63:65] == b"\1\1"
+    assert [v.obligation for v in judge(contract, Case(0, FREE, FREE), outcome)] == ["O8"]
+    word = placement_word(FREE)
+    result = CpuRunner(image, entry, contract).grid(Grid((Block(0, (word,), (word,)),)))
+    assert [v.obligation for v in result.violations] == ["O8"]
+
+
 def test_long_buffers_are_not_stepped(build: Build) -> None:
     with pytest.raises(ValueError, match="only cases of up to"):
         CpuRunner(*build("ret")).sample([Case(1 << 30, FREE, FREE)], [0])

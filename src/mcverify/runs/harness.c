@@ -1039,7 +1039,7 @@ static void facts_find(struct facts *facts)
 	if ((s64)facts->missing > len)
 		facts->missing = len;
 	for (u64 i = 0; i < wrong.n; i++)
-		if (wrong.list[i].from < len && wrong.list[i].to > 0)
+		if (len && wrong.list[i].from < len && wrong.list[i].to > 0)
 			facts->any_wrong = true;
 }
 

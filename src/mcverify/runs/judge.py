@@ -158,7 +158,8 @@ def _memory(run: _Judged) -> Iterator[Violation]:
     length, point = run.case.len, run.fault_point
     if point is not None and run.last > point:
         yield Violation("O4", f"byte {run.last - 1} of dst was stored, though byte {point} faulted")
-    wrong = [(max(a, 0), min(b, length)) for a, b in run.wrong if a < length and b > 0]
+    clipped = ((max(a, 0), min(b, length)) for a, b in run.wrong)
+    wrong = [(a, b) for a, b in clipped if a < b]
     if wrong:
         what = "is not zero" if run.contract.data == "zero" else "is not the source's"
         yield Violation("O6", f"what was stored at {_words(wrong)} of dst {what}")

@@ -3,14 +3,25 @@
 import io
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from rich.console import Console
-from support.results import COUNTEREXAMPLE, PROVED, REFUTED, UNKNOWN, outcome
+from support.results import (
+    COUNTEREXAMPLE,
+    EXPLAINED,
+    EXPLAINED_COUNTEREXAMPLE,
+    PROVED,
+    REFUTED,
+    UNKNOWN,
+    outcome,
+)
 
 from mcverify.proof.result import EVERYWHERE, Domain, Verdict
-from mcverify.report.counterexample import alignment, smallest_first, stored_prefix
+from mcverify.report.bytemap import ByteClass, stored_prefix
+from mcverify.report.counterexample import alignment, smallest_first
 from mcverify.report.terminal import print_lines, print_results
+from mcverify.report.terminal_map import ASCII, UNICODE
 from mcverify.runs.case import Ending, Place, Placement
 
 
@@ -25,10 +36,13 @@ def row(text, exit_id):
     return line.split()
 
 
-@pytest.mark.parametrize("result", [PROVED, REFUTED, UNKNOWN], ids=lambda r: r.verdict)
+@pytest.mark.parametrize(
+    "result", [PROVED, REFUTED, UNKNOWN, EXPLAINED], ids=["proved", "refuted", "unknown", "all"]
+)
 @pytest.mark.parametrize("width", [80, 120])
-def test_nothing_is_wider_than_the_terminal_or_cut_off(result, width):
-    text = shown(result, width=width)
+@pytest.mark.parametrize("verbose", [False, True])
+def test_nothing_is_wider_than_the_terminal_or_cut_off(result, width, verbose):
+    text = shown(result, width=width, printer=partial(print_results, verbose=verbose))
     assert max(map(len, text.splitlines())) <= width
     assert "\u2026" not in text
 
@@ -213,3 +227,147 @@ def test_notes_stand_beside_the_verdict():
     text = shown(replace(PROVED, notes=("a.S:9: exception-table entry 3 is for nop",)))
     assert "note\n  - a.S:9: exception-table entry 3 is for nop" in text
     assert "PROVED" in text
+
+
+def counterexample_of(result, **options):
+    """The counterexample's lines without the indentation."""
+    text = shown(result, **options)
+    return [line.removeprefix("    ") for line in text[text.index("  counterexample") :].splitlines()]
+
+
+def test_the_bytes_are_drawn():
+    bad = UNICODE.kinds[ByteClass.BAD]
+    lines = counterexample_of(EXPLAINED)
+    at = lines.index("     0       8       16      24      32      40      48      56")
+    assert lines[at + 1 : at + 9] == [
+        "src  " + "█" * 16 + bad * 48,
+        " " * 21 + "▲ fault, a page begins",
+        "dst  " + "█" * 16 + "!" * 8 + "·" * 40,
+        "     └──────────────────────┘ claimed: 24 bytes                   │",
+        "     64",
+        "src  " + bad * 8,
+        "dst  ········",
+        f"█ copied  ! claimed but not copied  {bad} bad (cannot be accessed)  · untouched",
+    ]
+    assert lines[at + 9] == "│ a 64-byte line begins"
+
+
+def written_by(encoding, result, width=80):
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    print_results([result], Console(file=stream, width=width, highlight=False))
+    stream.flush()
+    return raw.getvalue().decode(encoding)
+
+
+def test_a_stream_without_the_characters_gets_others():
+    text = written_by("ascii", EXPLAINED)
+    assert "    dst  ################!!!!!!!!" + "." * 40 + "\n" in text
+    assert "# copied  ! claimed but not copied  x bad (cannot be accessed)  . untouched\n" in text
+    assert "[----------------------] claimed: 24 bytes" in text
+    assert "█" in written_by("utf-8", EXPLAINED)
+    assert "#####" in written_by("latin-1", EXPLAINED)
+
+
+def test_a_name_that_the_stream_cannot_write_is_escaped():
+    assert "memcpy_\\xe9" in written_by("ascii", replace(PROVED, name="memcpy_é"))
+
+
+def test_the_map_is_legible_without_colours():
+    glyphs = [set(glyphs.kinds.values()) for glyphs in (ASCII, UNICODE)]
+    assert [len(characters) for characters in glyphs] == [len(ByteClass)] * 2
+    coloured = shown(EXPLAINED, force_terminal=True, color_system="truecolor")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [line.rstrip() for line in plain.splitlines()] == shown(EXPLAINED).splitlines()
+
+
+def test_a_narrow_terminal_gets_shorter_lines():
+    text = shown(EXPLAINED, width=50)
+    assert max(map(len, text.splitlines())) <= 50
+    assert "    dst  ████████████████!!!!!!!!········\n" in text
+
+
+def test_a_long_copy_is_folded_and_says_how_much():
+    run = replace(outcome(5000, range(16), 4096), faults=())
+    found = replace(COUNTEREXAMPLE, case=replace(COUNTEREXAMPLE.case, len=5000), outcome=run)
+    text = shown(replace(REFUTED, counterexamples=(found,)))
+    folded = re.findall(r"([0-9]+) bytes folded: src [^;]+; dst", text)
+    drawn = text.count("\n    dst  ")
+    assert len(folded) >= 2
+    assert sum(map(int, folded)) + 64 * (drawn - 1) + 5000 % 64 == 5000
+    assert "⋮    " in text
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        (72, "     claims nothing"),
+        (71, "     ╵ claimed: 1 byte"),
+        (0, "     ───────┘ claimed: 72 bytes"),
+    ],
+)
+def test_the_claim_is_marked_whatever_its_size(left, expected):
+    found = replace(COUNTEREXAMPLE, outcome=outcome(72, range(16), left))
+    lines = counterexample_of(replace(REFUTED, counterexamples=(found,)))
+    assert any(line.startswith(expected) for line in lines)
+
+
+def test_a_copy_of_no_bytes_draws_none():
+    found = replace(COUNTEREXAMPLE, case=replace(COUNTEREXAMPLE.case, len=0), outcome=outcome(0, range(0), 0))
+    found = replace(found, outcome=replace(found.outcome, faults=()))
+    assert "no bytes: len is 0" in shown(replace(REFUTED, counterexamples=(found,)))
+
+
+def test_the_explanation_is_told_line_by_line():
+    text = shown(EXPLAINED)
+    assert "rule      every byte that the count claims as copied has been stored\n" in text
+    assert "broken    24 bytes are claimed as copied, and dst[16] was not stored\n" in text
+    assert (
+        "memcpy_64.S:114 (.Lfix_w) computes 8*ecx + edx - 8\n              = 8*7 + 0 - 8 = 48; right is 56"
+        in text
+    )
+    assert "parted    memcpy_64.S:114: lea edx, [rdx + rcx*8 - 8]\n" in text
+    assert "              - leal -8(%rdx,%rcx,8), %edx\n              + leal (%rdx,%rcx,8), %edx\n" in text
+    assert "assembled with this change, the routine is proved" in text
+    assert "len: 16 or more; src alignment: any; dst alignment: any" in text
+    assert "41 more cases fail for the same reason" in text
+    flat = " ".join(text.split())
+    assert "load of src+16 (trap 14) at memcpy_64.S:66, continues at .Lfix_w (memcpy_64.S:114)" in flat
+    assert "confirmed on cpu; the proof's model predicts the same 17 registers and 96 bytes" in flat
+
+
+def test_what_was_not_found_out_leaves_no_gap():
+    text = shown(REFUTED)
+    for label in ("rule", "why", "parted", "repair", "also for", "others", "checked"):
+        assert f"    {label} " not in text
+    assert "\n\n\n" not in text.strip("\n")
+
+
+def test_the_last_steps_are_shown_and_all_of_them_on_demand():
+    text = shown(EXPLAINED)
+    assert "5 instructions before" in text
+    assert "mov ecx, edx" not in text
+    assert re.search(r"\.Lw +:66 +mov rax, qword ptr \[rsi\] +FAULT load of src\+16, rax =", text)
+    assert re.search(r":67 +2 x +mov qword ptr \[rdi\], rax +store dst\[8\.\.15\]\n", text)
+    assert re.search(r":68 +2 x +add rsi, 8 +rsi = src\+16\n", text)
+    whole = shown(EXPLAINED, printer=partial(print_results, verbose=True))
+    assert "before" not in whole
+    assert re.search(r"memcpy_trap +:60 +mov ecx, edx +rcx = 72\n", whole)
+    assert "rdx 72 -> 48" in whole
+
+
+def test_every_counterexample_is_drawn_on_demand():
+    second = replace(EXPLAINED_COUNTEREXAMPLE, exit=".Lfix_a", case=replace(COUNTEREXAMPLE.case, len=80))
+    both = replace(EXPLAINED, counterexamples=(EXPLAINED_COUNTEREXAMPLE, second))
+    assert shown(both).count("  counterexample for") == 1
+    assert "also refuted\n  - O3 at .Lfix_a:" in shown(both)
+    whole = shown(both, printer=partial(print_results, verbose=True))
+    assert whole.count("  counterexample for") == 2
+    assert "also refuted" not in whole
+
+
+def test_a_fault_at_the_end_of_a_line_is_named_before_it():
+    found = replace(COUNTEREXAMPLE, case=replace(COUNTEREXAMPLE.case, src=Placement(Place.HOLE, 63)))
+    faulted = replace(found.outcome, faults=(replace(found.outcome.faults[0], offset=63),))
+    text = shown(replace(REFUTED, counterexamples=(replace(found, outcome=faulted),)))
+    assert "fault, a page begins ▲\n" in text

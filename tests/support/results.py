@@ -11,11 +11,17 @@ from mcverify.proof.result import (
     Counterexample,
     Domain,
     Exit,
+    Explanation,
+    ListingLine,
     ObligationResult,
+    Prediction,
+    Relevance,
+    Repair,
     RoutineResult,
+    TraceStep,
     Verdict,
 )
-from mcverify.runs.case import RED_ZONE, Case, Ending, Fault, Outcome, Place, Placement
+from mcverify.runs.case import RED_ZONE, Access, Case, Ending, Fault, Outcome, Place, Placement
 
 FILE = "asm/memcpy_64.S"
 AT_EXITS = ("O2", "O3", "O4", "O6", "O7", "O9")
@@ -103,4 +109,94 @@ REFUTED = replace(
 UNKNOWN = replace(
     with_verdict(PROVED, ("O6", ".Lfix_b4 (b5)"), Verdict.UNKNOWN, "Z3 gave up after 5 s"),
     unknowns=("asm/memcpy_64.S:55: vmovdqu64 is not modelled",),
+)
+
+DST, SRC = 0x7F0000001003, 0x7F0000103FF0
+"""Where the buffers of EXPLAINED's run lie."""
+
+
+def _line(
+    address: int, code: str, text: str, line: int, label: str = "", fixup: int | None = None
+) -> ListingLine:
+    handler = "fault" if fixup is not None else ""
+    return ListingLine(address, bytes.fromhex(code), text, label, f"{FILE}:{line}", fixup, handler)
+
+
+LISTING = (
+    _line(0x1020, "89d1", "mov ecx, edx", 60, "memcpy_trap"),
+    _line(0x1022, "83e207", "and edx, 7", 61),
+    _line(0x1025, "c1e903", "shr ecx, 3", 62),
+    _line(0x1040, "488b06", "mov rax, qword ptr [rsi]", 66, ".Lw", fixup=0x10E0),
+    _line(0x1043, "488907", "mov qword ptr [rdi], rax", 67),
+    _line(0x1046, "4883c608", "add rsi, 8", 68),
+    _line(0x104A, "4883c708", "add rdi, 8", 69),
+    _line(0x104E, "ffc9", "dec ecx", 70),
+    _line(0x1050, "75ee", "jne 0x1040", 71),
+    _line(0x10E0, "8d14ca", "lea edx, [rdx + rcx*8 - 8]", 114, ".Lfix_w"),
+    _line(0x10F0, "c3", "ret", 115),
+)
+
+_STORED = tuple(Access(0x1043, "dst", at, 8, is_store=True) for at in (0, 8))
+
+
+def _step(address: int, registers: dict[str, int], **more: object) -> TraceStep:
+    line = next(line for line in LISTING if line.address == address)
+    return TraceStep(address, line.where, line.label, line.text, registers, **more)
+
+
+TRACE = (
+    _step(0x1020, {"rcx": 72}),
+    _step(0x1022, {"rdx": 0}),
+    _step(0x1025, {"rcx": 9}),
+    _step(0x1040, {"rax": 0x11}, accesses=(Access(0x1040, "src", 0, 8, is_store=False),), times=2),
+    _step(0x1043, {}, accesses=_STORED[1:], stored=16, times=2),
+    _step(0x1046, {"rsi": SRC + 16}, stored=16, times=2),
+    _step(0x104A, {"rdi": DST + 16}, stored=16, times=2),
+    _step(0x104E, {"rcx": 7, "rflags": 0x206}, stored=16, times=2),
+    _step(0x1050, {}, stored=16, times=2),
+    _step(0x1040, {"rax": 14}, fault=Fault(0x1040, "src", 16, is_store=False), stored=16),
+    _step(0x10E0, {"rdx": 48}, stored=16),
+    _step(0x10F0, {}, stored=16),
+)
+
+REPAIR = Repair(
+    where=f"{FILE}:114",
+    before="leal -8(%rdx,%rcx,8), %edx",
+    after="leal (%rdx,%rcx,8), %edx",
+    sentence="-8 should be 0: assembled with this change, the routine is proved",
+)
+
+EXPLANATION = Explanation(
+    rule="every byte that the count claims as copied has been stored",
+    fixup=f"{FILE}:114",
+    label=".Lfix_w",
+    access=f"{FILE}:66",
+    formula="8*ecx + edx - 8",
+    numbers="8*7 + 0 - 8",
+    value=48,
+    expected=56,
+    parted=f"{FILE}:114: lea edx, [rdx + rcx*8 - 8]",
+    repair=REPAIR,
+)
+
+EXPLAINED_COUNTEREXAMPLE = replace(
+    COUNTEREXAMPLE,
+    others=41,
+    relevance=(
+        Relevance("len", "16 or more", 40),
+        Relevance("src alignment", "any", 64),
+        Relevance("dst alignment", "any", 64),
+        Relevance("trap", "any", 2),
+    ),
+    trace=TRACE,
+    explanation=EXPLANATION,
+    prediction=Prediction(registers=17, bytes=96),
+    outcome=replace(
+        COUNTEREXAMPLE.outcome, initial=COUNTEREXAMPLE.outcome.initial | {"rdi": DST, "rsi": SRC, "rdx": 72}
+    ),
+)
+"""A counterexample with all that can be found out about it."""
+
+EXPLAINED = replace(
+    REFUTED, counterexamples=(EXPLAINED_COUNTEREXAMPLE,), listing=LISTING, entry=0x1020, sha256="ab" * 32
 )

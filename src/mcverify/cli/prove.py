@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     help="Define a macro before the source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the table.")
+@click.option("-v", "--verbose", is_flag=True, help="Every counterexample in full, with all its steps.")
 def prove(
     file: Path,
     routines: tuple[str, ...],
@@ -87,6 +88,7 @@ def prove(
     include: tuple[Path, ...],
     defines: tuple[str, ...],
     quiet: bool,
+    verbose: bool,
 ) -> ExitCode:
     """Prove the routines of an assembly file, or of an object, that have exception-table entries.
 
@@ -120,7 +122,7 @@ def prove(
 
         write_whole(json_target, to_json(results))
     if json_target != STDOUT:
-        _show(results, quiet)
+        _show(results, quiet, verbose)
     return exit_code(results)
 
 
@@ -153,12 +155,15 @@ def _prove(file: Path, options: ProveOptions) -> Sequence[RoutineResult]:
         return prove_file(file, options, progress)
 
 
-def _show(results: Sequence[RoutineResult], quiet: bool) -> None:
+def _show(results: Sequence[RoutineResult], quiet: bool, verbose: bool) -> None:
     """Print the results; a reader that goes away (`| head`) changes nothing about the exit code."""
     from mcverify.report.terminal import print_lines, print_results
 
     try:
-        (print_lines if quiet else print_results)(results)
+        if quiet:
+            print_lines(results)
+        else:
+            print_results(results, verbose=verbose)
     except BrokenPipeError:
         from mcverify.cli.main import silence_stdout
 

@@ -1,16 +1,19 @@
-"""A counterexample as a few labelled lines: what was called, what came back, what should have."""
+"""A counterexample as a few labelled lines: what was called, what came back, what should have, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 from mcverify.contract import Contract
-from mcverify.proof.result import Counterexample, RoutineResult
-from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement
+from mcverify.proof.result import Counterexample, Explanation, ListingLine, RoutineResult
+from mcverify.report.bytemap import LINE, phase, stored_prefix, stored_runs, wrong_runs
+from mcverify.report.words import counted, number, short, spans
+from mcverify.runs.case import Case, Ending, Fault, Outcome, Placement
 
-LINE = 64
-"""Alignments are shown modulo a cache line, in bytes."""
+Lines = list[tuple[str, str]]
+"""Pairs of a label of at most eight characters and a text, which may have several lines."""
+
+_PAGE_FAULT = 14
 
 _ENDINGS = {
     Ending.OOPS: "did not return: a fault on an instruction without a table entry (an oops)",
@@ -34,100 +37,154 @@ def smallest_first(counterexamples: Sequence[Counterexample]) -> list[Counterexa
 
 def alignment(placement: Placement, length: int) -> int:
     """Address of a buffer of `length` bytes, placed like this, modulo a cache line (64 bytes)."""
-    match placement.place:
-        case Place.FREE | Place.INSIDE:
-            return placement.at % LINE
-        case Place.HOLE:
-            return (PAGE - placement.at) % LINE
-        case Place.END:
-            return -length % LINE
-        case Place.FRONT:
-            return 0
+    return phase(placement, length) % LINE
 
 
-def describe(found: Counterexample, result: RoutineResult) -> list[tuple[str, str]]:
-    """The counterexample as (label, text) lines, most important facts only."""
+def describe(found: Counterexample, result: RoutineResult) -> Lines:
+    """What happened: the call, the faults taken, what came back, what was stored, what should have been."""
     contract = result.contract
-    lines = [("called", _call(found.case)), ("fault", _fault(found.case, found.outcome))]
+    lines = [("called", _call(found.case, contract)), ("fault", _faults(found, result))]
     lines += [("returned", _returned(found, contract)), ("stored", _stored(found.case, found.outcome))]
-    lines += _expected(found, contract)
-    if found.sentence:
-        lines.append(("so", found.sentence))
+    return lines + _expected(found, contract)
+
+
+def claim(found: Counterexample) -> Lines:
+    """The obligation in one sentence, and how the run breaks it."""
+    rule = found.explanation.rule if found.explanation else ""
+    return [(label, text) for label, text in (("rule", rule), ("broken", found.sentence)) if text]
+
+
+def explain(found: Counterexample) -> Lines:
+    """Why it happened and what repairs it, as far as that was found out."""
+    why = found.explanation
+    if why is None:
+        return []
+    lines = [("why", _why(why))] if why.formula else []
+    if why.parted:
+        lines.append(
+            (
+                "parted",
+                f"{_short_line(why.parted)}\nfrom here on the routine's count and the bytes in memory differ",
+            )
+        )
+    if why.repair is not None:
+        change = f"- {why.repair.before}\n+ {why.repair.after}"
+        said = why.repair.sentence or "with this change the routine is proved"
+        lines.append(("repair", f"{short(why.repair.where)}\n{change}\n{said}"))
     return lines
 
 
-def _call(case: Case) -> str:
-    src, dst = alignment(case.src, case.len), alignment(case.dst, case.len)
-    return f"len {_number(case.len)}, dst at {dst} mod {LINE}, src at {src} mod {LINE}"
+def reach(found: Counterexample) -> Lines:
+    """For which other inputs it happens, how many more runs failed alike, and who confirms it."""
+    lines = []
+    if found.relevance:
+        values = "; ".join(f"{r.input}: {r.values}" for r in found.relevance)
+        runs = sum(r.runs for r in found.relevance)
+        lines.append(("also for", f"{values} ({counted(runs, 'run')} made to find out)"))
+    if found.others:
+        more = "1 more case fails" if found.others == 1 else f"{found.others} more cases fail"
+        lines.append(("others", f"{more} for the same reason"))
+    if found.prediction is not None:
+        same = (
+            f"{counted(found.prediction.registers, 'register')} and {counted(found.prediction.bytes, 'byte')}"
+        )
+        text = f"confirmed on {found.outcome.on}; the proof's model predicts the same {same}"
+        lines.append(("checked", text))
+    return lines
 
 
-def _fault(case: Case, outcome: Outcome) -> str:
-    if not outcome.faults:
+def line_at(result: RoutineResult, address: int | None) -> ListingLine | None:
+    """The instruction of the routine at `address`, None where the listing has none."""
+    return next((line for line in result.listing if line.address == address), None)
+
+
+def fault_words(fault: Fault) -> str:
+    """`load of src+16`."""
+    place = f"{fault.buffer}{fault.offset:+d}" if fault.buffer else f"{fault.offset:#x}"
+    return f"{'store to' if fault.is_store else 'load of'} {place}"
+
+
+def _call(case: Case, contract: Contract | None) -> str:
+    places = [f"dst at {alignment(case.dst, case.len)} mod {LINE}"]
+    if contract is None or contract.src is not None:
+        places.append(f"src at {alignment(case.src, case.len)} mod {LINE}")
+    return ", ".join([f"len {number(case.len)}", *places])
+
+
+def _faults(found: Counterexample, result: RoutineResult) -> str:
+    faults = found.outcome.faults
+    if not faults:
         return "none"
-    shown = []
-    for fault in outcome.faults[:2]:
-        place = f"{fault.buffer}{fault.offset:+d}" if fault.buffer else f"{fault.offset:#x}"
-        trap = 14 if fault.is_store else case.trap
-        shown.append(f"{'store to' if fault.is_store else 'load of'} {place} (trap {trap})")
-    more = len(outcome.faults) - len(shown)
+    shown = [f"{fault_words(f)} (trap {_trap(f, found.case)}){_place(f, result)}" for f in faults[:2]]
+    more = len(faults) - len(shown)
     return ", then ".join(shown) + (f", and {more} more" if more else "")
+
+
+def _trap(fault: Fault, case: Case) -> int:
+    """The number that the handler reports; a fault on a store is always a page fault."""
+    return _PAGE_FAULT if fault.is_store else case.trap
+
+
+def _place(fault: Fault, result: RoutineResult) -> str:
+    """Where the fault was taken and where the kernel continues, as far as the listing knows."""
+    at = line_at(result, fault.insn)
+    if at is None:
+        return ""
+    fixup = line_at(result, at.fixup) if at.fixup is not None else None
+    goes_on = f", continues at {fixup.label} ({short(fixup.where)})" if fixup and fixup.label else ""
+    return f" at {short(at.where)}" + goes_on
 
 
 def _returned(found: Counterexample, contract: Contract | None) -> str:
     outcome = found.outcome
     if outcome.ending is not Ending.RETURNED:
-        return _ENDINGS[outcome.ending]
+        return _ENDINGS.get(outcome.ending, f"did not return: {outcome.ending.value}")
     if contract is None:
-        return f"rax {_number(outcome.registers['rax'])}"
+        return f"rax {number(outcome.registers['rax'])}"
     named = [("left", contract.left), ("status", contract.status), ("trap", contract.trap)]
-    return ", ".join(f"{name} {_number(outcome.registers[r])} ({r})" for name, r in named if r is not None)
+    return ", ".join(f"{name} {number(outcome.registers[r])} ({r})" for name, r in named if r is not None)
 
 
 def _stored(case: Case, outcome: Outcome) -> str:
-    ranges = list(_ranges(outcome.written, outcome.base))
-    text = _spans(ranges) if ranges else "nothing"
-    inside = range(max(0, -outcome.base), max(0, case.len - outcome.base))
-    wrong = bytes(w and not c for w, c in zip(outcome.written, outcome.correct, strict=True))
-    if any(wrong[i] for i in inside if i < len(wrong)):
-        text += "; wrong data in " + _spans(list(_ranges(wrong, outcome.base)))
+    text = spans("dst", stored_runs(outcome)) or "nothing"
+    wrong = wrong_runs(outcome)
+    if any(first < case.len and end > 0 for first, end in wrong):
+        text += "; wrong data in " + spans("dst", wrong)
     return text
 
 
-def _expected(found: Counterexample, contract: Contract | None) -> list[tuple[str, str]]:
+def _expected(found: Counterexample, contract: Contract | None) -> Lines:
     if contract is None or contract.left is None or found.outcome.ending is not Ending.RETURNED:
         return []
     length, left = found.case.len, found.outcome.registers[contract.left]
     prefix = stored_prefix(found.outcome, length)
     if left == length - prefix:
         return []
-    claim = f"; left {left} claims the first {length - left} bytes" if left <= length else ""
-    return [("expected", f"left {_number(length - prefix)}: the first {_bytes(prefix)} stored{claim}")]
+    stored = f"the first {_bytes(prefix)} stored" if prefix else "nothing is stored"
+    said = f"; left {number(left)} claims {_claimed(length - left)}" if left <= length else ""
+    return [("expected", f"left {number(length - prefix)}: {stored}{said}")]
 
 
-def stored_prefix(outcome: Outcome, length: int) -> int:
-    """How many of the first `length` bytes of dst were stored without a gap."""
-    start = -outcome.base
-    stored = outcome.written[start : start + length]
-    return next((i for i, byte in enumerate(stored) if not byte), len(stored))
+def _why(why: Explanation) -> str:
+    """Two lines: what the fixup computes, and the same in this run's numbers beside what is right."""
+    at = f"{short(why.fixup)} ({why.label})" if why.label and why.fixup else short(why.fixup) or why.label
+    formula = f"{at} computes {why.formula}" if at else why.formula
+    numbers = why.numbers if why.numbers != why.formula else ""
+    value = number(why.value) if why.value is not None else ""
+    values = " = ".join(dict.fromkeys(part for part in (numbers, value) if part))
+    right = f"; right is {number(why.expected)}" if why.expected is not None else ""
+    return f"{formula}\n= {values}{right}" if values else formula + right
 
 
-def _ranges(flags: bytes, base: int) -> Iterator[tuple[int, int]]:
-    """First and last offset of each run of non-zero bytes."""
-    for is_set, group in groupby(enumerate(flags, base), key=lambda item: bool(item[1])):
-        if is_set:
-            offsets = [offset for offset, _ in group]
-            yield offsets[0], offsets[-1]
+def _short_line(parted: str) -> str:
+    """`file:line: text` with the file's name alone."""
+    where, colon, text = parted.partition(": ")
+    return short(where) + colon + text
 
 
-def _spans(ranges: Sequence[tuple[int, int]], limit: int = 3) -> str:
-    shown = [f"dst[{a}]" if a == b else f"dst[{a}..{b}]" for a, b in ranges[:limit]]
-    more = len(ranges) - len(shown)
-    return ", ".join(shown) + (f" and {more} more ranges" if more > 0 else "")
+def _claimed(count: int) -> str:
+    return f"the first {counted(count, 'byte')}" if count else "nothing"
 
 
 def _bytes(count: int) -> str:
-    return "byte is" if count == 1 else f"{_number(count)} bytes are"
-
-
-def _number(value: int) -> str:
-    return str(value) if value < 1 << 20 else f"{value:#x}"
+    return "byte is" if count == 1 else f"{number(count)} bytes are"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import PurePath
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -15,15 +14,17 @@ from rich.text import Text
 from mcverify.proof.result import (
     EVERYWHERE,
     SUCCESS,
-    Counterexample,
     Domain,
     Exit,
     ObligationResult,
     RoutineResult,
     Verdict,
 )
-from mcverify.report.counterexample import describe, smallest_first
+from mcverify.report.counterexample import smallest_first
 from mcverify.report.obligations import NAMES, in_order, title, worst
+from mcverify.report.terminal_counterexample import exit_name, render_counterexample
+from mcverify.report.terminal_map import GLUE, Glyphs, glyphs_for
+from mcverify.report.words import short
 
 MARKS = {
     Verdict.PROVED: Text("ok", "green"),
@@ -34,17 +35,20 @@ MARKS = {
 
 _STYLES = {Verdict.PROVED: "bold green", Verdict.REFUTED: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _NOT_ASKED = Text("-", "dim")
-_GLUE = "\ue000"
-"""Keeps words on one line, as rich breaks lines at any space there is; printed as a space."""
 _LIMIT = 8
 """At most so many reasons and further counterexamples are listed; --json has all."""
 
 
-def print_results(results: Sequence[RoutineResult], console: Console | None = None) -> None:
-    """Print each routine's table and verdict; with several routines a summary of them at the end."""
+def print_results(
+    results: Sequence[RoutineResult], console: Console | None = None, *, verbose: bool = False
+) -> None:
+    """Print each routine's table and verdict; with several routines a summary of them at the end.
+
+    `verbose` prints every counterexample in full, with all its steps.
+    """
     out = console if console is not None else _stdout()
     for result in results:
-        _print(render(result, out.width), out)
+        _print(render(result, out.width, glyphs_for(out.encoding), verbose=verbose), out)
     if len(results) > 1:
         print_lines(results, out)
 
@@ -60,16 +64,16 @@ def print_lines(results: Sequence[RoutineResult], console: Console | None = None
         wrong = _wrong(result)
         if wrong:
             line.append("  " + ", ".join(_at(o) for o in wrong[:3]) + (", ..." if len(wrong) > 3 else ""))
-        out.print(line, soft_wrap=True)
+        _print(line, out, soft_wrap=True)
 
 
-def render(result: RoutineResult, width: int = 80) -> RenderableType:
-    """Everything about one routine, for a terminal of `width` columns."""
+def render(result: RoutineResult, width: int, glyphs: Glyphs, *, verbose: bool = False) -> RenderableType:
+    """Everything about one routine, for a terminal of `width` columns that can show `glyphs`."""
     parts: list[RenderableType] = [Text(), _heading(result), Text()]
     if result.exits:
         parts += [Padding(_exit_table(result, wide=width >= 100), (0, 0, 0, 2)), Text()]
     parts.append(Padding(_facts(result), (0, 0, 0, 2)))
-    parts += [Padding(part, (1, 0, 0, 2)) for part in _findings(result)]
+    parts += [Padding(part, (1, 0, 0, 2)) for part in _findings(result, glyphs, width, verbose)]
     parts.append(Text())
     return Group(*parts)
 
@@ -78,12 +82,14 @@ def _stdout() -> Console:
     return Console(file=sys.stdout, highlight=False)
 
 
-def _print(what: RenderableType, console: Console) -> None:
-    """Print without the spaces with which rich fills each line."""
+def _print(what: RenderableType, console: Console, *, soft_wrap: bool = False) -> None:
+    """Print without the spaces with which rich fills each line; what the stream's encoding does not have
+    is written as an escape in the manner of C."""
     with console.capture() as capture:
-        console.print(what)
-    lines = [line.rstrip().replace(_GLUE, " ") for line in capture.get().splitlines()]
-    console.file.write("\n".join(lines) + "\n")
+        console.print(what, soft_wrap=soft_wrap)
+    lines = [line.replace(GLUE, " ").rstrip() for line in capture.get().splitlines()]
+    text = "\n".join(lines) + "\n"
+    console.file.write(text.encode(console.encoding, "backslashreplace").decode(console.encoding))
     console.file.flush()
 
 
@@ -113,9 +119,9 @@ def _cells(
     row: Exit, result: RoutineResult, columns: Iterable[str], *, wide: bool, counts: bool
 ) -> list[RenderableType]:
     success = row.id == SUCCESS
-    cells: list[RenderableType] = [Text(row.id, "bold" if success else ""), Text(_short(row.where), "cyan")]
+    cells: list[RenderableType] = [Text(row.id, "bold" if success else ""), Text(short(row.where), "cyan")]
     if wide:
-        cells.append(Text("" if success else _short(row.access), "cyan"))
+        cells.append(Text("" if success else short(row.access), "cyan"))
     if counts:
         cells.append(Text("(tries again)", "dim") if _goes_on(row, result) else Text(row.count or "-"))
     for identifier in columns:
@@ -142,7 +148,7 @@ def _facts(result: RoutineResult) -> Table:
     everywhere = _everywhere(result)
     if everywhere.plain:
         grid.add_row("everywhere", everywhere)
-    legend = ", ".join(title(i).replace(" ", _GLUE) for i in _columns(result) if i in NAMES)
+    legend = ", ".join(title(i).replace(" ", GLUE) for i in _columns(result) if i in NAMES)
     if legend:
         grid.add_row("columns", Text(legend, "dim"))
     again = [row.id for row in result.exits if _goes_on(row, result)]
@@ -170,8 +176,8 @@ def _everywhere(result: RoutineResult) -> Text:
         verdict = worst(o for o in outside if o.id == identifier)
         assert verdict is not None
         name = "O9 termination" if identifier == "O9" else title(identifier)
-        marked.append(Text.assemble(name.replace(" ", _GLUE), _GLUE, MARKS[verdict]))
-    return Text(f"{_GLUE}{_GLUE} ").join(marked)
+        marked.append(Text.assemble(name.replace(" ", GLUE), GLUE, MARKS[verdict]))
+    return Text(f"{GLUE}{GLUE} ").join(marked)
 
 
 def _verdict(result: RoutineResult) -> Text:
@@ -211,13 +217,15 @@ def _time(result: RoutineResult) -> str:
     return f"{result.seconds:.1f} s" + (f" ({phases})" if phases else "")
 
 
-def _findings(result: RoutineResult) -> list[RenderableType]:
-    """What is not proved: the smallest counterexample, the others by name, what was not understood."""
+def _findings(result: RoutineResult, glyphs: Glyphs, width: int, verbose: bool) -> list[RenderableType]:
+    """What is not proved: the smallest counterexample (`verbose`: all), the others by name, what was not
+    understood."""
     found = smallest_first(result.counterexamples)
-    parts: list[RenderableType] = []
-    if found:
-        parts.append(_counterexample(found[0], result))
-    others = [f"{', '.join(c.obligations)} at {_exit(c.exit)}: {c.sentence}" for c in found[1:]]
+    whole = len(found) if verbose else 1
+    parts: list[RenderableType] = [
+        render_counterexample(c, result, glyphs, width, verbose=verbose) for c in found[:whole]
+    ]
+    others = [f"{', '.join(c.obligations)} at {exit_name(c.exit)}: {c.sentence}" for c in found[whole:]]
     shown = {(o, c.exit) for c in found for o in c.obligations}
     reasons = [f"{_at(o)}: {o.reason}" for o in _wrong(result) if o.reason and (o.id, o.exit) not in shown]
     parts += (
@@ -227,19 +235,6 @@ def _findings(result: RoutineResult) -> list[RenderableType]:
         + _list("note", result.notes)
     )
     return parts
-
-
-def _counterexample(found: Counterexample, result: RoutineResult) -> Group:
-    headline = Text.assemble(
-        ("counterexample", "bold red"),
-        f" for {', '.join(found.obligations)} at {_exit(found.exit)}, run on {found.outcome.on}",
-    )
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True, min_width=8)
-    grid.add_column(overflow="fold")
-    for label, text in describe(found, result):
-        grid.add_row(label, Text(text))
-    return Group(headline, Padding(grid, (0, 0, 0, 2)))
 
 
 def _list(headline: str, lines: Sequence[str], style: str = "bold yellow") -> list[RenderableType]:
@@ -271,22 +266,9 @@ def _listed(obligations: Sequence[ObligationResult], limit: int = 4) -> str:
 
 
 def _at(obligation: ObligationResult) -> str:
-    return f"{obligation.id} at {_exit(obligation.exit)}" if obligation.exit != EVERYWHERE else obligation.id
-
-
-def _exit(identifier: str) -> str:
     return (
-        "the success exit"
-        if identifier == SUCCESS
-        else "any exit"
-        if identifier == EVERYWHERE
-        else identifier
+        f"{obligation.id} at {exit_name(obligation.exit)}" if obligation.exit != EVERYWHERE else obligation.id
     )
-
-
-def _short(where: str) -> str:
-    """`memcpy_64.S:12` for `asm/memcpy_64.S:12`: the heading has the whole path."""
-    return PurePath(where).name if ": " not in where else where
 
 
 def _size(value: int) -> str:

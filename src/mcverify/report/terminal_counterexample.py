@@ -1,0 +1,91 @@
+"""A counterexample on the terminal: the claim and the run, the byte map, why, and the last steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from mcverify.proof.result import EVERYWHERE, SUCCESS, Counterexample, RoutineResult
+from mcverify.report.bytemap import byte_map
+from mcverify.report.counterexample import Lines, claim, describe, explain, reach
+from mcverify.report.terminal_map import Glyphs, draw
+from mcverify.report.trace import Gap, TraceLine, last_steps, trace_lines
+from mcverify.report.words import counted, number
+
+_LABELS = 8
+_INDENT = 4
+_GAP = 2
+
+
+def render_counterexample(
+    found: Counterexample, result: RoutineResult, glyphs: Glyphs, width: int, *, verbose: bool
+) -> Group:
+    """All about one counterexample, for `width` columns; `verbose` adds all steps and the registers."""
+    headline = Text.assemble(
+        ("counterexample", "bold red"),
+        f" for {', '.join(found.obligations)} at {exit_name(found.exit)}, run on {found.outcome.on}",
+    )
+    drawn = byte_map(found, result.contract)
+    parts: list[RenderableType] = [
+        _grid([*claim(found), *describe(found, result)]),
+        Group(*draw(drawn, glyphs, width - _INDENT)),
+        _grid([*explain(found), *reach(found)]),
+        _trace(found, result, verbose),
+    ]
+    if verbose:
+        parts.append(_grid([("changed", _registers(found))]))
+    shown = [part for part in parts if not isinstance(part, Table) or part.row_count]
+    return Group(headline, *(Padding(part, (i > 0, 0, 0, 2)) for i, part in enumerate(shown)))
+
+
+def exit_name(identifier: str) -> str:
+    """An exit's id as a reader says it."""
+    return {SUCCESS: "the success exit", EVERYWHERE: "any exit"}.get(identifier, identifier)
+
+
+def _grid(lines: Lines) -> Table:
+    grid = Table.grid(padding=(0, _GAP, 0, 0))
+    grid.add_column(style="dim", no_wrap=True, min_width=_LABELS)
+    grid.add_column(overflow="fold")
+    for label, text in lines:
+        grid.add_row(label, Text(text))
+    return grid
+
+
+def _trace(found: Counterexample, result: RoutineResult, verbose: bool) -> Table:
+    """The last steps, or all: label and line, how often, the instruction, and what it did."""
+    steps = trace_lines(found, result)
+    shown: Sequence[TraceLine | Gap] = steps if verbose else last_steps(steps)
+    grid = Table.grid(padding=(0, _GAP, 0, 0))
+    grid.add_column(overflow="fold", min_width=_LABELS, style="bold")
+    grid.add_column(no_wrap=True, justify="right", style="cyan")
+    if any(step.step.times > 1 for step in steps):
+        grid.add_column(no_wrap=True, justify="right", style="dim")
+    grid.add_column(overflow="fold", min_width=20)
+    grid.add_column(overflow="fold")
+    for line in shown:
+        label, place, times, text, effects = _step(line)
+        grid.add_row(label, place, *([times] if len(grid.columns) == 5 else []), text, effects)
+    return grid
+
+
+def _step(line: TraceLine | Gap) -> tuple[Text, Text, Text, Text, Text]:
+    if isinstance(line, Gap):
+        before = Text(f"{counted(line.instructions, 'instruction')} before", "dim")
+        return Text(), Text(), Text(), before, Text("-v shows them", "dim")
+    times = f"{line.step.times} x" if line.step.times > 1 else ""
+    effects = Text(", ".join(line.effects), "bold red" if line.step.fault is not None else "")
+    return Text(line.label), Text(line.place), Text(times), Text(line.text), effects
+
+
+def _registers(found: Counterexample) -> str:
+    """The registers that came back changed, with their values before and after."""
+    before, after = found.outcome.initial, found.outcome.registers
+    changed = [
+        f"{r} {number(before[r])} -> {number(after[r])}" for r in after if before.get(r, after[r]) != after[r]
+    ]
+    return ", ".join(changed) or "all as at the call"

@@ -1,0 +1,35 @@
+"""Numbers, offsets and places as reports write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from mcverify.runs.case import Run
+
+
+def number(value: int) -> str:
+    """Decimal below a million, hexadecimal above."""
+    return str(value) if abs(value) < 1 << 20 else f"{value:#x}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 byte`, `2 bytes`."""
+    return f"{number(count)} {noun}" + ("" if count == 1 else "s")
+
+
+def span(buffer: str, first: int, end: int) -> str:
+    """`dst[3]` for one byte, `dst[3..7]` for those from 3 to before 8."""
+    return f"{buffer}[{first}]" if end == first + 1 else f"{buffer}[{first}..{end - 1}]"
+
+
+def spans(buffer: str, runs: Sequence[Run], limit: int = 3) -> str:
+    """The first `limit` runs of offsets, and how many more there are; "" for none."""
+    more = len(runs) - limit
+    shown = ", ".join(span(buffer, *run) for run in runs[:limit])
+    return shown + (f" and {counted(more, 'more range')}" if more > 0 else "")
+
+
+def short(where: str) -> str:
+    """`memcpy_64.S:12` for `asm/memcpy_64.S:12`: the heading has the whole path."""
+    return PurePath(where).name if ": " not in where else where

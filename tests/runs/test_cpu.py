@@ -15,13 +15,17 @@ from typing import TypeVar
 
 import pytest
 
+from mcverify.contract import Contract
+from mcverify.deadline import Deadline
 from mcverify.runs import native
-from mcverify.runs.case import Case, Ending, Place, Placement
+from mcverify.runs.case import Case, Ending, Outcome, Place, Placement
 from mcverify.runs.cases import far_cases
+from mcverify.runs.child import SHARED_BYTES
+from mcverify.runs.code import reachable
 from mcverify.runs.cpu import CpuRunner
-from mcverify.runs.grid import Block, Grid, full_grid, quick_grid
+from mcverify.runs.grid import Block, GarbledError, Grid, full_grid, quick_grid, read_grid
 from mcverify.runs.judge import judge
-from mcverify.runs.wire import placement_word
+from mcverify.runs.wire import placement_of, placement_word
 
 from .conftest import ASM, Build, fixture_routine
 
@@ -66,6 +70,62 @@ def test_a_grid_is_given_up_when_too_many_cases_do_not_end(build: Build) -> None
     assert not result.complete
     assert result.cases < 100
     assert [v.obligation for v in result.violations] == ["O9"]
+
+
+def test_kinds_of_failure_are_kept_apart_by_how_a_case_ends(build: Build) -> None:
+    image, entry, contract = build("cmp $1, %rdx\n jb 1f\n je 2f\n jmp .\n 1: ud2\n 2: cli\n ret")
+    words = (placement_word(FREE),)
+    grid = Grid(tuple(Block(length, words, words) for length in (0, 1, 2, 0)))
+    result = CpuRunner(image, entry, contract).grid(grid)
+    found = [(v.obligation, v.ending, v.at and v.at - entry, v.count) for v in result.violations]
+    assert found == [
+        ("O7", Ending.ILLEGAL, 10, 2), ("O7", Ending.ILLEGAL, 12, 1), ("O9", Ending.TIMEOUT, None, 1),
+    ]  # fmt: skip
+    assert result.failed == 4
+
+
+def test_a_grid_whose_time_is_over_gives_what_it_has_seen(build: Build) -> None:
+    image, entry, contract = build("mov %edx, %ecx\n 1: dec %rcx\n jnz 1b\n mov %rdx, %rax\n ret")
+    word = placement_word(FREE)
+    grid = Grid(tuple(Block(1 << 20, (word,) * 1000, (word,) * 1000) for _ in range(4)))
+    seen: list[int] = []
+    result = CpuRunner(image, entry, contract, Deadline(1.0)).grid(grid, seen.append)
+    assert not result.complete
+    assert 0 < result.cases < len(grid)
+    assert [v.obligation for v in result.violations] == ["O9"]
+    assert seen
+    assert seen == sorted(seen)
+    assert seen[-1] <= result.cases
+
+
+def test_shared_memory_that_the_routine_wrote_over_is_not_taken_for_a_result() -> None:
+    with pytest.raises(GarbledError):
+        read_grid(b"\xff" * SHARED_BYTES, 0)
+    obligation_77 = b"".join(n.to_bytes(8, "little") for n in (5, 0, 0, 1, 1, 0, 77))
+    with pytest.raises(GarbledError):
+        read_grid(obligation_77.ljust(SHARED_BYTES, b"\0"), 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_open"),
+    [
+        ("stac\n clac\n stac\n stac\n clac", False),
+        ("stac\n clac\n stac", True),
+        ("stac\n movq %rdx, %mm0\n clac", False),
+        ("clac\n fld1\n stac\n fstp %st", True),
+    ],
+)
+def test_a_grid_tracks_user_access_also_beside_x87_and_mmx(build: Build, body: str, is_open: bool) -> None:
+    image, entry, contract = build(f"{body}\n mov %rdx, %rax\n ret")
+    word = placement_word(FREE)
+    result = CpuRunner(image, entry, contract).grid(Grid((Block(0, (word,) * 3, (word,) * 3),)))
+    assert [(v.obligation, v.count) for v in result.violations] == ([("O7", 9)] if is_open else [])
+
+
+def test_x87_and_mmx_are_seen_in_the_code(build: Build) -> None:
+    image, entry, _ = build("fld1\n fstp %st\n movq2dq %mm1, %xmm0\n emms\n movdqu (%rsi), %xmm0\n ret")
+    found = [i.uses_x87 for _, i in sorted(reachable(image, entry).items())]
+    assert found == [True, True, True, True, False, False]
 
 
 def test_a_32_bit_counter_is_caught_beyond_4_gib() -> None:
@@ -131,6 +191,39 @@ def test_the_grid_judges_as_the_judge_does(name: str) -> None:
     assert counted == dict(judged)
 
 
+def mask_of(case: Case, outcome: Outcome, contract: Contract) -> int:
+    return sum(1 << int(v.obligation[1:]) for v in judge(contract, case, outcome))
+
+
+@pytest.mark.parametrize("name", ROUTINES)
+def test_marks_are_what_the_judge_says_of_the_outcome(name: str) -> None:
+    image, entry, contract = fixture_routine(name)
+    runner, random = CpuRunner(image, entry, contract), Random(name)
+    whole = quick_grid(contract, "both" if contract.src else "stores")
+    cases = [whole.case(random.randrange(len(whole))) for _ in range(300)]
+    for case, mark, outcome in zip(cases, runner.judge(cases), runner.run(cases), strict=True):
+        assert mark.broken == mask_of(case, outcome, contract)
+        assert (mark.ending, mark.rip) == (outcome.ending, outcome.rip)
+        assert mark.insn == (outcome.faults[-1].insn if outcome.faults else None)
+        stray = [f for f in outcome.faults if f.buffer == "" or not 0 <= f.offset < case.len]
+        assert mark.stray == (stray[0].insn if stray else None)
+
+
+def test_marks_of_cases_that_bring_the_process_down(build: Build) -> None:
+    runner = CpuRunner(*build(EXIT_IF_LEN_IS_2))
+    marks = runner.judge([Case(length, FREE, FREE) for length in (0, 2, 1, 1, 2, 2, 0)])
+    died, right, short = (1 << 7, Ending.DIED), (0, Ending.RETURNED), (1 << 3 | 1 << 9, Ending.RETURNED)
+    expected = [right, died, short, short, died, died, right]
+    assert [(m.broken, m.ending) for m in marks] == expected
+    many = runner.judge([Case(2, FREE, FREE)] * 40)
+    assert [m.ending for m in many] == [Ending.DIED] * 16 + [Ending.REFUSED] * 24
+
+
+def test_marks_end_after_some_cases_that_do_not_return(build: Build) -> None:
+    marks = CpuRunner(*build("1: jmp 1b")).judge([Case(1, FREE, FREE)] * 20)
+    assert [m.ending for m in marks] == [Ending.TIMEOUT] * 8 + [Ending.REFUSED] * 12
+
+
 @pytest.mark.parametrize("name", ["words_bytes", "user_rcx", "clear_words", "pushed"])
 def test_a_right_routine_passes_the_quick_grid(name: str) -> None:
     image, entry, contract = fixture_routine(name)
@@ -175,6 +268,9 @@ def test_the_full_grid_is_about_a_million_cases_and_dense() -> None:
     assert {b.len for b in grid.blocks} >= set(range(301))
     at_37 = {w for b in grid.blocks if b.len == 37 for w in b.src}
     assert at_37 >= {placement_word(Placement(Place.HOLE, at)) for at in range(37)}
+    for words in ("src", "dst"):
+        free = {placement_of(w) for b in grid.blocks if b.len <= 63 for w in getattr(b, words)}
+        assert {p.at for p in free if p.place is Place.FREE} >= set(range(64))
 
 
 def test_the_harness_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,13 +17,15 @@ from mcverify.models import read_toml
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """One decoded instruction. `targets` are the known addresses at which it may continue; `uses_segment`
-    holds for an operand in fs or gs: what lies there in the kernel is not there in a user process."""
+    holds for an operand in fs or gs: what lies there in the kernel is not there in a user process;
+    `uses_x87` where an x87 or MMX register may be read or changed."""
 
     address: int
     code: bytes
     mnemonic: str
     targets: tuple[int, ...]
     uses_segment: bool = False
+    uses_x87: bool = False
 
     @property
     def end(self) -> int:
@@ -79,7 +81,14 @@ def _decoded(code: bytes, address: int) -> Instruction | None:
     insn = next(_decoder().disasm(code, address, 1), None)
     if insn is None:
         return None
-    return Instruction(address, bytes(insn.bytes), insn.mnemonic, tuple(_targets(insn)), _uses_segment(insn))
+    return Instruction(
+        address,
+        bytes(insn.bytes),
+        insn.mnemonic,
+        tuple(_targets(insn)),
+        _uses_segment(insn),
+        _uses_x87(insn),
+    )
 
 
 def returning_externals(image: Image) -> frozenset[int]:
@@ -114,6 +123,22 @@ def _att_decoder() -> Any:
 def _uses_segment(insn: Any) -> bool:
     segments = (x86_const.X86_REG_FS, x86_const.X86_REG_GS)
     return any(o.type == x86_const.X86_OP_MEM and o.mem.segment in segments for o in insn.operands)
+
+
+def _uses_x87(insn: Any) -> bool:
+    if insn.group(x86_const.X86_GRP_FPU) or insn.group(x86_const.X86_GRP_MMX):
+        return True
+    if insn.mnemonic.startswith(("f", "xsave", "xrstor", "emms")):
+        return True
+    return any(o.type == x86_const.X86_OP_REG and _is_x87(o.reg) for o in insn.operands)
+
+
+def _is_x87(register: int) -> bool:
+    return bool(
+        x86_const.X86_REG_MM0 <= register <= x86_const.X86_REG_MM7
+        or x86_const.X86_REG_ST0 <= register <= x86_const.X86_REG_ST7
+        or x86_const.X86_REG_FP0 <= register <= x86_const.X86_REG_FP7
+    )
 
 
 def _targets(insn: Any) -> Iterator[int]:

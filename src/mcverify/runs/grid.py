@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from mcverify.contract import Contract, Faults
-from mcverify.runs.case import PAGE, Case, Place, Placement
-from mcverify.runs.wire import LONGEST_MAP, WORD, placement_of, placement_word
+from mcverify.runs.case import PAGE, Case, Ending, Place, Placement
+from mcverify.runs.wire import ENDINGS, LONGEST_MAP, PLACES, WORD, placement_of, placement_word
 
 _KEPT = 8
+_SEEDS = 64
 _MAX_KEYS = 256
-_KEY = struct.Struct(f"={4 + 7 * _KEPT}Q")
-_HEAD = struct.Struct("=4Q")
+_KEY = struct.Struct(f"={6 + 7 * _KEPT}Q")
+_HEAD = struct.Struct("=6Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,48 +81,72 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class GridViolation:
-    """Cases that break one obligation after a last fault at one instruction (None: without a fault).
+    """Cases that break one obligation after a last fault at one instruction (None: without a fault), and
+    end in the same way.
 
-    `count` of them were seen; `cases` are the smallest, smallest first.
+    `at` is the instruction that the CPU refused, None for other endings. `count` of them were seen; `cases`
+    are the smallest, smallest first.
     """
 
     obligation: str
     insn: int | None
     count: int
     cases: tuple[Case, ...]
+    ending: Ending = Ending.RETURNED
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GridResult:
-    """What a grid showed. `cases` were run; `complete` is False where too many timed out or died."""
+    """What a grid showed.
+
+    `cases` were run, `failed` of them break an obligation. `complete` is False where not all were run: too
+    many did not return or died, or the time was over. `unkept` violations are of further kinds than there is
+    room for.
+    """
 
     cases: int
     violations: tuple[GridViolation, ...]
     complete: bool = True
+    failed: int = 0
+    unkept: int = 0
+
+
+class GarbledError(Exception):
+    """The memory that a child shares holds what it cannot have written itself."""
 
 
 def read_grid(shared: bytes, bias: int) -> GridResult:
-    """The result that a child left in the shared memory."""
-    serial, _, aborted, keys = _HEAD.unpack_from(shared)
-    found = [
-        _violation(_KEY.unpack_from(shared, _HEAD.size + i * _KEY.size), bias)
-        for i in range(min(keys, _MAX_KEYS))
-    ]
-    return GridResult(serial, tuple(found), not aborted)
+    """The result that a child left in the shared memory.
+
+    Raises GarbledError where the routine wrote into it.
+    """
+    serial, _, aborted, keys, failed, unkept = _HEAD.unpack_from(shared)
+    if keys > _MAX_KEYS:
+        raise GarbledError
+    found = [_violation(_KEY.unpack_from(shared, _HEAD.size + i * _KEY.size), bias) for i in range(keys)]
+    return GridResult(serial, tuple(found), not aborted, failed, unkept)
 
 
 def merge(results: Iterable[GridResult]) -> GridResult:
     """Several results as one."""
     parts = list(results)
-    groups: dict[tuple[str, int | None], list[GridViolation]] = {}
+    groups: dict[tuple[str, int | None, Ending, int | None], list[GridViolation]] = {}
     for violation in (v for part in parts for v in part.violations):
-        groups.setdefault((violation.obligation, violation.insn), []).append(violation)
+        kind = violation.obligation, violation.insn, violation.ending, violation.at
+        groups.setdefault(kind, []).append(violation)
     merged = [
-        GridViolation(obligation, insn, sum(v.count for v in group), _smallest(group))
-        for (obligation, insn), group in groups.items()
+        GridViolation(obligation, insn, sum(v.count for v in group), _smallest(group), ending, at)
+        for (obligation, insn, ending, at), group in groups.items()
     ]
-    merged.sort(key=lambda v: (int(v.obligation[1:]), v.insn or 0))
-    return GridResult(sum(p.cases for p in parts), tuple(merged), all(p.complete for p in parts))
+    merged.sort(key=lambda v: (int(v.obligation[1:]), v.insn or 0, ENDINGS.index(v.ending), v.at or 0))
+    return GridResult(
+        sum(p.cases for p in parts),
+        tuple(merged),
+        all(p.complete for p in parts),
+        sum(p.failed for p in parts),
+        sum(p.unkept for p in parts),
+    )
 
 
 def split(grid: Grid, parts: int) -> list[Grid]:
@@ -141,14 +166,18 @@ def _size(case: Case) -> tuple[int, ...]:
 
 
 def _violation(words: Sequence[int], bias: int) -> GridViolation:
-    obligation, insn, count, kept = words[:4]
-    tests = (words[4 + 7 * i : 11 + 7 * i] for i in range(min(kept, _KEPT)))
-    places = list(Place)
+    obligation, insn, ending, at, count, kept = words[:6]
+    tests = [words[6 + 7 * i : 13 + 7 * i] for i in range(min(kept, _KEPT))]
+    if not 1 <= obligation <= 10 or ending >= len(ENDINGS):
+        raise GarbledError
+    if any(max(src, dst) >= len(PLACES) for _, src, _, dst, _, _, _ in tests):
+        raise GarbledError
     cases = tuple(
-        Case(length, Placement(places[sp], sa), Placement(places[dp], da), trap, seed)
+        Case(length, Placement(PLACES[sp], sa), Placement(PLACES[dp], da), trap, seed)
         for length, sp, sa, dp, da, trap, seed in tests
     )
-    return GridViolation(f"O{obligation}", (insn + bias) % WORD if insn else None, count, cases)
+    where = [(address + bias) % WORD if address else None for address in (insn, at)]
+    return GridViolation(f"O{obligation}", where[0], count, cases, ENDINGS[ending], where[1])
 
 
 # ---- Which cases --------------------------------------------------------------------
@@ -184,17 +213,20 @@ class _Density:
     """Good placements of src that a bad dst is tried with."""
     pairs: int
     """So many bad placements of src are tried with as many of dst."""
+    turns: tuple[int, int, int]
+    """So many further alignments of a good src, a good dst, and in a bad page: others for each length."""
 
 
 # A buffer that starts 4095 bytes into a bad page has one bad byte, and good ones behind.
 _FULL = _Density(
     lens=(*range(301), 319, 320, 511, 512, 513, 600, 4095, 4096, 4097, 4200, 5000, 8200, 524309),
     all_offsets=300,
-    good_src=(_END, _FRONT, *_free(range(16))),
-    good_dst=(_END, _FRONT, *_free((*range(9), 15, 33, 63, 4090))),
+    good_src=(_END, _FRONT, *_free((*range(9), 15))),
+    good_dst=(_END, _FRONT, *_free((*range(9), 4090))),
     inside=_inside((*range(9), 15, 31, 33, 63, 4032, 4064, 4080, 4088, 4090, 4095)),
     few_src=(_END, _FRONT, *_free((0, 1, 6))),
     pairs=12,
+    turns=(6, 4, 3),
 )
 _QUICK = _Density(
     lens=(
@@ -208,6 +240,7 @@ _QUICK = _Density(
     inside=_inside((0, 1, 5, 4032, 4089, 4095)),
     few_src=(_END, *_free((0, 3))),
     pairs=8,
+    turns=(1, 1, 0),
 )  # fmt: skip
 # Beyond, few cases: some lie where a count of words in 16 bits is too small.
 _LONG = 1 << 14
@@ -219,6 +252,7 @@ _SPARSE = _Density(
     inside=_inside((5,)),
     few_src=(_END,),
     pairs=1,
+    turns=(0, 0, 0),
 )
 
 
@@ -244,15 +278,23 @@ def _grid(density: _Density, has_src: bool, faults: Faults) -> Grid:
 def _blocks(density: _Density, length: int, has_src: bool, faults: Faults) -> Iterable[Block]:
     if length > _LONG:
         density = _SPARSE
-    bad = (*_holes(_offsets(length, density.all_offsets)), *density.inside)
-    good_src = density.good_src if has_src else _free((0,))
+    turns = [_turns(length, count, step) for count, step in zip(density.turns, (7, 13, 17), strict=True)]
+    bad = (*_holes(_offsets(length, density.all_offsets)), *density.inside, *_inside(turns[2]))
+    good_src = (*density.good_src, *_free(turns[0])) if has_src else _free((0,))
+    good_dst = (*density.good_dst, *_free(turns[1]))
     bad_src = bad if has_src and faults != "stores" else ()
     bad_dst = bad if faults != "loads" else ()
-    few_src = density.few_src if has_src else good_src
-    yield Block(length, good_src, density.good_dst)
-    yield Block(length, bad_src, density.good_dst)
-    yield Block(length, few_src, bad_dst)
-    yield Block(length, _about(density.pairs, bad_src), _about(density.pairs, bad_dst))
+    few_src = (*density.few_src, *_free(turns[0][:1])) if has_src else good_src
+    seed = 1 + length % _SEEDS
+    yield Block(length, good_src, good_dst, seed=seed)
+    yield Block(length, bad_src, good_dst, seed=seed)
+    yield Block(length, few_src, bad_dst, seed=seed)
+    yield Block(length, _about(density.pairs, bad_src), _about(density.pairs, bad_dst), seed=seed)
+
+
+def _turns(length: int, count: int, step: int) -> list[int]:
+    """`count` of the alignments 9 to 63, other ones for each length: 55 lengths in a row have them all."""
+    return [9 + (step * length + 19 * i) % 55 for i in range(count)]
 
 
 def _about(count: int, words: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,6 +12,7 @@
  * the table, applies the entry's handler and continues at the fixup.
  */
 #define _GNU_SOURCE
+#include <emmintrin.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -55,7 +56,7 @@ typedef uint8_t u8;
 #define FLAGS_ARITHMETIC 0x8d5ull
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, RFLAGS, NREGS };
-enum mode { RUN, SAMPLE, TRACE, GRID };
+enum mode { RUN, SAMPLE, TRACE, GRID, JUDGE };
 enum place { FREE, HOLE, INSIDE, END, FRONT };
 enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED };
 enum effect { SET_TRAP, SET_IMM, ADD_IMM, SCALE_ADD, UNMODELLED };
@@ -95,6 +96,7 @@ static struct {
 	struct external *externals;
 	u64 n_softints;
 	struct softint *softints;
+	u64 x87_is_free;		/* the routine uses no x87 and no MMX register */
 	u64 per_case;			/* visits kept of one case at one address */
 	u64 n_watched;
 	u64 first;			/* cases before this one are done */
@@ -104,13 +106,16 @@ static struct {
 
 static struct contract contract;
 
+/* One kind of failure: obligation, last faulting instruction, ending, and where it ended if refused. */
 struct key {
-	u64 obligation, insn, count, n;
+	u64 obligation, insn, ending, at, count, n;
 	struct test kept[KEPT];
 };
 
 static struct {
 	u64 serial, finished, aborted, n_keys;
+	u64 failed;			/* cases that break an obligation */
+	u64 unkept;			/* violations for which there was no key left */
 	struct key keys[MAX_KEYS];
 } *shared;
 
@@ -841,13 +846,25 @@ static void handlers_install(void)
 
 /* ---- Running a case --------------------------------------------------------------------------- */
 
+/* What the registers hold besides arguments. */
+static const u64 *registers_of_seed(u64 seed)
+{
+	static u64 registers[NREGS], last_seed = NONE;
+
+	if (seed == last_seed)
+		return registers;
+	for (int i = 0; i < 16; i++)
+		registers[i] = random_word(seed, STREAM_REGISTERS, i);
+	registers[RFLAGS] = 0x202 | (random_word(seed, STREAM_REGISTERS, RFLAGS) & FLAGS_ARITHMETIC);
+	for (u64 i = 0; i < contract.n_given; i++)
+		registers[contract.given[i]] = contract.value[i];
+	last_seed = seed;
+	return registers;
+}
+
 static void registers_set(const struct test *test)
 {
-	for (int i = 0; i < 16; i++)
-		run.initial[i] = random_word(test->seed, STREAM_REGISTERS, i);
-	run.initial[RFLAGS] = 0x202 | (random_word(test->seed, STREAM_REGISTERS, RFLAGS) & FLAGS_ARITHMETIC);
-	for (u64 i = 0; i < contract.n_given; i++)
-		run.initial[contract.given[i]] = contract.value[i];
+	memcpy(run.initial, registers_of_seed(test->seed), sizeof(run.initial));
 	run.initial[contract.dst] = (u64)run.dst.at;
 	if (contract.src != NONE)
 		run.initial[contract.src] = (u64)run.src.at;
@@ -876,6 +893,39 @@ static bool frame_intact(void)
 	return slot[0] == (u64)landing;
 }
 
+/*
+ * An int3 costs as much as a fault. Where the routine leaves the x87 registers alone, they can keep AC
+ * in a grid, of which only the value at the return is judged: stac pushes a zero, clac empties them all.
+ */
+static bool ac_in_x87;
+
+static bool x87_in_use(void)
+{
+	enum { EMPTY = 0x4100, CLASS = 0x4500 };	/* of the status word: C3, C0; and C2 */
+	uint16_t status;
+
+	asm volatile("fxam\n fnstsw %0" : "=a"(status));
+	return (status & CLASS) != EMPTY;
+}
+
+static void softints_into_x87(void)
+{
+	static const u8 push_zero[3] = { 0xd9, 0xee, 0x90 }, empty[3] = { 0x0f, 0x77, 0x90 };
+
+	for (u64 i = 0; i < job.n_softints; i++) {
+		u8 *code = (u8 *)job.softints[i].address;
+		u8 *page = (u8 *)((u64)code & ~(PAGE - 1));
+		u64 size = round_up(code + 3 - page);
+
+		if (mprotect(page, size, PROT_READ | PROT_WRITE))
+			die(NO_MAPPING);
+		memcpy(code, job.softints[i].ac ? push_zero : empty, 3);
+		if (mprotect(page, size, PROT_READ | PROT_EXEC))
+			die(NO_MAPPING);
+	}
+	ac_in_x87 = job.n_softints != 0;
+}
+
 static void execute(const struct test *test)
 {
 	registers_set(test);
@@ -892,12 +942,16 @@ static void execute(const struct test *test)
 	ticks = 0;
 	max_ticks = run.stepped ? 2000 : 5 + test->len / (1 << 19);
 	run.ending = RETURNED;
+	if (ac_in_x87)
+		asm volatile("emms");
 	running = true;
 	enter_routine();
 	n_timeouts += run.ending == TIMEOUT;
 	if (!running)
 		return;
 	running = false;
+	if (ac_in_x87)
+		run.ac = x87_in_use();
 	memcpy(run.final, store, sizeof(store));
 	run.final[RFLAGS] = (run.final[RFLAGS] & ~FLAG_TF) | (run.ac ? FLAG_AC : 0);
 }
@@ -952,46 +1006,41 @@ static void runs_add(struct runs *runs, s64 from, s64 to)
 		runs->list[runs->n++] = (struct span){ from, to };
 }
 
-static bool same_word(const u8 *a, const u8 *b)
+/* How many of the first n bytes are alike. */
+static u64 alike(const u8 *a, const u8 *b, u64 n)
 {
-	u64 x, y;
+	u64 i = 0;
 
-	memcpy(&x, a, 8);
-	memcpy(&y, b, 8);
-	return x == y;
-}
+	for (; i + 16 <= n; i += 16) {
+		__m128i x = _mm_loadu_si128((const __m128i *)(a + i)), y = _mm_loadu_si128((const __m128i *)(b + i));
+		unsigned int unlike = ~_mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) & 0xffff;
 
-static void word_classify(s64 from, u64 index, u64 n)
-{
-	const u8 *bytes = run.dst.at + from;
-
-	if (n == 8 && same_word(bytes, fresh + index))
-		return;
-	if (n == 8 && same_word(bytes, wanted + index)) {
-		runs_add(&stored, from, from + 8);
-		return;
+		if (unlike)
+			return i + __builtin_ctz(unlike);
 	}
-	for (u64 i = 0; i < n; i++) {
-		if (bytes[i] == fresh[index + i])
-			continue;
-		runs_add(&stored, from + i, from + i + 1);
-		if (bytes[i] != wanted[index + i])
-			runs_add(&wrong, from + i, from + i + 1);
-	}
+	while (i < n && a[i] == b[i])
+		i++;
+	return i;
 }
 
 static void block_classify(s64 from, u64 index, u64 n)
 {
 	const u8 *bytes = run.dst.at + from;
 
-	if (!memcmp(bytes, fresh + index, n))
-		return;
-	if (!memcmp(bytes, wanted + index, n)) {
-		runs_add(&stored, from, from + n);
-		return;
+	for (u64 i = 0; i < n;) {
+		u64 k;
+
+		i += alike(bytes + i, fresh + index + i, n - i);
+		k = alike(bytes + i, wanted + index + i, n - i);
+		if (k) {
+			runs_add(&stored, from + i, from + i + k);
+		} else if (i < n) {
+			k = 1;
+			runs_add(&stored, from + i, from + i + 1);
+			runs_add(&wrong, from + i, from + i + 1);
+		}
+		i += k;
 	}
-	for (u64 i = 0; i < n; i += 8)
-		word_classify(from + i, index + i, n - i < 8 ? n - i : 8);
 }
 
 /* Find the runs of bytes of dst that changed, and of those that changed to the wrong value. */
@@ -1057,12 +1106,13 @@ static u64 fault_point(void)
 	return point;
 }
 
-static bool reached_beyond(void)
+/* The first fault outside the buffers, NULL without one. */
+static const struct fault *stray_fault(void)
 {
 	for (u64 i = 0; i < run.n_faults; i++)
 		if (!run.faults[i].buffer || run.faults[i].offset >= run.test.len)
-			return true;
-	return false;
+			return &run.faults[i];
+	return NULL;
 }
 
 static bool first_is_bad(u64 where, u64 at)
@@ -1131,7 +1181,7 @@ static u64 judge(void)
 		return 0;
 	classify();
 	facts_find(&facts);
-	broken = BREAKS(6, facts.any_wrong) | BREAKS(8, facts.stray || reached_beyond()) |
+	broken = BREAKS(6, facts.any_wrong) | BREAKS(8, facts.stray || stray_fault()) |
 		 BREAKS(4, facts.last > fault_point());
 	if (run.ending == RETURNED)
 		broken |= judge_return(&facts);
@@ -1154,16 +1204,18 @@ static int test_compare(const struct test *a, const struct test *b)
 	return 0;
 }
 
-static struct key *key_of(u64 obligation, u64 insn)
+static struct key *key_of(u64 obligation)
 {
+	u64 insn = run.n_faults ? run.faults[run.n_faults - 1].insn : 0;
+	u64 at = run.ending == ILLEGAL ? run.rip : 0;
 	struct key *key = shared->keys;
 
 	for (; key < shared->keys + shared->n_keys; key++)
-		if (key->obligation == obligation && key->insn == insn)
+		if (key->obligation == obligation && key->insn == insn && key->ending == run.ending && key->at == at)
 			return key;
 	if (shared->n_keys == MAX_KEYS)
 		return NULL;
-	*key = (struct key){ .obligation = obligation, .insn = insn };
+	*key = (struct key){ .obligation = obligation, .insn = insn, .ending = run.ending, .at = at };
 	shared->n_keys++;
 	return key;
 }
@@ -1183,37 +1235,19 @@ static void key_keep(struct key *key, const struct test *test)
 
 static void violations_note(u64 broken)
 {
-	u64 insn = run.n_faults ? run.faults[run.n_faults - 1].insn : 0;
+	shared->failed += broken != 0;
+	for (u64 obligation = 1; obligation <= 10 && broken >> obligation; obligation++) {
+		struct key *key;
 
-	for (u64 obligation = 1; obligation <= 10; obligation++) {
-		struct key *key = broken >> obligation & 1 ? key_of(obligation, insn) : NULL;
-
+		if (!(broken >> obligation & 1))
+			continue;
+		key = key_of(obligation);
 		if (key) {
 			key->count++;
 			key_keep(key, &run.test);
+		} else {
+			shared->unkept++;
 		}
-	}
-}
-
-/* Each int3 costs as much as a fault: the grid tracks AC in every third row of its blocks. */
-static void softints_arm(bool armed)
-{
-	static const u8 trap[3] = { 0xcc, 0x90, 0x90 }, nop[3] = { 0x0f, 0x1f, 0x00 };
-	static bool now = true;
-
-	if (armed == now)
-		return;
-	now = armed;
-	for (u64 i = 0; i < job.n_softints; i++) {
-		u8 *code = (u8 *)job.softints[i].address;
-		u8 *page = (u8 *)((u64)code & ~(PAGE - 1));
-		u64 size = round_up(code + 3 - page);
-
-		if (mprotect(page, size, PROT_READ | PROT_WRITE))
-			return;
-		memcpy(code, armed ? trap : nop, 3);
-		if (mprotect(page, size, PROT_READ | PROT_EXEC))
-			die(NO_MAPPING);
 	}
 }
 
@@ -1239,7 +1273,6 @@ static bool grid_block(void)
 
 	cursor = (u64 *)dst + n_dst;
 	for (u64 i = 0; i < n_src; i++) {
-		softints_arm(i % 3 == 0);
 		test.src_place = src[i] >> PLACE_SHIFT;
 		test.src_at = src[i] & ((1ull << PLACE_SHIFT) - 1);
 		for (u64 j = 0; j < n_dst; j++) {
@@ -1256,6 +1289,8 @@ static bool grid_block(void)
 static void grid(void)
 {
 	shared->serial = 0;
+	if (job.x87_is_free)
+		softints_into_x87();
 	for (u64 i = 0; i < job.n_tests; i++)
 		if (!grid_block()) {
 			shared->aborted = 1;
@@ -1295,6 +1330,32 @@ static void outcome_put(void)
 	spans_put(&wrong);
 }
 
+static void mark_put(void)
+{
+	const struct fault *stray = stray_fault();
+
+	put(run.ending == REFUSED ? 0 : judge());
+	put(run.ending);
+	put(run.rip);
+	put(run.n_faults ? run.faults[run.n_faults - 1].insn : 0);
+	put(stray ? stray->insn : 0);
+}
+
+static void case_put(void)
+{
+	switch (job.mode) {
+	case RUN:
+		classify();
+		outcome_put();
+		break;
+	case JUDGE:
+		mark_put();
+		break;
+	default:
+		visits_put();
+	}
+}
+
 static void case_run(const struct test *test)
 {
 	bool is_big = is_long(test);
@@ -1307,25 +1368,24 @@ static void case_run(const struct test *test)
 		if (!is_big)
 			set_up(test);
 		execute(test);
-		classify();
 	}
-	if (job.mode == RUN)
-		outcome_put();
-	else
-		visits_put();
+	case_put();
 	if (is_big)
 		tear_down_long();
-	flush();
+	if (job.mode != JUDGE || out_n > 1 << 16)
+		flush();
 }
 
 static void cases(void)
 {
 	struct test *tests = (struct test *)cursor;
 
-	run.stepped = job.mode != RUN;
+	run.stepped = job.mode == SAMPLE || job.mode == TRACE;
 	for (u64 i = job.first; i < job.n_tests; i++) {
 		shared->serial = i;
 		case_run(&tests[i]);
+		if (job.mode == JUDGE && n_timeouts == MAX_TIMEOUTS)
+			break;
 	}
 }
 
@@ -1398,6 +1458,7 @@ static void externals_read(void)
 
 static void softints_read(void)
 {
+	job.x87_is_free = take();
 	job.n_softints = take();
 	job.softints = allocate(job.n_softints, sizeof(*job.softints));
 	map_new(&softint_map, job.n_softints);

@@ -42,6 +42,7 @@ class Mode(IntEnum):
     SAMPLE = 1
     TRACE = 2
     GRID = 3
+    JUDGE = 4
 
 
 def placement_word(placement: Placement) -> int:
@@ -93,6 +94,7 @@ def program(image: Image, entry: int, contract: Contract, code: dict[int, Instru
         _code_ranges(sections, bias),
         _table(image, bias),
         _externals(image, bias),
+        _words(not any(i.uses_x87 for i in code.values())),
         _words(
             len(user_access), *(word for at, ac in sorted(user_access.items()) for word in (at - bias, ac))
         ),
@@ -228,6 +230,36 @@ def read_outcomes(data: bytes, cases: Sequence[Case], bias: int) -> list[Outcome
     except TruncatedError:
         pass
     return outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The harness's own judgement of one case, in place of its whole outcome.
+
+    `broken` has bit n set for On; only the contract's obligations are in it. `rip` is as in
+    :class:`Outcome`; `insn` is the instruction of the last fault, `stray` that of the first fault outside the
+    buffers (None where there is none).
+    """
+
+    broken: int
+    ending: Ending
+    rip: int = 0
+    insn: int | None = None
+    stray: int | None = None
+
+
+def read_marks(data: bytes, bias: int) -> list[Mark]:
+    """The marks of the first cases, as many as are whole."""
+    words = array("Q", data[: len(data) // 40 * 40])
+    return [
+        Mark(
+            words[i],
+            ENDINGS[words[i + 1]],
+            *((_moved(word, bias) if word else 0) for word in words[i + 2 : i + 3]),
+            *((_moved(word, bias) if word else None) for word in words[i + 3 : i + 5]),
+        )
+        for i in range(0, len(words), 5)
+    ]
 
 
 def read_visits(data: bytes, bias: int) -> list[Visit]:

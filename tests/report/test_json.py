@@ -1,25 +1,77 @@
 """The JSON document agrees with its schema and says all that the result says."""
 
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
-from support.results import COUNTEREXAMPLE, PROVED, REFUTED, UNKNOWN
+from support.results import COUNTEREXAMPLE, FULL, PROVED, REFUTED, UNKNOWN
 
-from mcverify.report.json import document, to_json
+from mcverify.contract import Contract
+from mcverify.proof.options import ProveOptions
+from mcverify.report import json as report
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schema/prove.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+def document(results, options=None):
+    return report.document(results, options or ProveOptions())
 
 
 def test_the_schema_is_a_schema():
     Draft202012Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize("result", [PROVED, REFUTED, UNKNOWN], ids=lambda r: r.verdict)
+@pytest.mark.parametrize("result", [PROVED, REFUTED, UNKNOWN, FULL])
 def test_every_verdict_fits_the_schema(result):
-    VALIDATOR.validate(json.loads(to_json([result])))
+    VALIDATOR.validate(json.loads(report.to_json([result], ProveOptions())))
+
+
+def test_without_a_contract_there_are_no_terms():
+    unknown = document([replace(UNKNOWN, contract=None)])
+    VALIDATOR.validate(unknown)
+    assert (unknown["routines"][0]["contract"], unknown["routines"][0]["terms"]) == ("", None)
+
+
+def test_the_options_that_matter_are_there():
+    options = ProveOptions(
+        contract="c.toml", faults="both", include=(Path("a/b"),), defines=("A=1",), rep_model="unordered"
+    )
+    written = document([PROVED], options)
+    VALIDATOR.validate(written)
+    assert written["options"] == {
+        "contract": "c.toml",
+        "faults": "both",
+        "len_max": 0x7FFFF000,
+        "rep_model": "unordered",
+        "include": ["a/b"],
+        "defines": ["A=1"],
+    }
+
+
+def test_the_contract_is_there_by_value():
+    [routine] = document([FULL])["routines"]
+    assert routine["terms"]["name"] == routine["contract"] == "mcsafe_ret"
+    assert {f.name for f in fields(Contract)} == routine["terms"].keys()
+
+
+def test_the_code_and_its_table_are_there():
+    [routine] = document([FULL])["routines"]
+    assert routine["listing"][0]["code"] == "89d1"
+    assert [line["fixup"] for line in routine["listing"] if line["handler"]] == ["0x10e0"]
+    assert routine["table"] == [
+        {
+            "insn": "0x1040",
+            "fixup": "0x10e0",
+            "handler": "imm_reg",
+            "effects": ["ax = trap", "reg = imm"],
+            "register": "rdx",
+            "imm": -14,
+            "index": 3,
+        }
+    ]
 
 
 def test_a_refutation_without_a_run_does_not_fit():
@@ -68,7 +120,7 @@ def test_each_obligation_names_an_exit_of_the_list_or_everywhere():
 def test_the_schema_describes_every_field_that_is_written():
     """Otherwise a field could change unseen: the schema admits unknown ones."""
     closed = json.loads(json.dumps(SCHEMA), object_hook=_closed)
-    Draft202012Validator(closed).validate(document([PROVED, REFUTED, UNKNOWN]))
+    Draft202012Validator(closed).validate(document([PROVED, REFUTED, UNKNOWN, FULL]))
 
 
 def _closed(part):

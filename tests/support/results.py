@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcverify.contract import load_contract
+from mcverify.image.image import Handler, TableEntry
 from mcverify.proof.result import (
     EVERYWHERE,
     SUCCESS,
@@ -200,3 +201,21 @@ EXPLAINED_COUNTEREXAMPLE = replace(
 EXPLAINED = replace(
     REFUTED, counterexamples=(EXPLAINED_COUNTEREXAMPLE,), listing=LISTING, entry=0x1020, sha256="ab" * 32
 )
+
+FULL = replace(
+    EXPLAINED,
+    table=(TableEntry(0x1040, 0x10E0, Handler("imm_reg", ("ax = trap", "reg = imm"), "rdx", -14), 3),),
+    counterexamples=(
+        replace(
+            EXPLAINED_COUNTEREXAMPLE,
+            outcome=replace(
+                EXPLAINED_COUNTEREXAMPLE.outcome,
+                stored=((0, 16),),
+                wrong=((3, 5),),
+                schedule="blocks",
+                on="emulator",
+            ),
+        ),
+    ),
+)
+"""A refutation with every field set that there is."""

@@ -120,7 +120,7 @@ def prove(
     if json_target is not None:
         from mcverify.report.json import to_json
 
-        write_whole(json_target, to_json(results))
+        write_whole(json_target, to_json(results, options))
     if json_target != STDOUT:
         _show(results, quiet, verbose)
     return exit_code(results)

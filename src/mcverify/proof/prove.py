@@ -18,7 +18,7 @@ from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.proof import entries
-from mcverify.proof.listing import listing
+from mcverify.proof.listing import listing, table
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import RoutineResult
 from mcverify.proof.search import Witnesses
@@ -43,9 +43,13 @@ def prove_file(path: Path, options: ProveOptions, progress: Callable[[str], None
     with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
         results = [_prove(image, task, options, deadline, progress, pool, phases) for task in chosen]
     return [
-        replace(result, notes=said, listing=listing(image, result.entry))
-        for result, said in zip(results, notes, strict=True)
+        replace(_with_code(result, image), notes=said) for result, said in zip(results, notes, strict=True)
     ]
+
+
+def _with_code(result: RoutineResult, image: Image) -> RoutineResult:
+    lines = listing(image, result.entry)
+    return replace(result, listing=lines, table=table(image, lines))
 
 
 @contextmanager

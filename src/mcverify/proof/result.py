@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mcverify.contract import Contract
+from mcverify.image.image import TableEntry
 from mcverify.runs.case import Access, Case, Fault, Outcome
 
 SUCCESS = "success"
@@ -180,7 +181,7 @@ class RoutineResult:
     its place; `notes` are other remarks on the input; `phases` maps a phase ("lift", "paths", "runs",
     "invariants", "proof") to seconds. `contract` is None where nobody says what the routine promises,
     `faults` which accesses might fault, `entry` the routine's address, `listing` its reachable code by
-    address, `sha256` the digest of the input file.
+    address, `table` the exception-table entries of that code, `sha256` the digest of the input file.
     """
 
     name: str
@@ -200,4 +201,5 @@ class RoutineResult:
     faults: str = "loads"
     entry: int = 0
     listing: tuple[ListingLine, ...] = ()
+    table: tuple[TableEntry, ...] = ()
     sha256: str = ""

@@ -1,34 +1,69 @@
-"""The result as JSON, schema 1: docs/json.md describes it, docs/schema/prove.schema.json checks it."""
+"""The result as JSON, schema 1: docs/json.md describes it, docs/schema/prove.schema.json checks it.
+
+`mcverify.witness.file` reads it back.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mcverify import __version__
-from mcverify.proof.result import Counterexample, Domain, Exit, ObligationResult, RoutineResult
-from mcverify.runs.case import Case, Outcome, Placement
+from mcverify.contract import Contract
+from mcverify.image.image import TableEntry
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import (
+    Counterexample,
+    Domain,
+    Exit,
+    Explanation,
+    ListingLine,
+    ObligationResult,
+    Repair,
+    RoutineResult,
+    TraceStep,
+)
+from mcverify.runs.case import Access, Case, Fault, Outcome, Placement, Run
 
 SCHEMA = 1
 """Counts up when a field changes its meaning or goes away; new fields do not change it."""
 
 
-def to_json(results: Sequence[RoutineResult]) -> str:
+def to_json(results: Sequence[RoutineResult], options: ProveOptions) -> str:
     """All results as one JSON document, indented, with a newline at its end."""
-    return json.dumps(document(results), indent=2) + "\n"
+    return json.dumps(document(results, options), indent=2) + "\n"
 
 
-def document(results: Sequence[RoutineResult]) -> dict[str, Any]:
-    """All results as plain dicts, lists, strings and numbers."""
-    return {"schema": SCHEMA, "mcverify": __version__, "routines": [_routine(result) for result in results]}
+def document(results: Sequence[RoutineResult], options: ProveOptions) -> dict[str, Any]:
+    """All results, and the options they were asked with, as plain dicts, lists, strings and numbers."""
+    return {
+        "schema": SCHEMA,
+        "mcverify": __version__,
+        "options": _options(options),
+        "routines": [_routine(result) for result in results],
+    }
+
+
+def _options(options: ProveOptions) -> dict[str, Any]:
+    return {
+        "contract": options.contract,
+        "faults": options.faults,
+        "len_max": options.len_max,
+        "rep_model": options.rep_model,
+        "include": [str(folder) for folder in options.include],
+        "defines": list(options.defines),
+    }
 
 
 def _routine(result: RoutineResult) -> dict[str, Any]:
     return {
         "name": result.name,
         "file": result.file,
+        "sha256": result.sha256,
         "contract": result.contract.name if result.contract else "",
+        "terms": _terms(result.contract) if result.contract else None,
+        "faults": result.faults,
         "verdict": str(result.verdict),
         "domain": _domain(result.domain),
         "slack": result.slack,
@@ -40,6 +75,56 @@ def _routine(result: RoutineResult) -> dict[str, Any]:
         "notes": list(result.notes),
         "phases": {name: round(seconds, 6) for name, seconds in result.phases.items()},
         "seconds": round(result.seconds, 6),
+        "entry": hex(result.entry),
+        "listing": [_line(line) for line in result.listing],
+        "table": [_table_entry(entry) for entry in result.table],
+    }
+
+
+def _terms(contract: Contract) -> dict[str, Any]:
+    return {
+        "name": contract.name,
+        "summary": contract.summary,
+        "dst": contract.dst,
+        "src": contract.src,
+        "len": contract.len,
+        "left": contract.left,
+        "status": contract.status,
+        "trap": contract.trap,
+        "obligations": list(contract.obligations),
+        "on_machine_check": list(contract.on_machine_check),
+        "faults": contract.faults,
+        "data": contract.data,
+        "over_report": contract.over_report,
+        "status_inverted": contract.status_inverted,
+        "given": _words(contract.given),
+        "preserved": list(contract.preserved),
+        "routines": dict(contract.routines),
+        "source": contract.source,
+    }
+
+
+def _line(line: ListingLine) -> dict[str, Any]:
+    return {
+        "address": hex(line.address),
+        "code": line.code.hex(),
+        "text": line.text,
+        "label": line.label,
+        "where": line.where,
+        "fixup": None if line.fixup is None else hex(line.fixup),
+        "handler": line.handler,
+    }
+
+
+def _table_entry(entry: TableEntry) -> dict[str, Any]:
+    return {
+        "insn": hex(entry.insn),
+        "fixup": hex(entry.fixup),
+        "handler": entry.handler.name,
+        "effects": list(entry.handler.effects),
+        "register": entry.handler.register,
+        "imm": entry.handler.imm,
+        "index": entry.index,
     }
 
 
@@ -71,12 +156,61 @@ def _counterexample(found: Counterexample) -> dict[str, Any]:
         "obligations": list(found.obligations),
         "exit": found.exit,
         "sentence": found.sentence,
-        "case": _case(found.case),
-        "outcome": _outcome(found.outcome),
+        "case": case_document(found.case),
+        "outcome": outcome_document(found.outcome),
+        "others": found.others,
+        "relevance": [{"input": r.input, "values": r.values, "runs": r.runs} for r in found.relevance],
+        "trace": [step_document(step) for step in found.trace],
+        "explanation": _explanation(found.explanation) if found.explanation else None,
+        "prediction": (
+            {"registers": found.prediction.registers, "bytes": found.prediction.bytes}
+            if found.prediction
+            else None
+        ),
     }
 
 
-def _case(case: Case) -> dict[str, Any]:
+def step_document(step: TraceStep) -> dict[str, Any]:
+    """One executed instruction."""
+    return {
+        "address": hex(step.address),
+        "where": step.where,
+        "label": step.label,
+        "text": step.text,
+        "registers": _words(step.registers),
+        "accesses": [_access(access) for access in step.accesses],
+        "fault": _fault(step.fault) if step.fault else None,
+        "stored": step.stored,
+        "times": step.times,
+    }
+
+
+def _explanation(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "rule": explanation.rule,
+        "fixup": explanation.fixup,
+        "label": explanation.label,
+        "access": explanation.access,
+        "formula": explanation.formula,
+        "numbers": explanation.numbers,
+        "value": explanation.value,
+        "expected": explanation.expected,
+        "parted": explanation.parted,
+        "repair": _repair(explanation.repair) if explanation.repair else None,
+    }
+
+
+def _repair(repair: Repair) -> dict[str, Any]:
+    return {
+        "where": repair.where,
+        "before": repair.before,
+        "after": repair.after,
+        "sentence": repair.sentence,
+    }
+
+
+def case_document(case: Case) -> dict[str, Any]:
+    """The input of a run."""
     return {
         "len": case.len,
         "src": _placement(case.src),
@@ -90,22 +224,51 @@ def _placement(placement: Placement) -> dict[str, Any]:
     return {"place": placement.place.value, "at": placement.at}
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def outcome_document(outcome: Outcome) -> dict[str, Any]:
+    """What a run did."""
     return {
         "on": outcome.on,
+        "schedule": outcome.schedule,
         "ending": outcome.ending.value,
         "rip": hex(outcome.rip),
-        "registers": {name: hex(value) for name, value in outcome.registers.items()},
-        "initial": {name: hex(value) for name, value in outcome.initial.items()},
-        "faults": [
-            {"insn": hex(f.insn), "buffer": f.buffer, "offset": f.offset, "is_store": f.is_store}
-            for f in outcome.faults
-        ],
+        "registers": _words(outcome.registers),
+        "initial": _words(outcome.initial),
+        "faults": [_fault(fault) for fault in outcome.faults],
         "base": outcome.base,
         "written": _bits(outcome.written),
         "correct": _bits(outcome.correct),
+        "stored": _runs(outcome.stored),
+        "wrong": _runs(outcome.wrong),
         "ac": outcome.ac,
+        "frame_intact": outcome.frame_intact,
     }
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {
+        "insn": hex(fault.insn),
+        "buffer": fault.buffer,
+        "offset": fault.offset,
+        "is_store": fault.is_store,
+    }
+
+
+def _access(access: Access) -> dict[str, Any]:
+    return {
+        "insn": hex(access.insn),
+        "buffer": access.buffer,
+        "offset": access.offset,
+        "size": access.size,
+        "is_store": access.is_store,
+    }
+
+
+def _words(registers: Mapping[str, int]) -> dict[str, str]:
+    return {name: hex(value) for name, value in registers.items()}
+
+
+def _runs(runs: Iterable[Run] | None) -> list[list[int]] | None:
+    return None if runs is None else [list(run) for run in runs]
 
 
 def _bits(flags: bytes) -> str:

@@ -135,6 +135,8 @@ class Outcome:
 
     Where the buffer is too long for a map, `written` and `correct` are empty, and `stored` and
     `wrong` are the runs [first, end) of offsets that changed, and that changed to a wrong value.
+    `schedule` is the order (models/rep.toml) in which the elements of a REP were done where the run does
+    not rest on the CPU's promise of one.
     """
 
     ending: Ending
@@ -150,6 +152,7 @@ class Outcome:
     frame_intact: bool = True
     stored: tuple[Run, ...] | None = None
     wrong: tuple[Run, ...] | None = None
+    schedule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

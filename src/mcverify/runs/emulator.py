@@ -503,6 +503,7 @@ class _Run:
             ac=self._ac,
             on="emulator",
             frame_intact=frame == _RETURN_PAGE.to_bytes(8, "little") + _FRAME,
+            schedule=self._schedule or "",
         )
 
 

@@ -120,7 +120,15 @@ def _read(path: Path) -> Contract:
         raise InputError(f"cannot read the contract: {error.strerror}", where=str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"the contract is not TOML: {error}", where=str(path)) from error
-    return _contract(_Table(tree, str(path)))
+    return contract_of(tree, str(path))
+
+
+def contract_of(tree: Mapping[str, Any], where: str) -> Contract:
+    """The contract that a tree of tables says, as it comes out of a TOML file.
+
+    Raises InputError, placed at `where`, for a key that is missing, unknown or wrong.
+    """
+    return _contract(_Table(tree, where))
 
 
 class _Table:

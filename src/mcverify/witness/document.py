@@ -1,0 +1,230 @@
+"""The shape of a document of `mcverify prove --json`, as far as a replay needs it.
+
+What msgspec checks while it reads: types, ranges and words, each wrong one named by its path in the document.
+docs/json.md says what the fields mean. Fields that are not here are skipped.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Offset = Annotated[int, Meta(ge=-(1 << 63))]
+Distance = Annotated[int, Meta(ge=0, lt=1 << 56)]
+Word = Annotated[str, Meta(pattern=r"^0x[0-9a-f]{1,16}$")]
+Bits = Annotated[str, Meta(pattern=r"^[01]*$")]
+Hex = Annotated[str, Meta(pattern=r"^([0-9a-f]{2}){1,15}$")]
+Words = dict[str, Word]
+Runs = tuple[tuple[Offset, Offset], ...] | None
+Faults = Literal["loads", "stores", "both"]
+
+
+class Head(Struct):
+    """What every document begins with."""
+
+    schema: int
+    mcverify: str
+
+
+class Options(Struct):
+    """Options of the command."""
+
+    contract: str | None
+    faults: Faults | None
+    len_max: Count
+    rep_model: Literal["ordered", "unordered"]
+    include: tuple[str, ...]
+    defines: tuple[str, ...]
+
+
+class Terms(Struct):
+    """A contract by value."""
+
+    name: str
+    summary: str
+    dst: str
+    src: str | None
+    len: str
+    left: str | None
+    status: str | None
+    trap: str | None
+    obligations: tuple[str, ...]
+    on_machine_check: tuple[str, ...]
+    faults: Faults
+    data: Literal["copy", "zero"]
+    over_report: Count
+    status_inverted: bool
+    given: Words
+    preserved: tuple[str, ...]
+    routines: dict[str, str]
+    source: str
+
+
+class Line(Struct):
+    """An instruction of the listing."""
+
+    address: Word
+    code: Hex
+    text: str
+    label: str
+    where: str
+    fixup: Word | None
+    handler: str
+
+
+class TableEntry(Struct):
+    """An entry of the exception table."""
+
+    insn: Word
+    fixup: Word
+    handler: str
+    effects: tuple[str, ...]
+    register: str | None
+    imm: Offset
+    index: Count
+
+
+class Placement(Struct):
+    """Where a buffer lies."""
+
+    place: Literal["free", "hole", "inside", "end", "front"]
+    at: Distance
+
+
+class Case(Struct):
+    """The input of a run."""
+
+    len: Count
+    src: Placement
+    dst: Placement
+    trap: Literal[14, 18]
+    seed: Count
+
+
+class Fault(Struct):
+    """A fault that was taken."""
+
+    insn: Word
+    buffer: Literal["src", "dst", ""]
+    offset: Offset
+    is_store: bool
+
+
+class Access(Struct):
+    """An access that was carried out."""
+
+    insn: Word
+    buffer: Literal["src", "dst", "stack", ""]
+    offset: Offset
+    size: Count
+    is_store: bool
+
+
+class Outcome(Struct):
+    """What a run did."""
+
+    on: Literal["cpu", "emulator"]
+    schedule: Literal["", "descending", "odd_first", "blocks", "outside_in"]
+    ending: Literal["returned", "oops", "wild", "illegal", "timeout", "escaped", "died"]
+    rip: Word
+    registers: Words
+    initial: Words
+    faults: tuple[Fault, ...]
+    base: Offset
+    written: Bits
+    correct: Bits
+    stored: Runs
+    wrong: Runs
+    ac: bool
+    frame_intact: bool
+
+
+class Relevance(Struct):
+    """An input, and for which values of it the same happens."""
+
+    input: str
+    values: str
+    runs: Count
+
+
+class Step(Struct):
+    """An executed instruction."""
+
+    address: Word
+    where: str
+    label: str
+    text: str
+    registers: Words
+    accesses: tuple[Access, ...]
+    fault: Fault | None
+    stored: Count
+    times: Annotated[int, Meta(ge=1)]
+
+
+class Repair(Struct):
+    """A changed line that makes the routine proved."""
+
+    where: str
+    before: str
+    after: str
+    sentence: str
+
+
+class Explanation(Struct):
+    """Why a run breaks its obligation."""
+
+    rule: str
+    fixup: str
+    label: str
+    access: str
+    formula: str
+    numbers: str
+    value: Offset | None
+    expected: Offset | None
+    parted: str
+    repair: Repair | None
+
+
+class Prediction(Struct):
+    """How much of a run the model predicted."""
+
+    registers: Count
+    bytes: Count
+
+
+class Counterexample(Struct):
+    """A run that breaks obligations."""
+
+    obligations: Annotated[tuple[str, ...], Meta(min_length=1)]
+    exit: str
+    sentence: str
+    case: Case
+    outcome: Outcome
+    others: Count
+    relevance: tuple[Relevance, ...]
+    trace: tuple[Step, ...]
+    explanation: Explanation | None
+    prediction: Prediction | None
+
+
+class Routine(Struct):
+    """One routine, with its counterexamples."""
+
+    name: str
+    file: str
+    sha256: str
+    terms: Terms | None
+    faults: Faults
+    entry: Word
+    listing: tuple[Line, ...]
+    table: tuple[TableEntry, ...]
+    counterexamples: tuple[Counterexample, ...]
+
+
+class Document(Struct):
+    """A whole document."""
+
+    options: Options
+    routines: tuple[Routine, ...]

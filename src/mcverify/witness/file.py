@@ -1,0 +1,351 @@
+"""Counterexamples as a file: the document of `mcverify prove --json`, read back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from mcverify.contract import OBLIGATIONS, REGISTERS, Contract, Faults, contract_of
+from mcverify.errors import InputError
+from mcverify.image.image import Handler, TableEntry
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import (
+    Counterexample,
+    Explanation,
+    ListingLine,
+    Prediction,
+    Relevance,
+    Repair,
+    TraceStep,
+)
+from mcverify.runs import pattern
+from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Place, Placement
+from mcverify.witness import document
+
+SCHEMA = 1
+"""The schema of the documents that are read."""
+
+LARGEST = 64 << 20
+"""Larger files, in bytes, are refused: a document has some kilobytes for each routine."""
+
+_HINT = "a witness file is what mcverify prove --json FILE writes"
+_AT = re.compile(r"(?P<what>.*) - at `\$\.?(?P<path>[^`]*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
+_MALFORMED = re.compile(r"JSON is malformed: (?P<what>.*) \(byte (?P<byte>\d+)\)")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One counterexample with all that is needed to run it again.
+
+    `file` is the routine's file as it was named, `sha256` its digest then, `entry`, `listing` and `table`
+    the routine's address, code and exception-table entries in that file's image; `contract` and `faults`
+    what it was asked to keep, `options` what it was asked with.
+    """
+
+    file: str
+    sha256: str
+    routine: str
+    entry: int
+    contract: Contract
+    faults: Faults
+    listing: tuple[ListingLine, ...]
+    table: tuple[TableEntry, ...]
+    options: ProveOptions
+    counterexample: Counterexample
+
+
+def read_witnesses(path: Path) -> tuple[Witness, ...]:
+    """The counterexamples of a document, in its order; there is at least one.
+
+    Raises InputError where the file cannot be read, is no such document or holds no counterexample.
+    """
+    data = _read(path)
+    try:
+        head = _decode(data, document.Head, path)
+        if head.schema != SCHEMA:
+            raise InputError(
+                f"it is of schema {head.schema} (mcverify {head.mcverify}); this one reads schema {SCHEMA}",
+                where=str(path),
+            )
+        found = _decode(data, document.Document, path)
+        witnesses = tuple(_witnesses(found))
+    except _WrongFieldError as error:
+        raise InputError(str(error), where=str(path), hint=_HINT) from error
+    if not witnesses:
+        what = ", ".join(routine.name for routine in found.routines[:8]) or "no routine"
+        raise InputError(f"it holds no counterexample: nothing in it ({what}) was refuted", where=str(path))
+    return witnesses
+
+
+class _WrongFieldError(Exception):
+    """A field of the document is wrong; the text begins with its path."""
+
+
+# ---- The file ------------------------------------------------------------------------
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise InputError("there is no such file", where=str(path)) from None
+    except IsADirectoryError:
+        raise InputError("it is a folder", where=str(path), hint=_HINT) from None
+    except OSError as error:
+        raise InputError(f"it cannot be read: {error.strerror}", where=str(path)) from error
+    if len(data) > LARGEST:
+        raise InputError(
+            f"it has more than {LARGEST >> 20} MiB: no witness file is so large", where=str(path)
+        )
+    if not data.lstrip().startswith(b"{"):
+        raise InputError("it is no JSON object" if data else "the file is empty", where=str(path), hint=_HINT)
+    return data
+
+
+def _decode(data: bytes, kind: type[_T], path: Path) -> _T:
+    """`data` as a value of `kind`. Raises InputError for no JSON, _WrongFieldError for a wrong field."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise _WrongFieldError(_in_words(str(error))) from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        text = str(error)
+        malformed = _MALFORMED.fullmatch(text)
+        if malformed is not None:
+            line = data.count(b"\n", 0, int(malformed["byte"])) + 1
+            raise InputError(f"it is no JSON: {malformed['what']}", where=f"{path}:{line}") from error
+        if "truncated" in text:
+            raise InputError("it ends in the middle: the file was cut off", where=str(path)) from error
+        raise InputError(f"it is no JSON: {text[:1].lower()}{text[1:]}", where=str(path)) from error
+
+
+def _in_words(text: str) -> str:
+    """What msgspec says of a wrong field, the field's path first."""
+    match = _AT.fullmatch(text)
+    what, path = (match["what"], match["path"]) if match else (text, "")
+    missing = _MISSING.fullmatch(what)
+    if missing is not None:
+        return f"{path}{'.' if path else ''}{missing['field']} is missing"
+    return f"{path or 'the document'}: {what[:1].lower()}{what[1:]}"
+
+
+# ---- From the document to values -------------------------------------------------------
+
+
+def _witnesses(found: document.Document) -> Iterator[Witness]:
+    for number, routine in enumerate(found.routines):
+        if not routine.counterexamples:
+            continue
+        path = f"routines[{number}]"
+        contract = _contract(routine.terms, f"{path}.terms")
+        listing, table = _listing(routine, path), _table(routine, path)
+        for i, counterexample in enumerate(routine.counterexamples):
+            yield Witness(
+                file=routine.file,
+                sha256=routine.sha256,
+                routine=routine.name,
+                entry=_number(routine.entry),
+                contract=contract,
+                faults=routine.faults,
+                listing=listing,
+                table=table,
+                options=_options(found.options, routine.name),
+                counterexample=_counterexample(counterexample, f"{path}.counterexamples[{i}]"),
+            )
+
+
+def _options(options: document.Options, routine: str) -> ProveOptions:
+    return ProveOptions(
+        routines=(routine,),
+        contract=options.contract,
+        faults=options.faults,
+        len_max=options.len_max,
+        rep_model=options.rep_model,
+        include=tuple(map(Path, options.include)),
+        defines=options.defines,
+    )
+
+
+def _contract(terms: document.Terms | None, path: str) -> Contract:
+    """The contract, checked like one from a TOML file."""
+    if terms is None:
+        raise _WrongFieldError(f"{path}: there are counterexamples, but no contract that they break")
+    tree = {
+        "name": terms.name,
+        "summary": terms.summary,
+        "source": terms.source,
+        "obligations": list(terms.obligations),
+        "faults": terms.faults,
+        "data": terms.data,
+        "over_report": terms.over_report,
+        "arguments": _given({"dst": terms.dst, "src": terms.src, "len": terms.len}),
+        "result": _given({"left": terms.left, "status": terms.status, "trap": terms.trap})
+        | {"status_inverted": terms.status_inverted},
+        "state": {"given": _numbers(terms.given), "preserved": list(terms.preserved)},
+        "machine_check": {"obligations": list(terms.on_machine_check)},
+        "routines": dict(terms.routines),
+    }
+    try:
+        return contract_of(tree, path)
+    except InputError as error:
+        raise _WrongFieldError(f"{path}: {error.message}") from error
+
+
+def _given(registers: Mapping[str, str | None]) -> dict[str, str | bool]:
+    return {key: register for key, register in registers.items() if register is not None}
+
+
+def _listing(routine: document.Routine, path: str) -> tuple[ListingLine, ...]:
+    if not routine.listing:
+        raise _WrongFieldError(f"{path}.listing: there are counterexamples, but no code")
+    return tuple(
+        ListingLine(
+            address=_number(line.address),
+            code=bytes.fromhex(line.code),
+            text=line.text,
+            label=line.label,
+            where=line.where,
+            fixup=None if line.fixup is None else _number(line.fixup),
+            handler=line.handler,
+        )
+        for line in routine.listing
+    )
+
+
+def _table(routine: document.Routine, path: str) -> tuple[TableEntry, ...]:
+    for i, entry in enumerate(routine.table):
+        if entry.register is not None:
+            _known(entry.register, REGISTERS, f"{path}.table[{i}].register")
+    return tuple(
+        TableEntry(
+            insn=_number(entry.insn),
+            fixup=_number(entry.fixup),
+            handler=Handler(entry.handler, entry.effects, entry.register, entry.imm),
+            index=entry.index,
+        )
+        for entry in routine.table
+    )
+
+
+def _counterexample(found: document.Counterexample, path: str) -> Counterexample:
+    for i, obligation in enumerate(found.obligations):
+        _known(obligation, OBLIGATIONS, f"{path}.obligations[{i}]")
+    prediction = found.prediction
+    return Counterexample(
+        obligations=found.obligations,
+        exit=found.exit,
+        case=_case(found.case, f"{path}.case"),
+        outcome=_outcome(found.outcome, f"{path}.outcome"),
+        sentence=found.sentence,
+        others=found.others,
+        relevance=tuple(Relevance(r.input, r.values, r.runs) for r in found.relevance),
+        trace=tuple(map(_step, found.trace)),
+        explanation=_explanation(found.explanation) if found.explanation else None,
+        prediction=Prediction(prediction.registers, prediction.bytes) if prediction else None,
+    )
+
+
+def _case(case: document.Case, path: str) -> Case:
+    return Case(
+        len=case.len,
+        src=_placement(case.src, f"{path}.src"),
+        dst=_placement(case.dst, f"{path}.dst"),
+        trap=case.trap,
+        seed=case.seed,
+    )
+
+
+def _placement(placement: document.Placement, path: str) -> Placement:
+    place = Place(placement.place)
+    if place is Place.INSIDE and placement.at >= PAGE:
+        raise _WrongFieldError(f"{path}.at: a bad page has offsets 0 to {PAGE - 1}, not {placement.at}")
+    return Placement(place, placement.at)
+
+
+def _outcome(outcome: document.Outcome, path: str) -> Outcome:
+    if len(outcome.written) != len(outcome.correct):
+        raise _WrongFieldError(f"{path}.correct: it is not as long as {path}.written")
+    for field in ("registers", "initial"):
+        names = set(getattr(outcome, field))
+        if names != set(pattern.REGISTERS) and (names or outcome.ending != "died"):
+            wrong = ", ".join(sorted(names ^ set(pattern.REGISTERS)))
+            raise _WrongFieldError(f"{path}.{field}: registers are missing or unknown: {wrong}")
+    return Outcome(
+        ending=Ending(outcome.ending),
+        rip=_number(outcome.rip),
+        registers=_numbers(outcome.registers),
+        initial=_numbers(outcome.initial),
+        faults=tuple(map(_fault, outcome.faults)),
+        written=_flags(outcome.written),
+        correct=_flags(outcome.correct),
+        base=outcome.base,
+        ac=outcome.ac,
+        on=outcome.on,
+        frame_intact=outcome.frame_intact,
+        stored=outcome.stored,
+        wrong=outcome.wrong,
+        schedule=outcome.schedule,
+    )
+
+
+def _fault(fault: document.Fault) -> Fault:
+    return Fault(_number(fault.insn), fault.buffer, fault.offset, fault.is_store)
+
+
+def _access(access: document.Access) -> Access:
+    return Access(_number(access.insn), access.buffer, access.offset, access.size, access.is_store)
+
+
+def _step(step: document.Step) -> TraceStep:
+    return TraceStep(
+        address=_number(step.address),
+        where=step.where,
+        label=step.label,
+        text=step.text,
+        registers=_numbers(step.registers),
+        accesses=tuple(map(_access, step.accesses)),
+        fault=_fault(step.fault) if step.fault else None,
+        stored=step.stored,
+        times=step.times,
+    )
+
+
+def _explanation(said: document.Explanation) -> Explanation:
+    repair = said.repair
+    return Explanation(
+        rule=said.rule,
+        fixup=said.fixup,
+        label=said.label,
+        access=said.access,
+        formula=said.formula,
+        numbers=said.numbers,
+        value=said.value,
+        expected=said.expected,
+        parted=said.parted,
+        repair=Repair(repair.where, repair.before, repair.after, repair.sentence) if repair else None,
+    )
+
+
+def _known(word: str, known: Iterable[str], path: str) -> None:
+    if word not in known:
+        raise _WrongFieldError(f"{path}: {word!r} is unknown")
+
+
+def _number(word: str) -> int:
+    return int(word, 16)
+
+
+def _numbers(words: Mapping[str, str]) -> dict[str, int]:
+    return {name: _number(word) for name, word in words.items()}
+
+
+def _flags(bits: str) -> bytes:
+    return bytes(bit == "1" for bit in bits)

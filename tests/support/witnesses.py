@@ -1,0 +1,81 @@
+"""Witness files made of a run of one case, without a proof."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mcverify.contract import Contract
+from mcverify.image.image import Image
+from mcverify.image.load import load
+from mcverify.proof.listing import listing, table
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import Counterexample, Domain, RoutineResult, Verdict
+from mcverify.proof.select import tasks
+from mcverify.report.json import document
+from mcverify.runs import cpu
+from mcverify.runs.case import Case, Outcome
+from mcverify.runs.cpu import CpuRunner
+from mcverify.runs.emulator import EmulatorRunner
+from mcverify.runs.judge import judge
+
+ASM = Path(__file__).resolve().parents[2] / "asm"
+
+
+def counterexample(
+    image: Image, entry: int, contract: Contract, case: Case, exit_id: str = "*", schedule: str = ""
+) -> Counterexample:
+    """The run of `case`, which must break something; on the emulator with `schedule`, or without a CPU."""
+    outcome = _run(image, entry, contract, case, schedule)
+    violations = [v for v in judge(contract, case, outcome) if v.certain]
+    assert violations, "the case breaks nothing"
+    return Counterexample(
+        tuple(v.obligation for v in violations), exit_id, case, outcome, violations[0].sentence
+    )
+
+
+def _run(image: Image, entry: int, contract: Contract, case: Case, schedule: str) -> Outcome:
+    if not schedule and cpu.available() is None:
+        (outcome,) = CpuRunner(image, entry, contract).run([case])
+        return outcome
+    model = "unordered" if schedule else "ordered"
+    runner = EmulatorRunner(image, entry, contract, rep_model=model, schedule=schedule or "descending")
+    return runner.run([case])[0]
+
+
+def witness_document(path: Path, case: Case, schedule: str = "", **options: Any) -> dict[str, Any]:
+    """What `prove --json` would write of the first routine of `path` that `case` refutes."""
+    asked = ProveOptions(**options, rep_model="unordered" if schedule else "ordered")
+    image = load(path, include=asked.include, defines=asked.defines)
+    task = tasks(image, asked)[0]
+    assert task.contract is not None
+    lines = listing(image, task.entry)
+    result = RoutineResult(
+        name=task.name,
+        file=str(path),
+        contract=task.contract,
+        verdict=Verdict.REFUTED,
+        domain=Domain(0, asked.len_max),
+        exits=(),
+        obligations=(),
+        counterexamples=(counterexample(image, task.entry, task.contract, case, ".Lfix", schedule),),
+        slack=None,
+        assumptions=(),
+        unknowns=(),
+        phases={},
+        seconds=0.0,
+        faults=task.faults,
+        entry=task.entry,
+        listing=lines,
+        table=table(image, lines),
+        sha256=image.sha256,
+    )
+    return document([result], asked)
+
+
+def write_witness(target: Path, content: Mapping[str, Any]) -> Path:
+    """`content` as a file."""
+    target.write_text(json.dumps(content), encoding="utf-8")
+    return target

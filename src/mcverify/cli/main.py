@@ -14,6 +14,7 @@ from mcverify import __version__
 from mcverify.cli.interrupt import INTERRUPTED
 from mcverify.cli.output import reason
 from mcverify.cli.prove import prove
+from mcverify.cli.replay import replay
 from mcverify.errors import ExitCode, InputError
 
 BROKEN_PIPE = 141
@@ -43,6 +44,7 @@ def cli() -> None:
 
 
 cli.add_command(prove)
+cli.add_command(replay)
 
 
 def run(arguments: Sequence[str]) -> int:

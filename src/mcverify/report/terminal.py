@@ -46,16 +46,16 @@ def print_results(
 
     `verbose` prints every counterexample in full, with all its steps.
     """
-    out = console if console is not None else _stdout()
+    out = console if console is not None else standard_output()
     for result in results:
-        _print(render(result, out.width, glyphs_for(out.encoding), verbose=verbose), out)
+        print_trimmed(render(result, out.width, glyphs_for(out.encoding), verbose=verbose), out)
     if len(results) > 1:
         print_lines(results, out)
 
 
 def print_lines(results: Sequence[RoutineResult], console: Console | None = None) -> None:
     """Print one line per routine: its name, its verdict, the file, the first thing that is wrong."""
-    out = console if console is not None else _stdout()
+    out = console if console is not None else standard_output()
     width = max(len(result.name) for result in results)
     for result in results:
         line = Text.assemble(
@@ -64,7 +64,7 @@ def print_lines(results: Sequence[RoutineResult], console: Console | None = None
         wrong = _wrong(result)
         if wrong:
             line.append("  " + ", ".join(_at(o) for o in wrong[:3]) + (", ..." if len(wrong) > 3 else ""))
-        _print(line, out, soft_wrap=True)
+        print_trimmed(line, out, soft_wrap=True)
 
 
 def render(result: RoutineResult, width: int, glyphs: Glyphs, *, verbose: bool = False) -> RenderableType:
@@ -78,11 +78,12 @@ def render(result: RoutineResult, width: int, glyphs: Glyphs, *, verbose: bool =
     return Group(*parts)
 
 
-def _stdout() -> Console:
+def standard_output() -> Console:
+    """A console on standard output."""
     return Console(file=sys.stdout, highlight=False)
 
 
-def _print(what: RenderableType, console: Console, *, soft_wrap: bool = False) -> None:
+def print_trimmed(what: RenderableType, console: Console, *, soft_wrap: bool = False) -> None:
     """Print without the spaces with which rich fills each line; what the stream's encoding does not have
     is written as an escape in the manner of C."""
     with console.capture() as capture:

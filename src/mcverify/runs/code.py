@@ -76,6 +76,31 @@ def accesses_memory(image: Image, address: int) -> bool:
     return insn.id not in _PLAIN or any(operand.type == x86_const.X86_OP_MEM for operand in insn.operands)
 
 
+def is_nontemporal(image: Image, address: int) -> bool:
+    """Whether the instruction at `address` is a store that only a fence orders."""
+    name = _mnemonic(image, address)
+    return name.startswith(("movnt", "vmovnt", "maskmov", "vmaskmovdqu")) and not name.endswith("a")
+
+
+def is_fence(image: Image, address: int) -> bool:
+    """Whether the instruction at `address` orders non-temporal stores (`models/instructions.toml`)."""
+    return bool(read_toml("instructions.toml").get(_mnemonic(image, address), {}).get("fence", False))
+
+
+def keeps_hidden(image: Image, address: int) -> bool:
+    """Whether the instruction at `address` may change what the general registers and flags do not show:
+    memory, or a vector register."""
+    insn = next(_decoder().disasm(image.code_at(address), address, 1), None)
+    if insn is None or insn.id not in _PLAIN:
+        return True
+    return any(o.type == x86_const.X86_OP_MEM and o.access & capstone.CS_AC_WRITE for o in insn.operands)
+
+
+def _mnemonic(image: Image, address: int) -> str:
+    instruction = decode(image, address)
+    return instruction.mnemonic if instruction is not None else ""
+
+
 @lru_cache(maxsize=1 << 18)
 def _decoded(code: bytes, address: int) -> Instruction | None:
     insn = next(_decoder().disasm(code, address, 1), None)

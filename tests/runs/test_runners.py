@@ -227,6 +227,55 @@ def test_a_return_thunk_is_stepped_over(runner_class: Runner, build: Build) -> N
     assert [address - entry for address, _ in steps] == [0, 10, 5]
 
 
+def test_the_ends_of_a_trace_are_its_first_and_last_steps(runner_class: Runner) -> None:
+    runner = runner_class(*fixture_routine("words_bytes"))
+    case = Case(100, FREE, FREE)
+    steps = [(number, *step) for number, step in enumerate(runner.trace(case))]
+    assert len(steps) > 80
+    for whole in (len(steps), len(steps) // 2 + 1):
+        assert runner.ends(case, whole) == steps
+    assert runner.ends(case, 5) == steps[:5] + steps[-5:]
+    assert [number for number, _, _ in runner.ends(case, 1)] == [0, len(steps) - 1]
+
+
+def test_the_ends_of_a_run_that_is_stopped(runner_class: Runner, build: Build) -> None:
+    steps = runner_class(*build("nop\n 1: nop\n jmp 1b")).ends(Case(0, FREE, FREE), 10)
+    assert [number for number, _, _ in steps] == [*range(10), *range(4990, 5000)]
+
+
+def after_fault(name: str, label: str, registers: dict[str, int]) -> dict[str, int] | None:
+    image, entry, contract = fixture_routine(name)
+    (insn,) = [e.insn for e in image.entries if image.label_at(e.insn) == label]
+    return EmulatorRunner(image, entry, contract).after_fault(insn, registers, 0x1000, 18)
+
+
+def test_handler_and_fixup_are_run_from_any_registers() -> None:
+    found = after_fault("memcpy_64", ".Lread_w", {"rdx": 5, "rcx": 3, "rsp": 0x1000})
+    assert found is not None
+    assert (found["rdx"], found["rax"]) == (29, 18)
+
+
+def test_a_fixup_that_goes_back_to_the_buffers_computes_nothing() -> None:
+    registers = {"rdx": 40, "rsi": 1 << 40, "rdi": 1 << 41, "rsp": 0x1000}
+    assert after_fault("byte_retry", ".Lread_q0", registers) is None
+
+
+def test_what_a_fixup_pops_is_not_known() -> None:
+    found = after_fault("pushed", ".Lread_q0", {"rdx": 9, "rcx": 1, "rsp": 0x1000 - 32})
+    assert found is not None
+    assert found["rax"] == 41
+    assert "rbx" not in found
+
+
+def test_a_fixup_may_leave_by_a_return_thunk(build: Build) -> None:
+    image, entry, contract = build(
+        ".Lr: mov (%rsi), %al\n ret\n .Lf: mov %rdx, %rax\n jmp __x86_return_thunk", entries={".Lr": ".Lf"}
+    )
+    found = EmulatorRunner(image, entry, contract).after_fault(entry, {"rdx": 7, "rsp": 64}, 64, 14)
+    assert found is not None
+    assert found["rax"] == 7
+
+
 def test_a_linked_kernel_runs_at_its_own_addresses(runner_class: Runner) -> None:
     image, entry, contract = fixture_routine("words_bytes")
     move = 0xFFFFFFFF81000000 - image.sections[0].address

@@ -54,14 +54,14 @@ class Source:
     @cached_property
     def own_macros(self) -> tuple[str, ...]:
         """Names of the assembler macros that the source defines."""
-        return tuple(dict.fromkeys(_OWN_MACRO.findall(self._code)))
+        return tuple(dict.fromkeys(_OWN_MACRO.findall(self.code)))
 
     @cached_property
     def alternatives(self) -> tuple[str, ...]:
         """One sentence for each use of ALTERNATIVE: what is proved has its first body."""
         return tuple(
             f"{self.file}:{number}: of this {found[0]} only the first body is proved"
-            for number, line in enumerate(self._code.splitlines(), start=1)
+            for number, line in enumerate(self.code.splitlines(), start=1)
             if (found := _ALTERNATIVE.match(line))
         )
 
@@ -76,7 +76,7 @@ class Source:
     @cached_property
     def configs(self) -> tuple[str, ...]:
         """The CONFIG symbols that the source mentions."""
-        return tuple(dict.fromkeys(_CONFIG.findall(self._code)))
+        return tuple(dict.fromkeys(_CONFIG.findall(self.code)))
 
     @cached_property
     def stand_ins(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Source:
         return tuple(
             f"{name} ({self.file}:{self._line(use.end())})"
             for name in _STAND_INS
-            if (use := re.search(rf"^[^#\n]*\b{name}\b", self._code, re.M)) and not self._defines(name)
+            if (use := re.search(rf"^[^#\n]*\b{name}\b", self.code, re.M)) and not self._defines(name)
         )
 
     # -- comments
@@ -115,7 +115,7 @@ class Source:
     # -- code
 
     @cached_property
-    def _code(self) -> str:
+    def code(self) -> str:
         """The text with comments blanked out; places and line numbers stay."""
         return _TOKEN.sub(_blank_comment, self.text)
 
@@ -124,7 +124,7 @@ class Source:
 
     def _routines(self) -> dict[str, int]:
         found: dict[str, int] = {}
-        for match in _ROUTINE.finditer(self._code):
+        for match in _ROUTINE.finditer(self.code):
             name = match.group(1) or match.group(2)
             found.setdefault(name, self._line(match.start()))
         return found
@@ -136,7 +136,7 @@ class Source:
     def _conditions_at(self, line: int) -> list[str]:
         """The preprocessor conditions around a line, outermost first."""
         open_conditions: list[str] = []
-        for match in _CONDITION.finditer(self._code):
+        for match in _CONDITION.finditer(self.code):
             if self._line(match.start()) >= line:
                 break
             word, rest = match.group(1), match.group(2).strip()
@@ -150,7 +150,7 @@ class Source:
         return open_conditions
 
     def _defines(self, name: str) -> bool:
-        return name in self.own_macros or bool(re.search(rf"#[ \t]*define[ \t]+{name}\b", self._code))
+        return name in self.own_macros or bool(re.search(rf"#[ \t]*define[ \t]+{name}\b", self.code))
 
 
 def _blank_comment(token: re.Match[str]) -> str:

@@ -68,7 +68,7 @@ def text_of(code: bytes, address: int) -> str:
 
 def accesses_memory(image: Image, address: int) -> bool:
     """Whether the instruction at `address` may load or store: False only if it surely does neither."""
-    insn = next(_decoder().disasm(image.code_at(address), address, 1), None)
+    insn = detailed(image, address)
     if insn is None:
         return True
     if insn.id in (x86_const.X86_INS_LEA, x86_const.X86_INS_NOP) or insn.mnemonic.startswith("prefetch"):
@@ -90,7 +90,7 @@ def is_fence(image: Image, address: int) -> bool:
 def keeps_hidden(image: Image, address: int) -> bool:
     """Whether the instruction at `address` may change what the general registers and flags do not show:
     memory, or a vector register."""
-    insn = next(_decoder().disasm(image.code_at(address), address, 1), None)
+    insn = detailed(image, address)
     if insn is None or insn.id not in _PLAIN:
         return True
     return any(o.type == x86_const.X86_OP_MEM and o.access & capstone.CS_AC_WRITE for o in insn.operands)
@@ -99,6 +99,11 @@ def keeps_hidden(image: Image, address: int) -> bool:
 def _mnemonic(image: Image, address: int) -> str:
     instruction = decode(image, address)
     return instruction.mnemonic if instruction is not None else ""
+
+
+def detailed(image: Image, address: int) -> Any:
+    """Capstone's own view of the instruction at `address`, with operands; None if it cannot be decoded."""
+    return next(_decoder().disasm(image.code_at(address), address, 1), None)
 
 
 @lru_cache(maxsize=1 << 18)

@@ -23,6 +23,9 @@ from mcverify.runs.wire import Mark, Mode
 Step = tuple[int, dict[str, int]]
 """Address of an instruction and the registers before it."""
 
+NumberedStep = tuple[int, int, dict[str, int]]
+"""The same, after the number of the step in its run."""
+
 _SECONDS_PER_LONG_BYTE = 1 / (20 << 20)
 _GRID_SECONDS = 900.0
 _HOUR = 3600.0
@@ -86,8 +89,12 @@ class CpuRunner:
 
     def trace(self, case: Case) -> list[Step]:
         """Every step of one case: address and registers before it."""
+        return [step[1:] for step in self.ends(case, wire.NONE)]
+
+    def ends(self, case: Case, count: int) -> list[NumberedStep]:
+        """The first `count` steps of one case and as many of the last ones, each with its number."""
         _refuse_long([case])
-        job = self._program.job(Mode.TRACE, wire.case_words(case), 1, wire.longest([case]), 0, (), 1)
+        job = self._program.job(Mode.TRACE, wire.case_words(case), 1, wire.longest([case]), 0, (), count)
         return wire.read_trace(self._ask(job, _patience([case])).output, self._program.bias)
 
     def judge(self, cases: Sequence[Case]) -> list[Mark]:

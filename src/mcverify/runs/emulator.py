@@ -6,7 +6,9 @@ It can record every memory access, and it can break the promise that `rep movs` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
@@ -21,6 +23,7 @@ from mcverify.runs.pattern import LEAD, REGISTERS, complement, contents, initial
 from mcverify.runs.rep import Rep, Schedule, decode_rep, order
 
 Step = tuple[int, dict[str, int]]
+NumberedStep = tuple[int, int, dict[str, int]]
 RepModel = Literal["ordered", "unordered"]
 
 LONGEST = 1 << 20
@@ -35,6 +38,8 @@ _STACK_ENTRY = _STACK_BASE + _STACK_SIZE - PAGE - 8
 _FRAME = b"".join((0x5CA1AB1E00000000 + i).to_bytes(8, "little") for i in range(1, 9))
 _MOST_FAULTS = 4096
 _MOST_SLOTS = 32
+_MOST_STUB_STEPS = 200
+_MOST_THUNKS = 4
 
 
 def available() -> str | None:
@@ -83,9 +88,37 @@ class EmulatorRunner:
 
     def trace(self, case: Case) -> list[Step]:
         """Every step of one case: address and registers before it."""
-        watch = _Watch(steps=[])
-        self._run(case, watch)
-        return watch.steps or []
+        steps: list[Step] = []
+        self._run(case, _Watch(on_step=steps.append))
+        return steps
+
+    def ends(self, case: Case, count: int) -> list[NumberedStep]:
+        """The first `count` steps of one case and as many of the last ones, each with its number."""
+        first: list[NumberedStep] = []
+        last: deque[NumberedStep] = deque(maxlen=count)
+        numbers = itertools.count()
+
+        def keep(step: Step) -> None:
+            number = next(numbers)
+            (first if number < count else last).append((number, *step))
+
+        self._run(case, _Watch(on_step=keep))
+        return [*first, *last]
+
+    def after_fault(
+        self, insn: int, registers: Mapping[str, int], stack: int, trap: int
+    ) -> dict[str, int] | None:
+        """The registers at the return, had an access of the instruction at `insn` faulted with `registers`
+        before it: what its handler and its fixup compute. `stack` is where the return address lies.
+
+        None where no entry covers it, or its fixup does not return without touching a buffer. Registers that
+        come from the own frame, which is not known here, are left out.
+        """
+        moved = {**registers, "rsp": _STACK_ENTRY + registers["rsp"] - stack}
+        found = [_resumed(self._machine, insn, moved, trap, filling) for filling in (b"\0", b"\x5a")]
+        if found[0] is None or found[1] is None:
+            return None
+        return {name: value for name, value in found[0].items() if found[1][name] == value}
 
     def footprint(self, case: Case) -> tuple[Outcome, tuple[Access, ...]]:
         """The outcome, and every memory access that was carried out, in order."""
@@ -97,6 +130,29 @@ class EmulatorRunner:
         if max(case.len, case.src.at, case.dst.at) > LONGEST:
             return Outcome(Ending.REFUSED, 0, {}, {}, (), b"", b"", 0, on="emulator")
         return _Run(self._machine, case, watch, self._schedule).outcome()
+
+
+def _resumed(
+    machine: _Machine, insn: int, registers: Mapping[str, int], trap: int, filling: bytes
+) -> dict[str, int] | None:
+    """The registers at the return after a fault at `insn`, with the own frame full of one byte."""
+    fixup, effects = machine.fixups.get((insn - machine.bias) & _MASK, (0, None))
+    for name, value in registers.items():
+        machine.set(name, value)
+    if effects is None or not machine.apply(effects, trap):
+        return None
+    machine.uc.mem_write(_STACK_BASE, filling * (_STACK_ENTRY - _STACK_BASE))
+    machine.uc.mem_write(_STACK_ENTRY, _RETURN_PAGE.to_bytes(8, "little"))
+    for _ in range(_MOST_THUNKS):
+        try:
+            machine.uc.emu_start(fixup, _RETURN_PAGE, count=_MOST_STUB_STEPS)
+        except _unicorn().UcError:
+            if machine.rip not in machine.returning:
+                return None
+            fixup = machine.leave()
+            continue
+        break
+    return machine.registers() if machine.rip == _RETURN_PAGE else None
 
 
 def _ends(visits: list[Visit], count: int) -> list[Visit]:
@@ -113,7 +169,7 @@ class _Watch:
     watched: frozenset[int] = frozenset()
     case: int = 0
     visits: dict[tuple[int, bool], list[Visit]] = field(default_factory=dict)
-    steps: list[Step] | None = None
+    on_step: Callable[[Step], None] | None = None
     accesses: list[Access] | None = None
 
 
@@ -155,6 +211,29 @@ class _Machine:
     @property
     def rip(self) -> int:
         return int(self.uc.reg_read(_rip_number()))
+
+    def leave(self) -> int:
+        """Take the return address off the stack and give it."""
+        rsp = self.get("rsp")
+        self.set("rsp", rsp + 8)
+        return int.from_bytes(self.uc.mem_read(rsp, 8), "little")
+
+    def apply(self, effects: Sequence[Operation], trap: int) -> bool:
+        """Do what a handler does; False if that is not modelled."""
+        for effect in effects:
+            match effect.effect:
+                case Effect.SET_TRAP:
+                    self.set(effect.target, trap)
+                case Effect.SET_IMM:
+                    self.set(effect.target, effect.imm)
+                case Effect.ADD_IMM:
+                    self.set(effect.target, self.get(effect.target) + effect.imm)
+                case Effect.SCALE_ADD:
+                    scaled = effect.imm * self.get(effect.target)
+                    self.set(effect.target, scaled + self.get(effect.operand))
+                case _:
+                    return False
+        return True
 
     def in_code(self, address: int) -> bool:
         section = self.image.section_at(address)
@@ -314,8 +393,8 @@ class _Run:
 
     def _record(self, address: int) -> None:
         watch, address = self._watch, self._machine.shown(address)
-        if watch.steps is not None:
-            watch.steps.append((address, self._registers()))
+        if watch.on_step is not None:
+            watch.on_step((address, self._registers()))
         if address in watch.watched:
             visit = self._visit(address)
             watch.visits.setdefault((address, visit.faulted), []).append(visit)
@@ -435,9 +514,7 @@ class _Run:
             self._machine.set("rsp", self._machine.get("rsp") - 8)
             rip = self._at
         if rip in self._machine.returning:
-            rsp = self._machine.get("rsp")
-            self._machine.set("rsp", rsp + 8)
-            return int.from_bytes(self._uc.mem_read(rsp, 8), "little")
+            return self._machine.leave()
         self._ending, self._rip = Ending.ESCAPED if rip in self._machine.image.externals else Ending.WILD, rip
         return 0
 
@@ -457,27 +534,9 @@ class _Run:
             self._ending, self._rip = Ending.OOPS, insn
         elif len(self._faults) == _MOST_FAULTS:
             self._ending, self._rip = Ending.TIMEOUT, insn
-        elif not self._apply(found[1], 14 if is_store else self._case.trap):
+        elif not self._machine.apply(found[1], 14 if is_store else self._case.trap):
             self._ending, self._rip = Ending.ESCAPED, insn
         return found[0] if found else 0
-
-    def _apply(self, effects: Sequence[Operation], trap: int) -> bool:
-        """Do what the handler does; False if that is not modelled."""
-        machine = self._machine
-        for effect in effects:
-            match effect.effect:
-                case Effect.SET_TRAP:
-                    machine.set(effect.target, trap)
-                case Effect.SET_IMM:
-                    machine.set(effect.target, effect.imm)
-                case Effect.ADD_IMM:
-                    machine.set(effect.target, machine.get(effect.target) + effect.imm)
-                case Effect.SCALE_ADD:
-                    scaled = effect.imm * machine.get(effect.target)
-                    machine.set(effect.target, scaled + machine.get(effect.operand))
-                case _:
-                    return False
-        return True
 
     # ---- The outcome ----
 

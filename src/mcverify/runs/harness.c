@@ -97,7 +97,7 @@ static struct {
 	u64 n_softints;
 	struct softint *softints;
 	u64 x87_is_free;		/* the routine uses no x87 and no MMX register */
-	u64 per_case;			/* visits kept of one case at one address */
+	u64 per_case;			/* visits kept of one case at one address; steps, at either end of it */
 	u64 n_watched;
 	u64 first;			/* cases before this one are done */
 	u64 n_tests;
@@ -645,13 +645,30 @@ static void visits_put(void)
 	}
 }
 
-static void trace_put(const greg_t *g, u64 address)
-{
-	u64 registers[NREGS];
+struct step { u64 number, address, registers[NREGS]; };
 
-	registers_of(g, registers);
-	put(address);
-	put_bytes(registers, sizeof(registers));
+static struct step *latest;	/* a ring of job.per_case steps */
+
+/* A trace has the first `per_case` steps of a case and as many of the last ones; NONE keeps them all. */
+static void trace_step(const greg_t *g, u64 address)
+{
+	struct step step = { .number = run.steps - 1, .address = address };
+
+	registers_of(g, step.registers);
+	if (step.number < job.per_case)
+		put_bytes(&step, sizeof(step));
+	else
+		latest[step.number % job.per_case] = step;
+}
+
+static void trace_end(void)
+{
+	u64 first = job.per_case, end = run.steps < run.max_steps ? run.steps : run.max_steps;
+
+	if (end / 2 >= job.per_case)
+		first = end - job.per_case;
+	for (u64 n = first; n < end; n++)
+		put_bytes(&latest[n % job.per_case], sizeof(*latest));
 }
 
 /* ---- Signal handlers -------------------------------------------------------------------------- */
@@ -679,7 +696,7 @@ static void before(greg_t *g)
 		return;
 	}
 	if (job.mode == TRACE)
-		trace_put(g, rip);
+		trace_step(g, rip);
 	watched = map_find(&watch_map, rip);
 	if (watched != NONE)
 		visit_keep(g, rip, watched);
@@ -1351,6 +1368,9 @@ static void case_put(void)
 	case JUDGE:
 		mark_put();
 		break;
+	case TRACE:
+		trace_end();
+		break;
 	default:
 		visits_put();
 	}
@@ -1505,6 +1525,8 @@ static void job_read(void)
 	softints_read();
 	contract_read();
 	watched_read();
+	if (job.mode == TRACE && job.per_case != NONE)
+		latest = allocate(job.per_case, sizeof(*latest));
 	job.first = take();
 	job.longest = take();
 	job.n_tests = take();

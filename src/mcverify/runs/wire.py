@@ -274,13 +274,13 @@ def read_visits(data: bytes, bias: int) -> list[Visit]:
     return visits
 
 
-def read_trace(data: bytes, bias: int) -> list[tuple[int, dict[str, int]]]:
-    """(address, registers) of each step."""
-    size = 1 + len(REGISTERS)
+def read_trace(data: bytes, bias: int) -> list[tuple[int, int, dict[str, int]]]:
+    """(number, address, registers) of each step."""
+    size = 2 + len(REGISTERS)
     words = array("Q", data[: len(data) // (8 * size) * 8 * size])
-    starts = range(0, len(words), size)
     return [
-        (_moved(words[i], bias), dict(zip(REGISTERS, words[i + 1 : i + size], strict=True))) for i in starts
+        (words[i], _moved(words[i + 1], bias), dict(zip(REGISTERS, words[i + 2 : i + size], strict=True)))
+        for i in range(0, len(words), size)
     ]
 
 

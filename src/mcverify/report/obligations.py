@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from mcverify.models import read_toml
 from mcverify.proof.result import ObligationResult, Verdict
 
-NAMES = {
-    "O1": "covered",
-    "O2": "in range",
-    "O3": "no under-report",
-    "O4": "nothing beyond",
-    "O5": "progress",
-    "O6": "right data",
-    "O7": "machine state",
-    "O8": "footprint",
-    "O9": "success",
-    "O10": "ordered",
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """An obligation in words: its `name`, when it `holds`, what it `cost`s the caller where it does not."""
+
+    id: str
+    name: str
+    holds: str
+    cost: str
+
+    @property
+    def sentence(self) -> str:
+        """`O3 no under-report: the whole claim is stored`."""
+        return f"{self.id} {self.name}: {self.holds}"
+
+
+OBLIGATIONS = {
+    identifier: Obligation(identifier, words["name"], words["holds"], words["cost"])
+    for identifier, words in read_toml("obligations.toml").items()
 }
-"""Names as in docs/obligations.md; an id that is not here (termination) is its own name."""
+"""O1 to O10, in order, from `models/obligations.toml`."""
+
+NAMES = {identifier: obligation.name for identifier, obligation in OBLIGATIONS.items()}
+"""Names by id; an id that is not here is its own name."""
 
 _BADNESS = {Verdict.PROVED: 0, Verdict.UNKNOWN: 1, Verdict.REFUTED: 2}
 

@@ -1,0 +1,354 @@
+"""The result as SARIF 2.1.0 (OASIS, errata 01): what was refuted and what is unknown.
+
+What is proved gives no result: viewers, GitHub's code scanning among them, take any result for an alert
+whatever its kind. The verdicts of all routines are in the run's property bag. The unknown
+has the kind that the standard made for provers, "open", whose level must be "none" (3.27.10).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mcverify import __version__
+from mcverify.proof.result import EVERYWHERE, Counterexample, Exit, RoutineResult, TraceStep
+from mcverify.report.account import account, others, plain
+from mcverify.report.finding import Finding, Gap, at, gaps, placed, refutations, undecided
+from mcverify.report.invocation import Invocation
+from mcverify.report.obligations import OBLIGATIONS, title
+from mcverify.report.place import Place, parse, shared, source_line
+from mcverify.report.sarif_fix import fix
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+ROOT = "SRCROOT"
+"""The base of relative URIs: the root of the work tree, which the consumer knows."""
+
+NOT_UNDERSTOOD = "not-understood"
+NOTE = "note"
+FINGERPRINT = "obligationAtExit/v1"
+"""Name of our fingerprint: of the rule, the routine and the exit's label, not of any line."""
+
+_MARK = re.compile(r'\{\s*"\$schema": "[^"]*sarif[^"]*",[^\]]*?"driver": \{\s*"name": "mcverify"')
+_Object = dict[str, Any]
+
+
+def to_sarif(results: Sequence[RoutineResult], invocation: Invocation) -> str:
+    """All results as one SARIF log with one run, indented, with a newline at its end."""
+    return json.dumps(log(results, invocation), indent=2) + "\n"
+
+
+def is_ours(text: str) -> bool:
+    """Whether `text` begins like a document of :func:`to_sarif`."""
+    return _MARK.match(text) is not None
+
+
+def log(results: Sequence[RoutineResult], invocation: Invocation) -> _Object:
+    """The SARIF log as plain dicts, lists, strings and numbers."""
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(results, invocation)]}
+
+
+def _run(results: Sequence[RoutineResult], invocation: Invocation) -> _Object:
+    rules = list(_rules())
+    index = {rule["id"]: number for number, rule in enumerate(rules)}
+    found = [_with_index(r, index) for result in results for r in _results(result)]
+    return {
+        "tool": {"driver": _driver(rules)},
+        "automationDetails": {"id": _category(results)},
+        "invocations": [_invocation(results, invocation)],
+        "originalUriBaseIds": {ROOT: {"description": {"text": "The root of the work tree."}}},
+        "artifacts": _artifacts(results),
+        "columnKind": "unicodeCodePoints",
+        "results": found,
+        "properties": {"routines": [_summary(result) for result in results]},
+    }
+
+
+def _with_index(result: _Object, index: dict[str, int]) -> _Object:
+    return {"ruleId": result["ruleId"], "ruleIndex": index[result["ruleId"]], **result}
+
+
+def _category(results: Sequence[RoutineResult]) -> str:
+    """What tells this run from that on another file, where several are uploaded for one commit."""
+    files = dict.fromkeys(shared(result.file).path for result in results)
+    return "/".join(["mcverify", *files, ""])
+
+
+# -- the tool and how it ran ------------------------------------------------------------------------------
+
+
+def _driver(rules: Sequence[_Object]) -> _Object:
+    return {
+        "name": "mcverify",
+        "version": __version__,
+        "semanticVersion": __version__,
+        "shortDescription": {
+            "text": "Proves exception-table fixups of copy routines right, or shows a run that breaks them."
+        },
+        "rules": rules,
+        "notifications": [
+            {
+                "id": NOTE,
+                "name": "Remark",
+                "shortDescription": {"text": "A remark on the input or on the domain of a proof."},
+                "fullDescription": {
+                    "text": "It breaks no obligation, but a reader of the verdict should know it."
+                },
+                "help": {
+                    "text": "A table entry that never serves, a CONFIG that was assumed, a length too far."
+                },
+            }
+        ],
+    }
+
+
+def _rules() -> Iterator[_Object]:
+    for o in OBLIGATIONS.values():
+        cost = f"Where it is broken: {o.cost}."
+        yield {
+            "id": o.id,
+            "name": "".join(word.capitalize() for word in re.split(r"\W+", o.name)),
+            "shortDescription": {"text": f"{title(o.id)}: {o.holds}."},
+            "fullDescription": {"text": f"{o.holds[0].upper()}{o.holds[1:]}. {cost}"},
+            "help": {
+                "text": f"{o.sentence}.\n\n{cost}",
+                "markdown": f"**{o.id} {o.name}**: {o.holds}.\n\n{cost}",
+            },
+            "defaultConfiguration": {"level": "error"},
+            "properties": {"precision": "very-high", "tags": ["correctness", "exception-table"]},
+        }
+    yield {
+        "id": NOT_UNDERSTOOD,
+        "name": "NotUnderstood",
+        "shortDescription": {"text": "Something in the routine was not understood, so it is not proved."},
+        "fullDescription": {
+            "text": "What is not understood is never taken for right: the verdict is unknown."
+        },
+        "help": {"text": "An unknown verdict is no bug that was found, and no proof either."},
+        "defaultConfiguration": {"level": "warning"},
+        "properties": {"tags": ["unknown"]},
+    }
+
+
+def _invocation(results: Sequence[RoutineResult], invocation: Invocation) -> _Object:
+    return {
+        "executionSuccessful": True,
+        "commandLine": invocation.command,
+        "arguments": list(invocation.arguments),
+        "exitCode": invocation.exit_code,
+        "toolExecutionNotifications": [n for result in results for n in _notifications(result)],
+    }
+
+
+def _notifications(result: RoutineResult) -> Iterator[_Object]:
+    remarks = list(result.notes)
+    if result.domain.breaks_at is not None:
+        beyond = f"{result.name} breaks at len {result.domain.breaks_at:#x}, beyond the domain"
+        remarks.append(f"{beyond}: {result.domain.breaks_how}")
+    for sentence in remarks:
+        place, text = placed(sentence, result)
+        yield {
+            "descriptor": {"id": NOTE, "index": 0},
+            "level": "note",
+            "message": {"text": text},
+            "locations": [_location(place, result)],
+        }
+
+
+def _artifacts(results: Sequence[RoutineResult]) -> list[_Object]:
+    digests: dict[str, str] = {}
+    for result in results:
+        digests[result.file] = digests.get(result.file) or result.sha256
+    return [
+        {
+            "location": _artifact(file),
+            "roles": ["analysisTarget"],
+            **({"hashes": {"sha-256": digest}} if digest else {}),
+        }
+        for file, digest in digests.items()
+    ]
+
+
+def _summary(result: RoutineResult) -> _Object:
+    return {
+        "name": result.name,
+        "contract": result.contract.name if result.contract else None,
+        "verdict": str(result.verdict),
+        "lenMin": result.domain.len_min,
+        "lenMax": result.domain.len_max,
+        "assumptions": list(result.assumptions),
+    }
+
+
+# -- results ----------------------------------------------------------------------------------------------
+
+
+def _results(result: RoutineResult) -> Iterator[_Object]:
+    yield from (_refuted(finding) for finding in refutations(result))
+    yield from (_not_understood(gap) for gap in gaps(result))
+    yield from (_undecided(finding) for finding in undecided(result))
+
+
+def _refuted(finding: Finding) -> _Object:
+    found = {
+        "ruleId": _rule(finding),
+        "kind": "fail",
+        "level": "error",
+        "message": {"text": _message(finding)},
+        **_where(finding.place, finding.routine, _related(finding)),
+        "partialFingerprints": _fingerprint(finding.routine, finding.id, _stable_exit(finding)),
+    }
+    run = finding.run
+    if run is None:
+        return found
+    if run.trace:
+        found["codeFlows"] = [_code_flow(run, finding.routine)]
+    repair = run.explanation.repair if run.explanation else None
+    if repair is not None and (replacement := fix(repair, _artifact)):
+        found["fixes"] = [replacement]
+    found["occurrenceCount"] = 1 + run.others
+    return found
+
+
+def _undecided(finding: Finding) -> _Object:
+    return {
+        "ruleId": _rule(finding),
+        "kind": "open",
+        "level": "none",
+        "message": {"text": _sentence(finding.headline)},
+        **_where(finding.place, finding.routine, []),
+        "partialFingerprints": _fingerprint(finding.routine, finding.id, _stable_exit(finding)),
+    }
+
+
+def _not_understood(gap: Gap) -> _Object:
+    open_ones = ", ".join(f"{o.id} {at(o.exit)}" for o in gap.undecided)
+    text = f"{gap.routine.name}: not understood: {gap.sentence}"
+    return {
+        "ruleId": NOT_UNDERSTOOD,
+        "kind": "open",
+        "level": "none",
+        "message": {
+            "text": _sentence(text) + (f" Not proved because of it: {open_ones}." if open_ones else "")
+        },
+        **_where(gap.place, gap.routine, []),
+        "partialFingerprints": _fingerprint(gap.routine, NOT_UNDERSTOOD, gap.sentence),
+    }
+
+
+def _rule(finding: Finding) -> str:
+    return finding.id if finding.id in OBLIGATIONS else NOT_UNDERSTOOD
+
+
+def _message(finding: Finding) -> str:
+    """One sentence that stands alone, as viewers show it; then the run in lines."""
+    parts = [_sentence(finding.headline)]
+    if finding.run is not None:
+        more = others(finding.run)
+        parts += plain(account(finding.run, finding.routine)) + ([more] if more else [])
+    return "\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _related(finding: Finding) -> list[tuple[Place, str]]:
+    """The access that faulted and the point at which accounting and memory part, beside the fixup itself."""
+    row = _exit(finding)
+    places = [(where, "the access that faults") for where in (row.access.split(", ") if row else [])]
+    why = finding.run.explanation if finding.run else None
+    if why is not None:
+        places += [(why.fixup, "the fixup")]
+        places += [(where, "here the count and what is in memory part") for where in [_front(why.parted)]]
+    parsed = [(place, text) for where, text in places if (place := parse(where)) is not None]
+    return [(place, text) for place, text in parsed if place != finding.place]
+
+
+def _front(where_and_text: str) -> str:
+    """`a.S:12` of `a.S:12: mov %rax, (%rdi)`."""
+    return where_and_text.split(": ")[0]
+
+
+def _exit(finding: Finding) -> Exit | None:
+    return next((row for row in finding.routine.exits if row.id == finding.obligation.exit), None)
+
+
+def _fingerprint(result: RoutineResult, rule: str, what: str) -> dict[str, str]:
+    parts = (rule, shared(result.file).path, result.name, what)
+    return {FINGERPRINT: hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()}
+
+
+def _stable_exit(finding: Finding) -> str:
+    """The exit's label; where it is named by its line, for want of a label, its number among the exits."""
+    exit_id = finding.obligation.exit
+    if parse(exit_id) is None or exit_id == EVERYWHERE:
+        return exit_id
+    ids = [row.id for row in finding.routine.exits]
+    return f"exit {ids.index(exit_id)}" if exit_id in ids else "an instruction without a label"
+
+
+# -- places -----------------------------------------------------------------------------------------------
+
+
+def _where(place: Place, result: RoutineResult, related: Sequence[tuple[Place, str]]) -> _Object:
+    found: _Object = {"locations": [_location(place, result)]}
+    if related:
+        found["relatedLocations"] = [
+            {"id": number, **_location(other, result), "message": {"text": text}}
+            for number, (other, text) in enumerate(related)
+        ]
+    return found
+
+
+def _location(place: Place, result: RoutineResult) -> _Object:
+    physical: _Object = {"artifactLocation": _artifact(place.file)}
+    if place.line is not None:
+        snippet = source_line(place)
+        physical["region"] = {"startLine": place.line} | ({"snippet": {"text": snippet}} if snippet else {})
+    return {
+        "physicalLocation": physical,
+        "logicalLocations": [{"name": result.name, "kind": "function"}],
+    }
+
+
+def _artifact(file: str) -> _Object:
+    found = shared(file)
+    return {"uri": found.uri, "uriBaseId": ROOT} if found.is_relative else {"uri": found.uri}
+
+
+# -- the trace --------------------------------------------------------------------------------------------
+
+
+def _code_flow(run: Counterexample, result: RoutineResult) -> _Object:
+    steps = [_step(step, run, result, number) for number, step in enumerate(run.trace, start=1)]
+    return {
+        "message": {"text": f"The run with len {run.case.len}, instruction by instruction."},
+        "threadFlows": [{"locations": steps}],
+    }
+
+
+def _step(step: TraceStep, run: Counterexample, result: RoutineResult, number: int) -> _Object:
+    place = parse(step.where) or Place(result.file)
+    parted = run.explanation is not None and _front(run.explanation.parted) == step.where
+    important = step.fault is not None or parted
+    return {
+        "location": {**_location(place, result), "message": {"text": _step_text(step)}},
+        "executionOrder": number,
+        "importance": "essential" if important else "unimportant",
+        "state": {name: {"text": f"{value:#x}"} for name, value in step.registers.items()},
+    }
+
+
+def _step_text(step: TraceStep) -> str:
+    text = f"{step.label}: {step.text}" if step.label else step.text
+    if step.times > 1:
+        text += f" ({step.times} times)"
+    if step.fault is not None:
+        where = (
+            f"{step.fault.buffer}{step.fault.offset:+d}" if step.fault.buffer else f"{step.fault.offset:#x}"
+        )
+        text += f"; faults at {where}"
+    return text

@@ -50,7 +50,9 @@ cli.add_command(replay)
 def run(arguments: Sequence[str]) -> int:
     """Run the command line `arguments` and return the process's exit code. Never raises."""
     try:
-        code = cli.main(args=list(arguments), prog_name="mcverify", standalone_mode=False)
+        code = cli.main(
+            args=list(arguments), prog_name="mcverify", standalone_mode=False, obj=tuple(arguments)
+        )
         return int(code or ExitCode.PROVED)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)

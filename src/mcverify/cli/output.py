@@ -1,10 +1,12 @@
-"""Writing a result file so that it is there whole or not at all."""
+"""Writing result files so that they are there whole or not at all, and nothing of the user's is lost."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mcverify.errors import InputError
@@ -12,10 +14,21 @@ from mcverify.errors import InputError
 STDOUT = "-"
 
 
-def check_writable(target: str, option: str, *, source: Path | None = None) -> None:
+_HEAD = 1 << 16
+"""So much of a file is read, in bytes, to see whether it is a report of ours."""
+
+
+def check_writable(
+    target: str,
+    option: str,
+    *,
+    source: Path | None = None,
+    is_ours: Callable[[str], bool] | None = None,
+) -> None:
     """Raise InputError if `target` ("-" is standard output) cannot be written, before the long work.
 
-    `source` is the input file, which must not be the target.
+    `source` is the input file, which must not be the target. `is_ours` tells by the beginning of a
+    file that is there already whether it may be overwritten (an empty one may); without it any may.
     """
     if target == STDOUT:
         return
@@ -26,8 +39,15 @@ def check_writable(target: str, option: str, *, source: Path | None = None) -> N
         raise InputError(f"{option} would overwrite the input", where=target, hint="give another name")
     try:
         _try_writing(path)
+        foreign = is_ours is not None and _holds_something(path) and not is_ours(_head(path))
     except OSError as error:
         raise InputError(f"{option} cannot be written: {reason(error)}", where=target) from error
+    if foreign:
+        raise InputError(
+            f"{option} would overwrite a file that is no such report of mcverify",
+            where=target,
+            hint="give another name, or remove the file",
+        )
 
 
 def write_whole(target: str, text: str) -> None:
@@ -35,14 +55,34 @@ def write_whole(target: str, text: str) -> None:
 
     Raises InputError if a file cannot be written.
     """
-    if target == STDOUT:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
+    write_all([(target, text)])
+
+
+def write_all(outputs: Sequence[tuple[str, str]]) -> None:
+    """Write each (target, text): all files are written aside and then renamed, standard output comes last.
+
+    Raises InputError if a file cannot be written; then none was renamed, unless a rename itself failed.
+    """
+    ready: list[tuple[str, Path]] = []
     try:
-        _write_file(Path(target).resolve(), text)
-    except OSError as error:
-        raise InputError(f"it cannot be written: {reason(error)}", where=target) from error
+        for target, text in outputs:
+            if target != STDOUT and not _is_special(Path(target)):
+                with _as_input_error(target):
+                    ready.append((target, _written_aside(Path(target).resolve(), text)))
+        for target, temporary in ready:
+            with _as_input_error(target):
+                temporary.replace(Path(target).resolve())
+    finally:
+        for _, temporary in ready:
+            temporary.unlink(missing_ok=True)
+    for target, text in outputs:
+        if target != STDOUT and _is_special(Path(target)):
+            with _as_input_error(target):
+                _write(Path(target), text)
+    for target, text in outputs:
+        if target == STDOUT:
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
 
 def reason(error: OSError) -> str:
@@ -50,18 +90,38 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _write_file(path: Path, text: str) -> None:
-    if _is_special(path):
-        path.write_text(text, encoding="utf-8")
-        return
+@contextmanager
+def _as_input_error(target: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"it cannot be written: {reason(error)}", where=target) from error
+
+
+def _written_aside(path: Path, text: str) -> Path:
+    """A temporary file beside `path` with the text, and the mode that `path` has or would get."""
     temporary = _temporary_beside(path)
     try:
-        temporary.write_text(text, encoding="utf-8")
+        _write(temporary, text)
         temporary.chmod(_mode(path))
-        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    return temporary
+
+
+def _write(path: Path, text: str) -> None:
+    """What is no text (a file name that is no UTF-8) is written escaped, as on standard output."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(_HEAD).decode("utf-8", "replace")
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _try_writing(path: Path) -> None:

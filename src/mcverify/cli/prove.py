@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.output import STDOUT, check_writable, write_whole
+from mcverify.cli.outputs import Outcome, Outputs, output_options, without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.errors import ExitCode, InputError
+from mcverify.report.invocation import Invocation
 
 if TYPE_CHECKING:
     from mcverify.proof.prove import ProveOptions
@@ -45,12 +46,6 @@ if TYPE_CHECKING:
     help="The largest length in bytes: 4096, 0x1000, 64k, 1M, 2G."
     " [default: 0x7ffff000, the kernel's MAX_RW_COUNT]",
 )
-@click.option(
-    "--json",
-    "json_target",
-    metavar="OUT",
-    help="Write the result as JSON to OUT ('-': standard output, without the table).",
-)
 @click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
 @click.option(
     "--rep-model",
@@ -74,6 +69,7 @@ if TYPE_CHECKING:
     metavar="NAME[=VALUE]",
     help="Define a macro before the source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
 )
+@output_options
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the table.")
 @click.option("-v", "--verbose", is_flag=True, help="Every counterexample in full, with all its steps.")
 def prove(
@@ -82,13 +78,13 @@ def prove(
     contract: str | None,
     faults: str | None,
     len_max: str | None,
-    json_target: str | None,
     timeout: str | None,
     rep_model: str,
     include: tuple[Path, ...],
     defines: tuple[str, ...],
     quiet: bool,
     verbose: bool,
+    **reports: str | bool | None,
 ) -> ExitCode:
     """Prove the routines of an assembly file, or of an object, that have exception-table entries.
 
@@ -101,8 +97,8 @@ def prove(
     """  # noqa: D301 -- click wants the control character \b itself
     limit = _max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
-    if json_target is not None:
-        check_writable(json_target, "--json", source=file)
+    outputs = Outputs.of(reports)
+    outputs.check(source=file)
     _quieten_libraries()
     from mcverify.proof.prove import ProveOptions
 
@@ -117,13 +113,13 @@ def prove(
         defines=defines,
     )
     results = _prove(file, options)
-    if json_target is not None:
-        from mcverify.report.json import to_json
-
-        write_whole(json_target, to_json(results, options))
-    if json_target != STDOUT:
+    code = exit_code(results)
+    outcome = Outcome(results, Invocation(without_outputs(click.get_current_context().obj), code))
+    outputs.write(outcome)
+    if not outputs.has_stdout:
         _show(results, quiet, verbose)
-    return exit_code(results)
+    outputs.tell_github(outcome)
+    return code
 
 
 def exit_code(results: Sequence[RoutineResult]) -> ExitCode:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,10 +30,17 @@ from mcverify.runs.case import Access, Case, Fault, Outcome, Placement, Run
 SCHEMA = 1
 """Counts up when a field changes its meaning or goes away; new fields do not change it."""
 
+_MARK = re.compile(r'\{\s*"schema": \d+,\s*"mcverify": "')
+
 
 def to_json(results: Sequence[RoutineResult], options: ProveOptions) -> str:
     """All results as one JSON document, indented, with a newline at its end."""
     return json.dumps(document(results, options), indent=2) + "\n"
+
+
+def is_ours(text: str) -> bool:
+    """Whether `text` begins like a document of :func:`to_json`."""
+    return _MARK.match(text) is not None
 
 
 def document(results: Sequence[RoutineResult], options: ProveOptions) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.filled import FILLED
 from support.ktap import read_ktap
-from support.results import PROVED, UNKNOWN
+from support.results import EXPLAINED, PROVED, UNKNOWN
 
 from mcverify.cli.outputs import FORMATS, SUMMARY, without_outputs
 from mcverify.cli.streams import mend_streams
@@ -34,7 +33,7 @@ def everywhere(suffix: str = "out") -> list[str]:
 
 
 def test_one_run_writes_all_formats_beside_the_table(mcverify, engine):
-    engine.answer = [FILLED]
+    engine.answer = [EXPLAINED]
     ran = mcverify("prove", FILE, *everywhere())
     assert (ran.code, ran.err) == (1, "")
     assert "REFUTED" in ran.out
@@ -45,7 +44,7 @@ def test_one_run_writes_all_formats_beside_the_table(mcverify, engine):
 
 
 def test_a_report_is_not_taken_for_one_of_another_format(mcverify, engine):
-    engine.answer = [FILLED]
+    engine.answer = [EXPLAINED]
     mcverify("prove", FILE, *everywhere())
     for format_ in FORMATS:
         for other in FORMATS:
@@ -55,7 +54,7 @@ def test_a_report_is_not_taken_for_one_of_another_format(mcverify, engine):
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_report_of_an_earlier_run_is_replaced(mcverify, engine, option):
-    engine.answer = [FILLED]
+    engine.answer = [EXPLAINED]
     assert mcverify("prove", FILE, option, "out").code == 1
     Path("out").write_text(Path("out").read_text() + "\n<!-- more -->\n")
     assert mcverify("prove", FILE, option, "out").code == 1
@@ -78,7 +77,7 @@ def test_a_file_that_is_no_report_is_not_overwritten(mcverify, engine, option, c
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_report_of_another_format_is_not_overwritten(mcverify, engine, option):
-    engine.answer = [FILLED]
+    engine.answer = [EXPLAINED]
     mcverify("prove", FILE, *everywhere())
     other = next(f"{format_.name}.out" for format_ in FORMATS if format_.option != option)
     before = Path(other).read_text()
@@ -88,7 +87,7 @@ def test_a_report_of_another_format_is_not_overwritten(mcverify, engine, option)
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_empty_file_may_be_written(mcverify, engine, option):
-    engine.answer = [FILLED]
+    engine.answer = [EXPLAINED]
     Path("out").touch()
     assert mcverify("prove", FILE, option, "out").code == 1
     assert Path("out").stat().st_size > 0
@@ -96,7 +95,7 @@ def test_an_empty_file_may_be_written(mcverify, engine, option):
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_standard_output_gets_the_report_and_no_table(mcverify, engine, option):
-    engine.answer = [FILLED]
+    engine.answer = [EXPLAINED]
     ran = mcverify("prove", FILE, option, "-")
     assert (ran.code, ran.err) == (1, "")
     [format_] = [f for f in FORMATS if f.option == option]
@@ -166,7 +165,7 @@ def test_a_disk_that_is_full_leaves_none(mcverify, engine, monkeypatch):
 
 def test_a_report_on_a_file_whose_name_is_no_text(mcverify, engine):
     mend_streams()
-    engine.answer = [replace(FILLED, file="caf\udce9.S")]
+    engine.answer = [replace(EXPLAINED, file="caf\udce9.S")]
     assert mcverify("prove", FILE, *everywhere()).code == 1
     for format_ in FORMATS:
         Path(f"{format_.name}.out").read_text(encoding="utf-8")
@@ -184,7 +183,7 @@ def test_without_a_refutation_no_mail_is_written(mcverify, engine):
 
 
 def test_an_earlier_mail_stays_and_that_is_said(mcverify, engine):
-    engine.answer = [FILLED]
+    engine.answer = [EXPLAINED]
     mcverify("prove", FILE, "--mail", "m")
     earlier = Path("m").read_text()
     engine.answer = [PROVED]
@@ -195,7 +194,7 @@ def test_an_earlier_mail_stays_and_that_is_said(mcverify, engine):
 
 
 def test_a_mail_tells_the_command_without_its_reports(mcverify, engine):
-    engine.answer = [FILLED]
+    engine.answer = [EXPLAINED]
     mcverify("prove", FILE, "--faults", "both", "--mail", "m", "--json=j", "-D", "A=1 2", "--github")
     assert f"    mcverify prove {FILE} --faults both -D 'A=1 2'\n" in Path("m").read_text()
 
@@ -216,7 +215,7 @@ def test_what_is_about_reports_is_left_out_of_the_command(arguments, kept):
 
 
 def test_annotations_come_after_the_table(mcverify, engine):
-    engine.answer = [FILLED]
+    engine.answer = [EXPLAINED]
     out = mcverify("prove", FILE, "--github").out
     assert out.index("REFUTED") < out.index("\n::error file=asm/memcpy_64.S,line=114,")
 
@@ -241,7 +240,7 @@ def test_a_summary_that_cannot_be_written_is_found_before_the_work(mcverify, eng
 
 
 def test_the_reports_agree_on_the_verdicts(mcverify, engine):
-    engine.answer = [PROVED, FILLED, UNKNOWN]
+    engine.answer = [PROVED, EXPLAINED, UNKNOWN]
     ran = mcverify("prove", FILE, *everywhere())
     verdicts = [r["verdict"] for r in json.loads(Path("json.out").read_text())["routines"]]
     assert verdicts == ["proved", "refuted", "unknown"]

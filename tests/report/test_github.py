@@ -4,8 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from support.filled import FILLED
-from support.results import PROVED, REFUTED, UNKNOWN
+from support.results import EXPLAINED, PROVED, REFUTED, UNKNOWN
 
 from mcverify.report.github import to_annotations, to_summary
 
@@ -43,7 +42,7 @@ def test_what_is_proved_needs_no_annotation():
 
 
 def test_a_refutation_is_an_error_on_its_line():
-    [(command, properties, message)] = read(to_annotations([FILLED]))
+    [(command, properties, message)] = read(to_annotations([EXPLAINED]))
     assert command == "error"
     assert properties == {
         "file": "asm/memcpy_64.S",
@@ -95,7 +94,7 @@ def test_the_summary_has_a_row_for_each_routine():
 
 
 def test_the_summary_shows_each_refutation_as_it_is():
-    text = to_summary([FILLED])
+    text = to_summary([EXPLAINED])
     block = text.split("```text\n")[1].split("\n```")[0]
     assert block.startswith("asm/memcpy_64.S:114: memcpy_trap breaks O3")
     assert "called" in block
@@ -110,6 +109,6 @@ def test_markup_in_names_stays_text():
 
 
 def test_a_fence_is_longer_than_any_in_the_text():
-    run = replace(FILLED.counterexamples[0], sentence="odd ```` fence")
-    text = to_summary([replace(FILLED, counterexamples=(run,))])
+    run = replace(EXPLAINED.counterexamples[0], sentence="odd ```` fence")
+    text = to_summary([replace(EXPLAINED, counterexamples=(run,))])
     assert "`````text\n" in text

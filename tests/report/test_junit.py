@@ -5,8 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 from junitparser import JUnitXml
-from support.filled import FILLED
-from support.results import PROVED, REFUTED, UNKNOWN
+from support.results import EXPLAINED, PROVED, REFUTED, UNKNOWN
 
 from mcverify.proof.result import Verdict
 from mcverify.report.junit import is_ours, to_junit
@@ -20,7 +19,7 @@ def by_name(suite):
     return {case.name: case for case in suite}
 
 
-@pytest.mark.parametrize("result", [PROVED, REFUTED, FILLED, UNKNOWN])
+@pytest.mark.parametrize("result", [PROVED, REFUTED, EXPLAINED, UNKNOWN])
 def test_just_what_is_proved_passes(result):
     [suite] = read(result)
     cases = list(suite)
@@ -42,12 +41,12 @@ def test_the_totals_are_those_of_the_cases():
 
 
 def test_a_refutation_is_a_failure_with_its_place_and_its_run():
-    [suite] = read(FILLED)
+    [suite] = read(EXPLAINED)
     case = by_name(suite)["O3 at .Lfix_w"]
     assert case.is_failure
     [failure] = case.result
     assert failure.type == "refuted"
-    assert failure.message == FILLED.counterexamples[0].sentence
+    assert failure.message == EXPLAINED.counterexamples[0].sentence
     assert failure.text.startswith("asm/memcpy_64.S:114: memcpy_trap breaks O3")
     assert "len 72" in failure.text
     assert case._elem.get("file") == "asm/memcpy_64.S"

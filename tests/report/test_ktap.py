@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from support.filled import FILLED
 from support.ktap import NoKtap, read_ktap
-from support.results import PROVED, REFUTED, UNKNOWN
+from support.results import EXPLAINED, PROVED, REFUTED, UNKNOWN
 
 from mcverify.proof.result import Verdict
 from mcverify.report.ktap import is_ours, to_ktap
@@ -28,7 +27,7 @@ def test_there_is_a_test_for_each_routine_and_in_it_one_for_each_obligation_at_e
     assert first["O3 at .Lfix_w"].passed
 
 
-@pytest.mark.parametrize("result", [PROVED, REFUTED, FILLED, UNKNOWN, NOT_ASKED])
+@pytest.mark.parametrize("result", [PROVED, REFUTED, EXPLAINED, UNKNOWN, NOT_ASKED])
 def test_just_what_is_proved_passes(result):
     [routine] = read_ktap(to_ktap([result]))
     assert routine.passed == (result.verdict is Verdict.PROVED)
@@ -60,7 +59,7 @@ def test_a_routine_is_not_ok_though_all_its_subtests_are_if_it_is_not_proved():
 
 
 def test_a_refutation_tells_its_run_in_diagnostic_lines():
-    [routine] = read_ktap(to_ktap([FILLED]))
+    [routine] = read_ktap(to_ktap([EXPLAINED]))
     broken = routine["O3 at .Lfix_w"]
     assert broken.directive == ""
     assert broken.diagnostics[0] == "O3 at .Lfix_w: asm/memcpy_64.S:114"

@@ -3,8 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from support.filled import FILLED, FILLED_RUN, REPAIR
-from support.results import COUNTEREXAMPLE, PROVED, REFUTED, UNKNOWN
+from support.results import (
+    COUNTEREXAMPLE,
+    EXPLAINED,
+    EXPLAINED_COUNTEREXAMPLE,
+    EXPLANATION,
+    PROVED,
+    REFUTED,
+    REPAIR,
+    UNKNOWN,
+)
 
 from mcverify.proof.result import Verdict
 from mcverify.report.invocation import Invocation
@@ -23,7 +31,7 @@ def test_there_is_no_mail_without_a_refutation(results):
 
 
 def test_it_begins_with_what_is_wrong_and_where():
-    mail = to_mail([FILLED], CALL)
+    mail = to_mail([EXPLAINED], CALL)
     assert words(mail).startswith(
         "asm/memcpy_64.S:114: memcpy_trap breaks O3 (no under-report) at .Lfix_w:"
         " 24 bytes are claimed as copied, and dst[16] was not stored"
@@ -31,14 +39,16 @@ def test_it_begins_with_what_is_wrong_and_where():
 
 
 def test_it_tells_the_run_why_when_else_and_what_to_change():
-    mail = to_mail([FILLED], CALL)
+    mail = to_mail([EXPLAINED], CALL)
     for said in (
         "called    len 72",
         "on the CPU with real faults",
         "the whole claim is stored",
-        "8*ecx + edx - 8 = 8*7 + 0 - 8 = 48",
-        "16 or more",
-        "7 more cases of the same origin",
+        "computes 8*ecx + edx - 8",
+        "= 8*7 + 0 - 8 = 48; right is 56",
+        "len: 16 or more",
+        "41 more cases fail",
+        "dst  ################!!!!!!!!",
     ):
         assert said in mail
     lines = [line.split() for line in mail.splitlines()]
@@ -47,7 +57,7 @@ def test_it_tells_the_run_why_when_else_and_what_to_change():
 
 
 def test_it_tells_how_to_see_it_again_and_of_which_file_it_speaks():
-    mail = to_mail([FILLED], CALL)
+    mail = to_mail([EXPLAINED], CALL)
     assert "\n    mcverify prove asm/memcpy_64.S --routine memcpy_trap\n" in mail
     assert f"sha256 {'ab' * 32}  asm/memcpy_64.S\n" in mail
 
@@ -61,15 +71,15 @@ def test_a_run_of_an_emulator_is_not_said_to_be_the_cpus():
 
 def test_it_never_speaks_of_the_unknown():
     mixed = replace(
-        FILLED,
+        EXPLAINED,
         unknowns=("asm/memcpy_64.S:55: vmovdqu64 is not modelled",),
         obligations=tuple(
             replace(o, verdict=Verdict.UNKNOWN, reason="Z3 gave up") if o.id == "O6" else o
-            for o in FILLED.obligations
+            for o in EXPLAINED.obligations
         ),
     )
     mail = to_mail([mixed, UNKNOWN], CALL)
-    assert mail == to_mail([FILLED], CALL)
+    assert mail == to_mail([EXPLAINED], CALL)
 
 
 def test_a_refutation_without_a_run_is_not_told():
@@ -79,12 +89,12 @@ def test_a_refutation_without_a_run_is_not_told():
 
 def test_what_one_run_breaks_is_told_once():
     both = replace(
-        FILLED,
+        EXPLAINED,
         obligations=tuple(
             replace(o, verdict=Verdict.REFUTED) if (o.id, o.exit) == ("O4", ".Lfix_w") else o
-            for o in FILLED.obligations
+            for o in EXPLAINED.obligations
         ),
-        counterexamples=(replace(FILLED_RUN, obligations=("O3", "O4")),),
+        counterexamples=(replace(EXPLAINED_COUNTEREXAMPLE, obligations=("O3", "O4")),),
     )
     mail = to_mail([both], CALL)
     assert mail.count("called  ") == 1
@@ -94,23 +104,23 @@ def test_what_one_run_breaks_is_told_once():
 
 def test_lines_are_short_where_they_can_be_broken():
     long = replace(
-        FILLED_RUN,
+        EXPLAINED_COUNTEREXAMPLE,
         sentence="a long sentence that goes on and on " * 8,
-        explanation=replace(FILLED_RUN.explanation, repair=replace(REPAIR, before="x" * 90)),
+        explanation=replace(EXPLANATION, repair=replace(REPAIR, before="x" * 90)),
     )
-    lines = to_mail([replace(FILLED, counterexamples=(long,))], CALL).splitlines()
+    lines = to_mail([replace(EXPLAINED, counterexamples=(long,))], CALL).splitlines()
     too_long = [line for line in lines if len(line) > WIDTH]
-    assert [line.split()[0] for line in too_long] == ["-", "sha256"]
+    assert [line.split()[0] for line in too_long] == ["-", "sha256"], too_long
     assert not any(line.endswith(" ") for line in lines)
 
 
 def test_nothing_in_it_ends_a_mail_or_a_patch():
     """`-- ` begins a signature, `---` ends a commit message."""
-    lines = to_mail([FILLED], CALL).splitlines()
+    lines = to_mail([EXPLAINED], CALL).splitlines()
     assert not any(line.startswith(("--", "diff ")) for line in lines)
 
 
 def test_it_is_recognized():
-    assert is_ours(to_mail([FILLED], CALL))
+    assert is_ours(to_mail([EXPLAINED], CALL))
     assert not is_ours("Dear all,\n\nplease find below\n")
     assert not is_ours("")

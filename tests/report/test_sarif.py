@@ -9,8 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 from jsonschema import Draft4Validator
-from support.filled import FILLED, FILLED_RUN, REPAIR
-from support.results import PROVED, REFUTED, UNKNOWN
+from support.results import EXPLAINED, EXPLAINED_COUNTEREXAMPLE, EXPLANATION, PROVED, REFUTED, REPAIR, UNKNOWN
 
 from mcverify.proof.result import EVERYWHERE, ListingLine, ObligationResult, Verdict
 from mcverify.report.invocation import Invocation
@@ -42,7 +41,7 @@ def test_the_schema_is_the_one_of_the_standard():
 
 
 @pytest.mark.parametrize(
-    "results", [[PROVED], [REFUTED], [UNKNOWN], [FILLED], [PROVED, FILLED, UNKNOWN]], ids=str
+    "results", [[PROVED], [REFUTED], [UNKNOWN], [EXPLAINED], [PROVED, EXPLAINED, UNKNOWN]], ids=str
 )
 def test_every_verdict_fits_the_schema(results):
     VALIDATOR.validate(log(results, CALL))
@@ -58,7 +57,7 @@ def test_every_verdict_fits_the_schema(results):
     ],
 )
 def test_the_schema_would_object(where, value):
-    document = log([FILLED], CALL)
+    document = log([EXPLAINED], CALL)
     part = document["runs"][0]
     for key in where[:-1]:
         part = part[key]
@@ -77,7 +76,7 @@ def test_what_is_proved_gives_no_result_but_is_listed():
 
 
 def test_a_refutation_is_an_error_at_the_line_to_change():
-    [found] = run_of(FILLED)["results"]
+    [found] = run_of(EXPLAINED)["results"]
     assert (found["ruleId"], found["kind"], found["level"]) == ("O3", "fail", "error")
     [location] = found["locations"]
     assert location["physicalLocation"]["artifactLocation"] == {
@@ -92,11 +91,11 @@ def test_a_refutation_is_an_error_at_the_line_to_change():
         " and dst[16] was not stored."
     )
     assert any("len 72" in line for line in rest)
-    assert found["occurrenceCount"] == 1 + FILLED_RUN.others
+    assert found["occurrenceCount"] == 1 + EXPLAINED_COUNTEREXAMPLE.others
 
 
 def test_the_access_that_faults_is_a_related_location():
-    [found] = run_of(FILLED)["results"]
+    [found] = run_of(EXPLAINED)["results"]
     assert [r["physicalLocation"]["region"]["startLine"] for r in found["relatedLocations"]] == [66]
 
 
@@ -130,7 +129,7 @@ def test_what_is_refuted_at_a_place_is_not_told_everywhere_too():
 def test_every_result_has_a_place_in_a_file():
     """A consumer that finds one without refuses the whole log."""
     bare = replace(UNKNOWN, exits=(), listing=(), unknowns=("no contract is known for f",), obligations=())
-    for result in run_of(bare, FILLED, UNKNOWN)["results"]:
+    for result in run_of(bare, EXPLAINED, UNKNOWN)["results"]:
         assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
 
 
@@ -157,19 +156,19 @@ def test_there_is_a_rule_for_each_obligation_and_one_for_what_was_not_understood
 
 
 def test_an_index_leads_to_its_rule():
-    run = run_of(FILLED, UNKNOWN)
+    run = run_of(EXPLAINED, UNKNOWN)
     for result in run["results"]:
         assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
 
 
 def test_the_invocation_is_told():
-    [called] = run_of(FILLED)["invocations"]
+    [called] = run_of(EXPLAINED)["invocations"]
     assert called["commandLine"] == "mcverify prove asm/memcpy_64.S --faults both"
     assert (called["exitCode"], called["executionSuccessful"]) == (1, True)
 
 
 def test_the_artifact_carries_the_digest():
-    [artifact] = run_of(FILLED)["artifacts"]
+    [artifact] = run_of(EXPLAINED)["artifacts"]
     assert artifact["hashes"] == {"sha-256": "ab" * 32}
 
 
@@ -243,15 +242,15 @@ def test_fingerprints_tell_obligations_exits_and_routines_apart():
 
 
 def test_the_trace_is_a_code_flow_with_the_fault_marked():
-    [found] = run_of(FILLED)["results"]
+    [found] = run_of(EXPLAINED)["results"]
     [flow] = found["codeFlows"]
     steps = flow["threadFlows"][0]["locations"]
-    assert len(steps) == len(FILLED_RUN.trace)
+    assert len(steps) == len(EXPLAINED_COUNTEREXAMPLE.trace)
     text = [step["location"]["message"]["text"] for step in steps]
-    assert text[0] == ".Lw: mov rax, qword ptr [rsi] (2 times)"
-    assert text[2].endswith("faults at src+16")
-    assert [step["importance"] for step in steps] == ["unimportant", "unimportant", "essential", "essential"]
-    assert steps[0]["state"] == {"rax": {"text": "0x11"}}
+    assert text[3] == ".Lw: mov rax, qword ptr [rsi] (2 times)"
+    assert text[9].endswith("faults at src+16")
+    assert [n for n, step in enumerate(steps) if step["importance"] == "essential"] == [9, 10]
+    assert steps[3]["state"] == {"rax": {"text": "0x11"}}
 
 
 def test_there_is_no_code_flow_without_a_trace():
@@ -270,7 +269,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_a_proved_repair_is_a_fix_that_can_be_applied(here):
-    [found] = run_of(FILLED)["results"]
+    [found] = run_of(EXPLAINED)["results"]
     assert found["locations"][0]["physicalLocation"]["region"]["snippet"]["text"].startswith(
         "\t" + REPAIR.before
     )
@@ -282,16 +281,14 @@ def test_a_proved_repair_is_a_fix_that_can_be_applied(here):
     assert line[start:end] == REPAIR.before
     fixed = line[:start] + replacement["insertedContent"]["text"] + line[end:]
     assert fixed == f"\t{REPAIR.after}\t# the rest"
-    VALIDATOR.validate(log([FILLED], CALL))
+    VALIDATOR.validate(log([EXPLAINED], CALL))
 
 
 def test_there_is_no_fix_for_a_line_that_is_another_by_now(here):
     (here / "other.S").write_text("\tnop\n" * 200)
-    run = replace(
-        FILLED_RUN,
-        explanation=replace(FILLED_RUN.explanation, repair=replace(REPAIR, where="other.S:114")),
-    )
-    [found] = run_of(replace(FILLED, counterexamples=(run,)))["results"]
+    elsewhere = replace(EXPLANATION, repair=replace(REPAIR, where="other.S:114"))
+    run = replace(EXPLAINED_COUNTEREXAMPLE, explanation=elsewhere)
+    [found] = run_of(replace(EXPLAINED, counterexamples=(run,)))["results"]
     assert "fixes" not in found
     assert REPAIR.after in found["message"]["text"]
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mcverify.proof.result import RoutineResult, Verdict
-from mcverify.report.account import account, plain
+from mcverify.report.account import plain
 from mcverify.report.finding import Finding, gaps, not_understood, refutations, undecided
 from mcverify.report.obligations import title
 from mcverify.report.place import Place, shared
@@ -33,7 +33,7 @@ def to_summary(results: Sequence[RoutineResult]) -> str:
 
 def _annotations(result: RoutineResult) -> Iterator[str]:
     for finding in refutations(result):
-        run = plain(account(finding.run, result)) if finding.run else []
+        run = plain(finding.run, result) if finding.run else []
         yield _command("error", finding.place, title(finding.id), "\n".join([finding.headline, *run]))
     for gap in gaps(result):
         yield _command("warning", gap.place, "not understood", f"{result.name} is not proved: {gap.sentence}")
@@ -86,7 +86,7 @@ def _what(result: RoutineResult) -> str:
 
 def _details(finding: Finding) -> str:
     """A refutation as a block that does not read its content as Markdown."""
-    run = plain(account(finding.run, finding.routine)) if finding.run else []
+    run = plain(finding.run, finding.routine) if finding.run else []
     lines = [f"{finding.place}: {finding.headline}", "", *run]
     fence = "`" * max(3, 1 + max((len(m) for line in lines for m in re.findall("`+", line)), default=0))
     return "\n".join([f"{fence}text", *lines, fence, ""])

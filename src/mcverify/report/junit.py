@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from mcverify import __version__
 from mcverify.proof.result import RoutineResult, Verdict
-from mcverify.report.account import account, plain
+from mcverify.report.account import plain
 from mcverify.report.finding import UNDERSTOOD, Finding, entry_of, findings, not_understood
 from mcverify.report.place import Place, shared
 
@@ -74,8 +74,8 @@ def _obligation(suite: Element, finding: Finding) -> None:
     case = _case(suite, finding.name, finding.routine, finding.place, finding.obligation.seconds)
     match finding.obligation.verdict:
         case Verdict.REFUTED:
-            sections = account(finding.run, finding.routine) if finding.run else []
-            lines = [f"{finding.place}: {finding.headline}", *plain(sections)]
+            run = plain(finding.run, finding.routine) if finding.run else []
+            lines = [f"{finding.place}: {finding.headline}", *run]
             _outcome(case, "failure", "refuted", finding.sentence, lines)
         case Verdict.UNKNOWN:
             _outcome(case, "error", "unknown", finding.sentence, [f"{finding.place}: {finding.headline}"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mcverify import __version__
 from mcverify.proof.result import RoutineResult, Verdict
-from mcverify.report.account import account, plain
+from mcverify.report.account import plain
 from mcverify.report.finding import UNDERSTOOD, Finding, findings, not_understood
 
 _MARK = re.compile(r"KTAP version 1\n1\.\.\d+\n# mcverify \d")
@@ -83,7 +83,7 @@ def _obligation(finding: Finding) -> _Test:
 def _diagnostics(finding: Finding) -> Iterator[str]:
     yield f"{finding.name}: {finding.place}"
     if finding.run is not None:
-        yield from map(_one_line, plain(account(finding.run, finding.routine)))
+        yield from map(_one_line, plain(finding.run, finding.routine))
 
 
 def _one_line(text: str) -> str:

@@ -9,13 +9,18 @@ from collections.abc import Iterator, Sequence
 
 from mcverify import __version__
 from mcverify.proof.result import RoutineResult
-from mcverify.report.account import account, others
+from mcverify.report.account import drawn, executed_on, labelled
+from mcverify.report.counterexample import describe, explain, reach
 from mcverify.report.finding import Finding, refutations
 from mcverify.report.invocation import Invocation
 from mcverify.report.obligations import OBLIGATIONS
 
-WIDTH = 72
+WIDTH = 75
 """Columns; only what cannot be broken (a path, a line of code, a command) is longer."""
+
+_INDENT = "    "
+_TEXT = WIDTH - len(_INDENT) - 10
+"""Columns beside a label."""
 
 _MARK = re.compile(r"^Found by mcverify \d\S*, ", re.MULTILINE)
 
@@ -54,37 +59,30 @@ def _refutation(together: Sequence[Finding]) -> Iterator[str]:
     for finding in together:
         if finding.id in OBLIGATIONS:
             broken = OBLIGATIONS[finding.id]
-            yield from _paragraph(f"{broken.sentence}. Where it is broken, {broken.cost}.", "    ")
-    for section in account(run, first.routine):
-        yield ""
-        yield f"{section.title}:"
-        yield ""
-        width = max(len(label) for label, _ in section.rows)
-        for label, text in section.rows:
-            yield from _row(label.ljust(width), text)
-    if more := others(run):
-        yield ""
-        yield from _paragraph(more)
+            yield from _paragraph(f"{broken.sentence}. Where it is broken, {broken.cost}.", _INDENT)
+    yield from ("", f"The run, {executed_on(run)}:", "")
+    yield from labelled(describe(run, first.routine), _wrapped, _INDENT)
+    yield ""
+    yield from (f"{_INDENT}{line}".rstrip() for line in drawn(run, first.routine, WIDTH - len(_INDENT)))
+    further = labelled([*explain(run), *reach(run)], _wrapped, _INDENT)
+    yield from ("", *further) if further else ()
 
 
-def _paragraph(text: str, indent: str = "", hanging: str | None = None) -> list[str]:
+def _paragraph(text: str, indent: str = "", width: int = WIDTH) -> list[str]:
     """`text` wrapped; a word that is too long stays whole, a hyphen breaks no label or path."""
     return textwrap.wrap(
         text,
-        WIDTH,
+        width,
         initial_indent=indent,
-        subsequent_indent=indent if hanging is None else hanging,
+        subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
 
 
-def _row(label: str, text: str) -> list[str]:
-    """A labelled line under its headline; a line of code stays as it is."""
-    head = f"    {label}  "
-    if label.strip() in ("-", "+"):
-        return [f"{head}{text}".rstrip()]
-    return _paragraph(text, head, " " * len(head))
+def _wrapped(line: str) -> list[str]:
+    """A line beside a label; what a patch removes and adds stays as it is."""
+    return [line] if line.startswith(("- ", "+ ")) else _paragraph(line, width=_TEXT)
 
 
 def _digests(found: Sequence[Finding]) -> dict[str, str]:

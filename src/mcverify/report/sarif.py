@@ -15,7 +15,7 @@ from typing import Any
 
 from mcverify import __version__
 from mcverify.proof.result import EVERYWHERE, Counterexample, Exit, RoutineResult, TraceStep
-from mcverify.report.account import account, others, plain
+from mcverify.report.account import plain
 from mcverify.report.finding import Finding, Gap, at, gaps, placed, refutations, undecided
 from mcverify.report.invocation import Invocation
 from mcverify.report.obligations import OBLIGATIONS, title
@@ -244,11 +244,8 @@ def _rule(finding: Finding) -> str:
 
 def _message(finding: Finding) -> str:
     """One sentence that stands alone, as viewers show it; then the run in lines."""
-    parts = [_sentence(finding.headline)]
-    if finding.run is not None:
-        more = others(finding.run)
-        parts += plain(account(finding.run, finding.routine)) + ([more] if more else [])
-    return "\n".join(parts)
+    run = plain(finding.run, finding.routine) if finding.run else []
+    return "\n".join([_sentence(finding.headline), *run])
 
 
 def _sentence(text: str) -> str:

@@ -202,7 +202,7 @@ def test_a_mail_tells_the_command_without_its_reports(mcverify, engine):
 @pytest.mark.parametrize(
     ("arguments", "kept"),
     [
-        ("prove a.S --json x --sarif=y --github -q", "prove a.S -q"),
+        ("prove a.S --json x --sarif=y --github -q", "prove a.S"),
         ("prove --mail - -- --json", "prove -- --json"),
         ("prove a.S --json", "prove a.S"),
     ],

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable in which GitHub names the file that takes a step's summary."""
 
+_SHOWN = ("--github", "-q", "--quiet", "-v", "--verbose")
+"""Options that change what is shown, not what is found."""
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -125,7 +128,7 @@ def output_options(command: _Command) -> _Command:
 
 
 def without_outputs(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The arguments of a command line that are not about reports."""
+    """The arguments of a command line that are not about what is shown or written of the result."""
     options = {format_.option for format_ in FORMATS}
     kept: list[str] = []
     rest = iter(arguments)
@@ -136,7 +139,7 @@ def without_outputs(arguments: Sequence[str]) -> tuple[str, ...]:
         if name in options:
             if not equals:
                 next(rest, None)
-        elif argument != "--github":
+        elif argument not in _SHOWN:
             kept.append(argument)
     return tuple(kept)
 

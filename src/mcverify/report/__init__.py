@@ -1,1 +1,1 @@
-"""What is shown: the table on the terminal, the JSON document."""
+"""What is shown and written of a result: the table on the terminal, documents in several formats."""

@@ -16,6 +16,7 @@ from mcverify.cli.output import STDOUT, check_writable, reason, write_all
 from mcverify.errors import InputError
 
 if TYPE_CHECKING:
+    from mcverify.proof.options import ProveOptions
     from mcverify.proof.result import RoutineResult
     from mcverify.report.invocation import Invocation
 
@@ -33,6 +34,7 @@ class Outcome:
     """What there is to report."""
 
     results: Sequence[RoutineResult]
+    options: ProveOptions
     invocation: Invocation
 
 
@@ -171,7 +173,7 @@ def _append(path: str, text: str) -> None:
 def _json(outcome: Outcome) -> str:
     from mcverify.report.json import to_json
 
-    return to_json(outcome.results)
+    return to_json(outcome.results, outcome.options)
 
 
 def _sarif(outcome: Outcome) -> str:

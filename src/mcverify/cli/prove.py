@@ -114,7 +114,8 @@ def prove(
     )
     results = _prove(file, options)
     code = exit_code(results)
-    outcome = Outcome(results, Invocation(without_outputs(click.get_current_context().obj), code))
+    invocation = Invocation(without_outputs(click.get_current_context().obj), code)
+    outcome = Outcome(results, options, invocation)
     outputs.write(outcome)
     if not outputs.has_stdout:
         _show(results, quiet, verbose)

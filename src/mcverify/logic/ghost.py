@@ -112,6 +112,8 @@ class GhostRules:
             assert self._src is not None
             return z3.simplify(self._offset(transfer.source, self._src) == offset)
         assert transfer.value is not None
+        if self._is_moved_whole(transfer, offset):
+            return z3.BoolVal(True)
         value = replace(transfer.value, self._definitions)
         if transfer.elements is not None:
             parts = [z3.Extract(8 * k + 7, 8 * k, value) == self._expected for k in range(transfer.size)]
@@ -119,6 +121,15 @@ class GhostRules:
         at = z3.simplify(J - offset, som=True)
         parts = [z3.Implies(at == k, self._right_byte(value, offset, k)) for k in range(transfer.size)]
         return z3.simplify(z3.And(parts))
+
+    def _is_moved_whole(self, transfer: Transfer, offset: z3.BitVecRef) -> bool:
+        """Whether the store puts a loaded value, all of it, where it came from: every byte is right, whatever
+        j is."""
+        value = transfer.value
+        if self._src is None or transfer.elements is not None or not z3.is_const(value):
+            return False
+        loaded_at = self._load_offsets.get(value.decl().name())
+        return loaded_at is not None and constant(z3.simplify(loaded_at - offset, som=True)) == 0
 
     def _right_byte(self, value: z3.BitVecRef, offset: z3.BitVecRef, k: int) -> z3.BoolRef:
         """That byte k of `value` is the expected one, given that it goes to offset j."""

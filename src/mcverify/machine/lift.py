@@ -204,11 +204,15 @@ def _exhaustive(steps: list[Step]) -> tuple[Step, ...]:
     """The steps, and a trap for the states that none of them covers: angr makes no successor for
     the exits by which VEX raises an exception (a misaligned SSE operand)."""
     rest = z3.simplify(z3.Not(z3.Or([step.guard for step in steps])))
-    solver = z3.Solver()
-    solver.add(rest)
-    if z3.is_false(rest) or solver.check() == z3.unsat:
+    if z3.is_false(rest) or _is_impossible(rest):
         return tuple(steps)
     return (*steps, Step(rest, (), {}, Leave.TRAP))
+
+
+def _is_impossible(condition: z3.BoolRef) -> bool:
+    solver = z3.SimpleSolver()
+    solver.add(condition)
+    return bool(solver.check() == z3.unsat)
 
 
 def _writes(address: int, text: str, after: Any, written: frozenset[str]) -> Mapping[str, z3.BitVecRef]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import gcd
 
 import flint
 import z3
 
-from mcverify.machine.terms import word
+from mcverify.machine.terms import variable, word
 
 _CONSTANT = ""
 """Name of the column of ones."""
@@ -32,7 +33,7 @@ class Equality:
     def solved_for(self, name: str) -> z3.BitVecRef:
         """The term equal to `name`, whose coefficient must be 1 or -1."""
         sign = -self.coefficient(name)
-        rest = [(n, sign * c) for n, c in self.coefficients if n != name]
+        rest = tuple((n, sign * c) for n, c in self.coefficients if n != name)
         return linear(rest, sign * self.constant)
 
     def term(self) -> z3.BoolRef:
@@ -40,11 +41,12 @@ class Equality:
         return linear(self.coefficients, self.constant) == 0
 
 
-def linear(coefficients: Sequence[tuple[str, int]], constant: int) -> z3.BitVecRef:
+@cache
+def linear(coefficients: tuple[tuple[str, int], ...], constant: int) -> z3.BitVecRef:
     """sum(coefficient * variable) + constant as a 64-bit term."""
     total = word(constant)
     for name, coefficient in coefficients:
-        total = total + word(coefficient) * z3.BitVec(name, 64)
+        total = total + word(coefficient) * variable(name)
     return z3.simplify(total, som=True)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import z3
 
-from mcverify.machine.terms import replace, word
+from mcverify.machine.terms import replace, variable, word
 
 Row = Mapping[str, int]
 _SMALL = 1 << 40
@@ -49,9 +49,9 @@ def quantities(rows: Sequence[Row], variables: Sequence[str], bases: Mapping[str
 
 def _quantity(rows: Sequence[Row], name: str, base: str | None) -> Quantity:
     if base is None:
-        return Quantity(name, z3.BitVec(name, 64), tuple(row[name] for row in rows))
+        return Quantity(name, variable(name), tuple(row[name] for row in rows))
     values = tuple((row[name] - row[base]) % (1 << 64) for row in rows)
-    return Quantity(f"{name}-{base}", z3.BitVec(name, 64) - z3.BitVec(base, 64), values)
+    return Quantity(f"{name}-{base}", variable(name) - variable(base), values)
 
 
 def at_least(found: Sequence[Quantity]) -> Iterator[z3.BoolRef]:
@@ -98,7 +98,7 @@ def _is_symbol(term: z3.ExprRef) -> bool:
 def neighbours(rows: Sequence[Row], offset: str, mark: str = "top") -> Iterator[z3.BoolRef]:
     """What may hold of a pointer's offset and the high-water mark where they are not, or not provably,
     equal."""
-    one, other = z3.BitVec(offset, 64), z3.BitVec(mark, 64)
+    one, other = variable(offset), variable(mark)
     for low, high, (name, above) in ((one, other, (offset, mark)), (other, one, (mark, offset))):
         if all(row[name] <= row[above] for row in rows):
             yield z3.ULE(low, high)
@@ -129,7 +129,7 @@ def aligned(rows: Sequence[Row], pointers: Sequence[str], counters: Sequence[str
             busy = [row for row in rows if row[guard]]
             found = _aligned(busy, pointer, counter) if 0 < len(busy) < len(rows) else None
             if found is not None:
-                yield z3.Implies(z3.BitVec(guard, 64) != 0, found)
+                yield z3.Implies(variable(guard) != 0, found)
 
 
 def _aligned(rows: Sequence[Row], pointer: str, counter: str | None) -> z3.BoolRef | None:
@@ -137,7 +137,7 @@ def _aligned(rows: Sequence[Row], pointer: str, counter: str | None) -> z3.BoolR
     bits = _constant_bits(values)
     if not bits:
         return None
-    term = z3.BitVec(pointer, 64) + (z3.BitVec(counter, 64) if counter else word(0))
+    term = variable(pointer) + (variable(counter) if counter else word(0))
     return z3.Extract(bits - 1, 0, term) == values[0] % (1 << bits)
 
 
@@ -149,7 +149,7 @@ def within_line(rows: Sequence[Row], found: Sequence[Quantity], bases: Sequence[
         for base in bases:
             bits = next((k for k in range(1, 7) if _stays_within(rows, quantity, base, 1 << k)), None)
             if bits:
-                misaligned = z3.ZeroExt(64 - bits, z3.Extract(bits - 1, 0, z3.BitVec(base, 64)))
+                misaligned = z3.ZeroExt(64 - bits, z3.Extract(bits - 1, 0, variable(base)))
                 yield z3.ULE(quantity.term + misaligned, word(1 << bits))
 
 

@@ -19,7 +19,7 @@ from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.ghost import HIT, TOP, J
 from mcverify.logic.solver import Answer, Reply, Solver
 from mcverify.logic.standpoint import Invariant, Standpoint
-from mcverify.machine.terms import word
+from mcverify.machine.terms import variable, word
 from mcverify.paths.segment import Location, Paths, Segment
 
 HIT_BELOW_TOP = z3.ULT(J, TOP) == HIT
@@ -80,7 +80,7 @@ def _is_lower_bound(fact: z3.BoolRef) -> bool:
 
 
 def _at_most(name: str, bound: int) -> z3.BoolRef:
-    return z3.ULE(z3.BitVec(name, 64), word(bound))
+    return z3.ULE(variable(name), word(bound))
 
 
 def _remover(items: list[Any], item: object) -> Callable[[], None]:

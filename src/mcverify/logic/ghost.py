@@ -126,9 +126,9 @@ class GhostRules:
         """Whether the store puts a loaded value, all of it, where it came from: every byte is right, whatever
         j is."""
         value = transfer.value
-        if self._src is None or transfer.elements is not None or not z3.is_const(value):
+        if value is None or transfer.elements is not None or self._expected is not SOURCE_BYTE:
             return False
-        loaded_at = self._load_offsets.get(value.decl().name())
+        loaded_at = self._load_offsets.get(value.decl().name()) if z3.is_const(value) else None
         return loaded_at is not None and constant(z3.simplify(loaded_at - offset, som=True)) == 0
 
     def _right_byte(self, value: z3.BitVecRef, offset: z3.BitVecRef, k: int) -> z3.BoolRef:

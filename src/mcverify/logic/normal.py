@@ -17,7 +17,7 @@ from math import gcd
 
 import z3
 
-from mcverify.machine.terms import symbols_of
+from mcverify.machine.terms import symbols_of, variable
 
 Range = tuple[int, int]
 """Least and greatest value, both included."""
@@ -156,7 +156,7 @@ class Normalizer:
 
     def _narrow(self, name: str) -> z3.BitVecRef:
         width = max(1, self._ranges[name][1].bit_length())
-        return z3.BitVec(f"{name}|{width}", width)
+        return variable(f"{name}|{width}", width)
 
     # -- bit-vector terms ---------------------------------------------------------------------------
 
@@ -276,12 +276,13 @@ class Normalizer:
             condition, then, otherwise = choice.children()
             found = z3.If(condition, *(z3.substitute(term, (choice, part)) for part in (then, otherwise)))
             return self.formula(z3.simplify(found))
-        if z3.is_app_of(term, z3.Z3_OP_ULEQ):
+        kind = term.decl().kind()
+        if kind == z3.Z3_OP_ULEQ:
             found = self._at_most(*term.children())
-        elif z3.is_app_of(term, z3.Z3_OP_ULT):
+        elif kind == z3.Z3_OP_ULT:
             found = self._at_most(term.arg(1), term.arg(0))
             found = None if found is None else z3.Not(found)
-        elif z3.is_eq(term) and z3.is_bv(term.arg(0)):
+        elif kind == z3.Z3_OP_EQ and z3.is_bv(term.arg(0)):
             found = self._equal(*term.children())
         else:
             found = self._connective(term)
@@ -289,9 +290,11 @@ class Normalizer:
 
     def _choice(self, atom: z3.BoolRef) -> z3.BitVecRef | None:
         """A bit-vector if-then-else among the summands of a comparison, to be lifted out of it."""
-        if not (_is_comparison(atom) and z3.is_bv(atom.arg(0))):
+        if atom.decl().kind() not in _COMPARISONS:
             return None
-        waiting = list(atom.children())
+        waiting = atom.children()
+        if not isinstance(waiting[0], z3.BitVecRef):
+            return None
         while waiting:
             node = waiting.pop()
             if node.get_id() in self._plain:
@@ -306,12 +309,14 @@ class Normalizer:
         return None
 
     def _connective(self, term: z3.BoolRef) -> z3.BoolRef | None:
-        if not term.num_args() or not all(z3.is_bool(c) for c in term.children()):
+        parts = term.children()
+        if not parts or not all(isinstance(part, z3.BoolRef) for part in parts):
             return None
-        if z3.is_and(term):
-            return z3.And([self.formula(part) for part in _rejoined(term.children())])
-        make = _CONNECTIVES.get(term.decl().kind())
-        return make(*(self.formula(c) for c in term.children())) if make else None
+        kind = term.decl().kind()
+        if kind == z3.Z3_OP_AND:
+            return z3.And([self.formula(part) for part in _rejoined(parts)])
+        make = _CONNECTIVES.get(kind)
+        return make(*map(self.formula, parts)) if make else None
 
     def _at_most(self, left: z3.BitVecRef, right: z3.BitVecRef) -> z3.BoolRef | None:
         low, high = self.exact(left), self.exact(right)
@@ -400,7 +405,7 @@ class Normalizer:
     def _narrowed(self, term: z3.ExprRef) -> z3.ExprRef:
         """`term` as it is, over the narrow symbols."""
         names = sorted(symbols_of(term) & self._ranges.keys())
-        pairs = [(z3.BitVec(name, 64), self._widened(name)) for name in names]
+        pairs = [(variable(name), self._widened(name)) for name in names]
         return z3.substitute(term, *pairs) if pairs else term
 
 
@@ -451,9 +456,7 @@ def _is_low_part(term: z3.BitVecRef, whole: z3.BitVecRef, bits: int) -> bool:
     return term.size() == bits and bool(z3.simplify(z3.Extract(bits - 1, 0, whole)).eq(term))
 
 
-def _is_comparison(atom: z3.BoolRef) -> bool:
-    return z3.is_eq(atom) or atom.decl().kind() in (z3.Z3_OP_ULEQ, z3.Z3_OP_ULT)
-
+_COMPARISONS = {z3.Z3_OP_EQ, z3.Z3_OP_ULEQ, z3.Z3_OP_ULT}
 
 _TRANSPARENT = {
     z3.Z3_OP_BADD,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 import z3
 
@@ -89,12 +90,12 @@ class Solver:
         return self._check([*known, negated])
 
     def _check(self, terms: Sequence[z3.BoolRef]) -> tuple[Answer, z3.ModelRef | None]:
-        """Ask the SMT core first, which is quick on short sums, then for the rest of the time the
-        bit-blaster."""
+        """Ask the SMT core first, which is quick on short sums once the equalities have been solved,
+        then for the rest of the time the bit-blaster."""
         self._deadline.check("proof")
         self.queries += 1
         quick = min(_QUICK_SECONDS, self._timeout)
-        answer, model = self._run(z3.SimpleSolver(), terms, quick)
+        answer, model = self._run(_core().solver(), terms, quick)
         if answer is Answer.TIMEOUT and quick < self._timeout:
             self._deadline.check("proof")
             return self._run(z3.SolverFor("QF_BV"), terms, self._timeout - quick)
@@ -113,6 +114,11 @@ class Solver:
         if result == z3.sat:
             return Answer.FAILED, solver.model()
         return Answer.TIMEOUT, None
+
+
+@cache
+def _core() -> z3.Tactic:
+    return z3.Then("simplify", "propagate-values", "solve-eqs", "smt")
 
 
 def relevant_premises(goal: z3.BoolRef, premises: Sequence[z3.BoolRef]) -> list[z3.BoolRef]:

@@ -15,7 +15,7 @@ from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.ghost import AT_ENTRY, AT_LOCATION, Ghost, GhostRules
 from mcverify.logic.normal import Normalizer
 from mcverify.logic.solver import Reply, Solver
-from mcverify.machine.terms import replace, symbols_of, word
+from mcverify.machine.terms import replace, symbols_of, variable, word
 from mcverify.paths.faults import LAST_TRAP
 from mcverify.paths.segment import Location, Segment
 
@@ -60,7 +60,7 @@ class Standpoint:
         self._definitions = {n: replace(t, given) for n, t in invariant.definitions.items()} | given
         used = frozenset().union(*(symbols_of(t) for t in self._definitions.values()))
         meanings = {n: replace(t, self._definitions) for n, t in assumptions.remainders().items()}
-        remainders = [z3.BitVec(n, 64) == t for n, t in meanings.items() if n in used]
+        remainders = [variable(n) == t for n, t in meanings.items() if n in used]
         self._definitions |= {n: t for n, t in meanings.items() if n not in used}
         self._rules = GhostRules(assumptions.contract, self._definitions)
         self._start = self._rules.start(AT_ENTRY if is_entry else AT_LOCATION)
@@ -108,7 +108,7 @@ class Standpoint:
                 values[name] = last_trap(segment)
             elif "~" in name:
                 register, _, base = name.partition("~")
-                values[name] = segment.final.registers[register] - z3.BitVec(base, 64)
+                values[name] = segment.final.registers[register] - variable(base)
             elif name.startswith("stack-"):
                 values[name] = segment.final.read(int(name[len("stack") :]), 8)
             elif "@" not in name and segment.final.registers.knows(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import z3
 
@@ -49,14 +50,25 @@ def replace(term: z3.ExprRef, values: Mapping[str, z3.ExprRef]) -> z3.ExprRef:
     names = symbols_of(term) & values.keys()
     if not names:
         return term
-    pairs = [(_constant(name, values[name]), values[name]) for name in sorted(names)]
+    pairs = [(_symbol_like(name, values[name]), values[name]) for name in sorted(names)]
     return z3.simplify(z3.substitute(term, *pairs))
 
 
-def _constant(name: str, like: z3.ExprRef) -> z3.ExprRef:
-    return z3.Const(name, like.sort())
+def _symbol_like(name: str, value: z3.ExprRef) -> z3.ExprRef:
+    return variable(name, value.size()) if isinstance(value, z3.BitVecRef) else z3.Const(name, value.sort())
 
 
+# z3py takes microseconds to make a term, and the same few symbols and constants are asked for
+# ten thousand times in one proof.
+
+
+@cache
+def variable(name: str, width: int = 64) -> z3.BitVecRef:
+    """The free symbol `name` of `width` bits."""
+    return z3.BitVec(name, width)
+
+
+@cache
 def word(value: int) -> z3.BitVecRef:
     """The 64-bit constant `value` modulo 2^64."""
     return z3.BitVecVal(value, 64)

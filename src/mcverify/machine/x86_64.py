@@ -10,6 +10,8 @@ from typing import Final
 
 import z3
 
+from mcverify.machine.terms import variable
+
 GENERAL: Final = (
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
@@ -41,4 +43,4 @@ PART_NAMES: Final[dict[str, str]] = {
 
 def symbol(name: str) -> z3.BitVecRef:
     """The input value of register `name` of one instruction, a free symbol of its width."""
-    return z3.BitVec(name, WIDTHS[name])
+    return variable(name, WIDTHS[name])

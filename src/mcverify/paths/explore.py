@@ -20,7 +20,7 @@ from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
-from mcverify.machine.terms import constant, word
+from mcverify.machine.terms import constant, variable, word
 from mcverify.machine.x86_64 import GENERAL, STACK_POINTER, WIDTHS, symbol
 from mcverify.models import read_toml
 from mcverify.paths.faults import strikes, survives, trap_numbers
@@ -78,7 +78,7 @@ class _Node:
 
 def entry_symbol(register: str) -> z3.BitVecRef:
     """The value that `register` has when the routine is entered."""
-    return z3.BitVec(f"{register}@0", WIDTHS[register])
+    return variable(f"{register}@0", WIDTHS[register])
 
 
 @dataclass

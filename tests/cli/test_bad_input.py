@@ -392,3 +392,11 @@ def test_no_home_and_a_folder_that_may_not_be_written(tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert "PROVED" in ran.stdout
     assert os.listdir("sub") == ["a.S"]
+
+
+def test_a_time_limit_that_ends_in_the_search_for_runs_is_unknown():
+    write(routine(BYTES + ENTRY))
+    ran = prove("a.S", "--timeout", "0.01")
+    assert ran.returncode == 3, ran.stderr
+    assert "the time limit was reached" in ran.stdout
+    assert ran.stderr == ""

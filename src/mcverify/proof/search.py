@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from mcverify.contract import Contract, Faults
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
-from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.proof.result import Counterexample
-from mcverify.runs import cpu
-from mcverify.runs.case import Case, Ending, Outcome, Place, Placement, Visit
+from mcverify.proof.trials import STALE, Failure, Key, Runner, Trials, other_contents
+from mcverify.runs.case import Case, Ending, Outcome, Place, Placement
 from mcverify.runs.cases import far_cases
-from mcverify.runs.code import reachable
-from mcverify.runs.cpu import CpuRunner
-from mcverify.runs.emulator import EmulatorRunner
-from mcverify.runs.grid import quick_grid
-from mcverify.runs.judge import Violation, judge
-from mcverify.runs.rep import Schedule
+from mcverify.runs.grid import GridViolation, quick_grid
 
-_SCHEDULES: tuple[Schedule, ...] = ("descending", "odd_first", "blocks", "outside_in")
 _MOST_STOPPED = 3
 _LONG = 1 << 22
 """Longer runs than this many bytes are only tried for the lengths beyond the domain."""
-
-
-class Runner(Protocol):
-    """Something that executes cases."""
-
-    def run(self, cases: Sequence[Case]) -> list[Outcome]:
-        """The outcome of each case."""
-        ...
-
-    def sample(self, cases: Sequence[Case], addresses: Iterable[int], limit: int = ...) -> list[Visit]:
-        """The states in which the runs pass `addresses`."""
-        ...
-
-    def trace(self, case: Case) -> list[tuple[int, dict[str, int]]]:
-        """Every step of one case: address and registers before it."""
-        ...
 
 
 class Witnesses:
@@ -60,69 +37,52 @@ class Witnesses:
         deadline: Deadline | None = None,
     ) -> None:
         self._len_max = len_max
-        self._image = image
-        self._entry = entry
         self._contract = contract
         self._faults = faults
-        self._emulator = EmulatorRunner(image, entry, contract)
-        on_cpu = cpu.available() is None
-        self.runner: Runner = CpuRunner(image, entry, contract, deadline) if on_cpu else self._emulator
-        self._rep_model = rep_model
-        self.found: dict[tuple[str, str], Counterexample] = {}
+        self._trials = Trials(image, entry, contract, faults, rep_model, deadline)
+        self.found: dict[Key, Counterexample] = {}
         self.cases_run = 0
         self._stopped: list[Case] = []
-        self._is_faithful = not any(i.uses_segment for i in reachable(image, entry).values())
+
+    @property
+    def runner(self) -> Runner:
+        """What runs the cases."""
+        return self._trials.runner
 
     def search(self) -> None:
         """Run a grid of some ten thousand cases; where there is no CPU for it, a part of it on the
         emulator."""
         grid = quick_grid(self._contract, self._faults)
-        if self._rep_model == "unordered":
-            self._search_unordered([grid.case(i) for i in range(0, len(grid), max(1, len(grid) // 400))])
-        elif isinstance(self.runner, CpuRunner):
-            result = self.runner.grid(grid)
-            self.cases_run += result.cases
-            self.try_cases([case for violation in result.violations for case in violation.cases[:2]])
-        else:
+        if self._trials.cpu is None:
             self.try_cases([grid.case(i) for i in range(0, len(grid), max(1, len(grid) // 400))])
+            return
+        result = self._trials.cpu.grid(grid)
+        self.cases_run += result.cases
+        self.try_cases([case for violation in result.violations for case in violation.cases[:2]])
+        self._count(result.violations)
 
-    def _search_unordered(self, cases: Sequence[Case]) -> None:
-        for schedule in _SCHEDULES:
-            runner = EmulatorRunner(
-                self._image, self._entry, self._contract, rep_model="unordered", schedule=schedule
-            )
-            self._keep_all(cases, runner.run(cases))
+    def _count(self, violations: Sequence[GridViolation]) -> None:
+        """Tell with each counterexample how many other cases of the grid break the same obligation at the
+        same exit."""
+        seen: Counter[Key] = Counter()
+        smallest = [violation.cases[0] for violation in violations]
+        for violation, (case, outcome) in zip(violations, self._trials.outcomes(smallest), strict=True):
+            key = violation.obligation, self._trials.exit(case, outcome, violation.obligation)
+            seen[key] += violation.count
+        for key, counterexample in self.found.items():
+            self.found[key] = replace(counterexample, others=max(0, seen[key] - 1))
 
     def try_cases(self, cases: Sequence[Case]) -> None:
         """Run `cases` and keep what breaks the contract."""
-        cases = [case for case in cases if case.len <= self._len_max and self._may_happen(case)]
-        if self._rep_model == "unordered":
-            self._search_unordered(cases)
-        else:
-            self._keep_all(cases, self.runner.run(cases))
-
-    def _may_happen(self, case: Case) -> bool:
-        """Whether only such accesses fault in it as this proof lets fault."""
-        loads, stores = self._faults in ("loads", "both"), self._faults in ("stores", "both")
-        return (loads or case.src.first_bad is None) and (stores or case.dst.first_bad is None)
-
-    def _keep_all(self, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
-        self.cases_run += len(cases)
-        if not self._is_faithful:
-            return  # fs and gs lead elsewhere here than in the kernel: such a run shows nothing
-        for case, outcome in zip(cases, outcomes, strict=True):
-            if case.len > self._len_max:
+        cases = [case for case in cases if case.len <= self._len_max and self._trials.may_happen(case)]
+        for case, outcome in self._trials.outcomes(cases):
+            self.cases_run += 1
+            if not self._trials.is_faithful:
                 continue
             if outcome.ending is Ending.TIMEOUT:
                 self._stopped.append(case)
-            for violation in self.violations(case, outcome):
-                self._keep(case, outcome, violation)
-
-    def violations(self, case: Case, outcome: Outcome) -> tuple[Violation, ...]:
-        """What the run breaks; only what it shows for certain, and only for faults that this proof is
-        about."""
-        found = judge(self._contract, case, outcome, name=lambda a: place(self._image, a))
-        return tuple(v for v in found if v.certain)
+            for failure in self._trials.failures(case, outcome):
+                self._keep(case, outcome, failure)
 
     def slack_seen(self, cases: Sequence[Case]) -> int:
         """The most good bytes before a bad one that the runs of `cases` left uncopied."""
@@ -135,118 +95,65 @@ class Witnesses:
 
     def beyond(self, len_max: int) -> tuple[int, str] | None:
         """A length of 2^32 or more, beyond `len_max`, for which a run breaks the contract, and how."""
-        if self._rep_model != "ordered" or not isinstance(self.runner, CpuRunner):
+        if self._trials.cpu is None:
             return None
-        cases = [c for c in far_cases(self._contract)[:1] if c.len > len_max and self._may_happen(c)]
+        cases = [c for c in far_cases(self._contract)[:1] if c.len > len_max and self._trials.may_happen(c)]
         try:
             outcomes = self.runner.run(cases)
         except OutOfTime:
             return None
         for case, outcome in zip(cases, outcomes, strict=True):
-            for violation in self.violations(case, outcome)[:1]:
+            for violation in self._trials.violations(case, outcome)[:1]:
                 return case.len, f"{violation.obligation}: {violation.sentence}"
         return None
 
-    def _keep(self, case: Case, outcome: Outcome, violation: Violation) -> None:
+    def _keep(self, case: Case, outcome: Outcome, failure: Failure) -> None:
         if case.len > self._len_max:
             return
-        where = self._exit(case, outcome, violation.obligation)
-        key = violation.obligation, where
-        known = self.found.get(key)
+        known = self.found.get(failure.key)
         smaller = known is None or _size(case) < _size(known.case)
-        if smaller and self._is_confirmed(case, violation.obligation):
-            self.found[key] = Counterexample(
-                (violation.obligation,), where, case, outcome, violation.sentence
+        if smaller and self._is_confirmed(case, failure.obligation):
+            others = known.others if known is not None else 0
+            self.found[failure.key] = Counterexample(
+                (failure.obligation,), failure.exit, case, outcome, failure.sentence, others
             )
 
     def _is_confirmed(self, case: Case, obligation: str) -> bool:
         """Whether other contents of the buffers show a missing byte too: a byte stored is seen by its
         change, and a wrong one may happen to be what stood there before."""
-        if obligation not in ("O3", "O9") or self._rep_model != "ordered":
+        if obligation not in STALE or not self._trials.is_ordered:
             return True
-        again = replace(case, seed=case.seed + 101)
+        again = other_contents(case)
         (outcome,) = self.runner.run([again])
-        return any(v.obligation == obligation for v in self.violations(again, outcome))
+        return any(v.obligation == obligation for v in self._trials.violations(again, outcome))
 
     def endless(self, hides: Callable[[int], bool]) -> None:
-        """Look at the runs that were stopped: one that comes back to the very same registers and flags goes
-        on for ever, if no instruction meanwhile changed what a trace does not show (`hides`, given its
-        address)."""
+        """Look at the runs that were stopped: whether one of them never ends (`Trials.endless`)."""
         for case in self._stopped[:_MOST_STOPPED]:
-            steps = self.runner.trace(case)
-            seen: dict[tuple[int, tuple[int, ...]], int] = {}
-            for number, (address, registers) in enumerate(steps):
-                state = address, tuple(registers.values())
-                if state not in seen:
-                    seen[state] = number
-                    continue
-                if not any(hides(a) for a, _ in steps[seen[state] : number]):
-                    where = place(self._image, address)
-                    sentence = (
-                        f"with len = {case.len} it is at {where} in the same state again: it never ends"
-                    )
-                    (outcome,) = self.runner.run([case])
-                    self.found["O9", EVERYWHERE] = Counterexample(
-                        ("O9",), EVERYWHERE, case, outcome, sentence
-                    )
-                    return
-                break
-
-    def _exit(self, case: Case, outcome: Outcome, obligation: str) -> str:
-        if obligation == "O8":
-            return self._outside(case, outcome)
-        if outcome.ending is Ending.OOPS:
-            return place(self._image, outcome.rip)
-        if outcome.ending is Ending.TIMEOUT:
-            return EVERYWHERE
-        return exit_of_fault(self._image, outcome.faults[-1].insn) if outcome.faults else SUCCESS
-
-    def _outside(self, case: Case, outcome: Outcome) -> str:
-        """The instruction that reached outside its buffer."""
-        stray = next(
-            (f for f in outcome.faults if not 0 <= f.offset < case.len or f.buffer not in ("src", "dst")),
-            None,
-        )
-        if stray is not None:
-            return place(self._image, stray.insn)
-        _, accesses = self._emulator.footprint(case)
-        allowed = {"src": False, "dst": True}
-        for access in accesses:
-            inside = access.offset >= 0 and access.offset + access.size <= case.len
-            if access.buffer in allowed and not (inside and access.is_store == allowed[access.buffer]):
-                return place(self._image, access.insn)
-        return EVERYWHERE
+            failure = self._trials.endless(case, hides)
+            if failure is not None:
+                (outcome,) = self.runner.run([case])
+                self.found[failure.key] = Counterexample(
+                    (failure.obligation,), failure.exit, case, outcome, failure.sentence
+                )
+                return
 
     def unfenced(
         self, cases: Sequence[Case], is_weak: Callable[[int], bool], is_fence: Callable[[int], bool]
     ) -> None:
         """Single-step `cases` and look for a non-temporal store that no fence follows before the return."""
         for case, outcome in zip(cases, self.runner.run(cases), strict=True):
-            if outcome.ending is not Ending.RETURNED or not self._may_happen(case):
-                continue
-            addresses = [address for address, _ in self.runner.trace(case)]
-            weak = max(
-                (n for n, a in enumerate(addresses) if is_weak(a) and not self._step_faulted(addresses, n)),
-                default=-1,
-            )
-            if weak >= 0 and not any(is_fence(a) for a in addresses[weak:]):
-                where = place(self._image, addresses[weak])
-                sentence = f"the non-temporal store at {where} is followed by no fence before the return"
-                self._keep(case, outcome, Violation("O10", sentence))
-
-    def _step_faulted(self, addresses: Sequence[int], step: int) -> bool:
-        """Whether step number `step` of a trace faulted: the next one is its fixup."""
-        entry = self._image.entry_at(addresses[step])
-        return entry is not None and addresses[step + 1 : step + 2] == [entry.fixup]
+            failure = self._trials.unfenced(case, outcome, is_weak, is_fence)
+            if failure is not None:
+                self._keep(case, outcome, failure)
 
     def footprints(self, cases: Sequence[Case]) -> None:
         """Run `cases` on the emulator with every access recorded: what lies outside the buffers without a
         fault."""
-        for case in cases if self._is_faithful else ():
-            outcome, accesses = self._emulator.footprint(case)
-            for violation in judge(self._contract, case, outcome, accesses=accesses):
-                if violation.certain and outcome.ending is not Ending.WILD:
-                    self._keep(case, outcome, violation)
+        for case in cases:
+            outcome, failures = self._trials.footprint(case)
+            for failure in failures:
+                self._keep(case, outcome, failure)
 
 
 def _size(case: Case) -> tuple[int, ...]:

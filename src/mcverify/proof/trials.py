@@ -1,0 +1,251 @@
+"""Runs of one routine and what they break, named as the proof names it: by obligation and exit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+from mcverify.contract import Contract, Faults
+from mcverify.deadline import Deadline
+from mcverify.image.image import Image
+from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
+from mcverify.runs import cpu
+from mcverify.runs.case import Case, Ending, Outcome, Visit
+from mcverify.runs.code import reachable
+from mcverify.runs.cpu import CpuRunner
+from mcverify.runs.emulator import EmulatorRunner
+from mcverify.runs.judge import Violation, judge
+from mcverify.runs.rep import SCHEDULES
+
+Key = tuple[str, str]
+"""An obligation, and the id of the exit at which it is broken."""
+
+_UNCERTAIN = {Ending.ILLEGAL: "O7", Ending.DIED: "O7", Ending.TIMEOUT: "O9"}
+"""What a run that ends so breaks only perhaps (`Violation.certain`)."""
+
+STALE = ("O3", "O9")
+"""Obligations about bytes that are missing: of these a run is believed if it shows them with
+:func:`other_contents` too."""
+
+
+class Runner(Protocol):
+    """Something that executes cases."""
+
+    def run(self, cases: Sequence[Case]) -> list[Outcome]:
+        """The outcome of each case."""
+        ...
+
+    def sample(self, cases: Sequence[Case], addresses: Iterable[int], limit: int = ...) -> list[Visit]:
+        """The states in which the runs pass `addresses`."""
+        ...
+
+    def trace(self, case: Case) -> list[tuple[int, dict[str, int]]]:
+        """Every step of one case: address and registers before it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One obligation that a run breaks for certain at an exit, and how, in one sentence."""
+
+    obligation: str
+    exit: str
+    sentence: str
+
+    @property
+    def key(self) -> Key:
+        """Obligation and exit."""
+        return self.obligation, self.exit
+
+
+def other_contents(case: Case) -> Case:
+    """The same case with other contents of buffers and registers."""
+    return replace(case, seed=case.seed + 101)
+
+
+class Trials:
+    """Runs the routine at `entry`, on the CPU where there is one (and `on` is "cpu"), and judges.
+
+    With the `rep_model` "unordered" each case is run in the emulator, once for each schedule. Methods raise
+    OutOfTime when `deadline` is reached.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        entry: int,
+        contract: Contract,
+        faults: Faults,
+        rep_model: str = "ordered",
+        deadline: Deadline | None = None,
+        on: str = "cpu",
+    ) -> None:
+        self.image = image
+        self.contract = contract
+        self._entry = entry
+        self._faults = faults
+        self.emulator = EmulatorRunner(image, entry, contract)
+        on_cpu = on == "cpu" and cpu.available() is None
+        self.runner: Runner = CpuRunner(image, entry, contract, deadline) if on_cpu else self.emulator
+        self.is_ordered = rep_model == "ordered"
+
+    @property
+    def cpu(self) -> CpuRunner | None:
+        """What runs the cases on the CPU; None where they are emulated."""
+        return self.runner if self.is_ordered and isinstance(self.runner, CpuRunner) else None
+
+    @cached_property
+    def is_faithful(self) -> bool:
+        """Whether a run shows anything: fs and gs lead elsewhere here than in the kernel."""
+        return not any(i.uses_segment for i in reachable(self.image, self._entry).values())
+
+    @cached_property
+    def _unordered(self) -> tuple[EmulatorRunner, ...]:
+        return tuple(
+            EmulatorRunner(self.image, self._entry, self.contract, rep_model="unordered", schedule=schedule)
+            for schedule in SCHEDULES
+        )
+
+    def may_happen(self, case: Case) -> bool:
+        """Whether only such accesses fault in it as the proof lets fault."""
+        loads, stores = self._faults in ("loads", "both"), self._faults in ("stores", "both")
+        return (loads or case.src.first_bad is None) and (stores or case.dst.first_bad is None)
+
+    def outcomes(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Outcome]]:
+        """What comes of each case: one outcome, or with REP unordered one for each schedule."""
+        for runner in (self.runner,) if self.is_ordered else self._unordered:
+            yield from zip(cases, runner.run(cases), strict=True)
+
+    def violations(self, case: Case, outcome: Outcome) -> tuple[Violation, ...]:
+        """What the run breaks for certain, without the exits."""
+        found = judge(self.contract, case, outcome, name=self._name)
+        return tuple(v for v in found if v.certain)
+
+    def _name(self, address: int) -> str:
+        return place(self.image, address)
+
+    def failures(self, case: Case, outcome: Outcome) -> tuple[Failure, ...]:
+        """What the run breaks for certain, and where."""
+        return tuple(
+            Failure(v.obligation, self.exit(case, outcome, v.obligation), v.sentence)
+            for v in self.violations(case, outcome)
+        )
+
+    def broken(self, cases: Sequence[Case], keys: Collection[Key]) -> list[frozenset[Key]]:
+        """Which of `keys` each case breaks for certain; one schedule that does so is enough."""
+        if self.cpu is not None:
+            return self._broken_on_cpu(self.cpu, cases, frozenset(keys))
+        asked = {obligation for obligation, _ in keys}
+        found: list[set[Key]] = [set() for _ in cases]
+        for number, (case, outcome) in enumerate(self.outcomes(cases)):
+            for violation in self.violations(case, outcome):
+                if violation.obligation in asked:
+                    key = violation.obligation, self.exit(case, outcome, violation.obligation)
+                    found[number % len(cases)].add(key)
+        return [frozenset(keys) & all_found for all_found in found]
+
+    def _broken_on_cpu(
+        self, runner: CpuRunner, cases: Sequence[Case], keys: frozenset[Key]
+    ) -> list[frozenset[Key]]:
+        asked = [(int(obligation[1:]), obligation) for obligation in sorted({o for o, _ in keys})]
+        found = []
+        for case, mark in zip(cases, runner.judge(cases), strict=True):
+            broken = (
+                obligation
+                for bit, obligation in asked
+                if mark.broken >> bit & 1 and _UNCERTAIN.get(mark.ending) != obligation
+            )
+            named = {(o, self._exit(case, mark.ending, mark.rip, mark.insn, mark.stray, o)) for o in broken}
+            found.append(keys & named)
+        return found
+
+    def exit(self, case: Case, outcome: Outcome, obligation: str) -> str:
+        """The id of the exit at which a run breaks an obligation."""
+        stray = next(
+            (f for f in outcome.faults if not 0 <= f.offset < case.len or f.buffer not in ("src", "dst")),
+            None,
+        )
+        last = outcome.faults[-1].insn if outcome.faults else None
+        return self._exit(case, outcome.ending, outcome.rip, last, stray.insn if stray else None, obligation)
+
+    def _exit(
+        self, case: Case, ending: Ending, rip: int, last: int | None, stray: int | None, obligation: str
+    ) -> str:
+        """By how the run ended, the instruction of its last fault, and that of a fault outside."""
+        if obligation == "O8":
+            return place(self.image, stray) if stray is not None else self._outside(case)
+        if ending is Ending.OOPS:
+            return place(self.image, rip)
+        if ending is Ending.TIMEOUT:
+            return EVERYWHERE
+        return exit_of_fault(self.image, last) if last is not None else SUCCESS
+
+    def _outside(self, case: Case) -> str:
+        """The instruction that reached outside its buffer, where that did not fault."""
+        _, accesses = self.emulator.footprint(case)
+        allowed = {"src": False, "dst": True}
+        for access in accesses:
+            inside = access.offset >= 0 and access.offset + access.size <= case.len
+            if access.buffer in allowed and not (inside and access.is_store == allowed[access.buffer]):
+                return place(self.image, access.insn)
+        return EVERYWHERE
+
+    # -- what the judge does not see ---------------------------------------------------------------
+
+    def footprint(self, case: Case) -> tuple[Outcome, tuple[Failure, ...]]:
+        """The case in the emulator, with every access recorded: what it breaks, and what lies outside the
+        buffers without a fault."""
+        outcome, accesses = self.emulator.footprint(case)
+        if outcome.ending is Ending.WILD or not self.is_faithful:
+            return outcome, ()
+        found = judge(self.contract, case, outcome, accesses=accesses, name=self._name)
+        return outcome, tuple(
+            Failure(v.obligation, self.exit(case, outcome, v.obligation), v.sentence)
+            for v in found
+            if v.certain
+        )
+
+    def unfenced(
+        self,
+        case: Case,
+        outcome: Outcome,
+        is_weak: Callable[[int], bool],
+        is_fence: Callable[[int], bool],
+    ) -> Failure | None:
+        """O10: a non-temporal store that no fence follows before the return. The case is single-stepped."""
+        if outcome.ending is not Ending.RETURNED or not self.may_happen(case):
+            return None
+        addresses = [address for address, _ in self.runner.trace(case)]
+        weak = max(
+            (n for n, a in enumerate(addresses) if is_weak(a) and not self._step_faulted(addresses, n)),
+            default=-1,
+        )
+        if weak < 0 or any(is_fence(a) for a in addresses[weak:]):
+            return None
+        where = place(self.image, addresses[weak])
+        sentence = f"the non-temporal store at {where} is followed by no fence before the return"
+        return Failure("O10", self.exit(case, outcome, "O10"), sentence)
+
+    def _step_faulted(self, addresses: Sequence[int], step: int) -> bool:
+        """Whether step number `step` of a trace faulted: the next one is its fixup."""
+        entry = self.image.entry_at(addresses[step])
+        return entry is not None and addresses[step + 1 : step + 2] == [entry.fixup]
+
+    def endless(self, case: Case, hides: Callable[[int], bool]) -> Failure | None:
+        """O9 of a run that was stopped: if it comes back to the very same registers and flags it goes on for
+        ever, unless an instruction meanwhile changed what a trace does not show (`hides`, given its
+        address)."""
+        steps = self.runner.trace(case)
+        seen: dict[tuple[int, tuple[int, ...]], int] = {}
+        for number, (address, registers) in enumerate(steps):
+            first = seen.setdefault((address, tuple(registers.values())), number)
+            if first == number:
+                continue
+            if any(hides(a) for a, _ in steps[first:number]):
+                return None
+            where = place(self.image, address)
+            sentence = f"with len = {case.len} it is at {where} in the same state again: it never ends"
+            return Failure("O9", EVERYWHERE, sentence)
+        return None

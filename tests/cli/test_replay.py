@@ -222,6 +222,14 @@ def test_a_wrong_command_is_one_sentence(mcverify, arguments):
     assert ran.err.count("\n") == 1
 
 
+def test_json_overwrites_an_earlier_replay_and_no_other_file(mcverify, witness, tmp_path):
+    out, other = tmp_path / "out.json", tmp_path / "other.json"
+    assert [mcverify("replay", witness, "--json", out).code for _ in range(2)] == [1, 1]
+    other.write_text(witness.read_text())
+    assert mcverify("replay", witness, "--json", other).code == 2
+    assert other.read_text() == witness.read_text()
+
+
 def test_json_does_not_overwrite_the_witness(mcverify, witness):
     before = witness.read_text()
     assert mcverify("replay", witness, "--json", witness).code == 2

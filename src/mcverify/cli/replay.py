@@ -69,7 +69,9 @@ def replay(
 
     chosen = choose(read_witnesses(witness), witness, routine, exit_id)
     if json_target is not None:
-        check_writable(json_target, "--json", source=witness)
+        from mcverify.report.replay import is_ours
+
+        check_writable(json_target, "--json", source=witness, is_ours=is_ours)
     options = ReplayOptions(cast("On | None", on), file, steps, even_if_changed)
     replays = _replay(chosen, witness, options)
     if json_target is not None:

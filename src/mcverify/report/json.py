@@ -30,7 +30,7 @@ from mcverify.runs.case import Access, Case, Fault, Outcome, Placement, Run
 SCHEMA = 1
 """Counts up when a field changes its meaning or goes away; new fields do not change it."""
 
-_MARK = re.compile(r'\{\s*"schema": \d+,\s*"mcverify": "')
+_MARK = re.compile(r'\{\s*"schema": \d+,\s*"mcverify": "[^"]*",\s*"options": ')
 
 
 def to_json(results: Sequence[RoutineResult], options: ProveOptions) -> str:

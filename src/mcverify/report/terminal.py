@@ -11,18 +11,24 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mcverify.proof.result import (
-    EVERYWHERE,
-    SUCCESS,
-    Domain,
-    Exit,
-    ObligationResult,
-    RoutineResult,
-    Verdict,
-)
+from mcverify.proof.result import SUCCESS, Exit, RoutineResult, Verdict
 from mcverify.report.counterexample import smallest_first
-from mcverify.report.obligations import NAMES, in_order, title, worst
-from mcverify.report.terminal_counterexample import exit_name, render_counterexample
+from mcverify.report.obligations import NAMES, title
+from mcverify.report.summary import (
+    at,
+    breaks_words,
+    columns,
+    everywhere,
+    exit_name,
+    goes_on,
+    reasons,
+    slack_words,
+    time_words,
+    verdict_at,
+    verdict_words,
+    wrong,
+)
+from mcverify.report.terminal_counterexample import render_counterexample
 from mcverify.report.terminal_map import GLUE, Glyphs, glyphs_for
 from mcverify.report.words import short
 
@@ -61,9 +67,8 @@ def print_lines(results: Sequence[RoutineResult], console: Console | None = None
         line = Text.assemble(
             (f"{result.verdict:<8}", _STYLES[result.verdict]), f" {result.name:<{width}}  {result.file}"
         )
-        wrong = _wrong(result)
-        if wrong:
-            line.append("  " + ", ".join(_at(o) for o in wrong[:3]) + (", ..." if len(wrong) > 3 else ""))
+        if broken := wrong(result):
+            line.append("  " + ", ".join(at(o) for o in broken[:3]) + (", ..." if len(broken) > 3 else ""))
         print_trimmed(line, out, soft_wrap=True)
 
 
@@ -100,8 +105,8 @@ def _heading(result: RoutineResult) -> Text:
 
 
 def _exit_table(result: RoutineResult, *, wide: bool) -> Table:
-    columns = _columns(result)
-    counts = any(row.count or _goes_on(row, result) for row in result.exits)
+    asked = columns(result)
+    counts = any(row.count or goes_on(row, result) for row in result.exits)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("exit", overflow="fold", min_width=8)
     table.add_column("continues at", overflow="fold")
@@ -109,50 +114,38 @@ def _exit_table(result: RoutineResult, *, wide: bool) -> Table:
         table.add_column("after a fault at", overflow="fold")
     if counts:
         table.add_column("bytes left", overflow="fold", min_width=10)
-    for identifier in columns:
+    for identifier in asked:
         table.add_column(identifier, justify="center", no_wrap=True)
     for row in result.exits:
-        table.add_row(*_cells(row, result, columns, wide=wide, counts=counts))
+        table.add_row(*_cells(row, result, asked, wide=wide, counts=counts))
     return table
 
 
 def _cells(
-    row: Exit, result: RoutineResult, columns: Iterable[str], *, wide: bool, counts: bool
+    row: Exit, result: RoutineResult, asked: Iterable[str], *, wide: bool, counts: bool
 ) -> list[RenderableType]:
     success = row.id == SUCCESS
     cells: list[RenderableType] = [Text(row.id, "bold" if success else ""), Text(short(row.where), "cyan")]
     if wide:
         cells.append(Text("" if success else short(row.access), "cyan"))
     if counts:
-        cells.append(Text("(tries again)", "dim") if _goes_on(row, result) else Text(row.count or "-"))
-    for identifier in columns:
-        verdict = worst(o for o in result.obligations if (o.id, o.exit) == (identifier, row.id))
+        cells.append(Text("(tries again)", "dim") if goes_on(row, result) else Text(row.count or "-"))
+    for identifier in asked:
+        verdict = verdict_at(result, identifier, row)
         cells.append(_NOT_ASKED if verdict is None else MARKS[verdict])
     return cells
-
-
-def _columns(result: RoutineResult) -> list[str]:
-    """The obligations that are asked at the exits of the table."""
-    exits = {row.id for row in result.exits}
-    return in_order(o.id for o in result.obligations if o.exit in exits)
-
-
-def _goes_on(row: Exit, result: RoutineResult) -> bool:
-    """Whether the fixup leads back into the routine, which then returns by another exit."""
-    return not row.count and row.id != SUCCESS and all(o.exit != row.id for o in result.obligations)
 
 
 def _facts(result: RoutineResult) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True, min_width=10)
     grid.add_column(overflow="fold")
-    everywhere = _everywhere(result)
-    if everywhere.plain:
-        grid.add_row("everywhere", everywhere)
-    legend = ", ".join(title(i).replace(" ", GLUE) for i in _columns(result) if i in NAMES)
+    if (outside := _everywhere(result)).plain:
+        grid.add_row("everywhere", outside)
+    legend = ", ".join(title(i).replace(" ", GLUE) for i in columns(result) if i in NAMES)
     if legend:
         grid.add_row("columns", Text(legend, "dim"))
-    again = [row.id for row in result.exits if _goes_on(row, result)]
+    again = [row.id for row in result.exits if goes_on(row, result)]
     if again:
         grid.add_row(
             "", Text("(tries again): the fixup goes back into the routine, which returns elsewhere", "dim")
@@ -161,61 +154,28 @@ def _facts(result: RoutineResult) -> Table:
         grid.add_row("", "")
     grid.add_row("verdict", _verdict(result))
     if result.slack is not None:
-        grid.add_row("slack", _slack(result.slack))
+        grid.add_row("slack", slack_words(result.slack))
     for index, sentence in enumerate(result.assumptions):
         grid.add_row("" if index else "assumed", Text(sentence))
-    grid.add_row("time", Text(_time(result)))
+    grid.add_row("time", Text(time_words(result)))
     return grid
 
 
 def _everywhere(result: RoutineResult) -> Text:
     """The obligations that belong to no exit of the table, each with its mark."""
-    exits = {row.id for row in result.exits}
-    outside = [o for o in result.obligations if o.exit not in exits]
-    marked = []
-    for identifier in in_order(o.id for o in outside):
-        verdict = worst(o for o in outside if o.id == identifier)
-        assert verdict is not None
-        name = "O9 termination" if identifier == "O9" else title(identifier)
-        marked.append(Text.assemble(name.replace(" ", GLUE), GLUE, MARKS[verdict]))
+    marked = [
+        Text.assemble(name.replace(" ", GLUE), GLUE, MARKS[verdict]) for name, verdict in everywhere(result)
+    ]
     return Text(f"{GLUE}{GLUE} ").join(marked)
 
 
 def _verdict(result: RoutineResult) -> Text:
+    between = " " if result.verdict is Verdict.PROVED else ": "
     text = Text(result.verdict.upper(), _STYLES[result.verdict])
-    match result.verdict:
-        case Verdict.PROVED:
-            text.append(
-                f" for {_lengths(result.domain)}, every alignment, every fault point", "not bold default"
-            )
-        case Verdict.REFUTED:
-            text.append(": " + _listed(_wrong(result, Verdict.REFUTED)), "not bold default")
-        case Verdict.UNKNOWN:
-            text.append(": neither proved nor refuted", "not bold default")
-    if result.domain.breaks_at is not None:
-        text.append(
-            f"\nbreaks at len {_size(result.domain.breaks_at)}: {result.domain.breaks_how}",
-            "not bold default",
-        )
+    text.append(between + verdict_words(result), "not bold default")
+    if breaks := breaks_words(result.domain):
+        text.append("\n" + breaks, "not bold default")
     return text
-
-
-def _lengths(domain: Domain) -> str:
-    if domain.len_min == domain.len_max:
-        return f"the one length {_size(domain.len_min)}"
-    return f"every length from {_size(domain.len_min)} to {_size(domain.len_max)}"
-
-
-def _slack(slack: int) -> str:
-    if slack == 0:
-        return "none: every good byte before the bad one is copied"
-    noun = "byte" if slack == 1 else "bytes"
-    return f"at most {slack} good {noun} before the bad one left uncopied"
-
-
-def _time(result: RoutineResult) -> str:
-    phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.phases.items())
-    return f"{result.seconds:.1f} s" + (f" ({phases})" if phases else "")
 
 
 def _findings(result: RoutineResult, glyphs: Glyphs, width: int, verbose: bool) -> list[RenderableType]:
@@ -227,11 +187,9 @@ def _findings(result: RoutineResult, glyphs: Glyphs, width: int, verbose: bool) 
         render_counterexample(c, result, glyphs, width, verbose=verbose) for c in found[:whole]
     ]
     others = [f"{', '.join(c.obligations)} at {exit_name(c.exit)}: {c.sentence}" for c in found[whole:]]
-    shown = {(o, c.exit) for c in found for o in c.obligations}
-    reasons = [f"{_at(o)}: {o.reason}" for o in _wrong(result) if o.reason and (o.id, o.exit) not in shown]
     parts += (
         _list("also refuted", others, "bold red")
-        + _list("not proved", reasons)
+        + _list("not proved", reasons(result))
         + _list("not understood", result.unknowns)
         + _list("note", result.notes)
     )
@@ -247,30 +205,3 @@ def _list(headline: str, lines: Sequence[str], style: str = "bold yellow") -> li
     if len(lines) > _LIMIT:
         grid.add_row("", Text(f"and {len(lines) - _LIMIT} more (--json has them all)", "dim"))
     return [Group(Text(headline, style), grid)]
-
-
-def _wrong(result: RoutineResult, verdict: Verdict | None = None) -> list[ObligationResult]:
-    """The obligations that are not proved, refuted ones first; or those with `verdict` only.
-
-    One that is refuted both everywhere and at a place is named with the place only.
-    """
-    wanted = [Verdict.REFUTED, Verdict.UNKNOWN] if verdict is None else [verdict]
-    placed = {o.id for o in result.obligations if o.verdict is Verdict.REFUTED and o.exit != EVERYWHERE}
-    named = [o for o in result.obligations if o.exit != EVERYWHERE or o.id not in placed]
-    return [o for v in wanted for o in named if o.verdict is v]
-
-
-def _listed(obligations: Sequence[ObligationResult], limit: int = 4) -> str:
-    shown = ", ".join(_at(o) for o in obligations[:limit])
-    more = len(obligations) - limit
-    return shown + (f" and {more} more" if more > 0 else "")
-
-
-def _at(obligation: ObligationResult) -> str:
-    return (
-        f"{obligation.id} at {exit_name(obligation.exit)}" if obligation.exit != EVERYWHERE else obligation.id
-    )
-
-
-def _size(value: int) -> str:
-    return str(value) if value < 1 << 16 else f"{value:#x}"

@@ -9,9 +9,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mcverify.proof.result import EVERYWHERE, SUCCESS, Counterexample, RoutineResult
+from mcverify.proof.result import Counterexample, RoutineResult
 from mcverify.report.bytemap import byte_map
 from mcverify.report.counterexample import Lines, claim, describe, explain, reach
+from mcverify.report.summary import exit_name
 from mcverify.report.terminal_map import Glyphs, draw
 from mcverify.report.trace import Gap, TraceLine, last_steps, trace_lines
 from mcverify.report.words import counted, number
@@ -40,11 +41,6 @@ def render_counterexample(
         parts.append(_grid([("changed", _registers(found))]))
     shown = [part for part in parts if not isinstance(part, Table) or part.row_count]
     return Group(headline, *(Padding(part, (i > 0, 0, 0, 2)) for i, part in enumerate(shown)))
-
-
-def exit_name(identifier: str) -> str:
-    """An exit's id as a reader says it."""
-    return {SUCCESS: "the success exit", EVERYWHERE: "any exit"}.get(identifier, identifier)
 
 
 def _grid(lines: Lines) -> Table:

@@ -1,0 +1,122 @@
+"""A result in words: the verdict, its domain, the slack, what is wrong and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcverify.proof.result import (
+    EVERYWHERE,
+    SUCCESS,
+    Domain,
+    Exit,
+    ObligationResult,
+    RoutineResult,
+    Verdict,
+)
+from mcverify.report.obligations import in_order, title, worst
+
+
+def verdict_words(result: RoutineResult) -> str:
+    """What the verdict is about, to stand behind it: the domain, or what is refuted."""
+    match result.verdict:
+        case Verdict.PROVED:
+            return f"for {_lengths(result.domain)}, every alignment, every fault point"
+        case Verdict.REFUTED:
+            return _listed(wrong(result, Verdict.REFUTED))
+        case Verdict.UNKNOWN:
+            return "neither proved nor refuted"
+
+
+def breaks_words(domain: Domain) -> str:
+    """The length beyond the domain that breaks the contract, "" where none was seen."""
+    if domain.breaks_at is None:
+        return ""
+    return f"breaks at len {size(domain.breaks_at)}: {domain.breaks_how}"
+
+
+def slack_words(slack: int) -> str:
+    """How many good bytes before the bad one may be left uncopied."""
+    if slack == 0:
+        return "none: every good byte before the bad one is copied"
+    noun = "byte" if slack == 1 else "bytes"
+    return f"at most {slack} good {noun} before the bad one left uncopied"
+
+
+def time_words(result: RoutineResult) -> str:
+    """The seconds in all, and by phase."""
+    phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.phases.items())
+    return f"{result.seconds:.1f} s" + (f" ({phases})" if phases else "")
+
+
+def columns(result: RoutineResult) -> list[str]:
+    """The obligations that are asked at the exits of the table."""
+    exits = {row.id for row in result.exits}
+    return in_order(o.id for o in result.obligations if o.exit in exits)
+
+
+def everywhere(result: RoutineResult) -> list[tuple[str, Verdict]]:
+    """The obligations that belong to no exit of the table, by title, each with its worst verdict."""
+    exits = {row.id for row in result.exits}
+    outside = [o for o in result.obligations if o.exit not in exits]
+    named = []
+    for identifier in in_order(o.id for o in outside):
+        verdict = worst(o for o in outside if o.id == identifier)
+        assert verdict is not None
+        named.append(("O9 termination" if identifier == "O9" else title(identifier), verdict))
+    return named
+
+
+def goes_on(row: Exit, result: RoutineResult) -> bool:
+    """Whether the fixup leads back into the routine, which then returns by another exit."""
+    return not row.count and row.id != SUCCESS and all(o.exit != row.id for o in result.obligations)
+
+
+def verdict_at(result: RoutineResult, identifier: str, row: Exit) -> Verdict | None:
+    """The worst verdict on an obligation at an exit, None where it was not asked."""
+    return worst(o for o in result.obligations if (o.id, o.exit) == (identifier, row.id))
+
+
+def wrong(result: RoutineResult, verdict: Verdict | None = None) -> list[ObligationResult]:
+    """The obligations that are not proved, refuted ones first; or those with `verdict` only.
+
+    One that is refuted both everywhere and at a place is named with the place only.
+    """
+    wanted = [Verdict.REFUTED, Verdict.UNKNOWN] if verdict is None else [verdict]
+    placed = {o.id for o in result.obligations if o.verdict is Verdict.REFUTED and o.exit != EVERYWHERE}
+    named = [o for o in result.obligations if o.exit != EVERYWHERE or o.id not in placed]
+    return [o for v in wanted for o in named if o.verdict is v]
+
+
+def reasons(result: RoutineResult) -> list[str]:
+    """Why obligations are not proved, of those that no counterexample speaks of."""
+    shown = {(o, c.exit) for c in result.counterexamples for o in c.obligations}
+    return [f"{at(o)}: {o.reason}" for o in wrong(result) if o.reason and (o.id, o.exit) not in shown]
+
+
+def at(obligation: ObligationResult) -> str:
+    """`O3 at .Lfix_w`."""
+    if obligation.exit == EVERYWHERE:
+        return obligation.id
+    return f"{obligation.id} at {exit_name(obligation.exit)}"
+
+
+def exit_name(identifier: str) -> str:
+    """An exit's id as a reader says it."""
+    return {SUCCESS: "the success exit", EVERYWHERE: "any exit"}.get(identifier, identifier)
+
+
+def size(value: int) -> str:
+    """A length: decimal below 64 KiB, hexadecimal above."""
+    return str(value) if value < 1 << 16 else f"{value:#x}"
+
+
+def _lengths(domain: Domain) -> str:
+    if domain.len_min == domain.len_max:
+        return f"the one length {size(domain.len_min)}"
+    return f"every length from {size(domain.len_min)} to {size(domain.len_max)}"
+
+
+def _listed(obligations: Sequence[ObligationResult], limit: int = 4) -> str:
+    shown = ", ".join(at(o) for o in obligations[:limit])
+    more = len(obligations) - limit
+    return shown + (f" and {more} more" if more > 0 else "")

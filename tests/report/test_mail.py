@@ -43,7 +43,7 @@ def test_it_tells_the_run_why_when_else_and_what_to_change():
     for said in (
         "called    len 72",
         "on the CPU with real faults",
-        "the whole claim is stored",
+        "bytes of dst have been stored",
         "computes 8*ecx + edx - 8",
         "= 8*7 + 0 - 8 = 48; right is 56",
         "len: 16 or more",
@@ -100,6 +100,28 @@ def test_what_one_run_breaks_is_told_once():
     assert mail.count("called  ") == 1
     assert "O3 no under-report:" in mail
     assert "O4 nothing beyond:" in mail
+
+
+def test_several_failures_are_listed_first_and_the_smallest_runs_told():
+    exits = [".Lfix_a", ".Lfix_b0 (b0)", ".Lfix_b0 (b1)", ".Lfix_w", ".Lfix_c"]
+    runs = tuple(
+        replace(COUNTEREXAMPLE, exit=exit_id, case=replace(COUNTEREXAMPLE.case, len=72 - n))
+        for n, exit_id in enumerate(exits)
+    )
+    broken = tuple(
+        replace(o, verdict=Verdict.REFUTED) if o.id == "O3" and o.exit in exits else o
+        for o in REFUTED.obligations
+    )
+    mail = to_mail([replace(REFUTED, obligations=broken, counterexamples=runs)], CALL)
+    head, *rest = mail.split("The run")
+    assert head.count("breaks O3") == 5
+    assert head.count("bytes of dst have been stored") == 1
+    assert [words(told).split(",")[0] for told in rest] == [
+        "for O3 at .Lfix_c",
+        "for O3 at .Lfix_w",
+        "for O3 at .Lfix_b0 (b1)",
+    ]
+    assert "the 3 smallest of 5 runs" in words(mail)
 
 
 def test_lines_are_short_where_they_can_be_broken():

@@ -13,10 +13,13 @@ from mcverify.report.account import drawn, executed_on, labelled
 from mcverify.report.counterexample import describe, explain, reach
 from mcverify.report.finding import Finding, refutations
 from mcverify.report.invocation import Invocation
-from mcverify.report.obligations import OBLIGATIONS
+from mcverify.report.obligations import OBLIGATIONS, in_order
 
 WIDTH = 75
 """Columns; only what cannot be broken (a path, a line of code, a command) is longer."""
+
+_MOST_RUNS = 3
+"""So many runs are told in full."""
 
 _INDENT = "    "
 _TEXT = WIDTH - len(_INDENT) - 10
@@ -30,8 +33,18 @@ def to_mail(results: Sequence[RoutineResult], invocation: Invocation) -> str | N
     found = [f for result in results for f in refutations(result) if f.run is not None]
     if not found:
         return None
-    lines = [line for together in _by_run(found) for line in (*_refutation(together), "")]
-    lines += ["To see it again:", "", f"    {invocation.command}", ""]
+    runs = _by_run(found)
+    lines = [*_listed(found), *_broken(found)]
+    for together in runs[:_MOST_RUNS]:
+        lines += ["", *_run(together, alone=len(runs) == 1)]
+    if len(runs) > _MOST_RUNS:
+        lines += [
+            "",
+            *_paragraph(
+                f"These are the {_MOST_RUNS} smallest of {len(runs)} runs, one for each way to fail."
+            ),
+        ]
+    lines += ["", "To see it again:", "", f"{_INDENT}{invocation.command}", ""]
     lines += _paragraph(f"Found by mcverify {__version__}, which executed each of these runs.")
     lines += [f"sha256 {digest}  {file}" for file, digest in _digests(found).items()]
     return "\n".join(lines) + "\n"
@@ -50,17 +63,27 @@ def _by_run(found: Sequence[Finding]) -> list[tuple[Finding, ...]]:
     return [tuple(findings) for findings in runs.values()]
 
 
-def _refutation(together: Sequence[Finding]) -> Iterator[str]:
-    """The lines on one run and all that it breaks, its place and its fault in the first of them."""
+def _listed(found: Sequence[Finding]) -> Iterator[str]:
+    """What is wrong and where, one paragraph each."""
+    for finding in found:
+        yield from _paragraph(f"{finding.place}: {finding.headline}")
+
+
+def _broken(found: Sequence[Finding]) -> Iterator[str]:
+    """What the broken obligations ask for, each once."""
+    for identifier in in_order(finding.id for finding in found):
+        if identifier in OBLIGATIONS:
+            broken = OBLIGATIONS[identifier]
+            yield ""
+            yield from _paragraph(f"{broken.sentence}. Where it is broken: {broken.cost}.", _INDENT)
+
+
+def _run(together: Sequence[Finding], *, alone: bool) -> Iterator[str]:
+    """One run: what happened, the bytes, why, when else, what to change."""
     first, run = together[0], together[0].run
     assert run is not None
-    yield from _paragraph(f"{first.place}: {first.headline}")
-    yield ""
-    for finding in together:
-        if finding.id in OBLIGATIONS:
-            broken = OBLIGATIONS[finding.id]
-            yield from _paragraph(f"{broken.sentence}. Where it is broken, {broken.cost}.", _INDENT)
-    yield from ("", f"The run, {executed_on(run)}:", "")
+    broken = "" if alone else f" for {', '.join(finding.name for finding in together)}"
+    yield from (f"The run{broken}, {executed_on(run)}:", "")
     yield from labelled(describe(run, first.routine), _wrapped, _INDENT)
     yield ""
     yield from (f"{_INDENT}{line}".rstrip() for line in drawn(run, first.routine, WIDTH - len(_INDENT)))

@@ -20,7 +20,7 @@ class Obligation:
 
     @property
     def sentence(self) -> str:
-        """`O3 no under-report: the whole claim is stored`."""
+        """`O3 no under-report: the first len - left bytes of dst have been stored`."""
         return f"{self.id} {self.name}: {self.holds}"
 
 

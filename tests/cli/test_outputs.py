@@ -196,7 +196,9 @@ def test_an_earlier_mail_stays_and_that_is_said(mcverify, engine):
 def test_a_mail_tells_the_command_without_its_reports(mcverify, engine):
     engine.answer = [EXPLAINED]
     mcverify("prove", FILE, "--faults", "both", "--mail", "m", "--json=j", "-D", "A=1 2", "--github")
-    assert f"    mcverify prove {FILE} --faults both -D 'A=1 2'\n" in Path("m").read_text()
+    assert (
+        f"    mcverify prove --json witness.json {FILE} --faults both -D 'A=1 2'\n" in Path("m").read_text()
+    )
 
 
 @pytest.mark.parametrize(

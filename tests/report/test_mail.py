@@ -58,7 +58,8 @@ def test_it_tells_the_run_why_when_else_and_what_to_change():
 
 def test_it_tells_how_to_see_it_again_and_of_which_file_it_speaks():
     mail = to_mail([EXPLAINED], CALL)
-    assert "\n    mcverify prove asm/memcpy_64.S --routine memcpy_trap\n" in mail
+    assert "\n    mcverify prove --json witness.json asm/memcpy_64.S --routine memcpy_trap\n" in mail
+    assert "\n    mcverify replay witness.json\n" in mail
     assert f"sha256 {'ab' * 32}  asm/memcpy_64.S\n" in mail
 
 

@@ -194,6 +194,12 @@ def _junit(outcome: Outcome) -> str:
     return to_junit(outcome.results)
 
 
+def _html(outcome: Outcome) -> str:
+    from mcverify.report.html import to_html
+
+    return to_html(outcome.results, outcome.invocation.command)
+
+
 def _mail(outcome: Outcome) -> str | None:
     from mcverify.report.mail import to_mail
 
@@ -209,5 +215,6 @@ FORMATS = (
     Format("sarif", "Write what is refuted or unknown as SARIF 2.1.0 to OUT.", _sarif),
     Format("ktap", "Write each obligation at each exit as a KTAP test to OUT.", _ktap),
     Format("junit", "Write the same as JUnit XML to OUT.", _junit),
+    Format("html", "Draw the result and every counterexample on one HTML page, written to OUT.", _html),
     Format("mail", "Write what is refuted as plain text to OUT, to answer a patch with.", _mail),
 )

@@ -14,6 +14,7 @@ from mcverify.report.account import plain
 from mcverify.report.finding import Finding, gaps, not_understood, refutations, undecided
 from mcverify.report.obligations import title
 from mcverify.report.place import Place, shared
+from mcverify.report.summary import verdict_words
 
 _MARKS = {Verdict.PROVED: "✅ proved", Verdict.REFUTED: "❌ refuted", Verdict.UNKNOWN: "❔ unknown"}
 
@@ -74,8 +75,7 @@ def _row(result: RoutineResult) -> str:
 def _what(result: RoutineResult) -> str:
     match result.verdict:
         case Verdict.PROVED:
-            lengths = f"every length from {result.domain.len_min} to {result.domain.len_max:#x}"
-            return f"{lengths}, every alignment, every fault point"
+            return verdict_words(result)
         case Verdict.REFUTED:
             return ", ".join(finding.name for finding in refutations(result))
         case Verdict.UNKNOWN:

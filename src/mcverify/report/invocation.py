@@ -17,3 +17,11 @@ class Invocation:
     def command(self) -> str:
         """The command as one would type it."""
         return shlex.join(["mcverify", *self.arguments])
+
+    @property
+    def again(self) -> tuple[str, str]:
+        """Two commands: one that writes the witnesses, and one that runs them again."""
+        command, *rest = self.arguments
+        return shlex.join(
+            ["mcverify", command, "--json", "witness.json", *rest]
+        ), "mcverify replay witness.json"

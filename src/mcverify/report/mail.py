@@ -44,7 +44,7 @@ def to_mail(results: Sequence[RoutineResult], invocation: Invocation) -> str | N
                 f"These are the {_MOST_RUNS} smallest of {len(runs)} runs, one for each way to fail."
             ),
         ]
-    lines += ["", "To see it again:", "", f"{_INDENT}{invocation.command}", ""]
+    lines += ["", "To see it again:", "", *(f"{_INDENT}{command}" for command in invocation.again), ""]
     lines += _paragraph(f"Found by mcverify {__version__}, which executed each of these runs.")
     lines += [f"sha256 {digest}  {file}" for file, digest in _digests(found).items()]
     return "\n".join(lines) + "\n"
@@ -64,9 +64,10 @@ def _by_run(found: Sequence[Finding]) -> list[tuple[Finding, ...]]:
 
 
 def _listed(found: Sequence[Finding]) -> Iterator[str]:
-    """What is wrong and where, one paragraph each."""
-    for finding in found:
-        yield from _paragraph(f"{finding.place}: {finding.headline}")
+    """What is wrong and where, in the order of the file."""
+    hanging = "  " if len(found) > 1 else ""
+    for finding in sorted(found, key=lambda f: (f.place.file, f.place.line or 0)):
+        yield from _paragraph(f"{finding.place}: {finding.headline}", hanging=hanging)
 
 
 def _broken(found: Sequence[Finding]) -> Iterator[str]:
@@ -91,13 +92,13 @@ def _run(together: Sequence[Finding], *, alone: bool) -> Iterator[str]:
     yield from ("", *further) if further else ()
 
 
-def _paragraph(text: str, indent: str = "", width: int = WIDTH) -> list[str]:
+def _paragraph(text: str, indent: str = "", width: int = WIDTH, hanging: str = "") -> list[str]:
     """`text` wrapped; a word that is too long stays whole, a hyphen breaks no label or path."""
     return textwrap.wrap(
         text,
         width,
         initial_indent=indent,
-        subsequent_indent=indent,
+        subsequent_indent=indent + hanging,
         break_long_words=False,
         break_on_hyphens=False,
     )

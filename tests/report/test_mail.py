@@ -133,7 +133,7 @@ def test_lines_are_short_where_they_can_be_broken():
     )
     lines = to_mail([replace(EXPLAINED, counterexamples=(long,))], CALL).splitlines()
     too_long = [line for line in lines if len(line) > WIDTH]
-    assert [line.split()[0] for line in too_long] == ["-", "sha256"], too_long
+    assert [line.split()[0] for line in too_long] == ["-", "mcverify", "sha256"], too_long
     assert not any(line.endswith(" ") for line in lines)
 
 

@@ -6,13 +6,12 @@
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>
-#include <asm/smap.h>
 
 /* mcverify: contract uaccess */
 /* mcverify: faults both */
 /* expect: proved */
 SYM_FUNC_START(user_both)
-	ASM_STAC
+	stac
 	mov	%rdx, %rcx
 	and	$7, %edx		/* rdx: bytes behind the last word */
 	shr	$3, %rcx		/* rcx: words to go */
@@ -37,7 +36,7 @@ SYM_FUNC_START(user_both)
 	dec	%rdx
 	jnz	.Lread_b
 .Lall:
-	ASM_CLAC
+	clac
 	xor	%eax, %eax
 	RET
 
@@ -45,7 +44,7 @@ SYM_FUNC_START(user_both)
 	lea	(%rdx,%rcx,8), %rdx
 	jmp	.Lread_b
 .Lfix_b:
-	ASM_CLAC
+	clac
 	mov	%rdx, %rax
 	RET
 

@@ -5,13 +5,12 @@
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>
-#include <asm/smap.h>
 
 /* mcverify: contract uaccess */
 /* mcverify: faults both */
 /* expect: refuted O7 at .Lfix_b */
 SYM_FUNC_START(user_both)
-	ASM_STAC
+	stac
 	mov	%rdx, %rcx
 	and	$7, %edx		/* rdx: bytes behind the last word */
 	shr	$3, %rcx		/* rcx: words to go */
@@ -36,7 +35,7 @@ SYM_FUNC_START(user_both)
 	dec	%rdx
 	jnz	.Lread_b
 .Lall:
-	ASM_CLAC
+	clac
 	xor	%eax, %eax
 	RET
 

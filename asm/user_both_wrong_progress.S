@@ -8,13 +8,12 @@
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>
-#include <asm/smap.h>
 
 /* mcverify: contract uaccess */
 /* mcverify: faults both */
 /* expect: refuted O5 at .Lfix_w */
 SYM_FUNC_START(user_both)
-	ASM_STAC
+	stac
 	mov	%rdx, %rcx
 	and	$7, %edx		/* rdx: bytes behind the last word */
 	shr	$3, %rcx		/* rcx: words to go */
@@ -39,16 +38,16 @@ SYM_FUNC_START(user_both)
 	dec	%rdx
 	jnz	.Lread_b
 .Lall:
-	ASM_CLAC
+	clac
 	xor	%eax, %eax
 	RET
 
 .Lfix_w:
-	ASM_CLAC
+	clac
 	lea	(%rdx,%rcx,8), %rax
 	RET
 .Lfix_b:
-	ASM_CLAC
+	clac
 	mov	%rdx, %rax
 	RET
 

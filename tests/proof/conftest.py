@@ -19,9 +19,9 @@ Text = Callable[..., dict[str, RoutineResult]]
 
 
 def prove(path: Path, **options: object) -> dict[str, RoutineResult]:
-    """The results of `mcverify prove`, by routine."""
+    """The results of `mcverify prove`, by title: routine and variant."""
     results = prove_file(path, ProveOptions(**options), lambda _: None)  # type: ignore[arg-type]
-    return {result.name: result for result in results}
+    return {result.title: result for result in results}
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The layout of the exception table changes neither a proof nor a refutation."""
+"""The layouts of the exception table and of the alternatives change neither a proof nor a refutation."""
 
 from __future__ import annotations
 
@@ -42,3 +42,19 @@ def test_a_wrong_routine_is_refuted(tmp_path: Path, number: int) -> None:
     assert WRONG != RIGHT
     result = prove(in_layout(tmp_path, WRONG, number))["words_bytes"]
     assert refuted(result) == {("O3", ".Lfix_w")}
+
+
+@pytest.mark.parametrize("number", [24, 35, 31, 41, 513, 63])
+def test_what_is_wrong_in_one_variant_only_is_so_in_every_layout_of_alternatives(
+    tmp_path: Path, number: int
+) -> None:
+    # The oldest layout has one byte for the feature: too little for ERMS.
+    text = (ROOT / "asm/alternative_wrong_words.S").read_text().replace("FEATURE_ERMS", "FEATURE_REP_GOOD")
+    path = tmp_path / "alternative.S"
+    path.write_text(f"#define MCVERIFY_ALTINSTR {number}\n{text}")
+    results = prove(path)
+    assert {title: refuted(result) for title, result in results.items()} == {
+        "alternative [REP_GOOD]": set(),
+        "alternative [!REP_GOOD]": {("O3", ".Lfix_w")},
+    }
+    assert results["alternative [REP_GOOD]"].verdict is Verdict.PROVED

@@ -14,6 +14,7 @@ from mcverify.proof.listing import listing, table
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, Domain, RoutineResult, Verdict
 from mcverify.proof.select import tasks
+from mcverify.proof.variants import variants
 from mcverify.report.json import document
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Outcome
@@ -45,12 +46,15 @@ def _run(image: Image, entry: int, contract: Contract, case: Case, schedule: str
     return runner.run([case])[0]
 
 
-def witness_document(path: Path, case: Case, schedule: str = "", **options: Any) -> dict[str, Any]:
-    """What `prove --json` would write of the first routine of `path` that `case` refutes."""
+def witness_document(
+    path: Path, case: Case, schedule: str = "", variant: str = "", **options: Any
+) -> dict[str, Any]:
+    """What `prove --json` would write of the first routine of `path` that `case` refutes, in one variant."""
     asked = ProveOptions(**options, rep_model="unordered" if schedule else "ordered")
     image = load(path, include=asked.include, defines=asked.defines)
     task = tasks(image, asked)[0]
     assert task.contract is not None
+    image = next(v.image for v in variants(image, task.entry) if v.name == variant)
     lines = listing(image, task.entry)
     result = RoutineResult(
         name=task.name,
@@ -71,6 +75,7 @@ def witness_document(path: Path, case: Case, schedule: str = "", **options: Any)
         listing=lines,
         table=table(image, lines),
         sha256=image.sha256,
+        variant=variant,
     )
     return document([result], asked)
 

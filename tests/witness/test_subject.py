@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from support.witnesses import write_witness
+from support.witnesses import ASM, witness_document, write_witness
 
 from mcverify.errors import InputError
+from mcverify.runs.case import Case, Place, Placement
 from mcverify.witness.file import read_witnesses
 from mcverify.witness.subject import file_of, subject
 
@@ -112,3 +113,28 @@ def test_a_file_that_is_gone(witness, source, tmp_path):
     source.unlink()
     with pytest.raises(InputError, match="routine.S is gone, the file of rep_movsq"):
         file_of(witness, tmp_path / "w.json")
+
+
+@pytest.fixture
+def alternative(tmp_path):
+    """A witness of the variant of a routine that a CPU without ERMS runs, and its source."""
+    source = tmp_path / "alternative.S"
+    source.write_text((ASM / "alternative_wrong_words.S").read_text())
+    case = Case(9, Placement(Place.HOLE, 0), Placement(Place.FREE))
+    document = witness_document(source, case, variant="!ERMS", contract="bytes_left")
+    return read_witnesses(write_witness(tmp_path / "w.json", document))[0], source
+
+
+def test_a_variant_is_found_again(alternative):
+    witness, source = alternative
+    now = subject(witness, source)
+    assert (now.name, now.changes) == ("alternative [!ERMS]", ())
+    assert [line.text.split()[0] for line in now.listing[:2]] == ["movq", "jmp"]
+
+
+def test_a_variant_that_there_is_no_more(alternative):
+    witness, source = alternative
+    edit(source, "X86_FEATURE_ERMS\n", "X86_FEATURE_FSRM\n")
+    with pytest.raises(InputError, match=r"there is no alternative \[!ERMS\] any more") as caught:
+        subject(witness, source)
+    assert "alternative [FSRM], alternative [!FSRM]" in (caught.value.hint or "")

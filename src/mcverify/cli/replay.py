@@ -90,13 +90,15 @@ def choose(
 ) -> list[Witness]:
     """Those of a routine and at an exit (None: of any). Raises InputError where there is none."""
     chosen = [
-        w for w in witnesses if routine in (None, w.routine) and exit_id in (None, w.counterexample.exit)
+        w
+        for w in witnesses
+        if routine in (None, w.routine, w.title) and exit_id in (None, w.counterexample.exit)
     ]
     if not chosen:
         asked = " and ".join(
             f"{option} {value}" for option, value in (("--routine", routine), ("--exit", exit_id)) if value
         )
-        found = dict.fromkeys(f"{w.routine} at {w.counterexample.exit}" for w in witnesses)
+        found = dict.fromkeys(f"{w.title} at {w.counterexample.exit}" for w in witnesses)
         raise InputError(
             f"no counterexample in it fits {asked}", where=str(path), hint=f"it has {', '.join(found)}"
         )

@@ -18,16 +18,15 @@ _TIMEOUT_SECONDS = 300  # zig builds its own cache at its first run
 
 
 @contextmanager
-def assembled(path: Path, config: Config, own_macros: Sequence[str] = ()) -> Iterator[Path]:
+def assembled(path: Path, config: Config, defines: Sequence[str] = ()) -> Iterator[Path]:
     """Give the object of the source `path`, which exists as long as the context.
 
-    `own_macros` are assembler macros that the source defines itself and the stand-ins must
-    leave out. Nothing is written beside the user's file. Raises InputError with the
-    assembler's first complaint.
+    `defines` are definitions for the stand-ins, beside those of `config`. Nothing is written beside the
+    user's file. Raises InputError with the assembler's first complaint.
     """
     with tempfile.TemporaryDirectory(prefix="mcverify-") as folder:
         target = Path(folder) / "routine.o"
-        _run(path, target, [*config.arguments(), *(f"-DMCVERIFY_OWN_{name}" for name in own_macros)])
+        _run(path, target, [*config.arguments(), *(f"-D{define}" for define in defines)])
         yield target
 
 

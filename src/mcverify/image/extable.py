@@ -9,7 +9,7 @@ from typing import Any
 
 from mcverify.errors import InputError
 from mcverify.image.image import Handler, Image, Section, TableEntry
-from mcverify.image.relocate import Relocated
+from mcverify.image.relocate import REPLACEMENTS, Relocated
 from mcverify.models import read_toml
 
 SECTION_NAMES = ("__ex_table", ".extable")
@@ -163,7 +163,7 @@ def _contents_fit(image: Image, layout: Layout, table: Table) -> bool:
 
 def _could_be_faulting_code(image: Image, address: int) -> bool:
     """Code, and no handler: read as pairs, a table with handlers has those among its addresses."""
-    return _is_code(image, address) and not any(n in _by_symbol() for n in image.names_at(address))
+    return _may_be_entered(image, address) and not any(n in _by_symbol() for n in image.names_at(address))
 
 
 def _third_fits(image: Image, layout: Layout, third: int | None) -> bool:
@@ -185,6 +185,13 @@ def _is_code(image: Image, address: int) -> bool:
     return bool(image.code_at(address, 1))
 
 
+def _may_be_entered(image: Image, address: int) -> bool:
+    """Whether an entry may be for `address`: code, or the replacement of an alternative. The latter is of no
+    use, for the code runs elsewhere, but it is for those who look at the routine to say so."""
+    section = image.section_at(address)
+    return section is not None and (section.executable or section.name == REPLACEMENTS)
+
+
 # -- entries
 
 
@@ -201,7 +208,7 @@ class _Reader:
     def entry(self, index: int, raw: _Raw) -> TableEntry:
         """The entry with position `index` in the file."""
         for what, address in (("instruction", raw.insn), ("fixup", raw.fixup)):
-            if not _is_code(self._image, address):
+            if not _may_be_entered(self._image, address):
                 raise self._error(
                     index, raw, f"its {what} {self._place(address)} is in no executable section"
                 )

@@ -7,11 +7,15 @@ an image and never looks at the file again.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+
+_LONGEST_SITE = 255
+"""Bytes of a site at most: its table has one byte for the length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,39 @@ class TableEntry:
     index: int
 
 
+class Moves(StrEnum):
+    """Which relative targets of a replacement are corrected when it is copied to its site."""
+
+    CALL = "call"
+    BRANCH = "branch"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One alternative: on a CPU that has `feature` (`inverted`: that has it not) the boot code copies
+    `replacement`, which lies at `origin`, over the `length` bytes at `site`, with nops behind it.
+
+    `index` is its position in the table: of two alternatives for one site the later one is written
+    last. `computed` holds where the boot code writes something that no file says.
+    """
+
+    site: int
+    length: int
+    feature: str
+    inverted: bool
+    replacement: bytes
+    origin: int
+    moves: Moves
+    index: int
+    computed: bool = False
+
+    @property
+    def end(self) -> int:
+        """First address behind the site."""
+        return self.site + self.length
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """A comment of the source addressed to us: `/* mcverify: contract bytes_left */`.
@@ -103,7 +140,7 @@ class Image:
     leaves the image. `lines` maps instruction addresses to source lines. `layout` names
     the exception-table layout found (a key of `models/extable.toml`). `notes` are facts the reader of a
     verdict must know (a CONFIG that was assumed, a routine in the source that the object lacks).
-    `sha256` is the digest of the file's content, in hex.
+    `sha256` is the digest of the file's content, in hex. `alternatives` are in the order of their table.
     """
 
     path: Path
@@ -116,6 +153,7 @@ class Image:
     annotations: tuple[Annotation, ...] = ()
     notes: tuple[str, ...] = field(default=())
     sha256: str = ""
+    alternatives: tuple[Alternative, ...] = ()
 
     @cached_property
     def _by_address(self) -> dict[int, list[Symbol]]:
@@ -127,6 +165,14 @@ class Image:
     @cached_property
     def _line_starts(self) -> list[int]:
         return sorted(self.lines)
+
+    @cached_property
+    def _alternatives_by_site(self) -> list[Alternative]:
+        return sorted(self.alternatives, key=lambda a: a.site)
+
+    @cached_property
+    def _entries_by_insn(self) -> dict[int, TableEntry]:
+        return {entry.insn: entry for entry in reversed(self.entries)}
 
     @cached_property
     def functions(self) -> tuple[Symbol, ...]:
@@ -145,13 +191,28 @@ class Image:
         start = address - section.address
         return section.data[start : start + size]
 
+    def bytes_at(self, address: int, size: int) -> bytes:
+        """At most `size` bytes at `address`, of code or data; empty where there is neither."""
+        section = self.section_at(address)
+        if section is None:
+            return b""
+        start = address - section.address
+        return section.data[start : start + size]
+
     def entry_at(self, address: int) -> TableEntry | None:
         """The entry whose faulting instruction is exactly `address`.
 
         The kernel searches a sorted table; of two entries for one instruction the file's
         first is taken here, and `image.extable` refuses the pair if they differ.
         """
-        return next((e for e in self.entries if e.insn == address), None)
+        return self._entries_by_insn.get(address)
+
+    def alternatives_between(self, start: int, end: int) -> list[Alternative]:
+        """The alternatives whose sites overlap [start, end), in the order of their table."""
+        by_site = self._alternatives_by_site
+        first = bisect_left(by_site, start - _LONGEST_SITE, key=lambda a: a.site)
+        last = bisect_left(by_site, end, key=lambda a: a.site)
+        return sorted((a for a in by_site[first:last] if a.end > start), key=lambda a: a.index)
 
     def names_at(self, address: int) -> list[str]:
         """All names of `address`, in the order of the symbol table."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mcverify.errors import InputError
-from mcverify.image import elf
+from mcverify.image import alternatives, elf
 from mcverify.image.assemble import assembled
 from mcverify.image.config import Config
 from mcverify.image.extable import SECTION_NAMES, Table, read_tables
@@ -28,6 +28,8 @@ _WHAT_WE_READ = "give an assembly source (.S, .s) or an ELF file (.o, .ko, vmlin
 # Names that are macros by every convention of the kernel, never functions.
 _MACRO_NAME = re.compile(r"_*[A-Z][A-Z0-9_]{2,}")
 _HANDLER_PREFIX = "MCVERIFY_TYPE_OF_"  # shim/include/mcverify/extable.h
+_ALTINSTR = "MCVERIFY_ALTINSTR"  # shim/include/mcverify/alternative.h
+_BY_HAND = 31  # the kernels whose sources list alternatives by hand
 _HANDLER_OFFSET = 8  # of the third word of an entry: models/extable.toml
 
 
@@ -75,15 +77,21 @@ def _not_ours(path: Path, content: bytes) -> InputError:
 def _image_of_source(path: Path, content: bytes, config: Config) -> Image:
     source = Source(str(path), content.decode("utf-8", "replace"))
     annotations = source.annotations
-    with assembled(path, config, source.own_macros) as target:
+    with assembled(path, config, _own_defines(source, config)) as target:
         image = _image_of_elf(path, target.read_bytes(), refuse_macros=True)
     notes = (
         *source.missing_routines({s.name for s in image.symbols}),
         *(config.note(name) for name in source.configs),
         *_stand_in_notes(source, config),
-        *source.alternatives,
     )
     return replace(image, annotations=annotations, notes=(*image.notes, *notes))
+
+
+def _own_defines(source: Source, config: Config) -> list[str]:
+    """What the stand-ins must know of the source."""
+    own = [f"MCVERIFY_OWN_{name}" for name in source.own_macros]
+    by_hand = source.lists_alternatives and _ALTINSTR not in config.defines
+    return [*own, *([f"{_ALTINSTR}={_BY_HAND}"] if by_hand else [])]
 
 
 def _stand_in_notes(source: Source, config: Config) -> list[str]:
@@ -106,8 +114,10 @@ def _image_of_elf(path: Path, content: bytes, *, refuse_macros: bool = False) ->
     )
     if refuse_macros:
         _refuse_macros(image, laid_out)
-    layout, entries = read_tables(image, _tables(laid_out))
-    return replace(image, layout=layout, entries=entries, notes=_notes(image, line_bytes(raw)))
+    layout, entries = read_tables(image, _tables(laid_out, SECTION_NAMES))
+    image = replace(image, layout=layout, entries=entries, notes=tuple(_line_notes(image, line_bytes(raw))))
+    tables = _tables(laid_out, (alternatives.SECTION_NAME,))
+    return replace(image, alternatives=alternatives.read_alternatives(image, tables, laid_out.is_relocated))
 
 
 def _refuse_macros(image: Image, laid_out: LaidOut) -> None:
@@ -126,22 +136,12 @@ def _refuse_macros(image: Image, laid_out: LaidOut) -> None:
             )
 
 
-def _tables(laid_out: LaidOut) -> list[Table]:
+def _tables(laid_out: LaidOut, names: Collection[str]) -> list[Table]:
     return [
         Table(section, laid_out.relocated.get(section.address, {}))
         for section in laid_out.sections
-        if section.name in SECTION_NAMES
+        if section.name in names
     ]
-
-
-def _notes(image: Image, line_bytes: int) -> tuple[str, ...]:
-    return (*_line_notes(image, line_bytes), *_alternative_notes(image))
-
-
-def _alternative_notes(image: Image) -> tuple[str, ...]:
-    if not any(section.name == ".altinstructions" and section.data for section in image.sections):
-        return ()
-    return ("it has alternative instructions: the code as it stands, unpatched, is what is proved",)
 
 
 def _line_notes(image: Image, line_bytes: int) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ LOW_BASE = 0x4000_0000
 PAGE = 0x1000
 EXTERNAL_SPACING = 16
 
+REPLACEMENTS = ".altinstr_replacement"
+"""The section of the replacements of alternatives: code that is copied from there and never runs there."""
+
 _MAX_ALIGNMENT = 1 << 21
 _MAX_BYTES = 1 << 28
 
@@ -51,8 +54,8 @@ _NONE = 0
 _NAMES: dict[int, str] = {
     number: name for name, number in ENUM_RELOC_TYPE_x64.items() if isinstance(number, int)
 }
-# Labels that clang invents for `1:` and for debug information.
-_COMPILER_LABEL = re.compile(r"\.Ltmp\d+|\.L(debug|line|info|func|cu|sec)_\w+")
+# Labels that clang invents for `1:` and for debug information, and those of the stand-ins' macros.
+_COMPILER_LABEL = re.compile(r"\.Ltmp\d+|\.L(debug|line|info|func|cu|sec|mcverify)_\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,10 @@ class LaidOut:
     externals: dict[int, str]
     relocated: dict[int, dict[int, Relocated]]
     debug: dict[int, bytes]
+
+    def is_relocated(self, address: int) -> bool:
+        """Whether a relocation wrote at `address`."""
+        return any(address - section in offsets for section, offsets in self.relocated.items())
 
     def beside(self, address: int, shift: int) -> int | None:
         """What the relocation `shift` bytes from the one at `address` refers to, None if there is none."""
@@ -250,7 +257,7 @@ class _Layout:
 
     def _image_sections(self, contents: Mapping[int, bytes]) -> tuple[Section, ...]:
         sections = (
-            Section(self.elf.sections[i].name, address, contents[i], self.elf.sections[i].executable)
+            Section(self.elf.sections[i].name, address, contents[i], _runs(self.elf.sections[i]))
             for i, address in self.addresses.items()
             if contents[i]
         )
@@ -273,6 +280,11 @@ class _Layout:
             is_function=symbol.kind == "STT_FUNC",
             is_global=symbol.binding in ("STB_GLOBAL", "STB_WEAK"),
         )
+
+
+def _runs(section: RawSection) -> bool:
+    """Whether code of the section is run where it lies: replacements of alternatives are copied elsewhere."""
+    return section.executable and section.name != REPLACEMENTS
 
 
 def _round_up(value: int, step: int) -> int:

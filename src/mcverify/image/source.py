@@ -29,10 +29,10 @@ _CONDITION = re.compile(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b[ \t]
 _CONFIG = re.compile(r"\bCONFIG_\w+")
 _OWN_MACRO = re.compile(r"^[ \t]*\.macro[ \t]+([A-Za-z_]\w*)", re.M)
 
+_BY_HAND = re.compile(r"^[ \t]*altinstruction_entry\b", re.M)
+
 # Macros whose instructions are ours where the kernel has its own (shim/include/mcverify/stand_ins.h).
 _STAND_INS = ("ALIGN_DESTINATION", "RUNTIME_CONST_PTR", "GET_THREAD_INFO")
-
-_ALTERNATIVE = re.compile(r"\s*ALTERNATIVE(?:_2|_3)?\b")
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,9 @@ class Source:
         return tuple(dict.fromkeys(_OWN_MACRO.findall(self.code)))
 
     @cached_property
-    def alternatives(self) -> tuple[str, ...]:
-        """One sentence for each use of ALTERNATIVE: what is proved has its first body."""
-        return tuple(
-            f"{self.file}:{number}: of this {found[0]} only the first body is proved"
-            for number, line in enumerate(self.code.splitlines(), start=1)
-            if (found := _ALTERNATIVE.match(line))
-        )
+    def lists_alternatives(self) -> bool:
+        """Whether it fills .altinstructions by hand, as sources up to 4.0 do."""
+        return _BY_HAND.search(self.code) is not None
 
     def missing_routines(self, present: Container[str]) -> tuple[str, ...]:
         """One sentence for each routine that the source begins but `present` lacks."""

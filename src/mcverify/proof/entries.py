@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from mcverify.errors import InputError
 from mcverify.image.image import Image, TableEntry
@@ -28,14 +28,24 @@ def refuse_misplaced(image: Image, instructions: Mapping[int, Instruction]) -> N
             )
 
 
-def notes(image: Image, start: int, end: int, instructions: Mapping[int, Instruction]) -> Iterator[str]:
-    """Sentences on the entries for the routine at [`start`, `end`), of which `instructions` are reached."""
+def serving(image: Image, instructions: Mapping[int, Instruction]) -> set[int]:
+    """Addresses of those of `instructions` that have an entry and access memory."""
+    return {e.insn for e in image.entries if e.insn in instructions and accesses_memory(image, e.insn)}
+
+
+def idle(image: Image, reached: Mapping[int, Instruction], served: Container[int]) -> Iterator[str]:
+    """Sentences on the entries for instructions that are `reached`, not `served`: they access no memory."""
     for entry in image.entries:
-        instruction = instructions.get(entry.insn)
-        if instruction is None and start <= entry.insn < end:
-            yield f"{_named(image, entry)} is for an instruction that is never reached"
-        elif instruction is not None and not accesses_memory(image, entry.insn):
+        instruction = reached.get(entry.insn)
+        if instruction is not None and entry.insn not in served:
             yield f"{_named(image, entry)} is for {instruction.mnemonic}, which does not access memory"
+
+
+def unreached(image: Image, start: int, end: int, reached: Container[int]) -> Iterator[str]:
+    """Sentences on the entries for the routine at [`start`, `end`) whose instruction is not `reached`."""
+    for entry in image.entries:
+        if start <= entry.insn < end and entry.insn not in reached:
+            yield f"{_named(image, entry)} is for an instruction that is never reached"
 
 
 def ownerless(

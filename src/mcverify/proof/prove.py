@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,7 +23,8 @@ from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import RoutineResult
 from mcverify.proof.search import Witnesses
 from mcverify.proof.select import Task, not_looked_at, tasks
-from mcverify.runs.code import reachable
+from mcverify.proof.variants import Variant, variants
+from mcverify.runs.code import Instruction, reachable
 
 __all__ = ["ProveOptions", "prove_file"]
 
@@ -38,12 +39,15 @@ def prove_file(path: Path, options: ProveOptions, progress: Callable[[str], None
     progress("reading the file")
     image = load(path, include=options.include, defines=options.defines)
     chosen = tasks(image, options)
-    notes = _notes(image, chosen, all_routines=not options.routines)
+    made = [_variants(image, task) for task in chosen]
+    notes = _notes(image, chosen, made, all_routines=not options.routines)
+    jobs = [(task, variant) for task, its_own in zip(chosen, made, strict=True) for variant in its_own]
     phases = {"assemble": time.monotonic() - start}
     with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
-        results = [_prove(image, task, options, deadline, progress, pool, phases) for task in chosen]
+        results = [_prove(v.image, task, options, deadline, progress, pool, phases) for task, v in jobs]
     return [
-        replace(_with_code(result, image), notes=said) for result, said in zip(results, notes, strict=True)
+        replace(_with_code(result, v.image), variant=v.name, notes=said)
+        for result, (_, v), said in zip(results, jobs, notes, strict=True)
     ]
 
 
@@ -64,24 +68,34 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _notes(image: Image, chosen: Sequence[Task], *, all_routines: bool) -> list[tuple[str, ...]]:
-    """What is to be said about the entries of each routine, and to the last one about those of none.
+def _variants(image: Image, task: Task) -> tuple[Variant, ...]:
+    """The variants to be proved; one is enough of a routine that cannot be proved, having no contract."""
+    return variants(image, task.entry) if task.contract is not None else (Variant("", {}, image),)
 
-    Raises InputError for an entry in the middle of an instruction.
-    """
-    reached = [reachable(image, task.entry) for task in chosen]
-    for instructions in reached:
-        entries.refuse_misplaced(image, instructions)
-    found = [
-        tuple(entries.notes(image, task.entry, task.end, instructions))
-        for task, instructions in zip(chosen, reached, strict=True)
-    ]
+
+def _notes(
+    image: Image, chosen: Sequence[Task], made: Sequence[Sequence[Variant]], *, all_routines: bool
+) -> list[tuple[str, ...]]:
+    """What is to be said for each variant of each task: about a routine's entries to its first one, and about
+    the entries of none to the last of all. Raises InputError for one in the middle of an instruction."""
+    said: list[tuple[str, ...]] = []
+    all_reached: list[Mapping[int, Instruction]] = []
+    for task, its_variants in zip(chosen, made, strict=True):
+        reached: dict[int, Instruction] = {}
+        served: set[int] = set()
+        for variant in its_variants:
+            instructions = reachable(variant.image, task.entry)
+            entries.refuse_misplaced(variant.image, instructions)
+            served |= entries.serving(variant.image, instructions)
+            reached |= instructions
+        unreached = entries.unreached(image, task.entry, task.end, reached)
+        said += [(*entries.idle(image, reached, served), *unreached), *((),) * (len(its_variants) - 1)]
+        all_reached.append(reached)
     if all_routines:
-        found[-1] += tuple(filter(None, [not_looked_at(image, chosen)]))
-        found[-1] += tuple(
-            entries.ownerless(image, [range(task.entry, task.end) for task in chosen], reached)
-        )
-    return found
+        routines = [range(task.entry, task.end) for task in chosen]
+        rest = (not_looked_at(image, chosen), *entries.ownerless(image, routines, all_reached))
+        said[-1] += tuple(filter(None, rest))
+    return said
 
 
 def _prove(

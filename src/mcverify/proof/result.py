@@ -17,6 +17,11 @@ EVERYWHERE = "*"
 """Exit id of an obligation that belongs to no single exit: coverage, footprint, termination."""
 
 
+def titled(routine: str, variant: str) -> str:
+    """A routine's name with its variant, if it has several."""
+    return f"{routine} [{variant}]" if variant else routine
+
+
 class Verdict(StrEnum):
     """Three verdicts, never two."""
 
@@ -182,6 +187,7 @@ class RoutineResult:
     "invariants", "proof") to seconds. `contract` is None where nobody says what the routine promises,
     `faults` which accesses might fault, `entry` the routine's address, `listing` its reachable code by
     address, `table` the exception-table entries of that code, `sha256` the digest of the input file.
+    `variant` are the CPU features that chose the code that was proved ("ERMS,!FSRM"), "" where none matters.
     """
 
     name: str
@@ -203,3 +209,9 @@ class RoutineResult:
     listing: tuple[ListingLine, ...] = ()
     table: tuple[TableEntry, ...] = ()
     sha256: str = ""
+    variant: str = ""
+
+    @property
+    def title(self) -> str:
+        """The routine's name, with the variant where there are several: unique within a run."""
+        return titled(self.name, self.variant)

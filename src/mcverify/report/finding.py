@@ -53,11 +53,11 @@ class Finding:
         why = f": {self.sentence}" if self.sentence else ""
         match self.obligation.verdict:
             case Verdict.REFUTED:
-                return f"{self.routine.name} breaks {what}{why}"
+                return f"{self.routine.title} breaks {what}{why}"
             case Verdict.UNKNOWN:
-                return f"{self.routine.name}: {what} is unknown{why}"
+                return f"{self.routine.title}: {what} is unknown{why}"
             case Verdict.PROVED:
-                return f"{self.routine.name} keeps {what}"
+                return f"{self.routine.title} keeps {what}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,9 @@ def _annotations(result: RoutineResult) -> Iterator[str]:
         run = plain(finding.run, result) if finding.run else []
         yield _command("error", finding.place, title(finding.id), "\n".join([finding.headline, *run]))
     for gap in gaps(result):
-        yield _command("warning", gap.place, "not understood", f"{result.name} is not proved: {gap.sentence}")
+        yield _command(
+            "warning", gap.place, "not understood", f"{result.title} is not proved: {gap.sentence}"
+        )
     for finding in undecided(result):
         yield _command("warning", finding.place, f"{title(finding.id)}: unknown", finding.headline)
 
@@ -64,7 +66,7 @@ def _property(text: str) -> str:
 
 def _row(result: RoutineResult) -> str:
     cells = [
-        _code(result.name),
+        _code(result.title),
         _code(shared(result.file).path),
         _MARKS[result.verdict],
         _cell(_what(result)),

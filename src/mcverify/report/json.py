@@ -67,6 +67,7 @@ def _options(options: ProveOptions) -> dict[str, Any]:
 def _routine(result: RoutineResult) -> dict[str, Any]:
     return {
         "name": result.name,
+        "variant": result.variant,
         "file": result.file,
         "sha256": result.sha256,
         "contract": result.contract.name if result.contract else "",

@@ -38,7 +38,7 @@ def is_ours(text: str) -> bool:
 
 
 def _suite(document: Element, result: RoutineResult) -> Element:
-    suite = SubElement(document, "testsuite", name=_text(f"{result.name} in {result.file}"))
+    suite = SubElement(document, "testsuite", name=_text(f"{result.title} in {result.file}"))
     properties = SubElement(suite, "properties")
     for name, value in (
         ("mcverify", __version__),
@@ -84,7 +84,7 @@ def _obligation(suite: Element, finding: Finding) -> None:
 
 
 def _case(suite: Element, name: str, result: RoutineResult, place: Place, seconds: float) -> Element:
-    case = SubElement(suite, "testcase", name=_text(name), classname=_text(f"mcverify.{result.name}"))
+    case = SubElement(suite, "testcase", name=_text(name), classname=_text(f"mcverify.{result.title}"))
     case.set("file", _text(shared(place.file).path))
     if place.line is not None:
         case.set("line", str(place.line))

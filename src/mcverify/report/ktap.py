@@ -60,7 +60,7 @@ def _result_line(number: int, test: _Test) -> str:
 def _routine(result: RoutineResult) -> _Test:
     tests = (_understood(result), *(_obligation(finding) for finding in findings(result)))
     passed = result.verdict is Verdict.PROVED and all(test.passed for test in tests)
-    return _Test(result.name, passed, f"{result.verdict} {result.file}", subtests=tests)
+    return _Test(result.title, passed, f"{result.verdict} {result.file}", subtests=tests)
 
 
 def _understood(result: RoutineResult) -> _Test:

@@ -38,7 +38,7 @@ def print_replays(replays: Sequence[Replay], console: Console | None = None) -> 
 
 
 def _parts(replay: Replay, out: Console) -> Iterator[RenderableType]:
-    name, path = replay.witness.routine, replay.subject.image.path
+    name, path = replay.witness.title, replay.subject.image.path
     yield Text()
     yield Text.assemble("  ", (name, "bold"), f"  in {path}, contract {replay.contract.name}")
     if replay.found is not None:
@@ -154,6 +154,7 @@ def _document(replay: Replay) -> dict[str, Any]:
     witness, recorded = replay.witness, replay.witness.counterexample
     return {
         "routine": witness.routine,
+        "variant": witness.variant,
         "file": str(replay.subject.image.path),
         "contract": replay.contract.name,
         "obligations": list(recorded.obligations),

@@ -145,7 +145,7 @@ def _invocation(results: Sequence[RoutineResult], invocation: Invocation) -> _Ob
 def _notifications(result: RoutineResult) -> Iterator[_Object]:
     remarks = list(result.notes)
     if result.domain.breaks_at is not None:
-        beyond = f"{result.name} breaks at len {result.domain.breaks_at:#x}, beyond the domain"
+        beyond = f"{result.title} breaks at len {result.domain.breaks_at:#x}, beyond the domain"
         remarks.append(f"{beyond}: {result.domain.breaks_how}")
     for sentence in remarks:
         place, text = placed(sentence, result)
@@ -174,6 +174,7 @@ def _artifacts(results: Sequence[RoutineResult]) -> list[_Object]:
 def _summary(result: RoutineResult) -> _Object:
     return {
         "name": result.name,
+        "variant": result.variant,
         "contract": result.contract.name if result.contract else None,
         "verdict": str(result.verdict),
         "lenMin": result.domain.len_min,
@@ -225,7 +226,7 @@ def _undecided(finding: Finding) -> _Object:
 
 def _not_understood(gap: Gap) -> _Object:
     open_ones = ", ".join(f"{o.id} {at(o.exit)}" for o in gap.undecided)
-    text = f"{gap.routine.name}: not understood: {gap.sentence}"
+    text = f"{gap.routine.title}: not understood: {gap.sentence}"
     return {
         "ruleId": NOT_UNDERSTOOD,
         "kind": "open",
@@ -274,7 +275,7 @@ def _exit(finding: Finding) -> Exit | None:
 
 
 def _fingerprint(result: RoutineResult, rule: str, what: str) -> dict[str, str]:
-    parts = (rule, shared(result.file).path, result.name, what)
+    parts = (rule, shared(result.file).path, result.title, what)
     return {FINGERPRINT: hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()}
 
 

@@ -62,10 +62,10 @@ def print_results(
 def print_lines(results: Sequence[RoutineResult], console: Console | None = None) -> None:
     """Print one line per routine: its name, its verdict, the file, the first thing that is wrong."""
     out = console if console is not None else standard_output()
-    width = max(len(result.name) for result in results)
+    width = max(len(result.title) for result in results)
     for result in results:
         line = Text.assemble(
-            (f"{result.verdict:<8}", _STYLES[result.verdict]), f" {result.name:<{width}}  {result.file}"
+            (f"{result.verdict:<8}", _STYLES[result.verdict]), f" {result.title:<{width}}  {result.file}"
         )
         if broken := wrong(result):
             line.append("  " + ", ".join(at(o) for o in broken[:3]) + (", ..." if len(broken) > 3 else ""))
@@ -101,7 +101,7 @@ def print_trimmed(what: RenderableType, console: Console, *, soft_wrap: bool = F
 
 def _heading(result: RoutineResult) -> Text:
     known = (result.contract.name, "bold") if result.contract else ("none", "bold yellow")
-    return Text.assemble("  ", (result.name, "bold"), f"  in {result.file}, contract ", known)
+    return Text.assemble("  ", (result.title, "bold"), f"  in {result.file}, contract ", known)
 
 
 def _exit_table(result: RoutineResult, *, wide: bool) -> Table:

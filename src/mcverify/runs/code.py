@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -33,12 +33,14 @@ class Instruction:
         return self.address + len(self.code)
 
 
-def reachable(image: Image, entry: int) -> dict[int, Instruction]:
+def reachable(
+    image: Image, entry: int, until: Callable[[Instruction], bool] = lambda _: False
+) -> dict[int, Instruction]:
     """All instructions reached from `entry` by known jumps, calls and fixups, by address.
 
-    What cannot be decoded, and where an indirect jump goes, is left out.
+    What cannot be decoded, and where an indirect jump goes, is left out, and what lies behind instructions
+    for which `until` holds.
     """
-    fixups = {e.insn: e.fixup for e in image.entries}
     found: dict[int, Instruction] = {}
     waiting = [entry]
     while waiting:
@@ -49,9 +51,12 @@ def reachable(image: Image, entry: int) -> dict[int, Instruction]:
         if instruction is None:
             continue
         found[address] = instruction
+        if until(instruction):
+            continue
         waiting.extend(instruction.targets)
-        if address in fixups:
-            waiting.append(fixups[address])
+        table_entry = image.entry_at(address)
+        if table_entry is not None:
+            waiting.append(table_entry.fixup)
     return found
 
 

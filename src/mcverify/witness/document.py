@@ -221,6 +221,7 @@ class Routine(Struct):
     listing: tuple[Line, ...]
     table: tuple[TableEntry, ...]
     counterexamples: tuple[Counterexample, ...]
+    variant: str = ""
 
 
 class Document(Struct):

@@ -22,6 +22,7 @@ from mcverify.proof.result import (
     Relevance,
     Repair,
     TraceStep,
+    titled,
 )
 from mcverify.runs import pattern
 from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Place, Placement
@@ -46,7 +47,8 @@ class Witness:
 
     `file` is the routine's file as it was named, `sha256` its digest then, `entry`, `listing` and `table`
     the routine's address, code and exception-table entries in that file's image; `contract` and `faults`
-    what it was asked to keep, `options` what it was asked with.
+    what it was asked to keep, `options` what it was asked with. `variant` are
+    the CPU features that chose its code.
     """
 
     file: str
@@ -59,6 +61,12 @@ class Witness:
     table: tuple[TableEntry, ...]
     options: ProveOptions
     counterexample: Counterexample
+    variant: str = ""
+
+    @property
+    def title(self) -> str:
+        """The routine's name with its variant, as in results."""
+        return titled(self.routine, self.variant)
 
 
 def read_witnesses(path: Path) -> tuple[Witness, ...]:
@@ -159,6 +167,7 @@ def _witnesses(found: document.Document) -> Iterator[Witness]:
                 table=table,
                 options=_options(found.options, routine.name),
                 counterexample=_counterexample(counterexample, f"{path}.counterexamples[{i}]"),
+                variant=routine.variant,
             )
 
 

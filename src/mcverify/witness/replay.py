@@ -72,7 +72,7 @@ def subject_of(witness: Witness, beside: Path, options: ReplayOptions) -> Subjec
         more = f" (and {len(found.changes) - 1} more)" if len(found.changes) > 1 else ""
         notes = "".join(f"; {note}" for note in found.notes)
         raise InputError(
-            f"{witness.routine} is not the one that was refuted: {found.changes[0]}{more}{notes}",
+            f"{witness.title} is not the one that was refuted: {found.changes[0]}{more}{notes}",
             where=str(path),
             hint="--even-if-changed runs the case on the code as it is now",
         )
@@ -85,12 +85,12 @@ def replay(
     """What comes of each witness of the file `beside`, in order. Raises InputError as :func:`subject_of`."""
     subjects: dict[tuple[str, str], Subject] = {}
     for witness in witnesses:
-        key = witness.file, witness.routine
+        key = witness.file, witness.title
         if key not in subjects:
             progress(f"reading {witness.file}")
             subjects[key] = subject_of(witness, beside, options)
     progress("running")
-    return [_replay(witness, subjects[witness.file, witness.routine], options) for witness in witnesses]
+    return [_replay(witness, subjects[witness.file, witness.title], options) for witness in witnesses]
 
 
 def _replay(witness: Witness, subject: Subject, options: ReplayOptions) -> Replay:

@@ -12,8 +12,9 @@ from mcverify.errors import InputError
 from mcverify.image.image import Image, TableEntry
 from mcverify.image.load import load
 from mcverify.proof.listing import listing, table
-from mcverify.proof.result import ListingLine
+from mcverify.proof.result import ListingLine, titled
 from mcverify.proof.select import Task, tasks
+from mcverify.proof.variants import variants
 from mcverify.witness.file import Witness
 
 _BRANCH = re.compile(r"(?P<mnemonic>\S+) (?P<target>0x[0-9a-f]+)")
@@ -70,6 +71,7 @@ def subject(witness: Witness, path: Path) -> Subject:
     """
     image = load(path, include=witness.options.include, defines=witness.options.defines)
     task, notes = _task(image, witness)
+    image = _variant(image, task, witness)
     lines = listing(image, task.entry)
     entries = table(image, lines)
     contract = task.contract or witness.contract
@@ -81,13 +83,13 @@ def subject(witness: Witness, path: Path) -> Subject:
     if task.faults != witness.faults:
         changes.append(f"{witness.faults} might fault, now {task.faults} may")
     if not changes and image.sha256 != witness.sha256:
-        notes.append(f"{path} has changed since, but neither the code nor the table of {witness.routine}")
+        notes.append(f"{path} has changed since, but neither the code nor the table of {witness.title}")
     elif changes and image.sha256 == witness.sha256:
         notes.append(f"{path} is the same: headers, macros, the compiler or the contract differ")
     pairs = zip(witness.listing, lines, strict=True) if not code else ()
     return Subject(
         image=image,
-        name=witness.routine,
+        name=witness.title,
         entry=task.entry,
         end=task.end,
         contract=contract,
@@ -109,6 +111,19 @@ def _task(image: Image, witness: Witness) -> tuple[Task, list[str]]:
     (task,) = tasks(image, replace(options, contract=None))
     note = f"the contract {options.contract} is gone: the recorded one counts"
     return replace(task, contract=witness.contract, faults=witness.faults), [note]
+
+
+def _variant(image: Image, task: Task, witness: Witness) -> Image:
+    """What runs on the CPUs of the witness. Raises InputError where its features choose nothing any more."""
+    found = {variant.name: variant.image for variant in variants(image, task.entry)}
+    if witness.variant in found:
+        return found[witness.variant]
+    known = ", ".join(titled(task.name, name) for name in found)
+    raise InputError(
+        f"there is no {witness.title} any more",
+        where=str(image.path),
+        hint=f"alternatives make of it {known}",
+    )
 
 
 def _is_gone(contract: str) -> bool:

@@ -45,10 +45,7 @@
 #define X86_TRAP_VE	20
 #define X86_TRAP_CP	21
 
-/*
- * Features, word * 32 + bit as in asm/cpufeatures.h. They only reach the image through
- * alternatives, which take their first body here.
- */
+/* Features, word * 32 + bit as in asm/cpufeatures.h of 6.1 and 6.12 (see models/altinstructions.toml). */
 #define X86_FEATURE_XMM2		(0 * 32 + 26)
 #define X86_FEATURE_REP_GOOD		(3 * 32 + 16)
 #define X86_FEATURE_LFENCE_RDTSC	(3 * 32 + 18)

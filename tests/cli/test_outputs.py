@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -250,3 +252,37 @@ def test_the_reports_agree_on_the_verdicts(mcverify, engine):
     [run] = json.loads(Path("sarif.out").read_text())["runs"]
     assert [r["verdict"] for r in run["properties"]["routines"]] == verdicts
     assert run["invocations"][0]["exitCode"] == ran.code == 1
+
+
+# -- as a process -----------------------------------------------------------------------------------------
+
+FAKE = str(Path(__file__).parents[1] / "support" / "fake_engine.py")
+
+
+def test_a_named_pipe_takes_a_report(tmp_path):
+    os.mkfifo("pipe")
+    with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        ran = subprocess.run(
+            [sys.executable, FAKE, "one", "prove", "a.S", "--ktap", "pipe"], capture_output=True, check=False
+        )
+        out, _ = reader.communicate(timeout=60)
+    assert ran.returncode == 0
+    assert [test.passed for test in read_ktap(out)] == [True]
+
+
+def test_a_reader_that_goes_away_takes_no_report_and_no_summary_with_it():
+    environment = os.environ | {SUMMARY: "summary.md"}
+    process = subprocess.Popen(
+        [sys.executable, FAKE, "many", "prove", "a.S", "--github", "--ktap", "k"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 1
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert len(read_ktap(Path("k").read_text())) == 401
+    assert "### mcverify" in Path("summary.md").read_text()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from mcverify.cli.interrupt import INTERRUPTED
 from mcverify.cli.output import reason
 from mcverify.cli.prove import prove
 from mcverify.cli.replay import replay
+from mcverify.cli.streams import silence_stdout
 from mcverify.errors import ExitCode, InputError
 
 BROKEN_PIPE = 141
@@ -73,11 +73,6 @@ def run(arguments: Sequence[str]) -> int:
         return _say(f"error: the output cannot be written: {reason(error)}", ExitCode.USAGE)
     except Exception as error:
         return _internal(error)
-
-
-def silence_stdout() -> None:
-    """Let the interpreter's last flush of a closed pipe go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(sentence: str, code: int) -> int:

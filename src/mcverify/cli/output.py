@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -125,11 +126,15 @@ def _holds_something(path: Path) -> bool:
 
 
 def _try_writing(path: Path) -> None:
+    if _is_special(path):
+        # Not opened: the reader of a named pipe would take its closing for the end.
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return
     if path.exists():
         with path.open("ab"):
             pass
-    if not _is_special(path):
-        _temporary_beside(path.resolve()).unlink()
+    _temporary_beside(path.resolve()).unlink()
 
 
 def _temporary_beside(path: Path) -> Path:

@@ -84,22 +84,24 @@ class Outputs:
             check_writable(summary, SUMMARY)
 
     def write(self, outcome: Outcome) -> None:
-        """Write all reports. Raises InputError if a file cannot be written."""
+        """Write all files, and the reports for standard output. Raises InputError if a file cannot be
+        written."""
         texts = [(format_, target, format_.text(outcome)) for format_, target in self.targets]
         write_all([(target, text) for _, target, text in texts if text is not None])
         for format_, target, text in texts:
             if text is None:
                 click.echo(f"mcverify: {_unwritten(format_, target)}", err=True)
+        if self.github and (path := os.environ.get(SUMMARY)):
+            from mcverify.report.github import to_summary
 
-    def tell_github(self, outcome: Outcome) -> None:
-        """Print annotations and append to the job's summary, if that was asked for."""
-        if not self.github:
-            return
-        from mcverify.report.github import to_annotations, to_summary
-
-        click.echo(to_annotations(outcome.results), nl=False)
-        if path := os.environ.get(SUMMARY):
             _append(path, to_summary(outcome.results))
+
+    def annotate(self, outcome: Outcome) -> None:
+        """Print the annotations for GitHub, if they were asked for."""
+        if self.github:
+            from mcverify.report.github import to_annotations
+
+            click.echo(to_annotations(outcome.results), nl=False)
 
     def _check_apart(self) -> None:
         """Refuse two reports in one place."""

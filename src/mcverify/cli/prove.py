@@ -13,6 +13,7 @@ import click
 
 from mcverify.cli.outputs import Outcome, Outputs, output_options, without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
+from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode, InputError
 from mcverify.report.invocation import Invocation
 
@@ -117,9 +118,10 @@ def prove(
     invocation = Invocation(without_outputs(click.get_current_context().obj), code)
     outcome = Outcome(results, options, invocation)
     outputs.write(outcome)
-    if not outputs.has_stdout:
-        _show(results, quiet, verbose)
-    outputs.tell_github(outcome)
+    with indifferent_to_readers():
+        if not outputs.has_stdout:
+            _show(results, quiet, verbose)
+        outputs.annotate(outcome)
     return code
 
 
@@ -153,18 +155,12 @@ def _prove(file: Path, options: ProveOptions) -> Sequence[RoutineResult]:
 
 
 def _show(results: Sequence[RoutineResult], quiet: bool, verbose: bool) -> None:
-    """Print the results; a reader that goes away (`| head`) changes nothing about the exit code."""
     from mcverify.report.terminal import print_lines, print_results
 
-    try:
-        if quiet:
-            print_lines(results)
-        else:
-            print_results(results, verbose=verbose)
-    except BrokenPipeError:
-        from mcverify.cli.main import silence_stdout
-
-        silence_stdout()
+    if quiet:
+        print_lines(results)
+    else:
+        print_results(results, verbose=verbose)
 
 
 def _quieten_libraries() -> None:

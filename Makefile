@@ -40,6 +40,13 @@ format: $(VENV)/.installed ## let ruff format the code
 bench: $(VENV)/.installed ## measure: the whole run, plain angr, growth with code size, time by phase
 	$(PY) bench/run.py $(BENCHFLAGS)
 
+.PHONY: picture
+picture: $(VENV)/.installed ## take docs/report.png anew, the top of an HTML report (needs chromium)
+	@mkdir -p build
+	$(VENV)/bin/mcverify prove asm/memcpy_64_wrong_subtract.S -q --html build/report.html || [ $$? -eq 1 ]
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=900,900 \
+	  --screenshot=docs/report.png file://$(CURDIR)/build/report.html
+
 .PHONY: lock
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --group build $(LOCKFLAGS) -o requirements-build.lock

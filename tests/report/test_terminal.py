@@ -128,6 +128,12 @@ def test_wrong_data_is_named():
     assert "wrong data in dst[0..15]" in text
 
 
+def test_what_was_stored_outside_is_no_wrong_data():
+    stray = replace(outcome(72, range(-2, 74), 0), correct=bytes(72 + 128))
+    text = shown(replace(REFUTED, counterexamples=(replace(COUNTEREXAMPLE, outcome=stray),)))
+    assert "dst[-2..73]; wrong data in dst[0..71]\n" in text
+
+
 def test_what_was_not_understood_is_named_with_its_place():
     text = shown(UNKNOWN)
     assert "UNKNOWN: neither proved nor refuted" in text
@@ -338,7 +344,8 @@ def test_the_explanation_is_told_line_by_line():
 
 def test_what_was_not_found_out_leaves_no_gap():
     text = shown(REFUTED)
-    for label in ("rule", "why", "parted", "repair", "also for", "others", "checked"):
+    assert "    rule      the whole claim is stored\n" in text
+    for label in ("why", "parted", "repair", "also for", "others", "checked"):
         assert f"    {label} " not in text
     assert "\n\n\n" not in text.strip("\n")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mcverify.contract import Contract
 from mcverify.proof.result import Counterexample, Explanation, ListingLine, RoutineResult
 from mcverify.report.bytemap import LINE, phase, stored_prefix, stored_runs, wrong_runs
+from mcverify.report.obligations import OBLIGATIONS
 from mcverify.report.words import counted, number, short, spans
 from mcverify.runs.case import Case, Ending, Fault, Outcome, Placement
 
@@ -50,8 +51,11 @@ def describe(found: Counterexample, result: RoutineResult) -> Lines:
 
 def claim(found: Counterexample) -> Lines:
     """The obligation in one sentence, and how the run breaks it."""
-    rule = found.explanation.rule if found.explanation else ""
-    return [(label, text) for label, text in (("rule", rule), ("broken", found.sentence)) if text]
+    known = [OBLIGATIONS[o] for o in found.obligations if o in OBLIGATIONS]
+    rules = [known[0].holds] if len(known) == 1 else [obligation.sentence for obligation in known]
+    if found.explanation is not None and found.explanation.rule:
+        rules = [found.explanation.rule]
+    return [*(("rule", text) for text in rules), *([("broken", found.sentence)] if found.sentence else [])]
 
 
 def explain(found: Counterexample) -> Lines:
@@ -147,8 +151,8 @@ def _returned(found: Counterexample, contract: Contract | None) -> str:
 
 def _stored(case: Case, outcome: Outcome) -> str:
     text = spans("dst", stored_runs(outcome)) or "nothing"
-    wrong = wrong_runs(outcome)
-    if any(first < case.len and end > 0 for first, end in wrong):
+    clipped = ((max(first, 0), min(end, case.len)) for first, end in wrong_runs(outcome))
+    if wrong := [(first, end) for first, end in clipped if first < end]:
         text += "; wrong data in " + spans("dst", wrong)
     return text
 

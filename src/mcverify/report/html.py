@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from mcverify import __version__
 from mcverify.proof.result import SUCCESS, Counterexample, Exit, ListingLine, RoutineResult, Verdict
-from mcverify.report.bytemap import ByteClass, byte_map
+from mcverify.report.bytemap import ByteMap, byte_map
 from mcverify.report.counterexample import claim, describe, smallest_first
 from mcverify.report.obligations import title
 from mcverify.report.summary import (
@@ -28,7 +28,7 @@ from mcverify.report.summary import (
     verdict_at,
     verdict_words,
 )
-from mcverify.report.svg import class_of, glyph_of, svg
+from mcverify.report.svg import class_of, edges, glyph_of, svg
 from mcverify.report.trace import TraceLine, trace_lines
 from mcverify.report.words import counted, number, short
 
@@ -181,19 +181,24 @@ class Shown:
         return describe(self.found, self.routine.result)
 
     @cached_property
+    def drawn(self) -> ByteMap:
+        """What became of each byte."""
+        return byte_map(self.found, self.routine.result.contract)
+
+    @property
     def pictures(self) -> list[tuple[str, Markup]]:
         """The byte map for wide and for narrow windows."""
-        drawn = byte_map(self.found, self.routine.result.contract)
         sizes = {"wide": 32, "narrow": 16}
-        return [(name, Markup(svg(drawn, f"{self.ident}-{name}", cells))) for name, cells in sizes.items()]
+        return [
+            (name, Markup(svg(self.drawn, f"{self.ident}-{name}", cells))) for name, cells in sizes.items()
+        ]
 
     @property
     def legend(self) -> list[tuple[str, str, str]]:
-        """The classes that occur: style, letter and words."""
-        kinds = byte_map(self.found, self.routine.result.contract).kinds
-        return [
-            (class_of(kind), glyph_of(kind), str(kind)) for kind in kinds if kind is not ByteClass.OUTSIDE
-        ]
+        """The classes and the boundaries that occur: style, letter and words."""
+        classes = [(class_of(kind), glyph_of(kind), str(kind)) for kind in self.drawn.kinds]
+        words = {"line": "a 64-byte line begins", "page": "a page begins"}
+        return classes + [(f"edge {name}", "", words[name]) for name in edges(self.drawn)]
 
     @cached_property
     def faulting(self) -> frozenset[int]:

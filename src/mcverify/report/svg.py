@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from mcverify.report.bytemap import ByteClass, ByteMap, Row, Span, Stretch, fold, in_words
+from mcverify.report.bytemap import LINE, ByteClass, ByteMap, Row, Span, Stretch, fold, in_words
 from mcverify.report.terminal_map import UNICODE
 from mcverify.report.words import counted, number, span
 from mcverify.runs.case import PAGE
@@ -47,6 +47,13 @@ def class_of(kind: ByteClass) -> str:
 def glyph_of(kind: ByteClass) -> str:
     """The letter in the cells of a class, "" for none."""
     return _GLYPHS[kind]
+
+
+def edges(drawn: ByteMap, per_line: int = 32) -> list[str]:
+    """The style's classes of the boundaries that are drawn: `line`, `page`."""
+    shown = [stretch for stretch in fold(drawn, per_line) if not stretch.folded]
+    kinds = {kind for row in drawn.rows for s in shown for _, kind in row.boundaries(s.start, s.end)}
+    return [name for name, kind in (("line", LINE), ("page", PAGE)) if kind in kinds]
 
 
 class _Picture:

@@ -344,7 +344,7 @@ def test_the_explanation_is_told_line_by_line():
 
 def test_what_was_not_found_out_leaves_no_gap():
     text = shown(REFUTED)
-    assert "    rule      the whole claim is stored\n" in text
+    assert "    rule      the first len - left bytes of dst have been stored\n" in text
     for label in ("why", "parted", "repair", "also for", "others", "checked"):
         assert f"    {label} " not in text
     assert "\n\n\n" not in text.strip("\n")

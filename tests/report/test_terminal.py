@@ -333,6 +333,7 @@ def test_the_explanation_is_told_line_by_line():
         in text
     )
     assert "parted    memcpy_64.S:114: lea edx, [rdx + rcx*8 - 8]\n" in text
+    assert "              a fault here is counted as 48 left, while 56 are missing\n" in text
     assert "              - leal -8(%rdx,%rcx,8), %edx\n              + leal (%rdx,%rcx,8), %edx\n" in text
     assert "assembled with this change, the routine is proved" in text
     assert "len: 16 or more; src alignment: any; dst alignment: any" in text

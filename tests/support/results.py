@@ -177,6 +177,7 @@ EXPLANATION = Explanation(
     value=48,
     expected=56,
     parted=f"{FILE}:114: lea edx, [rdx + rcx*8 - 8]",
+    how="a fault here is counted as 48 left, while 56 are missing",
     repair=REPAIR,
 )
 

@@ -106,8 +106,9 @@ class Explanation:
     `fixup` and `access` are the `file:line` of the fixup and of the faulting instruction ("" without
     a fault), `formula` the count in the routine's own terms, `numbers` the same with the run's values
     put in, `value` what came out, `expected` what the bytes in memory say ("" and None where the
-    obligation is not about the count). `parted` is the first instruction (`file:line: text`) at which
-    the routine's accounting and memory part, `rule` the obligation in one sentence.
+    obligation is not about the count). `rule` is the obligation in one sentence. `parted` is the first
+    instruction (`file:line: text`) at which the routine's accounting and memory part, or where the
+    obligation is about something else the one that breaks it; `how` is a sentence on what happens there.
     """
 
     rule: str
@@ -119,6 +120,7 @@ class Explanation:
     value: int | None = None
     expected: int | None = None
     parted: str = ""
+    how: str = ""
     repair: Repair | None = None
 
 

@@ -65,12 +65,7 @@ def explain(found: Counterexample) -> Lines:
         return []
     lines = [("why", _why(why))] if why.formula else []
     if why.parted:
-        lines.append(
-            (
-                "parted",
-                f"{_short_line(why.parted)}\nfrom here on the routine's count and the bytes in memory differ",
-            )
-        )
+        lines.append(("parted", "\n".join(filter(None, (_short_line(why.parted), why.how)))))
     if why.repair is not None:
         change = f"- {why.repair.before}\n+ {why.repair.after}"
         said = why.repair.sentence or "with this change the routine is proved"

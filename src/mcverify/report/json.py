@@ -205,6 +205,7 @@ def _explanation(explanation: Explanation) -> dict[str, Any]:
         "value": explanation.value,
         "expected": explanation.expected,
         "parted": explanation.parted,
+        "how": explanation.how,
         "repair": _repair(explanation.repair) if explanation.repair else None,
     }
 

@@ -41,13 +41,13 @@ def judge(
     """
     if outcome.ending in (Ending.ESCAPED, Ending.REFUSED):
         return ()
-    run = _Judged(contract, case, outcome, tuple(accesses), name)
+    run = Judged(contract, case, outcome, tuple(accesses), name)
     binding = contract.binding(run.last_trap)
     found = [violation for violation in _violations(run) if violation.obligation in binding]
     return tuple(sorted(found, key=lambda v: int(v.obligation[1:])))
 
 
-def _violations(run: _Judged) -> Iterator[Violation]:
+def _violations(run: Judged) -> Iterator[Violation]:
     yield from _ending(run)
     yield from _memory(run)
     yield from _footprint(run)
@@ -58,7 +58,7 @@ def _violations(run: _Judged) -> Iterator[Violation]:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class Judged:
     """A run, with what the obligations speak of worked out."""
 
     contract: Contract
@@ -69,12 +69,14 @@ class _Judged:
 
     @cached_property
     def stored(self) -> Sequence[Run]:
+        """Offsets of dst that changed."""
         if self.outcome.stored is not None:
             return self.outcome.stored
         return _runs(self.outcome.written, self.outcome.base)
 
     @cached_property
     def wrong(self) -> Sequence[Run]:
+        """Those that changed to a wrong value."""
         if self.outcome.wrong is not None:
             return self.outcome.wrong
         marks = bytes(w and not c for w, c in zip(self.outcome.written, self.outcome.correct, strict=True))
@@ -108,9 +110,11 @@ class _Judged:
         return _PAGE_FAULT if self.outcome.faults[-1].is_store else self.case.trap
 
     def is_within(self, fault: Fault) -> bool:
+        """Whether the fault was taken inside a buffer."""
         return fault.buffer != "" and 0 <= fault.offset < self.case.len
 
     def register(self, register: str) -> int:
+        """The value of a register at the end."""
         return self.outcome.registers[register]
 
 
@@ -128,7 +132,7 @@ def _words(runs: Iterable[Run]) -> str:
     return ", ".join(f"{a}" if b == a + 1 else f"{a} to {b - 1}" for a, b in runs)
 
 
-def _ending(run: _Judged) -> Iterator[Violation]:
+def _ending(run: Judged) -> Iterator[Violation]:
     at = run.name(run.outcome.rip)
     match run.outcome.ending:
         case Ending.OOPS:
@@ -149,12 +153,12 @@ def _ending(run: _Judged) -> Iterator[Violation]:
             )
 
 
-def _fault(fault: Fault, run: _Judged) -> str:
+def _fault(fault: Fault, run: Judged) -> str:
     place = f"byte {fault.offset} of {fault.buffer}" if fault.buffer else f"address {fault.offset:#x}"
     return f"the {'store' if fault.is_store else 'load'} at {run.name(fault.insn)} faulted at {place}"
 
 
-def _memory(run: _Judged) -> Iterator[Violation]:
+def _memory(run: Judged) -> Iterator[Violation]:
     length, point = run.case.len, run.fault_point
     if point is not None and run.last > point:
         yield Violation("O4", f"byte {run.last - 1} of dst was stored, though byte {point} faulted")
@@ -170,7 +174,7 @@ def _memory(run: _Judged) -> Iterator[Violation]:
         yield Violation("O8", f"bytes {_words(stray)} were stored, outside dst[0:{length}]")
 
 
-def _footprint(run: _Judged) -> Iterator[Violation]:
+def _footprint(run: Judged) -> Iterator[Violation]:
     length = run.case.len
     for fault in run.outcome.faults:
         if not run.is_within(fault):
@@ -193,7 +197,7 @@ def _is_allowed(access: Access, length: int) -> bool:
     return access.buffer == expected and access.offset >= 0 and access.offset + access.size <= length
 
 
-def _count(run: _Judged) -> Iterator[Violation]:
+def _count(run: Judged) -> Iterator[Violation]:
     if run.contract.left is None:
         return
     left, length = run.register(run.contract.left), run.case.len
@@ -214,7 +218,7 @@ def _first_is_bad(case: Case, contract: Contract) -> bool:
     return case.dst.first_bad == 0 or (contract.src is not None and case.src.first_bad == 0)
 
 
-def _state(run: _Judged) -> Iterator[Violation]:
+def _state(run: Judged) -> Iterator[Violation]:
     outcome = run.outcome
     broken = [f"{r} was changed" for r in run.contract.kept if run.register(r) != outcome.initial[r]]
     moved = run.register("rsp") - outcome.initial["rsp"] - 8
@@ -230,27 +234,27 @@ def _state(run: _Judged) -> Iterator[Violation]:
         yield Violation("O7", "at the return " + ", ".join(broken))
 
 
-def _result(run: _Judged) -> Iterator[Violation]:
+def _result(run: Judged) -> Iterator[Violation]:
     wrong = [*_wrong_trap(run), *_wrong_status(run), *_wrong_success(run)]
     if wrong:
         yield Violation("O9", ", ".join(wrong))
 
 
-def _wrong_trap(run: _Judged) -> Iterator[str]:
+def _wrong_trap(run: Judged) -> Iterator[str]:
     if run.contract.trap is not None:
         value, expected = run.register(run.contract.trap), run.last_trap or 0
         if value != expected:
             yield f"the trap number returned is {value}, not {expected}"
 
 
-def _wrong_status(run: _Judged) -> Iterator[str]:
+def _wrong_status(run: Judged) -> Iterator[str]:
     if run.contract.status is not None:
         value, faulted = run.register(run.contract.status), bool(run.outcome.faults)
         if ((value != 0) != run.contract.status_inverted) != faulted:
             yield f"the status returned is {value}, though {'a' if faulted else 'no'} fault was taken"
 
 
-def _wrong_success(run: _Judged) -> Iterator[str]:
+def _wrong_success(run: Judged) -> Iterator[str]:
     if run.outcome.faults:
         return
     if run.contract.left is not None and run.register(run.contract.left) != 0:

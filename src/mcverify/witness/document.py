@@ -184,6 +184,7 @@ class Explanation(Struct):
     value: Offset | None
     expected: Offset | None
     parted: str
+    how: str
     repair: Repair | None
 
 

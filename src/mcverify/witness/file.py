@@ -339,6 +339,7 @@ def _explanation(said: document.Explanation) -> Explanation:
         value=said.value,
         expected=said.expected,
         parted=said.parted,
+        how=said.how,
         repair=Repair(repair.where, repair.before, repair.after, repair.sentence) if repair else None,
     )
 

@@ -72,6 +72,11 @@ class SourceText:
             return None
         return Statement(number, start, len(code), code[start:])
 
+    def entries_for(self, label: str) -> list[int]:
+        """Numbers of the lines with an exception-table macro whose first operand is `label`."""
+        pattern = re.compile(rf"\s*_ASM_EXTABLE\w*\s*\(\s*{re.escape(label)}\s*,")
+        return [number for number, line in enumerate(self._code, start=1) if pattern.match(line)]
+
     def line_of(self, address: int) -> int | None:
         """The number of the line of this source that the instruction at `address` came from."""
         line = self._image.line_at(address)

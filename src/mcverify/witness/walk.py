@@ -32,19 +32,24 @@ class Step:
     """One executed instruction, `number` counted from 0 on.
 
     `before` and `after` are the registers around it (for a fault, `after` is behind the exception handler),
-    `accesses` what it did in memory, none if it faulted. `stored` counts the bytes of dst that have been
-    stored from its start on without a gap, after the step; `right` those of them that hold the
-    right value at the end.
+    `touched` is what it accesses in memory; if it faulted, that did not happen. `stored` counts the bytes
+    of dst that have been stored from its start on without a gap, after the step; `right` those of them
+    that hold the right value at the end.
     """
 
     number: int
     address: int
     before: Mapping[str, int]
     after: Mapping[str, int]
-    accesses: tuple[Access, ...]
+    touched: tuple[Access, ...]
     fault: Fault | None
     stored: int
     right: int
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """The accesses that were carried out."""
+        return () if self.fault is not None else self.touched
 
     def changed(self, register: str) -> bool:
         """Whether `register` has another value after the step."""
@@ -87,6 +92,18 @@ class Walk:
         """What ran after the last fault: all of the run, if there was none."""
         last = self.last_fault
         return tuple(s for s in self.steps if last is None or s.number > last.number)
+
+    @cached_property
+    def cycle(self) -> tuple[Step, ...]:
+        """The steps between two moments with the same registers and flags at the same address, from the
+        first such moment on; empty if none comes back."""
+        seen: dict[tuple[int, tuple[int, ...]], int] = {}
+        for step in self.head:
+            state = step.address, tuple(step.before.values())
+            if state in seen:
+                return self.steps[seen[state] : step.number]
+            seen[state] = step.number
+        return ()
 
     def missing_before(self, index: int) -> int:
         """Bytes of dst not yet stored, counted behind the prefix that is, before step number `index` of
@@ -178,8 +195,9 @@ class _Follower:
             touched = self._operands.touched(address, before)
             goes_to_fixup = later[0][1] == self._fixups.get(address) if later else ends_here
             fault = self._fault(address, touched) if goes_to_fixup else None
-            accesses = () if fault else tuple(self._access(address, t) for t in touched)
-            self._store(accesses)
+            accesses = tuple(self._access(address, t) for t in touched)
+            if fault is None:
+                self._store(accesses)
             yield Step(number, address, before, after, accesses, fault, self._stored, self._right)
 
     def accounts_for_memory(self) -> bool:

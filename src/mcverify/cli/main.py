@@ -15,6 +15,7 @@ from mcverify.cli.output import reason
 from mcverify.cli.prove import prove
 from mcverify.cli.replay import replay
 from mcverify.cli.streams import silence_stdout
+from mcverify.cli.sweep import sweep
 from mcverify.errors import ExitCode, InputError
 
 BROKEN_PIPE = 141
@@ -45,6 +46,7 @@ def cli() -> None:
 
 cli.add_command(prove)
 cli.add_command(replay)
+cli.add_command(sweep)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -120,8 +120,11 @@ class Trials:
 
     def violations(self, case: Case, outcome: Outcome) -> tuple[Violation, ...]:
         """What the run breaks for certain, without the exits."""
-        found = judge(self.contract, case, outcome, name=self._name)
-        return tuple(v for v in found if v.certain)
+        return tuple(v for v in self.judged(case, outcome) if v.certain)
+
+    def judged(self, case: Case, outcome: Outcome) -> tuple[Violation, ...]:
+        """What the run breaks, for certain or perhaps."""
+        return judge(self.contract, case, outcome, name=self._name)
 
     def _name(self, address: int) -> str:
         return place(self.image, address)

@@ -155,11 +155,12 @@ def split(grid: Grid, parts: int) -> list[Grid]:
 
 
 def _smallest(group: Iterable[GridViolation]) -> tuple[Case, ...]:
-    cases = sorted((case for violation in group for case in violation.cases), key=_size)
+    cases = sorted((case for violation in group for case in violation.cases), key=size)
     return tuple(cases[:_KEPT])
 
 
-def _size(case: Case) -> tuple[int, ...]:
+def size(case: Case) -> tuple[int, ...]:
+    """Smaller for a shorter case, then for plainer placements."""
     places = list(Place)
     src, dst = case.src, case.dst
     return case.len, src.at + dst.at, places.index(src.place), places.index(dst.place), src.at, case.trap

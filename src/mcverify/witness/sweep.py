@@ -1,0 +1,398 @@
+"""Every case of a grid, run and judged: what a routine does, without a proof of anything."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+from mcverify.contract import Contract, Faults
+from mcverify.deadline import Deadline, OutOfTime
+from mcverify.errors import InputError
+from mcverify.image.image import Image
+from mcverify.image.load import load
+from mcverify.proof import entries
+from mcverify.proof.exits import EVERYWHERE
+from mcverify.proof.listing import listing
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import ListingLine
+from mcverify.proof.select import Task, no_contract, not_looked_at, tasks
+from mcverify.proof.trials import STALE, Trials, other_contents
+from mcverify.runs import cpu
+from mcverify.runs.case import Case, Ending, Outcome
+from mcverify.runs.cases import sample_cases
+from mcverify.runs.code import is_fence, is_nontemporal, keeps_hidden, reachable, text_of
+from mcverify.runs.grid import Grid, GridResult, GridViolation, full_grid, quick_grid, size
+from mcverify.runs.judge import Violation, judge
+
+On = Literal["cpu", "emulator"]
+Progress = Callable[[str], None]
+
+_EMULATED = 3000
+_EMULATED_QUICK = 600
+_LONGEST_EMULATED = 5000
+_BATCH = 50
+_STEPPED = 60
+
+
+class Finding(StrEnum):
+    """What a sweep found. FAILED: a run breaks the contract; INCOMPLETE: none was seen to, but something
+    was not run, or ended without showing anything."""
+
+    CLEAN = "clean"
+    FAILED = "failed"
+    INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """Options of `mcverify sweep`; those that `ProveOptions` has mean the same. `on` None: the CPU where
+    it can run the routine. `quick` takes the small grid."""
+
+    routines: tuple[str, ...] = ()
+    contract: str | None = None
+    faults: str | None = None
+    quick: bool = False
+    on: On | None = None
+    timeout: float | None = None
+    include: tuple[Path, ...] = ()
+    defines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Cases that break one obligation at one exit after a fault on one instruction, and end alike.
+
+    `where` is the `file:line` at which the kernel continues, of the instruction that the CPU refused, or
+    (without a fault) of the routine; `access` that of the faulting instruction ("" without a fault). `count`
+    cases were seen, `case` is the smallest, run once more for `outcome`; `sentence` says what it did.
+    `certain` is False where that shows no mistake of the routine for certain: a run that was stopped, an
+    instruction that only a kernel may execute.
+    """
+
+    obligation: str
+    exit: str
+    where: str
+    access: str
+    ending: Ending
+    count: int
+    case: Case
+    outcome: Outcome
+    sentence: str
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """What the sweep of one routine found.
+
+    `cases` of `planned` were run on `on`, `failed` of them break something; `seconds` is the time for the
+    runs. `kinds` come smallest case first, the certain ones before the others. `gaps` are sentences on what
+    was not run or not seen, `notes` on the input. Every length up to `lens[0]` was planned, none beyond
+    `lens[1]`. `contract` is None where nobody says what the routine promises.
+    """
+
+    name: str
+    file: str
+    contract: Contract | None
+    faults: Faults
+    on: On
+    cases: int = 0
+    planned: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    kinds: tuple[Kind, ...] = ()
+    gaps: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    lens: tuple[int, int] = (0, 0)
+    incomplete: bool = False
+    entry: int = 0
+    listing: tuple[ListingLine, ...] = ()
+
+    @property
+    def finding(self) -> Finding:
+        """The worst that can be said."""
+        if any(kind.certain for kind in self.kinds):
+            return Finding.FAILED
+        return Finding.INCOMPLETE if self.incomplete or self.kinds else Finding.CLEAN
+
+
+def sweep_file(path: Path, options: SweepOptions, progress: Progress) -> list[SweepResult]:
+    """Sweep the routines of a file, in its order.
+
+    Raises InputError where the input is wrong, or the CPU is asked for and cannot be had.
+    """
+    deadline = Deadline(options.timeout)
+    on, why = _choose(options.on)
+    progress("reading the file")
+    image = load(path, include=options.include, defines=options.defines)
+    chosen = tasks(image, _as_proof(options))
+    for task in chosen:
+        entries.refuse_misplaced(image, reachable(image, task.entry))
+    notes = tuple(filter(None, [*image.notes, why, "" if options.routines else not_looked_at(image, chosen)]))
+    return [_Sweep(image, task, options, on, deadline, progress, notes).result() for task in chosen]
+
+
+def _choose(asked: On | None) -> tuple[On, str]:
+    """Where to run, and a sentence if that is not where one would expect it."""
+    missing = cpu.available()
+    if asked == "cpu" and missing is not None:
+        raise InputError(f"--on cpu: {missing}", hint="--on emulator needs no such CPU")
+    if asked is not None:
+        return asked, ""
+    return ("cpu", "") if missing is None else ("emulator", f"run on the emulator: {missing}")
+
+
+def _as_proof(options: SweepOptions) -> ProveOptions:
+    return ProveOptions(routines=options.routines, contract=options.contract, faults=options.faults)
+
+
+class _Sweep:
+    """One routine under way."""
+
+    def __init__(
+        self,
+        image: Image,
+        task: Task,
+        options: SweepOptions,
+        on: On,
+        deadline: Deadline,
+        progress: Progress,
+        notes: tuple[str, ...],
+    ) -> None:
+        self._image, self._task, self._options, self._on = image, task, options, on
+        self._deadline, self._notes = deadline, notes
+        self._progress: Progress = lambda text: progress(f"{task.name}: {text}")
+
+    def result(self) -> SweepResult:
+        """Run the grid and look at what it showed."""
+        contract = self._task.contract
+        if contract is None:
+            return self._not_run(no_contract(self._task))
+        segment = next((i for i in reachable(self._image, self._task.entry).values() if i.uses_segment), None)
+        if segment is not None:
+            text = text_of(segment.code, segment.address)
+            where = self._image.where(segment.address)
+            return self._not_run(
+                f"{where}: {text}: fs and gs lead elsewhere in a user process, so no run would show anything"
+            )
+        trials = Trials(
+            self._image, self._task.entry, contract, self._task.faults, deadline=self._deadline, on=self._on
+        )
+        make = quick_grid if self._options.quick else full_grid
+        grid = make(contract, self._task.faults)
+        start = time.monotonic()
+        try:
+            found, planned = self._run(trials, grid)
+        except OutOfTime:
+            return self._not_run("the time was over before it began")
+        return self._said(trials, contract, grid, found, planned, time.monotonic() - start)
+
+    def _not_run(self, why: str) -> SweepResult:
+        task = self._task
+        return SweepResult(
+            task.name, str(self._image.path), task.contract, task.faults, self._on,
+            gaps=(why,), notes=self._notes, incomplete=True, entry=task.entry,
+        )  # fmt: skip
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def _run(self, trials: Trials, grid: Grid) -> tuple[GridResult, Sequence[Case]]:
+        """What the grid showed, and, on the emulator, the cases chosen from it."""
+        if trials.cpu is not None:
+            return trials.cpu.grid(grid, lambda done: self._progress(f"{done} of {len(grid)} cases")), ()
+        chosen = thinned(grid, _EMULATED_QUICK if self._options.quick else _EMULATED)
+        return self._emulate(trials, chosen), chosen
+
+    def _emulate(self, trials: Trials, cases: Sequence[Case]) -> GridResult:
+        """As `CpuRunner.grid`, case by case."""
+        kinds: dict[tuple[str, int | None, Ending, int | None], list[Case]] = defaultdict(list)
+        failed = done = 0
+        for start in range(0, len(cases), _BATCH):
+            if self._deadline.remaining() == 0:
+                break
+            self._progress(f"{start} of {len(cases)} cases, on the emulator")
+            for case, outcome in trials.outcomes(cases[start : start + _BATCH]):
+                violations = judge(trials.contract, case, outcome)
+                failed += bool(violations)
+                done += 1
+                for violation in violations:
+                    kinds[_kind(violation, outcome)].append(case)
+        found = (
+            GridViolation(obligation, insn, len(broken), (min(broken, key=size),), ending, at)
+            for (obligation, insn, ending, at), broken in kinds.items()
+        )
+        return GridResult(done, tuple(found), done == len(cases), failed)
+
+    # -- saying ------------------------------------------------------------------------------------
+
+    def _said(
+        self,
+        trials: Trials,
+        contract: Contract,
+        grid: Grid,
+        found: GridResult,
+        chosen: Sequence[Case],
+        seconds: float,
+    ) -> SweepResult:
+        self._progress("looking at the failures")
+        # What was found is looked at even where the time is over.
+        patient = Trials(self._image, self._task.entry, contract, self._task.faults, on=self._on)
+        kinds = [*self._looked_at(patient, found.violations), *self._unfenced(patient, contract)]
+        kinds.sort(key=_order)
+        lens = {case.len for case in chosen} or {block.len for block in grid.blocks}
+        planned = len(chosen) or len(grid)
+        task = self._task
+        return SweepResult(
+            name=task.name,
+            file=str(self._image.path),
+            contract=contract,
+            faults=task.faults,
+            on=self._on,
+            cases=found.cases,
+            planned=planned,
+            failed=found.failed + sum(kind.count for kind in kinds if kind.obligation == "O10"),
+            seconds=seconds,
+            kinds=tuple(kinds),
+            gaps=tuple(self._gaps(contract, grid, found, planned)),
+            notes=self._notes,
+            lens=(next(n for n in count() if n + 1 not in lens), max(lens)),
+            incomplete=not found.complete,
+            entry=task.entry,
+            listing=listing(self._image, task.entry),
+        )
+
+    def _gaps(self, contract: Contract, grid: Grid, found: GridResult, planned: int) -> Iterator[str]:
+        """What was left out."""
+        if planned < len(grid):
+            shorter = f"none longer than {_LONGEST_EMULATED} bytes"
+            yield f"a thinned grid: {planned} of {len(grid)} cases, {shorter}"
+        if not found.complete:
+            left = planned - found.cases
+            over = self._deadline.remaining() == 0
+            why = "the time was over" if over else "too many did not return or ended the process"
+            yield f"{left} of {planned} cases were not run: {why}"
+        if found.unkept:
+            yield f"{found.unkept} more failures are of further kinds, which are not listed"
+        if "O10" in contract.obligations:
+            yield f"O10 was looked for in {_STEPPED} cases only, which were single-stepped"
+
+    def _unfenced(self, trials: Trials, contract: Contract) -> Iterator[Kind]:
+        """Failures to fence non-temporal stores (O10), of a few cases by exit."""
+        if "O10" not in contract.obligations:
+            return
+        cases = sample_cases(contract, self._task.faults, 150, count=_STEPPED)
+        found: dict[str, list[tuple[Case, Outcome, str]]] = defaultdict(list)
+        for case, outcome in trials.outcomes(sorted(cases, key=lambda c: c.len)):
+            if self._deadline.remaining() == 0:
+                break
+            failure = trials.unfenced(
+                case, outcome, partial(is_nontemporal, self._image), partial(is_fence, self._image)
+            )
+            if failure is not None:
+                found[failure.exit].append((case, outcome, failure.sentence))
+        for exit_id, broken in found.items():
+            case, outcome, sentence = broken[0]
+            last = outcome.faults[-1].insn if outcome.faults else None
+            entry = self._image.entry_at(last) if last is not None else None
+            yield Kind(
+                obligation="O10",
+                exit=exit_id,
+                where=self._image.where(entry.fixup if entry is not None else self._task.entry),
+                access=self._image.where(last) if last is not None else "",
+                ending=outcome.ending,
+                count=len(broken),
+                case=case,
+                outcome=outcome,
+                sentence=sentence,
+                certain=True,
+            )
+
+    def _looked_at(self, trials: Trials, violations: Sequence[GridViolation]) -> Iterator[Kind]:
+        """Run the smallest case of each kind once more."""
+        smallest = [violation.cases[0] for violation in violations]
+        again = trials.outcomes([other_contents(case) for case in smallest])
+        for violation, (case, outcome), other in zip(
+            violations, trials.outcomes(smallest), again, strict=True
+        ):
+            sentence, certain = self._sentence(trials, violation, case, outcome)
+            if certain and violation.obligation in STALE and outcome.ending is not Ending.TIMEOUT:
+                certain = _of(violation.obligation, trials.judged(*other)) is not None
+            yield Kind(
+                obligation=violation.obligation,
+                exit=trials.exit(case, outcome, violation.obligation) if outcome.registers else EVERYWHERE,
+                where=self._image.where(self._goes_on(violation)),
+                access=self._image.where(violation.insn) if violation.insn is not None else "",
+                ending=violation.ending,
+                count=violation.count,
+                case=case,
+                outcome=outcome,
+                sentence=sentence,
+                certain=certain,
+            )
+
+    def _goes_on(self, violation: GridViolation) -> int:
+        """Where the kernel continues after the last fault, or where it ends if it does not."""
+        if violation.at is not None:
+            return violation.at
+        if violation.insn is None:
+            return self._task.entry
+        entry = self._image.entry_at(violation.insn)
+        return entry.fixup if entry is not None else violation.insn
+
+    def _sentence(
+        self, trials: Trials, violation: GridViolation, case: Case, outcome: Outcome
+    ) -> tuple[str, bool]:
+        """What the run did, and whether it shows the mistake for certain."""
+        shown = _of(violation.obligation, trials.judged(case, outcome))
+        if shown is None:
+            return "the case did not fail again when it was run alone", False
+        if outcome.ending is Ending.TIMEOUT and violation.obligation == "O9":
+            endless = trials.endless(case, lambda address: keeps_hidden(self._image, address))
+            return (shown.sentence, False) if endless is None else (endless.sentence, True)
+        if outcome.ending is Ending.ILLEGAL and violation.obligation == "O7":
+            code = self._image.code_at(outcome.rip)
+            return f"{shown.sentence}: {text_of(code, outcome.rip) or 'no instruction'}", False
+        if outcome.ending is Ending.DIED:
+            return shown.sentence + self._system_call(), False
+        return shown.sentence, shown.certain
+
+    def _system_call(self) -> str:
+        """The system call that may have brought the process down, if the routine makes one."""
+        code = reachable(self._image, self._task.entry).values()
+        found = next((i for i in code if i.mnemonic in ("syscall", "sysenter", "int")), None)
+        if found is None:
+            return ""
+        return f": the routine makes a system call at {self._image.where(found.address)}"
+
+
+def thinned(grid: Grid, limit: int) -> list[Case]:
+    """About `limit` of the cases that the emulator can run, from all lengths and placements, in no order."""
+    short = Grid(tuple(block for block in grid.blocks if block.len <= _LONGEST_EMULATED))
+    step = max(1, len(short) // limit)
+    random = Random(1)
+    # One of each step's cases, lest all have the same place in their blocks.
+    chosen = [short.case(min(i + random.randrange(step), len(short) - 1)) for i in range(0, len(short), step)]
+    random.shuffle(chosen)
+    return chosen
+
+
+def _kind(violation: Violation, outcome: Outcome) -> tuple[str, int | None, Ending, int | None]:
+    last = outcome.faults[-1].insn if outcome.faults else None
+    refused = outcome.rip if outcome.ending is Ending.ILLEGAL else None
+    return violation.obligation, last, outcome.ending, refused
+
+
+def _of(obligation: str, violations: Sequence[Violation]) -> Violation | None:
+    return next((v for v in violations if v.obligation == obligation), None)
+
+
+def _order(kind: Kind) -> tuple[bool, int, int, str]:
+    return not kind.certain, kind.case.len, int(kind.obligation[1:]), kind.where

@@ -15,8 +15,9 @@ from rich.text import Text
 from mcverify import __version__
 from mcverify.proof.result import Counterexample, Domain, RoutineResult, Verdict
 from mcverify.report import json as result_json
+from mcverify.report.summary import exit_name
 from mcverify.report.terminal import print_trimmed, standard_output
-from mcverify.report.terminal_counterexample import exit_name, render_counterexample
+from mcverify.report.terminal_counterexample import render_counterexample
 from mcverify.report.terminal_map import glyphs_for
 from mcverify.report.words import counted, number, short
 from mcverify.runs.case import Case, Ending, Place, Placement

@@ -234,6 +234,17 @@ def test_a_time_limit_ends_it_with_what_was_seen(mcverify: Callable, written: Ca
 
 
 @needs_cpu
+def test_each_variant_of_alternatives_is_swept(mcverify: Callable, written: Callable[..., Path]) -> None:
+    path = written(' ALTERNATIVE "jmp .Lcopy", "ud2", X86_FEATURE_ERMS')
+    path.write_text("#include <asm/alternative.h>\n#include <asm/cpufeatures.h>\n" + path.read_text())
+    ran = mcverify("sweep", path, "--quick", "-q")
+    assert ran.code == 3
+    assert [line.split()[:3] for line in ran.out.splitlines()] == [
+        ["incomplete", "routine", "[ERMS]"], ["clean", "routine", "[!ERMS]"],
+    ]  # fmt: skip
+
+
+@needs_cpu
 def test_quiet_prints_a_line(mcverify: Callable) -> None:
     ran = mcverify("sweep", ASM / "rep_movsb_wrong_count.S", "--quick", "-q")
     [said] = ran.out.splitlines()

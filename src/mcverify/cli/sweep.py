@@ -10,6 +10,7 @@ import click
 
 from mcverify.cli.output import STDOUT, check_writable, write_whole
 from mcverify.cli.sizes import parse_seconds
+from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -124,9 +125,5 @@ def _show(results: Sequence[SweepResult], quiet: bool) -> None:
     """Print the results; a reader that goes away (`| head`) changes nothing about the exit code."""
     from mcverify.report.sweep import print_lines, print_sweeps
 
-    try:
+    with indifferent_to_readers():
         (print_lines if quiet else print_sweeps)(results)
-    except BrokenPipeError:
-        from mcverify.cli.main import silence_stdout
-
-        silence_stdout()

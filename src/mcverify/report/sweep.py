@@ -46,10 +46,10 @@ def print_sweeps(results: Sequence[SweepResult], console: Console | None = None)
 def print_lines(results: Sequence[SweepResult], console: Console | None = None) -> None:
     """Print one line per routine: what was found, its name, the file, the failures."""
     out = console if console is not None else standard_output()
-    width = max(len(result.name) for result in results)
+    width = max(len(result.title) for result in results)
     for result in results:
         head = (f"{result.finding:<10}", _STYLES[result.finding])
-        line = Text.assemble(head, f" {result.name:<{width}}  {result.file}  {result.cases} cases")
+        line = Text.assemble(head, f" {result.title:<{width}}  {result.file}  {result.cases} cases")
         broken = list(dict.fromkeys(f"{k.obligation} at {exit_name(k.exit)}" for k in result.kinds))
         if broken:
             line.append("  " + ", ".join(broken[:3]) + (", ..." if len(broken) > 3 else ""))
@@ -59,7 +59,7 @@ def print_lines(results: Sequence[SweepResult], console: Console | None = None) 
 def _parts(result: SweepResult, out: Console) -> Iterator[RenderableType]:
     contract = result.contract.name if result.contract else "none"
     yield Text()
-    yield Text.assemble("  ", (result.name, "bold"), f"  in {result.file}, contract {contract}")
+    yield Text.assemble("  ", (result.title, "bold"), f"  in {result.file}, contract {contract}")
     yield Padding(_facts(result), (1, 0, 0, 2))
     if result.kinds:
         yield Padding(_table(result.kinds[:_LIMIT], wide=out.width >= _WIDE), (1, 0, 0, 2))
@@ -211,6 +211,7 @@ def _as_result(result: SweepResult, kind: Kind) -> RoutineResult:
         faults=result.faults,
         entry=result.entry,
         listing=result.listing,
+        variant=result.variant,
     )
 
 
@@ -230,6 +231,7 @@ def document(results: Sequence[SweepResult]) -> dict[str, Any]:
 def _sweep(result: SweepResult) -> dict[str, Any]:
     return {
         "name": result.name,
+        "variant": result.variant,
         "file": result.file,
         "contract": result.contract.name if result.contract else "",
         "faults": result.faults,

@@ -22,9 +22,10 @@ from mcverify.proof import entries
 from mcverify.proof.exits import EVERYWHERE
 from mcverify.proof.listing import listing
 from mcverify.proof.options import ProveOptions
-from mcverify.proof.result import ListingLine
+from mcverify.proof.result import ListingLine, titled
 from mcverify.proof.select import Task, no_contract, not_looked_at, tasks
 from mcverify.proof.trials import STALE, Trials, other_contents
+from mcverify.proof.variants import Variant, variants
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Ending, Outcome
 from mcverify.runs.cases import sample_cases
@@ -96,7 +97,8 @@ class SweepResult:
     `cases` of `planned` were run on `on`, `failed` of them break something; `seconds` is the time for the
     runs. `kinds` come smallest case first, the certain ones before the others. `gaps` are sentences on what
     was not run or not seen, `notes` on the input. Every length up to `lens[0]` was planned, none beyond
-    `lens[1]`. `contract` is None where nobody says what the routine promises.
+    `lens[1]`. `contract` is None where nobody says what the routine promises; `variant` is as in
+    `RoutineResult`.
     """
 
     name: str
@@ -115,6 +117,12 @@ class SweepResult:
     incomplete: bool = False
     entry: int = 0
     listing: tuple[ListingLine, ...] = ()
+    variant: str = ""
+
+    @property
+    def title(self) -> str:
+        """The routine's name, with the variant where there are several."""
+        return titled(self.name, self.variant)
 
     @property
     def finding(self) -> Finding:
@@ -134,10 +142,17 @@ def sweep_file(path: Path, options: SweepOptions, progress: Progress) -> list[Sw
     progress("reading the file")
     image = load(path, include=options.include, defines=options.defines)
     chosen = tasks(image, _as_proof(options))
-    for task in chosen:
-        entries.refuse_misplaced(image, reachable(image, task.entry))
+    jobs = [(task, variant) for task in chosen for variant in _variants(image, task)]
     notes = tuple(filter(None, [*image.notes, why, "" if options.routines else not_looked_at(image, chosen)]))
-    return [_Sweep(image, task, options, on, deadline, progress, notes).result() for task in chosen]
+    return [_Sweep(v, task, options, on, deadline, progress, notes).result() for task, v in jobs]
+
+
+def _variants(image: Image, task: Task) -> tuple[Variant, ...]:
+    """What alternatives make of the routine. Raises InputError for a table entry within an instruction."""
+    found = variants(image, task.entry) if task.contract is not None else (Variant("", {}, image),)
+    for variant in found:
+        entries.refuse_misplaced(variant.image, reachable(variant.image, task.entry))
+    return found
 
 
 def _choose(asked: On | None) -> tuple[On, str]:
@@ -159,7 +174,7 @@ class _Sweep:
 
     def __init__(
         self,
-        image: Image,
+        variant: Variant,
         task: Task,
         options: SweepOptions,
         on: On,
@@ -167,9 +182,9 @@ class _Sweep:
         progress: Progress,
         notes: tuple[str, ...],
     ) -> None:
-        self._image, self._task, self._options, self._on = image, task, options, on
-        self._deadline, self._notes = deadline, notes
-        self._progress: Progress = lambda text: progress(f"{task.name}: {text}")
+        self._image, self._task, self._options, self._on = variant.image, task, options, on
+        self._variant, self._deadline, self._notes = variant.name, deadline, notes
+        self._progress: Progress = lambda text: progress(f"{titled(task.name, variant.name)}: {text}")
 
     def result(self) -> SweepResult:
         """Run the grid and look at what it showed."""
@@ -200,6 +215,7 @@ class _Sweep:
         return SweepResult(
             task.name, str(self._image.path), task.contract, task.faults, self._on,
             gaps=(why,), notes=self._notes, incomplete=True, entry=task.entry,
+            variant=self._variant,
         )  # fmt: skip
 
     # -- running -----------------------------------------------------------------------------------
@@ -267,6 +283,7 @@ class _Sweep:
             incomplete=not found.complete,
             entry=task.entry,
             listing=listing(self._image, task.entry),
+            variant=self._variant,
         )
 
     def _gaps(self, contract: Contract, grid: Grid, found: GridResult, planned: int) -> Iterator[str]:

@@ -9,7 +9,8 @@ from support.results import COUNTEREXAMPLE, outcome
 
 from mcverify.contract import load_contract
 from mcverify.proof.result import Counterexample, TraceStep
-from mcverify.report.bytemap import ByteClass, byte_map, fold, in_words, stored_prefix
+from mcverify.report.bytemap import ByteClass, byte_map, in_words, stored_prefix
+from mcverify.report.fold import fold
 from mcverify.runs.case import PAGE, RED_ZONE, Access, Case, Ending, Fault, Outcome, Place, Placement
 from mcverify.runs.judge import judge
 

@@ -279,6 +279,13 @@ def test_a_name_that_the_stream_cannot_write_is_escaped():
     assert "memcpy_\\xe9" in written_by("ascii", replace(PROVED, name="memcpy_é"))
 
 
+def test_a_name_cannot_command_the_terminal():
+    odd = replace(PROVED, name="memcpy\x1b]0;title\x07\x1b[2J\x9b1A\ttrap")
+    text = shown(odd, force_terminal=True, color_system="standard") + shown(odd, printer=print_lines)
+    assert all(line.isprintable() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).split("\n"))
+    assert "memcpy\\x1b]0;title" in text
+
+
 def test_the_map_is_legible_without_colours():
     glyphs = [set(glyphs.kinds.values()) for glyphs in (ASCII, UNICODE)]
     assert [len(characters) for characters in glyphs] == [len(ByteClass)] * 2

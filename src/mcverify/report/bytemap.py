@@ -92,15 +92,6 @@ class ByteMap:
         return tuple(kind for kind in ByteClass if kind in seen and kind is not ByteClass.OUTSIDE)
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A part of the map: one line of it, or several lines left out (`folded`)."""
-
-    start: int
-    end: int
-    folded: bool = False
-
-
 def byte_map(found: Counterexample, contract: Contract | None) -> ByteMap:
     """The map of a counterexample. Without a contract nothing is claimed, and src is taken to be there."""
     return _Mapped(found, contract).map()
@@ -128,18 +119,6 @@ def wrong_runs(outcome: Outcome) -> list[Run]:
         return list(outcome.wrong)
     marks = bytes(w and not c for w, c in zip(outcome.written, outcome.correct, strict=True))
     return _runs(marks, outcome.base)
-
-
-def fold(drawn: ByteMap, width: int = LINE, most: int = 12) -> list[Stretch]:
-    """The map as lines of `width` bytes, at most `most` of them: those at which something changes.
-
-    What lies between is folded. The first and the last line are there, then those with a fault and
-    the end of the claim, then the other changes in their order.
-    """
-    count = -(-(drawn.end - drawn.start) // width)
-    whole = count <= most // 2
-    kept = list(range(count)) if whole else sorted(_interesting(drawn, width, count)[:most])
-    return list(_stretches(kept, drawn, width))
 
 
 def in_words(drawn: ByteMap) -> str:
@@ -339,27 +318,6 @@ def _joined(spans: Iterable[Span]) -> Iterator[Span]:
         last = span
     if last is not None:
         yield last
-
-
-def _interesting(drawn: ByteMap, width: int, count: int) -> list[int]:
-    """Indexes of the lines that are worth drawing, the most important first, each once."""
-    faults = [offset for row in drawn.rows for offset in row.faults]
-    claim = [] if drawn.claim is None else [max(drawn.claim - 1, 0), drawn.claim]
-    edges = [edge for row in drawn.rows for span in row.spans for edge in (span.start - 1, span.start)]
-    offsets = [drawn.start, drawn.end - 1, *faults, *claim, *sorted(edges)]
-    lines = [(offset - drawn.start) // width for offset in offsets]
-    return list(dict.fromkeys(line for line in lines if 0 <= line < count))
-
-
-def _stretches(kept: Sequence[int], drawn: ByteMap, width: int) -> Iterator[Stretch]:
-    """The kept lines, and what lies between them: one line alone is drawn rather than folded."""
-    before = -1
-    for line in kept:
-        start, here = drawn.start + (before + 1) * width, drawn.start + line * width
-        if start < here:
-            yield Stretch(start, here, folded=here - start > width)
-        yield Stretch(here, min(here + width, drawn.end))
-        before = line
 
 
 def _offsets(span: Span) -> str:

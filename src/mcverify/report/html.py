@@ -43,7 +43,7 @@ _MARKS = {Verdict.PROVED: "ok", Verdict.REFUTED: "FAIL", Verdict.UNKNOWN: "?"}
 def to_html(results: Sequence[RoutineResult], command: str = "") -> str:
     """All results as one page. `command` is how mcverify was called, without the options for reports."""
     routines = [Routine(result, f"r{index}", command) for index, result in enumerate(results, 1)]
-    names = ", ".join(result.name for result in results)
+    names = ", ".join(result.title for result in results)
     page = (
         _environment()
         .get_template("report.html.jinja")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from mcverify.report.bytemap import LINE, ByteClass, ByteMap, Row, Span, Stretch, fold, in_words
+from mcverify.report.bytemap import LINE, ByteClass, ByteMap, Row, Span, in_words
+from mcverify.report.fold import Stretch, fold
 from mcverify.report.terminal_map import UNICODE
 from mcverify.report.words import counted, number, span
 from mcverify.runs.case import PAGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -43,6 +44,10 @@ _STYLES = {Verdict.PROVED: "bold green", Verdict.REFUTED: "bold red", Verdict.UN
 _NOT_ASKED = Text("-", "dim")
 _LIMIT = 8
 """At most so many reasons and further counterexamples are listed; --json has all."""
+
+
+_CONTROLS = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
+"""Control characters, but for the ends of lines and the colours that rich sets."""
 
 
 def print_results(
@@ -89,12 +94,12 @@ def standard_output() -> Console:
 
 
 def print_trimmed(what: RenderableType, console: Console, *, soft_wrap: bool = False) -> None:
-    """Print without the spaces with which rich fills each line; what the stream's encoding does not have
-    is written as an escape in the manner of C."""
+    """Print without the spaces with which rich fills each line. What the stream's encoding does not have,
+    and control characters (a symbol of an object file may hold some), are written as escapes."""
     with console.capture() as capture:
         console.print(what, soft_wrap=soft_wrap)
-    lines = [line.replace(GLUE, " ").rstrip() for line in capture.get().splitlines()]
-    text = "\n".join(lines) + "\n"
+    harmless = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", capture.get().removesuffix("\n"))
+    text = "".join(line.replace(GLUE, " ").rstrip() + "\n" for line in harmless.split("\n"))
     console.file.write(text.encode(console.encoding, "backslashreplace").decode(console.encoding))
     console.file.flush()
 

@@ -8,7 +8,8 @@ from itertools import zip_longest
 
 from rich.text import Text
 
-from mcverify.report.bytemap import ByteClass, ByteMap, Row, Stretch, fold
+from mcverify.report.bytemap import ByteClass, ByteMap, Row
+from mcverify.report.fold import Stretch, fold
 from mcverify.report.words import counted, number
 from mcverify.runs.case import PAGE
 

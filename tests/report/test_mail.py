@@ -147,3 +147,18 @@ def test_it_is_recognized():
     assert is_ours(to_mail([EXPLAINED], CALL))
     assert not is_ours("Dear all,\n\nplease find below\n")
     assert not is_ours("")
+
+
+def test_an_exit_without_a_label_is_named_once():
+    where = "asm/memcpy_64.S:114"
+    bare = replace(
+        EXPLAINED,
+        exits=tuple(replace(row, id=where) if row.id == ".Lfix_w" else row for row in EXPLAINED.exits),
+        obligations=tuple(
+            replace(o, exit=where) if o.exit == ".Lfix_w" else o for o in EXPLAINED.obligations
+        ),
+        counterexamples=(replace(EXPLAINED_COUNTEREXAMPLE, exit=where),),
+    )
+    assert words(to_mail([bare], CALL)).startswith(
+        f"{where}: memcpy_trap breaks O3 (no under-report): 24 bytes"
+    )

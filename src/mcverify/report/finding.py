@@ -47,9 +47,11 @@ class Finding:
 
     @property
     def headline(self) -> str:
-        """`memcpy_trap breaks O3 (no under-report) at .Lfix_w: ...`, one line."""
+        """`memcpy_trap breaks O3 (no under-report) at .Lfix_w: ...`, one line; without the exit where it
+        has no other name than its place."""
         named = f"{self.id} ({NAMES[self.id]})" if self.id in NAMES else self.id
-        what = f"{named} {at(self.obligation.exit)}"
+        is_there = self.obligation.exit == str(self.place)
+        what = named if is_there else f"{named} {at(self.obligation.exit)}"
         why = f": {self.sentence}" if self.sentence else ""
         match self.obligation.verdict:
             case Verdict.REFUTED:

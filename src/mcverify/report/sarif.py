@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from mcverify import __version__
@@ -72,8 +73,9 @@ def _with_index(result: _Object, index: dict[str, int]) -> _Object:
 
 def _category(results: Sequence[RoutineResult]) -> str:
     """What tells this run from that on another file, where several are uploaded for one commit."""
-    files = dict.fromkeys(shared(result.file).path for result in results)
-    return "/".join(["mcverify", *files, ""])
+    files = dict.fromkeys(shared(result.file) for result in results)
+    named = (file.path if file.is_relative else PurePath(file.path).name for file in files)
+    return "/".join(["mcverify", *named, ""])
 
 
 # -- the tool and how it ran ------------------------------------------------------------------------------

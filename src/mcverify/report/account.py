@@ -16,13 +16,13 @@ _LABELS = 8
 
 def plain(found: Counterexample, result: RoutineResult) -> list[str]:
     """The run, why it is wrong and when else it is, as lines that are not wrapped."""
-    lines = [*told(found, result), *explain(found), *reach(found)]
+    lines = [*_rules(found), *describe(found, result), *explain(found), *reach(found)]
     return [f"The run, {executed_on(found)}:", *labelled(lines, lambda text: [text])]
 
 
-def told(found: Counterexample, result: RoutineResult) -> Lines:
-    """What the run owed and what it did; how it broke that stands in the headline."""
-    return [(label, text) for label, text in claim(found) if label == "rule"] + describe(found, result)
+def _rules(found: Counterexample) -> Lines:
+    """What the run owed; how it broke that stands in the headline."""
+    return [(label, text) for label, text in claim(found) if label == "rule"]
 
 
 def labelled(lines: Lines, wrap: Callable[[str], list[str]], indent: str = "  ") -> list[str]:

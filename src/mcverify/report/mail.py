@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from mcverify import __version__
 from mcverify.proof.result import RoutineResult
-from mcverify.report.account import drawn, executed_on, labelled, told
-from mcverify.report.counterexample import explain, reach
+from mcverify.report.account import drawn, executed_on, labelled
+from mcverify.report.counterexample import describe, explain, reach
 from mcverify.report.finding import Finding, refutations
 from mcverify.report.invocation import Invocation
 from mcverify.report.obligations import OBLIGATIONS, in_order
@@ -85,7 +85,8 @@ def _run(together: Sequence[Finding], *, alone: bool) -> Iterator[str]:
     assert run is not None
     broken = "" if alone else f" for {', '.join(finding.name for finding in together)}"
     yield from (f"The run{broken}, {executed_on(run)}:", "")
-    yield from labelled(told(run, first.routine), _wrapped, _INDENT)
+    owed = [("rule", run.explanation.rule)] if run.explanation and run.explanation.rule else []
+    yield from labelled([*owed, *describe(run, first.routine)], _wrapped, _INDENT)
     yield ""
     yield from (f"{_INDENT}{line}".rstrip() for line in drawn(run, first.routine, WIDTH - len(_INDENT)))
     further = labelled([*explain(run), *reach(run)], _wrapped, _INDENT)

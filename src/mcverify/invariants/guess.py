@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import z3
 
@@ -34,7 +34,7 @@ def guesses(
     paths: Paths,
     contract: Contract,
     cases: Sequence[Case],
-    visits: Iterable[Visit],
+    visits: Sequence[Visit],
     len_max: int,
     *,
     persistent: bool,
@@ -49,18 +49,20 @@ def guesses(
 
 
 def _rows(
-    paths: Paths, contract: Contract, cases: Sequence[Case], visits: Iterable[Visit]
+    paths: Paths, contract: Contract, cases: Sequence[Case], visits: Sequence[Visit]
 ) -> dict[Location, list[dict[str, int]]]:
     """What was seen at each location: registers, stack words, `top`, first bad bytes, entry values
     (``...@0``)."""
     modes: dict[tuple[int, bool], list[Location]] = {}
     for location in paths.locations:
         modes.setdefault((location.address, location.faulted), []).append(location)
+    # Visits come by address, not by time: the entry may lie behind a routine that it jumps to.
     starts: dict[int, Visit] = {}
-    rows: dict[Location, list[dict[str, int]]] = {}
     for visit in visits:
         if visit.address == paths.entry.address:
             starts.setdefault(visit.case, visit)
+    rows: dict[Location, list[dict[str, int]]] = {}
+    for visit in visits:
         start = starts.get(visit.case)
         if start is None:
             continue
@@ -135,13 +137,19 @@ class _Guesser:
         """Equalities among registers and arguments, and one that ties `top` to them: by a pointer's offset
         if that serves."""
         found = equalities(self._rows, columns)
-        if not any(e.coefficient(self._parameters["len"]) for e in found):
+        if not any(self._ties_progress(e, offsets) for e in found):
             found = equalities(self._rows, [*columns, *self._add_remainders()])
         same = next((o for o in offsets if all(row[o] == row["top"] for row in self._rows)), None)
         if same is not None:
             return [*found, Equality((("top", 1), (same, -1)), 0)]
         with_top = equalities(self._rows, [*columns, "top"])
         return [*found, *[e for e in with_top if e.coefficient("top")][:1]]
+
+    def _ties_progress(self, equality: Equality, offsets: Sequence[str]) -> bool:
+        """Whether it says how far a pointer has come of the length; a register that holds a copy of the
+        length does not."""
+        tied = any(equality.coefficient(offset) for offset in offsets) or not offsets
+        return tied and equality.coefficient(self._parameters["len"]) != 0
 
     def _add_remainders(self) -> list[str]:
         """The length modulo 8, 16, 32, 64 as variables: what a loop over words or blocks leaves for later."""

@@ -207,6 +207,18 @@ def test_a_counterexample_tells_everything_that_is_known():
         assert said in text
 
 
+def test_a_trace_shows_where_the_mistake_begins_and_what_it_leaves_out():
+    trace = EXPLAINED_COUNTEREXAMPLE.trace
+    gap = replace(trace[0], address=0, where="", label="", text="", registers={}, times=1000)
+    found = replace(EXPLAINED_COUNTEREXAMPLE, trace=(*trace[:2], gap, *trace[2:]))
+    [table] = with_class(parsed(to_html([replace(EXPLAINED, counterexamples=(found,))])), "trace")
+    rows = [text_of(row) for row in table.iter(f"{HTML}tr")]
+    assert "1000 instructions are left out" in rows[3]
+    assert [row for row in rows if "the mistake begins here" in row] == [
+        ".Lfix_w :114 lea edx, [rdx + rcx*8 - 8] rdx = 48 the mistake begins here 16"
+    ]
+
+
 def test_what_is_not_known_leaves_no_empty_heading():
     [article] = with_class(parsed(to_html([REFUTED])), "counterexample")
     headings = [text_of(e) for e in article.iter() if e.tag in (f"{HTML}h4", f"{HTML}summary")]

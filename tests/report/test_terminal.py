@@ -335,10 +335,8 @@ def test_the_explanation_is_told_line_by_line():
     text = shown(EXPLAINED)
     assert "rule      every byte that the count claims as copied has been stored\n" in text
     assert "broken    24 bytes are claimed as copied, and dst[16] was not stored\n" in text
-    assert (
-        "memcpy_64.S:114 (.Lfix_w) computes 8*ecx + edx - 8\n              = 8*7 + 0 - 8 = 48; right is 56"
-        in text
-    )
+    assert "why       8*ecx + edx - 8 = 8*7 + 0 - 8 = 48; right is 56\n" in text
+    assert "              computed at .Lfix_w (memcpy_64.S:114)\n" in text
     assert "parted    memcpy_64.S:114: lea edx, [rdx + rcx*8 - 8]\n" in text
     assert "              a fault here is counted as 48 left, while 56 are missing\n" in text
     assert "              - leal -8(%rdx,%rcx,8), %edx\n              + leal (%rdx,%rcx,8), %edx\n" in text
@@ -360,15 +358,53 @@ def test_what_was_not_found_out_leaves_no_gap():
 
 def test_the_last_steps_are_shown_and_all_of_them_on_demand():
     text = shown(EXPLAINED)
-    assert "5 instructions before" in text
+    assert "... 5 instructions" in text
     assert "mov ecx, edx" not in text
     assert re.search(r"\.Lw +:66 +mov rax, qword ptr \[rsi\] +FAULT load of src\+16, rax =", text)
     assert re.search(r":67 +2 x +mov qword ptr \[rdi\], rax +store dst\[8\.\.15\]\n", text)
     assert re.search(r":68 +2 x +add rsi, 8 +rsi = src\+16\n", text)
     whole = shown(EXPLAINED, printer=partial(print_results, verbose=True))
-    assert "before" not in whole
+    assert "-v shows" not in whole
     assert re.search(r"memcpy_trap +:60 +mov ecx, edx +rcx = 72\n", whole)
     assert "rdx 72 -> 48" in whole
+
+
+def test_the_step_with_which_the_mistake_begins_is_shown_however_early():
+    first = EXPLAINED_COUNTEREXAMPLE.trace[0]
+    why = replace(EXPLAINED_COUNTEREXAMPLE.explanation, parted=f"{first.where}: {first.text}")
+    text = shown(replace(EXPLAINED, counterexamples=(replace(EXPLAINED_COUNTEREXAMPLE, explanation=why),)))
+    assert re.search(r":60 +mov ecx, edx +rcx = 72  <- parted\n +\.\.\. 4 instructions", text)
+    assert "<- parted" in shown(EXPLAINED).split("lea edx")[-1]
+
+
+def test_of_steps_at_one_instruction_the_faulting_one_parts():
+    load = EXPLAINED_COUNTEREXAMPLE.trace[9]
+    why = replace(EXPLAINED_COUNTEREXAMPLE.explanation, parted=f"{load.where}: {load.text}")
+    text = shown(
+        replace(EXPLAINED, counterexamples=(replace(EXPLAINED_COUNTEREXAMPLE, explanation=why),)),
+        printer=partial(print_results, verbose=True),
+        width=120,
+    )
+    assert text.count("<- parted") == 1
+    assert re.search(r"FAULT load of src\+16, rax = 14  <- parted", text)
+
+
+def test_a_trace_that_leaves_out_steps_itself_says_so():
+    trace = EXPLAINED_COUNTEREXAMPLE.trace
+    left_out = replace(trace[0], address=0, where="", label="", text="1000 more", registers={}, times=1000)
+    found = replace(EXPLAINED_COUNTEREXAMPLE, trace=(*trace[:2], left_out, *trace[2:]))
+    result = replace(EXPLAINED, counterexamples=(found,))
+    assert "... 1000 instructions\n" in shown(result, printer=partial(print_results, verbose=True))
+    assert "... 1005 instructions" in shown(result)
+
+
+def test_addresses_of_the_stack_are_told_from_the_return_address():
+    stack = 0x2EEF82095FF8
+    run = EXPLAINED_COUNTEREXAMPLE.outcome
+    run = replace(run, initial=run.initial | {"rsp": stack})
+    ret = replace(EXPLAINED_COUNTEREXAMPLE.trace[-1], registers={"rsp": stack + 8})
+    found = replace(EXPLAINED_COUNTEREXAMPLE, outcome=run, trace=(*EXPLAINED_COUNTEREXAMPLE.trace[:-1], ret))
+    assert "rsp = stack+8\n" in shown(replace(EXPLAINED, counterexamples=(found,)))
 
 
 def test_every_counterexample_is_drawn_on_demand():

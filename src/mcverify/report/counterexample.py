@@ -165,14 +165,12 @@ def _expected(found: Counterexample, contract: Contract | None) -> Lines:
 
 
 def _why(why: Explanation) -> str:
-    """Two lines: what the fixup computes, and the same in this run's numbers beside what is right."""
-    at = f"{short(why.fixup)} ({why.label})" if why.label and why.fixup else short(why.fixup) or why.label
-    formula = f"{at} computes {why.formula}" if at else why.formula
-    numbers = why.numbers if why.numbers != why.formula else ""
+    """The count, in the routine's terms and in this run's numbers, beside what is right; then where."""
     value = number(why.value) if why.value is not None else ""
-    values = " = ".join(dict.fromkeys(part for part in (numbers, value) if part))
+    count = " = ".join(dict.fromkeys(part for part in (why.formula, why.numbers, value) if part))
     right = f"; right is {number(why.expected)}" if why.expected is not None else ""
-    return f"{formula}\n= {values}{right}" if values else formula + right
+    at = f"{why.label} ({short(why.fixup)})" if why.label and why.fixup else short(why.fixup) or why.label
+    return count + right + (f"\ncomputed at {at}" if at else "")
 
 
 def _short_line(parted: str) -> str:

@@ -29,7 +29,7 @@ from mcverify.report.summary import (
     verdict_words,
 )
 from mcverify.report.svg import class_of, edges, glyph_of, svg
-from mcverify.report.trace import TraceLine, trace_lines
+from mcverify.report.trace import Gap, TraceLine, trace_lines
 from mcverify.report.words import counted, number, short
 
 _OURS = re.compile(r'<!DOCTYPE html>\s*<html lang="en">\s*<head>\s*<meta name="generator" content="mcverify ')
@@ -212,14 +212,14 @@ class Shown:
         return frozenset(i.fixup for i in listing if i.address in self.faulting and i.fixup is not None)
 
     @cached_property
-    def trace(self) -> list[TraceLine]:
+    def trace(self) -> list[TraceLine | Gap]:
         """All steps."""
         return trace_lines(self.found, self.routine.result)
 
     @property
     def instructions(self) -> str:
         """How many instructions the trace tells of."""
-        return counted(sum(line.step.times for line in self.trace), "instruction")
+        return counted(sum(line.instructions for line in self.trace), "instruction")
 
     @property
     def runs(self) -> int:

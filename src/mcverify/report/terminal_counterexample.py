@@ -13,7 +13,7 @@ from mcverify.proof.result import Counterexample, RoutineResult
 from mcverify.report.bytemap import byte_map
 from mcverify.report.counterexample import Lines, claim, describe, explain, reach
 from mcverify.report.summary import exit_name
-from mcverify.report.terminal_map import Glyphs, draw
+from mcverify.report.terminal_map import GLUE, Glyphs, draw
 from mcverify.report.trace import Gap, TraceLine, last_steps, trace_lines
 from mcverify.report.words import counted, number
 
@@ -59,22 +59,23 @@ def _trace(found: Counterexample, result: RoutineResult, verbose: bool) -> Table
     grid = Table.grid(padding=(0, _GAP, 0, 0))
     grid.add_column(overflow="fold", min_width=_LABELS, style="bold")
     grid.add_column(no_wrap=True, justify="right", style="cyan")
-    if any(step.step.times > 1 for step in steps):
+    if any(isinstance(step, TraceLine) and step.instructions > 1 for step in shown):
         grid.add_column(no_wrap=True, justify="right", style="dim")
     grid.add_column(overflow="fold", min_width=20)
     grid.add_column(overflow="fold")
     for line in shown:
-        label, place, times, text, effects = _step(line)
+        label, place, times, text, effects = _step(line, verbose)
         grid.add_row(label, place, *([times] if len(grid.columns) == 5 else []), text, effects)
     return grid
 
 
-def _step(line: TraceLine | Gap) -> tuple[Text, Text, Text, Text, Text]:
+def _step(line: TraceLine | Gap, verbose: bool) -> tuple[Text, Text, Text, Text, Text]:
     if isinstance(line, Gap):
-        before = Text(f"{counted(line.instructions, 'instruction')} before", "dim")
-        return Text(), Text(), Text(), before, Text("-v shows them", "dim")
-    times = f"{line.step.times} x" if line.step.times > 1 else ""
-    effects = Text(", ".join(line.effects), "bold red" if line.step.fault is not None else "")
+        gap = Text(f"... {counted(line.instructions, 'instruction')}", "dim")
+        return Text(), Text(), Text(), gap, Text("" if verbose else "-v shows them", "dim")
+    times = f"{line.instructions} x" if line.instructions > 1 else ""
+    did = ", ".join(line.effects) + (f"  <-{GLUE}parted" if line.parts else "")
+    effects = Text(did.strip(), "bold red" if line.counts else "")
     return Text(line.label), Text(line.place), Text(times), Text(line.text), effects
 
 

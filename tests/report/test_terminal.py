@@ -15,6 +15,7 @@ from support.results import (
     REFUTED,
     UNKNOWN,
     outcome,
+    with_verdict,
 )
 
 from mcverify.proof.result import EVERYWHERE, Domain, Verdict
@@ -172,6 +173,13 @@ def test_quiet_is_one_line_for_each_routine():
         "refuted  memcpy_trap  asm/memcpy_64.S  O3 at .Lfix_w",
         "unknown  memcpy_trap  asm/memcpy_64.S  O6 at .Lfix_b4 (b5)",
     ]
+
+
+def test_quiet_calls_nothing_refuted_that_is_only_unknown():
+    also_open = with_verdict(REFUTED, ("O6", ".Lfix_w"), Verdict.UNKNOWN, "Z3 gave up after 5 s")
+    both = replace(also_open, verdict=Verdict.REFUTED)
+    (line,) = shown(both, printer=print_lines).splitlines()
+    assert line == "refuted  memcpy_trap  asm/memcpy_64.S  O3 at .Lfix_w"
 
 
 def test_no_color_is_honoured(monkeypatch):

@@ -283,3 +283,15 @@ def harnesses_of(pid: int) -> list[int]:
             if name.startswith("harness"):
                 found.append(int(child))
     return found
+
+
+@pytest.mark.parametrize(
+    "content", ["notes of mine\n", '{\n  "schema": 1,\n  "mcverify": "0.1.0",\n  "options": {}\n}\n']
+)
+def test_json_overwrites_no_file_that_is_no_sweep(mcverify, tmp_path, content):
+    out = tmp_path / "out.json"
+    out.write_text(content)
+    ran = mcverify("sweep", ASM / "rep_movsb.S", "--quick", "--json", out)
+    assert ran.code == 2
+    assert "would overwrite a file that is no such report" in ran.err
+    assert out.read_text() == content

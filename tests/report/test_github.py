@@ -68,7 +68,13 @@ def test_what_would_end_a_property_is_escaped(name):
     odd = replace(UNKNOWN, file=name, exits=(), obligations=(), unknowns=("one\r\ntwo: 100%0A",))
     [(_, properties, message)] = read(to_annotations([odd]))
     assert properties["file"] == name
-    assert message == "memcpy_trap is not proved: one\r\ntwo: 100%0A"
+    assert message == "memcpy_trap is not proved: one\\x0d\ntwo: 100%0A"
+
+
+def test_no_name_commands_the_terminal():
+    odd = replace(UNKNOWN, name="f\x1b[2J", unknowns=("\x9b31m",), exits=(), obligations=())
+    for text in (to_annotations([odd]), to_summary([odd])):
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
 
 
 def test_code_without_lines_has_no_line():

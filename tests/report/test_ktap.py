@@ -1,5 +1,6 @@
 """The KTAP document: read by a strict reader, and nothing passes that is not proved."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -76,6 +77,11 @@ def test_hostile_names_and_reasons_stay_in_their_place():
     assert not routine.passed
     assert routine["understood"].directive == "ERROR"
     assert routine["understood"].diagnostics == ("# TODO 1..0",)
+
+
+def test_no_name_commands_the_terminal():
+    odd = replace(EXPLAINED, name="f\x1b[2J", unknowns=("\x9b31m", "\x07"))
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", to_ktap([odd]))
 
 
 def test_it_is_recognized():

@@ -142,6 +142,12 @@ def test_nothing_in_it_ends_a_mail_or_a_patch():
     assert not any(line.startswith(("--", "diff ")) for line in lines)
 
 
+def test_no_name_commands_the_terminal():
+    mail = to_mail([replace(EXPLAINED, name="f\x1b[2J")], CALL)
+    assert "f\\x1b[2J breaks" in mail
+    assert "\x1b" not in mail
+
+
 def test_it_is_recognized():
     assert is_ours(to_mail([EXPLAINED], CALL))
     assert not is_ours("Dear all,\n\nplease find below\n")

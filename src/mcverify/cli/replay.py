@@ -10,6 +10,7 @@ import click
 
 from mcverify.cli.output import STDOUT, check_writable, write_whole
 from mcverify.errors import ExitCode, InputError
+from mcverify.report.mark import is_document
 
 if TYPE_CHECKING:
     from mcverify.witness.file import Witness
@@ -69,9 +70,9 @@ def replay(
 
     chosen = choose(read_witnesses(witness), witness, routine, exit_id)
     if json_target is not None:
-        from mcverify.report.replay import is_ours
-
-        check_writable(json_target, "--json", source=witness, is_ours=is_ours)
+        check_writable(
+            json_target, "--json", source=witness, is_ours=lambda text: is_document(text, "replays")
+        )
     options = ReplayOptions(cast("On | None", on), file, steps, even_if_changed)
     replays = _replay(chosen, witness, options)
     if json_target is not None:

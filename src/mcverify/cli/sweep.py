@@ -12,6 +12,7 @@ from mcverify.cli.output import STDOUT, check_writable, write_whole
 from mcverify.cli.sizes import parse_seconds
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode
+from mcverify.report.mark import is_document
 
 if TYPE_CHECKING:
     from mcverify.witness.sweep import On, SweepOptions, SweepResult
@@ -89,7 +90,7 @@ def sweep(
     """  # noqa: D301 -- click wants the control character \b itself
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
     if json_target is not None:
-        check_writable(json_target, "--json", source=file)
+        check_writable(json_target, "--json", source=file, is_ours=lambda text: is_document(text, "sweeps"))
     from mcverify.witness.sweep import SweepOptions
 
     options = SweepOptions(routines, contract, faults, quick, cast("On | None", on), budget, include, defines)

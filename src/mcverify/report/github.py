@@ -15,6 +15,7 @@ from mcverify.report.finding import Finding, gaps, not_understood, refutations, 
 from mcverify.report.obligations import title
 from mcverify.report.place import Place, shared
 from mcverify.report.summary import verdict_words
+from mcverify.report.words import harmless
 
 _MARKS = {Verdict.PROVED: "✅ proved", Verdict.REFUTED: "❌ refuted", Verdict.UNKNOWN: "❔ unknown"}
 
@@ -54,7 +55,7 @@ def _command(command: str, place: Place, headline: str, message: str) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return harmless(text).replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
@@ -89,7 +90,7 @@ def _what(result: RoutineResult) -> str:
 def _details(finding: Finding) -> str:
     """A refutation as a block that does not read its content as Markdown."""
     run = plain(finding.run, finding.routine) if finding.run else []
-    lines = [f"{finding.place}: {finding.headline}", "", *run]
+    lines = harmless("\n".join([f"{finding.place}: {finding.headline}", "", *run])).split("\n")
     fence = "`" * max(3, 1 + max((len(m) for line in lines for m in re.findall("`+", line)), default=0))
     return "\n".join([f"{fence}text", *lines, fence, ""])
 
@@ -100,5 +101,5 @@ def _code(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    escaped = re.sub(r"[\\`*_{}\[\]()#+!|<>&~-]", lambda m: f"&#{ord(m[0])};", text)
+    escaped = re.sub(r"[\\`*_{}\[\]()#+!|<>&~-]", lambda m: f"&#{ord(m[0])};", harmless(text))
     return " ".join(escaped.split())

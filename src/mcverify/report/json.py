@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,12 +24,11 @@ from mcverify.proof.result import (
     RoutineResult,
     TraceStep,
 )
+from mcverify.report.mark import is_document
 from mcverify.runs.case import Access, Case, Fault, Outcome, Placement, Run
 
 SCHEMA = 1
 """Counts up when a field changes its meaning or goes away; new fields do not change it."""
-
-_MARK = re.compile(r'\{\s*"schema": \d+,\s*"mcverify": "[^"]*",\s*"options": ')
 
 
 def to_json(results: Sequence[RoutineResult], options: ProveOptions) -> str:
@@ -40,7 +38,7 @@ def to_json(results: Sequence[RoutineResult], options: ProveOptions) -> str:
 
 def is_ours(text: str) -> bool:
     """Whether `text` begins like a document of :func:`to_json`."""
-    return _MARK.match(text) is not None
+    return is_document(text, "options")
 
 
 def document(results: Sequence[RoutineResult], options: ProveOptions) -> dict[str, Any]:

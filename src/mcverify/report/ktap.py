@@ -15,6 +15,7 @@ from mcverify import __version__
 from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.report.account import plain
 from mcverify.report.finding import UNDERSTOOD, Finding, findings, not_understood
+from mcverify.report.words import harmless
 
 _MARK = re.compile(r"KTAP version 1\n1\.\.\d+\n# mcverify \d")
 
@@ -87,10 +88,10 @@ def _diagnostics(finding: Finding) -> Iterator[str]:
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+", " ", text)
+    return harmless(re.sub(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+", " ", text))
 
 
 def _word(text: str) -> str:
     """`text` without what has a meaning in a result line: a description cannot hold `#`, and behind
     one a parser would look for a directive."""
-    return " ".join(text.replace("#", "_").split())
+    return harmless(" ".join(text.replace("#", "_").split()))

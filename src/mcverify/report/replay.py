@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,8 +23,6 @@ SCHEMA = 1
 """Counts up when a field changes its meaning or goes away; new fields do not change it."""
 
 _MOST_DIFFERENCES = 6
-_MARK = re.compile(r'\{\s*"schema": \d+,\s*"mcverify": "[^"]*",\s*"replays": ')
-
 
 # ---- On the terminal -------------------------------------------------------------------
 
@@ -138,11 +135,6 @@ def _as_result(replay: Replay, found: Counterexample) -> RoutineResult:
 def to_json(replays: Sequence[Replay]) -> str:
     """All replays as one JSON document, indented, with a newline at its end."""
     return json.dumps(document(replays), indent=2) + "\n"
-
-
-def is_ours(text: str) -> bool:
-    """Whether `text` begins like a document of :func:`to_json`."""
-    return _MARK.match(text) is not None
 
 
 def document(replays: Sequence[Replay]) -> dict[str, Any]:

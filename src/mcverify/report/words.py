@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
 from mcverify.runs.case import Run
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def number(value: int) -> str:
@@ -28,6 +31,12 @@ def spans(buffer: str, runs: Sequence[Run], limit: int = 3) -> str:
     more = len(runs) - limit
     shown = ", ".join(span(buffer, *run) for run in runs[:limit])
     return shown + (f" and {counted(more, 'more range')}" if more > 0 else "")
+
+
+def harmless(text: str) -> str:
+    """`text` with control characters as escapes, but for the ends of lines and tabs: a symbol of an object
+    file may hold some, and a terminal obeys them."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def short(where: str) -> str:

@@ -72,7 +72,8 @@ def print_lines(results: Sequence[RoutineResult], console: Console | None = None
         line = Text.assemble(
             (f"{result.verdict:<8}", _STYLES[result.verdict]), f" {result.title:<{width}}  {result.file}"
         )
-        if broken := wrong(result, result.verdict):
+        broken = [] if result.verdict is Verdict.PROVED else wrong(result, result.verdict)
+        if broken:
             line.append("  " + ", ".join(at(o) for o in broken[:3]) + (", ..." if len(broken) > 3 else ""))
         print_trimmed(line, out, soft_wrap=True)
 

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft4Validator
 from support.results import EXPLAINED, EXPLAINED_COUNTEREXAMPLE, EXPLANATION, PROVED, REFUTED, REPAIR, UNKNOWN
 
-from mcverify.proof.result import EVERYWHERE, ListingLine, ObligationResult, Verdict
+from mcverify.proof.result import EVERYWHERE, ListingLine, ObligationResult, TraceStep, Verdict
 from mcverify.report.invocation import Invocation
 from mcverify.report.obligations import OBLIGATIONS
 from mcverify.report.sarif import FINGERPRINT, is_ours, log, to_sarif
@@ -247,10 +247,22 @@ def test_the_trace_is_a_code_flow_with_the_fault_marked():
     steps = flow["threadFlows"][0]["locations"]
     assert len(steps) == len(EXPLAINED_COUNTEREXAMPLE.trace)
     text = [step["location"]["message"]["text"] for step in steps]
-    assert text[3] == ".Lw: mov rax, qword ptr [rsi] (2 times)"
-    assert text[9].endswith("faults at src+16")
+    assert text[3] == ".Lw: mov rax, qword ptr [rsi]; 2 times; load src[0..7]; rax = 17"
+    assert "FAULT load of src+16" in text[9]
+    assert text[10].endswith("; the mistake begins here")
+    assert [step["executionOrder"] for step in steps][:6] == [1, 2, 3, 4, 6, 8]
     assert [n for n, step in enumerate(steps) if step["importance"] == "essential"] == [9, 10]
     assert steps[3]["state"] == {"rax": {"text": "0x11"}}
+
+
+def test_what_a_trace_leaves_out_is_counted_in_the_step_behind_it():
+    gap = TraceStep(0, "", "", "900 more instructions", {}, times=900)
+    first, second, *_ = EXPLAINED_COUNTEREXAMPLE.trace
+    run = replace(EXPLAINED_COUNTEREXAMPLE, trace=(first, gap, second))
+    [found] = run_of(replace(EXPLAINED, counterexamples=(run,)))["results"]
+    one, two = found["codeFlows"][0]["threadFlows"][0]["locations"]
+    assert two["location"]["message"]["text"].startswith("after 900 more instructions: ")
+    assert (one["executionOrder"], two["executionOrder"]) == (1, 902)
 
 
 def test_there_is_no_code_flow_without_a_trace():

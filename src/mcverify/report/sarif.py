@@ -15,13 +15,16 @@ from pathlib import PurePath
 from typing import Any
 
 from mcverify import __version__
-from mcverify.proof.result import EVERYWHERE, Counterexample, Exit, RoutineResult, TraceStep
+from mcverify.proof.result import EVERYWHERE, Counterexample, Exit, RoutineResult
 from mcverify.report.account import plain
 from mcverify.report.finding import Finding, Gap, at, gaps, placed, refutations, undecided
 from mcverify.report.invocation import Invocation
 from mcverify.report.obligations import OBLIGATIONS, title
 from mcverify.report.place import Place, parse, shared, source_line
 from mcverify.report.sarif_fix import fix
+from mcverify.report.trace import Gap as LeftOut
+from mcverify.report.trace import TraceLine, trace_lines
+from mcverify.report.words import counted
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "SRCROOT"
@@ -262,9 +265,13 @@ def _related(finding: Finding) -> list[tuple[Place, str]]:
     why = finding.run.explanation if finding.run else None
     if why is not None:
         places += [(why.fixup, "the fixup")]
-        places += [(where, "here the count and what is in memory part") for where in [_front(why.parted)]]
-    parsed = [(place, text) for where, text in places if (place := parse(where)) is not None]
-    return [(place, text) for place, text in parsed if place != finding.place]
+        places.append((_front(why.parted), "the mistake begins here"))
+    said: dict[Place, list[str]] = {}
+    for where, text in places:
+        place = parse(where)
+        if place is not None and place != finding.place:
+            said.setdefault(place, []).append(text)
+    return [(place, "; ".join(texts)) for place, texts in said.items()]
 
 
 def _front(where_and_text: str) -> str:
@@ -323,32 +330,35 @@ def _artifact(file: str) -> _Object:
 
 
 def _code_flow(run: Counterexample, result: RoutineResult) -> _Object:
-    steps = [_step(step, run, result, number) for number, step in enumerate(run.trace, start=1)]
     return {
         "message": {"text": f"The run with len {run.case.len}, instruction by instruction."},
-        "threadFlows": [{"locations": steps}],
+        "threadFlows": [{"locations": list(_steps(run, result))}],
     }
 
 
-def _step(step: TraceStep, run: Counterexample, result: RoutineResult, number: int) -> _Object:
-    place = parse(step.where) or Place(result.file)
-    parted = run.explanation is not None and _front(run.explanation.parted) == step.where
-    important = step.fault is not None or parted
+def _steps(run: Counterexample, result: RoutineResult) -> Iterator[_Object]:
+    """The steps in order; what the trace leaves out is counted in the step behind it."""
+    executed, left_out = 0, 0
+    for line in trace_lines(run, result):
+        if isinstance(line, LeftOut):
+            left_out += line.instructions
+        else:
+            yield _step(line, result, executed + left_out + 1, left_out)
+            executed, left_out = executed + left_out + line.instructions, 0
+
+
+def _step(line: TraceLine, result: RoutineResult, order: int, left_out: int) -> _Object:
+    place = parse(line.step.where) or Place(result.file)
+    text = f"after {counted(left_out, 'more instruction')}: " if left_out else ""
+    text += f"{line.label}: {line.text}" if line.label else line.text
+    times = [f"{line.step.times} times"] if line.step.times > 1 else []
+    begins = ["the mistake begins here"] if line.parts else []
     return {
-        "location": {**_location(place, result), "message": {"text": _step_text(step)}},
-        "executionOrder": number,
-        "importance": "essential" if important else "unimportant",
-        "state": {name: {"text": f"{value:#x}"} for name, value in step.registers.items()},
+        "location": {
+            **_location(place, result),
+            "message": {"text": "; ".join([text, *times, *line.effects, *begins])},
+        },
+        "executionOrder": order,
+        "importance": "essential" if line.counts else "unimportant",
+        "state": {name: {"text": f"{value:#x}"} for name, value in line.step.registers.items()},
     }
-
-
-def _step_text(step: TraceStep) -> str:
-    text = f"{step.label}: {step.text}" if step.label else step.text
-    if step.times > 1:
-        text += f" ({step.times} times)"
-    if step.fault is not None:
-        where = (
-            f"{step.fault.buffer}{step.fault.offset:+d}" if step.fault.buffer else f"{step.fault.offset:#x}"
-        )
-        text += f"; faults at {where}"
-    return text

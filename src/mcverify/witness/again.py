@@ -1,0 +1,185 @@
+"""Whether a failure shows again, in the same case or in others: asked of the CPU by the thousand.
+
+Most failures are seen in how a run ends and what it leaves. A load outside a buffer may be seen in the
+accesses only, a missing fence in the order of the instructions, an endless loop in a state that comes back:
+each kind is asked in its own way.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import cast
+
+from mcverify.contract import Contract, Faults
+from mcverify.deadline import Deadline
+from mcverify.image.image import Image
+from mcverify.proof.exits import EVERYWHERE
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import Counterexample, RoutineResult
+from mcverify.proof.trials import STALE, Failure, Key, Trials, other_contents
+from mcverify.runs.case import Case, Outcome
+from mcverify.runs.code import is_fence, is_nontemporal, keeps_hidden
+
+Shown = tuple[Outcome, tuple[Failure, ...]]
+"""A run, and what it breaks for certain."""
+
+
+def trials_of(image: Image, result: RoutineResult, options: ProveOptions, deadline: Deadline) -> Trials:
+    """The runs of a routine that has a contract."""
+    contract = cast("Contract", result.contract)
+    return Trials(image, result.entry, contract, cast("Faults", result.faults), options.rep_model, deadline)
+
+
+def again_for(image: Image, trials: Trials, found: Counterexample, len_max: int) -> Again | None:
+    """The way in which the counterexample's case shows its failure; None if it shows it in no way."""
+    keys = frozenset((obligation, found.exit) for obligation in found.obligations)
+    ways: list[Again] = [ByOutcome(image, trials, keys, len_max)]
+    if "O8" in found.obligations:
+        ways.append(ByAccesses(image, trials, keys, len_max))
+    if "O10" in found.obligations:
+        ways.append(BySteps(image, trials, keys, len_max))
+    if ("O9", EVERYWHERE) in keys:
+        ways.append(ByStates(image, trials, keys, len_max))
+    return next((way for way in ways if way.all_of([found.case]) == [True]), None)
+
+
+class Again(ABC):
+    """One way to ask whether `keys` are broken. `runs` counts the cases that were executed.
+
+    A case that the proof is not about (longer than `len_max` bytes, or with other faults) breaks nothing.
+    """
+
+    def __init__(self, image: Image, trials: Trials, keys: Collection[Key], len_max: int) -> None:
+        self.image = image
+        self.trials = trials
+        self.keys = frozenset(keys)
+        self.runs = 0
+        self._len_max = len_max
+
+    @property
+    def is_dear(self) -> bool:
+        """Whether a case takes milliseconds, not microseconds."""
+        return True
+
+    def all_of(self, cases: Sequence[Case]) -> list[bool]:
+        """Whether each case breaks all the obligations."""
+        return [broken == self.keys for broken in self._asked(cases)]
+
+    def any_of(self, cases: Sequence[Case]) -> list[bool]:
+        """Whether each case breaks at least one of them."""
+        return [bool(broken) for broken in self._asked(cases)]
+
+    def _asked(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
+        allowed = [case for case in cases if case.len <= self._len_max and self.trials.may_happen(case)]
+        self.runs += len(allowed)
+        answers = dict(zip(allowed, self._broken(allowed), strict=True)) if allowed else {}
+        return [answers.get(case, frozenset()) for case in cases]
+
+    @abstractmethod
+    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
+        """Which of the keys each case breaks."""
+
+    @abstractmethod
+    def show(self, case: Case) -> Shown:
+        """Run one case that breaks the keys, for its outcome and sentences."""
+
+
+class ByOutcome(Again):
+    """By how a run ends, and what it leaves."""
+
+    @property
+    def is_dear(self) -> bool:
+        """On the emulator."""
+        return self.trials.cpu is None
+
+    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
+        broken = self.trials.broken(cases, self.keys)
+        stale = [
+            case
+            for case, keys in zip(cases, broken, strict=True)
+            if self.trials.is_ordered and any(obligation in STALE for obligation, _ in keys)
+        ]
+        others = dict(
+            zip(stale, self.trials.broken(list(map(other_contents, stale)), self.keys), strict=True)
+        )
+        return [
+            frozenset(key for key in keys if key[0] not in STALE or key in others.get(case, keys))
+            for case, keys in zip(cases, broken, strict=True)
+        ]
+
+    def show(self, case: Case) -> Shown:
+        """The first run of the case that breaks all keys; with REP unordered there are several."""
+        shown: Shown | None = None
+        for _, outcome in self.trials.outcomes([case]):
+            failures = self.trials.failures(case, outcome)
+            shown = shown or (outcome, failures)
+            if self.keys <= {failure.key for failure in failures}:
+                return outcome, failures
+        assert shown is not None
+        return shown
+
+
+class ByAccesses(Again):
+    """By every access of a run on the emulator."""
+
+    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
+        return [self.keys & {failure.key for failure in self.show(case)[1]} for case in cases]
+
+    def show(self, case: Case) -> Shown:
+        """One run on the emulator."""
+        return self.trials.footprint(case)
+
+
+class BySteps(Again):
+    """By the order of stores and fences in a run that is single-stepped."""
+
+    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
+        return [
+            self.keys & {failure.key for failure in self._failures(case, outcome)}
+            for case, outcome in self.trials.outcomes(cases)
+        ]
+
+    def show(self, case: Case) -> Shown:
+        """One run, with what its outcome breaks besides."""
+        ((_, outcome),) = self.trials.outcomes([case])
+        return outcome, self._failures(case, outcome)
+
+    def _failures(self, case: Case, outcome: Outcome) -> tuple[Failure, ...]:
+        weak, fence = partial(is_nontemporal, self.image), partial(is_fence, self.image)
+        unfenced = self.trials.unfenced(case, outcome, weak, fence)
+        return self.trials.failures(case, outcome) + ((unfenced,) if unfenced is not None else ())
+
+
+class ByStates(Again):
+    """By a state that comes back in a run that does not end."""
+
+    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
+        found = []
+        for case in cases:
+            failure = self.trials.endless(case, partial(keeps_hidden, self.image))
+            found.append(self.keys & {failure.key} if failure is not None else frozenset())
+        return found
+
+    def show(self, case: Case) -> Shown:
+        """One run, until it is stopped."""
+        ((_, outcome),) = self.trials.outcomes([case])
+        failure = self.trials.endless(case, partial(keeps_hidden, self.image))
+        return outcome, self.trials.failures(case, outcome) + ((failure,) if failure is not None else ())
+
+
+def shown_again(found: Counterexample, again: Again, case: Case) -> Counterexample | None:
+    """The counterexample with another case, run and judged anew; None if that breaks less than before.
+
+    Obligations that the case breaks at the same exit besides are told too.
+    """
+    outcome, failures = again.show(case)
+    here = {failure.obligation: failure for failure in failures if failure.exit == found.exit}
+    if not set(found.obligations) <= set(here):
+        return None
+    obligations = tuple(sorted(here, key=lambda obligation: int(obligation[1:])))
+    return replace(
+        found, obligations=obligations, case=case, outcome=outcome, sentence=here[obligations[0]].sentence
+    )

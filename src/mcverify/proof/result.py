@@ -62,9 +62,9 @@ class ObligationResult:
 class Relevance:
     """One input of a counterexample, and for which values of it the same obligation breaks at the same exit.
 
-    `input` is "len", "src alignment", "dst alignment", "fault offset" (with " in src" and " in dst" where both
-    are bad), "trap" or "contents"; `values` are words such as "any of 0 to 63", "only 3", "16 or more (338
-    tried, up to 65536)". `runs` were executed to find out, with the other inputs as they are.
+    `input` is "len", "src alignment", "dst alignment", "fault offset" (with " in src" and " in dst" where
+    both are bad), "trap" or "contents"; `values` are words such as "any of 0 to 63", "only 3" or
+    "16 or more (338 tried, up to 65536)". `runs` were executed to find out, the other inputs as they are.
     """
 
     input: str

@@ -237,6 +237,16 @@ def test_what_is_refuted_at_an_instruction_is_no_column_and_is_named_once():
     assert "not proved" not in text
 
 
+def test_what_other_runs_of_the_same_origin_refute_is_named_as_refuted():
+    found = replace(COUNTEREXAMPLE, others=7)
+    at_exit = [o for o in REFUTED.obligations if o.exit == ".Lfix_w" and o.id == "O4"]
+    other = replace(at_exit[0], verdict=Verdict.REFUTED, reason="8 of 9 bytes are reported left")
+    rows = tuple(other if o is at_exit[0] else o for o in REFUTED.obligations)
+    result = replace(REFUTED, obligations=rows, counterexamples=(found,))
+    assert "also refuted\n  - O4 at .Lfix_w: 8 of 9 bytes are reported left" in shown(result)
+    assert "not proved" not in shown(result)
+
+
 def test_notes_stand_beside_the_verdict():
     text = shown(replace(PROVED, notes=("a.S:9: exception-table entry 3 is for nop",)))
     assert "note\n  - a.S:9: exception-table entry 3 is for nop" in text

@@ -23,6 +23,7 @@ from mcverify.report.summary import (
     exit_name,
     goes_on,
     reasons,
+    refuted_by_others,
     slack_words,
     time_words,
     verdict_at,
@@ -111,8 +112,13 @@ class Routine:
 
     @property
     def reasons(self) -> list[str]:
-        """Why something is not proved, where no counterexample tells."""
+        """Why something is neither proved nor refuted."""
         return reasons(self.result)
+
+    @property
+    def refuted_by_others(self) -> list[str]:
+        """What is refuted by other runs than those that are shown."""
+        return refuted_by_others(self.result)
 
     @cached_property
     def counterexamples(self) -> list[Shown]:

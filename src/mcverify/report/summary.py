@@ -88,9 +88,15 @@ def wrong(result: RoutineResult, verdict: Verdict | None = None) -> list[Obligat
 
 
 def reasons(result: RoutineResult) -> list[str]:
-    """Why obligations are not proved, of those that no counterexample speaks of."""
+    """Why obligations are neither proved nor refuted."""
+    return [f"{at(o)}: {o.reason}" for o in wrong(result, Verdict.UNKNOWN) if o.reason]
+
+
+def refuted_by_others(result: RoutineResult) -> list[str]:
+    """What is refuted by other runs than those that are told: of the same origin, and less simple."""
     shown = {(o, c.exit) for c in result.counterexamples for o in c.obligations}
-    return [f"{at(o)}: {o.reason}" for o in wrong(result) if o.reason and (o.id, o.exit) not in shown]
+    refuted = (o for o in wrong(result, Verdict.REFUTED) if o.reason and (o.id, o.exit) not in shown)
+    return [f"{at(o)}: {o.reason}" for o in refuted]
 
 
 def at(obligation: ObligationResult) -> str:

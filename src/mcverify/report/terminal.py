@@ -23,6 +23,7 @@ from mcverify.report.summary import (
     exit_name,
     goes_on,
     reasons,
+    refuted_by_others,
     slack_words,
     time_words,
     verdict_at,
@@ -194,7 +195,7 @@ def _findings(result: RoutineResult, glyphs: Glyphs, width: int, verbose: bool) 
     ]
     others = [f"{', '.join(c.obligations)} at {exit_name(c.exit)}: {c.sentence}" for c in found[whole:]]
     parts += (
-        _list("also refuted", others, "bold red")
+        _list("also refuted", [*others, *refuted_by_others(result)], "bold red")
         + _list("not proved", reasons(result))
         + _list("not understood", result.unknowns)
         + _list("note", result.notes)

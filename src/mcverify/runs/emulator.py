@@ -19,7 +19,7 @@ from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Visit
 from mcverify.runs.code import reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.layout import Buffer, bias_of, by_page, lay_out, needed, page_end
-from mcverify.runs.pattern import LEAD, REGISTERS, complement, contents, initial_registers, mix
+from mcverify.runs.pattern import FRAME, LEAD, REGISTERS, complement, contents, initial_registers, mix
 from mcverify.runs.rep import Rep, Schedule, decode_rep, order
 
 Step = tuple[int, dict[str, int]]
@@ -35,7 +35,6 @@ _NOP3 = bytes.fromhex("0f1f00")
 _RETURN_PAGE = 0x7000_0000_0000
 _STACK_BASE, _STACK_SIZE = 0x7100_0000_0000, 16 * PAGE
 _STACK_ENTRY = _STACK_BASE + _STACK_SIZE - PAGE - 8
-_FRAME = b"".join((0x5CA1AB1E00000000 + i).to_bytes(8, "little") for i in range(1, 9))
 _MOST_FAULTS = 4096
 _MOST_SLOTS = 32
 _MOST_STUB_STEPS = 200
@@ -464,7 +463,7 @@ class _Run:
         )
         for name, value in initial.items():
             machine.set(name, value)
-        self._uc.mem_write(_STACK_ENTRY, _RETURN_PAGE.to_bytes(8, "little") + _FRAME)
+        self._uc.mem_write(_STACK_ENTRY, _RETURN_PAGE.to_bytes(8, "little") + FRAME)
         rip = machine.entry
         while self._ending is None:
             rip = self._go_on(rip)
@@ -549,7 +548,7 @@ class _Run:
             for i, byte in enumerate(memory, a):
                 written[i - base] = byte != fresh[LEAD + i]
                 correct[i - base] = byte == wanted[LEAD + i]
-        frame = bytes(self._uc.mem_read(_STACK_ENTRY, 8 + len(_FRAME)))
+        frame = bytes(self._uc.mem_read(_STACK_ENTRY, 8 + len(FRAME)))
         return Outcome(
             ending=ending,
             rip=self._machine.shown(self._rip) if self._rip else 0,
@@ -561,7 +560,7 @@ class _Run:
             base=base,
             ac=self._ac,
             on="emulator",
-            frame_intact=frame == _RETURN_PAGE.to_bytes(8, "little") + _FRAME,
+            frame_intact=frame == _RETURN_PAGE.to_bytes(8, "little") + FRAME,
             schedule=self._schedule or "",
         )
 

@@ -21,6 +21,9 @@ REGISTERS = (*GENERAL, "rflags")
 LEAD = 128
 """Contents are defined from this many bytes before a buffer on."""
 
+FRAME = b"".join((0x5CA1AB1E00000000 + i).to_bytes(8, "little") for i in range(1, 9))
+"""What stands above the return address: words that are no addresses."""
+
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _CONTENTS, _REGISTERS = 0, 1

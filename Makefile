@@ -47,6 +47,10 @@ picture: $(VENV)/.installed ## take docs/report.png anew, the top of an HTML rep
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=900,900 \
 	  --screenshot=docs/report.png file://$(CURDIR)/build/report.html
 
+.PHONY: cosim
+cosim: $(VENV)/.installed ## random runs on the CPU against the model of the proof, each instruction kind counted
+	PYTHONPATH=tests $(PY) -m witness.cosimulation $(COSIMFLAGS)
+
 .PHONY: lock
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --group build $(LOCKFLAGS) -o requirements-build.lock

@@ -2,12 +2,15 @@
 
 Every room raises :class:`InputError` for what the user gave us and leaves everything
 else to propagate: `mcverify.cli` turns the first into one sentence and exit code 2, the
-rest into a report of our own fault and exit code 4.
+rest into a report of our own fault and exit code 4. :class:`Disagreement` is such a fault that
+mcverify finds by itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -37,3 +40,16 @@ class InputError(Exception):
         prefix = f"{self.where}: " if self.where else ""
         suffix = f" ({self.hint})" if self.hint else ""
         return f"{prefix}{self.message}{suffix}"
+
+
+class Disagreement(Exception):
+    """What a run did is not what the proof's model of the code says of it: one of the two is wrong.
+
+    The message is one sentence; `states` has the case, what was executed and what was predicted, as values
+    for JSON. `kept` names the file into which they were written.
+    """
+
+    def __init__(self, message: str, states: Mapping[str, Any], kept: str | None = None) -> None:
+        super().__init__(message)
+        self.states = states
+        self.kept = kept

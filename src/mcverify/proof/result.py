@@ -128,10 +128,15 @@ class Explanation:
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What the proof's own model of the routine says of the run, and how much of it the run confirmed:
-    registers and bytes of dst compared, all equal (a difference ends the program, exit code 4)."""
+    registers (and flags) and bytes of dst compared, all equal (a difference ends the program, exit code 4).
+
+    Where the model cannot follow the run, `by` is "emulator" instead of "model", and `why` a sentence on it.
+    """
 
     registers: int
     bytes: int
+    by: str = "model"
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,34 @@
+"""What the CPU does in thousands of random runs is what the model of the proof says of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcverify.runs import cpu
+
+from .cosimulation import ASM, HOSTILE, Tally, cosimulate, report
+
+pytestmark = pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
+
+
+def checked(tally: Tally) -> Tally:
+    """The tally; its table is shown with `pytest -rP`."""
+    print("\n".join(report(tally)))
+    assert {"load, trap 14", "load, trap 18", "store"} <= tally.faults.keys()
+    assert tally.registers >= 18 * (tally.agreed - tally.endings["wild"] - tally.endings["timeout"])
+    return tally
+
+
+def test_every_run_of_the_routines_under_asm_is_predicted() -> None:
+    tally = checked(cosimulate(ASM, count=60, seed=1))
+    assert tally.runs >= 3000
+    assert not tally.unpredicted
+    assert {"returned", "oops", "wild", "timeout"} == tally.endings.keys()
+    assert not tally.reachable - tally.executed.keys(), "instructions that no run executed"
+
+
+def test_runs_of_the_hostile_routines_are_predicted() -> None:
+    tally = checked(cosimulate(HOSTILE, count=50, seed=2))
+    assert tally.agreed >= 2500
+    reasons = {text.partition(":")[0] for text in tally.unpredicted}
+    assert reasons <= {"stale_stack", "exchange", "rep_words"}, "routines that leave the model by intent"

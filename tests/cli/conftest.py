@@ -22,7 +22,7 @@ class Engine:
     answer: Any = field(default_factory=lambda: [PROVED])
     asked: list[tuple[Path, fake_engine.ProveOptions]] = field(default_factory=list)
 
-    def prove_file(self, file: Path, options: Any, progress: Callable[[str], None]) -> Any:
+    def prove_file(self, file: Path, options: Any, progress: Callable[[str], None], _: object) -> Any:
         self.asked.append((file, options))
         progress("working")
         if isinstance(self.answer, BaseException):

@@ -36,20 +36,20 @@ def module(prove_file: Callable[..., Any]) -> ModuleType:
     return fake
 
 
-def many(file: Path, options: ProveOptions, progress: Callable[[str], None]) -> list[Any]:
+def many(file: Path, options: ProveOptions, progress: Callable[[str], None], _: object) -> list[Any]:
     from support.results import PROVED, REFUTED
 
     return [PROVED] * 400 + [REFUTED]
 
 
-def one(file: Path, options: ProveOptions, progress: Callable[[str], None]) -> list[Any]:
+def one(file: Path, options: ProveOptions, progress: Callable[[str], None], _: object) -> list[Any]:
     from support.results import PROVED
 
     progress("a step that is shown")
     return [PROVED]
 
 
-def waiting(file: Path, options: ProveOptions, progress: Callable[[str], None]) -> list[Any]:
+def waiting(file: Path, options: ProveOptions, progress: Callable[[str], None], _: object) -> list[Any]:
     """Start a child, say its number, wait for it."""
     with subprocess.Popen(["sleep", "600"]) as child:
         print(child.pid, flush=True)
@@ -57,7 +57,7 @@ def waiting(file: Path, options: ProveOptions, progress: Callable[[str], None]) 
     return []
 
 
-def solving(file: Path, options: ProveOptions, progress: Callable[[str], None]) -> list[Any]:
+def solving(file: Path, options: ProveOptions, progress: Callable[[str], None], _: object) -> list[Any]:
     """Sit in Z3, which handles SIGINT its own way, with a query that takes long; start a child first."""
     import z3
 

@@ -16,7 +16,7 @@ from mcverify.cli.prove import prove
 from mcverify.cli.replay import replay
 from mcverify.cli.streams import silence_stdout
 from mcverify.cli.sweep import sweep
-from mcverify.errors import ExitCode, InputError
+from mcverify.errors import Disagreement, ExitCode, InputError
 
 BROKEN_PIPE = 141
 """Exit code when the reader of our output went away: 128 + SIGPIPE."""
@@ -63,6 +63,8 @@ def run(arguments: Sequence[str]) -> int:
         return _say(_usage_sentence(error), ExitCode.USAGE)
     except InputError as error:
         return _say(_input_sentence(error), ExitCode.USAGE)
+    except Disagreement as error:
+        return _say(_disagreement_sentence(error), ExitCode.INTERNAL)
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:
@@ -92,6 +94,13 @@ def _input_sentence(error: InputError) -> str:
     where = f"{error.where}: " if error.where else ""
     hint = f" ({error.hint})" if error.hint else ""
     return f"{where}error: {error.message}{hint}"
+
+
+def _disagreement_sentence(error: Disagreement) -> str:
+    states = (
+        f"both states are in {error.kept}" if error.kept else "--save-disagreement FILE keeps both states"
+    )
+    return f"internal error: {error}; please report it with the file ({states})"
 
 
 def _internal(error: Exception) -> int:

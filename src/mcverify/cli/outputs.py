@@ -133,7 +133,7 @@ def output_options(command: _Command) -> _Command:
 
 def without_outputs(arguments: Sequence[str]) -> tuple[str, ...]:
     """The arguments of a command line that are not about what is shown or written of the result."""
-    options = {format_.option for format_ in FORMATS}
+    options = {"--save-disagreement", *(format_.option for format_ in FORMATS)}
     kept: list[str] = []
     rest = iter(arguments)
     for argument in rest:

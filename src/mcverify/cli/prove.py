@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import warnings
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcverify.cli.output import check_writable, write_whole
 from mcverify.cli.outputs import Outcome, Outputs, output_options, without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.cli.streams import indifferent_to_readers
-from mcverify.errors import ExitCode, InputError
+from mcverify.errors import Disagreement, ExitCode, InputError
 from mcverify.report.invocation import Invocation
 
 if TYPE_CHECKING:
+    from mcverify.deadline import Deadline
+    from mcverify.image.image import Image
     from mcverify.proof.prove import ProveOptions
     from mcverify.proof.result import RoutineResult
 
@@ -46,6 +50,11 @@ if TYPE_CHECKING:
     metavar="N",
     help="The largest length in bytes: 4096, 0x1000, 64k, 1M, 2G."
     " [default: 0x7ffff000, the kernel's MAX_RW_COUNT]",
+)
+@click.option(
+    "--save-disagreement",
+    metavar="FILE",
+    help="Where a run contradicts the model of the proof, a fault of mcverify: write both states to FILE.",
 )
 @click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
 @click.option(
@@ -79,6 +88,7 @@ def prove(
     contract: str | None,
     faults: str | None,
     len_max: str | None,
+    save_disagreement: str | None,
     timeout: str | None,
     rep_model: str,
     include: tuple[Path, ...],
@@ -100,6 +110,8 @@ def prove(
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
     outputs = Outputs.of(reports)
     outputs.check(source=file)
+    if save_disagreement is not None:
+        check_writable(save_disagreement, "--save-disagreement", source=file)
     _quieten_libraries()
     from mcverify.proof.prove import ProveOptions
 
@@ -113,7 +125,7 @@ def prove(
         include=include,
         defines=defines,
     )
-    results = _prove(file, options)
+    results = _prove(file, options, save_disagreement)
     code = exit_code(results)
     invocation = Invocation(without_outputs(click.get_current_context().obj), code)
     outcome = Outcome(results, options, invocation)
@@ -146,12 +158,24 @@ def _max_rw_count() -> int:
     return int(read_toml("x86_64.toml")["limits"]["max_rw_count"])
 
 
-def _prove(file: Path, options: ProveOptions) -> Sequence[RoutineResult]:
+def _prove(file: Path, options: ProveOptions, save_disagreement: str | None) -> Sequence[RoutineResult]:
     from mcverify.cli.progress import status_line
     from mcverify.proof.prove import prove_file
 
     with status_line() as progress:
-        return prove_file(file, options, progress)
+
+        def studied(image: Image, result: RoutineResult, deadline: Deadline) -> RoutineResult:
+            from mcverify.witness.study import study
+
+            return study(image, result, options, deadline, progress)
+
+        try:
+            return prove_file(file, options, progress, studied)
+        except Disagreement as error:
+            if save_disagreement is None:
+                raise
+            write_whole(save_disagreement, json.dumps(error.states, indent=2) + "\n")
+            raise Disagreement(str(error), error.states, save_disagreement) from error
 
 
 def _show(results: Sequence[RoutineResult], quiet: bool, verbose: bool) -> None:

@@ -28,9 +28,17 @@ from mcverify.runs.code import Instruction, reachable
 
 __all__ = ["ProveOptions", "prove_file"]
 
+Study = Callable[[Image, RoutineResult, Deadline], RoutineResult]
+"""What is made of a result when it is there."""
 
-def prove_file(path: Path, options: ProveOptions, progress: Callable[[str], None]) -> list[RoutineResult]:
-    """The results for the routines of a file, in its order.
+
+def prove_file(
+    path: Path,
+    options: ProveOptions,
+    progress: Callable[[str], None],
+    study: Study = lambda image, result, deadline: result,
+) -> list[RoutineResult]:
+    """The results for the routines of a file, in its order, each as `study` leaves it.
 
     `progress` is told in a few words what is being done. Raises InputError where the input is wrong.
     """
@@ -44,11 +52,12 @@ def prove_file(path: Path, options: ProveOptions, progress: Callable[[str], None
     jobs = [(task, variant) for task, its_own in zip(chosen, made, strict=True) for variant in its_own]
     phases = {"assemble": time.monotonic() - start}
     with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
-        results = [_prove(v.image, task, options, deadline, progress, pool, phases) for task, v in jobs]
-    return [
-        replace(_with_code(result, v.image), variant=v.name, notes=said)
-        for result, (_, v), said in zip(results, jobs, notes, strict=True)
-    ]
+        proved = [_prove(v.image, task, options, deadline, progress, pool, phases) for task, v in jobs]
+        results = [
+            replace(_with_code(result, v.image), variant=v.name, notes=said)
+            for result, (_, v), said in zip(proved, jobs, notes, strict=True)
+        ]
+        return [study(v.image, result, deadline) for result, (_, v) in zip(results, jobs, strict=True)]
 
 
 def _with_code(result: RoutineResult, image: Image) -> RoutineResult:

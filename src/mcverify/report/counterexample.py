@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcverify.contract import Contract
-from mcverify.proof.result import Counterexample, Explanation, ListingLine, RoutineResult
+from mcverify.proof.result import Counterexample, Explanation, ListingLine, Prediction, RoutineResult
 from mcverify.report.bytemap import LINE, phase, stored_prefix, stored_runs, wrong_runs
 from mcverify.report.obligations import OBLIGATIONS
 from mcverify.report.words import counted, number, short, spans
@@ -87,9 +87,14 @@ def reach(found: Counterexample) -> Lines:
         same = (
             f"{counted(found.prediction.registers, 'register')} and {counted(found.prediction.bytes, 'byte')}"
         )
-        text = f"confirmed on {found.outcome.on}; the proof's model predicts the same {same}"
-        lines.append(("checked", text))
+        lines.append(("checked", f"confirmed on {found.outcome.on}; {_second(found.prediction, same)}"))
     return lines
+
+
+def _second(prediction: Prediction, same: str) -> str:
+    if prediction.by == "model":
+        return f"the proof's model predicts the same {same}"
+    return f"the emulator has the same {same} (the proof's model cannot follow: {prediction.why})"
 
 
 def line_at(result: RoutineResult, address: int | None) -> ListingLine | None:

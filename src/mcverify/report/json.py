@@ -20,6 +20,7 @@ from mcverify.proof.result import (
     Explanation,
     ListingLine,
     ObligationResult,
+    Prediction,
     Repair,
     RoutineResult,
     TraceStep,
@@ -169,11 +170,16 @@ def _counterexample(found: Counterexample) -> dict[str, Any]:
         "relevance": [{"input": r.input, "values": r.values, "runs": r.runs} for r in found.relevance],
         "trace": [step_document(step) for step in found.trace],
         "explanation": _explanation(found.explanation) if found.explanation else None,
-        "prediction": (
-            {"registers": found.prediction.registers, "bytes": found.prediction.bytes}
-            if found.prediction
-            else None
-        ),
+        "prediction": _prediction(found.prediction) if found.prediction else None,
+    }
+
+
+def _prediction(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "registers": prediction.registers,
+        "bytes": prediction.bytes,
+        "by": prediction.by,
+        "why": prediction.why,
     }
 
 

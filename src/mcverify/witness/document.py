@@ -189,10 +189,12 @@ class Explanation(Struct):
 
 
 class Prediction(Struct):
-    """How much of a run the model predicted."""
+    """How much of a run the model predicted, or the emulator where the model cannot."""
 
     registers: Count
     bytes: Count
+    by: Literal["model", "emulator"] = "model"
+    why: str = ""
 
 
 class Counterexample(Struct):

@@ -247,7 +247,6 @@ def _table(routine: document.Routine, path: str) -> tuple[TableEntry, ...]:
 def _counterexample(found: document.Counterexample, path: str) -> Counterexample:
     for i, obligation in enumerate(found.obligations):
         _known(obligation, OBLIGATIONS, f"{path}.obligations[{i}]")
-    prediction = found.prediction
     return Counterexample(
         obligations=found.obligations,
         exit=found.exit,
@@ -258,8 +257,12 @@ def _counterexample(found: document.Counterexample, path: str) -> Counterexample
         relevance=tuple(Relevance(r.input, r.values, r.runs) for r in found.relevance),
         trace=tuple(map(_step, found.trace)),
         explanation=_explanation(found.explanation) if found.explanation else None,
-        prediction=Prediction(prediction.registers, prediction.bytes) if prediction else None,
+        prediction=_prediction(found.prediction) if found.prediction else None,
     )
+
+
+def _prediction(found: document.Prediction) -> Prediction:
+    return Prediction(found.registers, found.bytes, found.by, found.why)
 
 
 def _case(case: document.Case, path: str) -> Case:

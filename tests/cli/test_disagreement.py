@@ -1,0 +1,90 @@
+"""A run that contradicts the model of the proof is a fault of ours: exit code 4, both states on demand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mcverify.errors import Disagreement
+from mcverify.machine import handlers
+from mcverify.runs import cpu
+
+from .conftest import Engine, Ran
+
+Run = Callable[..., Ran]
+SENTENCE = "routine: with len = 8, seed 1: rax is 0x1 on the cpu, 0x8 in the model"
+STATES = {"case": {"len": 8}, "executed": {"rax": "0x1"}, "predicted": {"rax": "0x8"}}
+
+
+def test_one_sentence_offers_to_keep_both_states(engine: Engine, mcverify: Run) -> None:
+    engine.answer = Disagreement(SENTENCE, STATES)
+    ran = mcverify("prove", "routine.S")
+    assert ran.code == 4
+    assert ran.out == ""
+    (line,) = ran.err.splitlines()
+    assert line == (
+        f"mcverify: internal error: {SENTENCE}; please report it with the file"
+        " (--save-disagreement FILE keeps both states)"
+    )
+
+
+def test_both_states_are_kept(engine: Engine, mcverify: Run, tmp_path: Path) -> None:
+    engine.answer, kept = Disagreement(SENTENCE, STATES), tmp_path / "states.json"
+    ran = mcverify("prove", "routine.S", "--save-disagreement", kept)
+    assert ran.code == 4
+    assert f"(both states are in {kept})" in ran.err
+    assert json.loads(kept.read_text()) == STATES
+
+
+def test_nothing_is_written_where_all_agree(engine: Engine, mcverify: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "states.json"
+    assert mcverify("prove", "routine.S", "--save-disagreement", kept).code == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_cannot_be_written_is_said_before_the_work(
+    engine: Engine, mcverify: Run, tmp_path: Path
+) -> None:
+    ran = mcverify("prove", "routine.S", "--save-disagreement", tmp_path / "none" / "states.json")
+    assert ran.code == 2
+    assert "--save-disagreement cannot be written" in ran.err
+    assert not engine.asked
+
+
+WRONG = """
+#include <linux/linkage.h>
+#include <asm/asm.h>
+/* mcverify: contract mcsafe_ret */
+SYM_FUNC_START(claims_all)
+	mov	%rdx, %rcx
+	xor	%eax, %eax
+.Lcopy:	rep movsb
+.Lfix:	xor	%edx, %edx
+	RET
+	_ASM_EXTABLE_FAULT(.Lcopy, .Lfix)
+SYM_FUNC_END(claims_all)
+"""
+
+
+@pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
+def test_a_wrong_model_of_a_handler_ends_a_real_run(
+    mcverify: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcverify.cli.prove._quieten_libraries", lambda: None)
+    (tmp_path / "wrong.S").write_text(WRONG)
+    refuted = mcverify("prove", tmp_path / "wrong.S")
+    assert refuted.code == 1
+    assert "the proof's model predicts the same" in refuted.out
+
+    wrong = handlers._EFFECTS | {"ax = trap": lambda _, __, trap: {"rax": trap + 1}}
+    monkeypatch.setattr(handlers, "_EFFECTS", wrong)
+    kept = tmp_path / "states.json"
+    ran = mcverify("prove", tmp_path / "wrong.S", "--save-disagreement", kept)
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.startswith("mcverify: internal error: claims_all: with len = ")
+    assert "rax is 0xe on the cpu, 0xf in the model" in ran.err
+    assert f"(both states are in {kept})" in ran.err
+    assert json.loads(kept.read_text())["routine"] == "claims_all"

@@ -144,7 +144,9 @@ class Houdini:
             open_goals = [(goal, drop) for goal, drop in goals if not z3.is_true(goal)]
             if not open_goals:
                 break
-            reply = standpoint.ask_at_end(segment, z3.And([goal for goal, _ in open_goals]))
+            reply = standpoint.ask_at_end(
+                segment, z3.And([goal for goal, _ in open_goals]), briefly=len(open_goals) > 1
+            )
             if reply.answer is Answer.PROVED:
                 break
             if reply.model is None:

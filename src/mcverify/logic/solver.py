@@ -56,16 +56,22 @@ class Solver:
         self.seconds = 0.0
         self.slowest = 0.0
 
-    def ask(self, premises: Iterable[z3.BoolRef], goal: z3.BoolRef, normal: Normalizer) -> Reply:
+    def ask(
+        self, premises: Iterable[z3.BoolRef], goal: z3.BoolRef, normal: Normalizer, *, briefly: bool = False
+    ) -> Reply:
         """Whether `premises` imply `goal`; `normal` knows the ranges of symbols and makes itself familiar
-        with what the premises tell of others."""
+        with what the premises tell of others. `briefly` gives up after the first try: the parts of a goal
+        that is a long conjunction are mostly easier one by one."""
         goal = z3.simplify(goal)
         if z3.is_true(goal):
             return Reply(Answer.PROVED, 0.0)
         start = time.perf_counter()
         raw = [p for p in premises if not z3.is_true(p)]
         normal.learn(raw)
-        answer, model = self._decide([normal.formula(p) for p in raw], normal.formula(z3.Not(goal)), normal)
+        limit = min(_QUICK_SECONDS, self._timeout) if briefly else self._timeout
+        answer, model = self._decide(
+            [normal.formula(p) for p in raw], normal.formula(z3.Not(goal)), normal, limit
+        )
         seconds = time.perf_counter() - start
         self.seconds += seconds
         self.slowest = max(self.slowest, seconds)
@@ -76,29 +82,29 @@ class Solver:
         return self.ask((), goal, Normalizer({}))
 
     def _decide(
-        self, premises: list[z3.BoolRef], negated: z3.BoolRef, normal: Normalizer
+        self, premises: list[z3.BoolRef], negated: z3.BoolRef, normal: Normalizer, limit: float
     ) -> tuple[Answer, z3.ModelRef | None]:
         if z3.is_false(negated) or any(z3.is_false(p) for p in premises):
             return Answer.PROVED, None
         known = [*premises, *normal.limits([*premises, negated])]
         relevant = relevant_premises(negated, known)
-        answer, model = self._check([*relevant, negated])
+        answer, model = self._check([*relevant, negated], limit)
         if answer is Answer.PROVED or len(relevant) == len(known):
             return answer, model
         if model is not None and all(z3.is_true(model.eval(p, model_completion=True)) for p in known):
             return answer, model
-        return self._check([*known, negated])
+        return self._check([*known, negated], limit)
 
-    def _check(self, terms: Sequence[z3.BoolRef]) -> tuple[Answer, z3.ModelRef | None]:
+    def _check(self, terms: Sequence[z3.BoolRef], limit: float) -> tuple[Answer, z3.ModelRef | None]:
         """Ask the SMT core first, which is quick on short sums once the equalities have been solved,
         then for the rest of the time the bit-blaster."""
         self._deadline.check("proof")
         self.queries += 1
-        quick = min(_QUICK_SECONDS, self._timeout)
+        quick = min(_QUICK_SECONDS, limit)
         answer, model = self._run(_core().solver(), terms, quick)
-        if answer is Answer.TIMEOUT and quick < self._timeout:
+        if answer is Answer.TIMEOUT and quick < limit:
             self._deadline.check("proof")
-            return self._run(z3.SolverFor("QF_BV"), terms, self._timeout - quick)
+            return self._run(z3.SolverFor("QF_BV"), terms, limit - quick)
         return answer, model
 
     def _run(

@@ -122,14 +122,17 @@ class Standpoint:
         fault_facts: Iterable[z3.BoolRef] = (),
         *,
         bad_bytes: bool = False,
+        briefly: bool = False,
     ) -> Reply:
         """Whether `goal` holds whenever the invariant, `conditions` and, if faults persist or `bad_bytes`
-        asks for it, `fault_facts` do."""
+        asks for it, `fault_facts` do; `briefly` as `Solver.ask` says."""
         premises = [*self._premises, *(self.here(c) for c in conditions)]
         if bad_bytes or self._assumptions.persistent:
             premises += [*self._bad_bytes, *(self.here(f) for f in fault_facts)]
-        return self._solver.ask(premises, self.here(goal), self._normal.fork())
+        return self._solver.ask(premises, self.here(goal), self._normal.fork(), briefly=briefly)
 
-    def ask_at_end(self, segment: Segment, goal: z3.BoolRef, *, bad_bytes: bool = False) -> Reply:
+    def ask_at_end(
+        self, segment: Segment, goal: z3.BoolRef, *, bad_bytes: bool = False, briefly: bool = False
+    ) -> Reply:
         """Whether `goal`, a term over this location's symbols, holds whenever `segment` is taken."""
-        return self.ask(goal, segment.conditions, segment.fault_facts, bad_bytes=bad_bytes)
+        return self.ask(goal, segment.conditions, segment.fault_facts, bad_bytes=bad_bytes, briefly=briefly)

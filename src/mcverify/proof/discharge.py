@@ -97,7 +97,9 @@ class Discharger:
         exit_id = exit_of_segment(self._image, segment)
         terms = [standpoint.with_ghost(segment, goal.term) for goal in goals]
         bad_bytes = any(goal.bad_bytes for goal in goals)
-        reply = standpoint.ask_at_end(segment, z3.And(*terms, z3.BoolVal(True)), bad_bytes=bad_bytes)
+        reply = standpoint.ask_at_end(
+            segment, z3.And(*terms, z3.BoolVal(True)), bad_bytes=bad_bytes, briefly=len(terms) > 1
+        )
         if reply.answer is Answer.PROVED:
             share = reply.seconds / max(1, len(goals))
             yield from (Finding(goal.id, exit_id, True, share, by_address=bad_bytes) for goal in goals)
@@ -186,7 +188,7 @@ class Discharger:
         """O8 of accesses that happen under the same conditions."""
         standpoint = self._standpoint(points[0].source)
         goals = [standpoint.here(access_goal(point, self._assumptions)) for point in points]
-        reply = standpoint.ask(z3.And(goals), points[0].conditions)
+        reply = standpoint.ask(z3.And(goals), points[0].conditions, briefly=len(goals) > 1)
         if reply.answer is Answer.PROVED:
             yield Finding("O8", EVERYWHERE, True, reply.seconds)
             return

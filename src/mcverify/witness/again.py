@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -173,13 +172,14 @@ class ByStates(Again):
 def shown_again(found: Counterexample, again: Again, case: Case) -> Counterexample | None:
     """The counterexample with another case, run and judged anew; None if that breaks less than before.
 
-    Obligations that the case breaks at the same exit besides are told too.
+    Obligations that the case breaks at the same exit besides are told too. What was found out about the old
+    case (a trace, a prediction) is not said of the new one.
     """
     outcome, failures = again.show(case)
     here = {failure.obligation: failure for failure in failures if failure.exit == found.exit}
     if not set(found.obligations) <= set(here):
         return None
     obligations = tuple(sorted(here, key=lambda obligation: int(obligation[1:])))
-    return replace(
-        found, obligations=obligations, case=case, outcome=outcome, sentence=here[obligations[0]].sentence
+    return Counterexample(
+        obligations, found.exit, case, outcome, here[obligations[0]].sentence, others=found.others
     )

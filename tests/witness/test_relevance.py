@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from mcverify.deadline import Deadline
 from mcverify.proof.options import ProveOptions
-from mcverify.proof.result import SUCCESS, Relevance, RoutineResult
+from mcverify.proof.result import SUCCESS, Domain, Relevance, RoutineResult
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Place, Placement
 from mcverify.witness.relevance import _said, lengths, relevant
@@ -138,6 +139,27 @@ def test_the_runs_are_counted() -> None:
     assert runs == {
         "len": 338, "fault offset": 32, "src alignment": 0, "dst alignment": 64, "trap": 2, "contents": 16,
     }  # fmt: skip
+
+
+@needs_cpu
+def test_lengths_beyond_the_domain_are_neither_run_nor_spoken_of() -> None:
+    path = ASM / "memcpy_64_wrong_subtract.S"
+    result = replace(refuted(path, Case(64, hole(8), FREE), ("O3", ".Lfix_b1")), domain=Domain(0, 99))
+    [found] = relevant(image_of(path), result, ProveOptions(), Deadline(None)).counterexamples
+    assert found.relevance[0] == Relevance("len", "64 or more (100 tried, up to 99)", 100)
+
+
+@needs_cpu
+def test_cases_behind_too_many_that_do_not_return_are_not_spoken_of(tmp_path: Path) -> None:
+    path = tmp_path / "routine.S"
+    path.write_text(
+        "#include <linux/linkage.h>\n#include <asm/asm.h>\n/* mcverify: contract bytes_left */\n"
+        "SYM_FUNC_START(routine)\n cmp $20, %rdx\n1: jae 1b\n mov %rdx, %rcx\n.Lr: rep movsb\n"
+        " inc %rbx\n.Lf: mov %rcx, %rax\n ret\n_ASM_EXTABLE(.Lr, .Lf)\nSYM_FUNC_END(routine)\n"
+    )
+    result = refuted(path, Case(0, FREE, FREE), ("O7", SUCCESS))
+    [found] = relevant(image_of(path), result, ProveOptions(), Deadline(None)).counterexamples
+    assert found.relevance[0] == Relevance("len", "0 to 19 (28 tried, up to 27)", 28)
 
 
 def test_on_the_emulator_fewer_are_tried_and_the_words_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

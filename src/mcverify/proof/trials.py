@@ -86,10 +86,14 @@ class Trials:
         self.contract = contract
         self._entry = entry
         self._faults = faults
-        self.emulator = EmulatorRunner(image, entry, contract)
         on_cpu = on == "cpu" and cpu.available() is None
         self.runner: Runner = CpuRunner(image, entry, contract, deadline) if on_cpu else self.emulator
         self.is_ordered = rep_model == "ordered"
+
+    @cached_property
+    def emulator(self) -> EmulatorRunner:
+        """What runs a case and records every access, wherever the others run."""
+        return EmulatorRunner(self.image, self._entry, self.contract)
 
     @property
     def cpu(self) -> CpuRunner | None:
@@ -136,25 +140,36 @@ class Trials:
             for v in self.violations(case, outcome)
         )
 
-    def broken(self, cases: Sequence[Case], keys: Collection[Key]) -> list[frozenset[Key]]:
-        """Which of `keys` each case breaks for certain; one schedule that does so is enough."""
+    def broken(self, cases: Sequence[Case], keys: Collection[Key]) -> list[frozenset[Key] | None]:
+        """Which of `keys` each case breaks for certain; one schedule that does so is enough.
+
+        None for a case that was not run: it is too long, or too many before it did not return.
+        """
         if self.cpu is not None:
             return self._broken_on_cpu(self.cpu, cases, frozenset(keys))
         asked = {obligation for obligation, _ in keys}
-        found: list[set[Key]] = [set() for _ in cases]
+        found: list[frozenset[Key] | None] = [None for _ in cases]
         for number, (case, outcome) in enumerate(self.outcomes(cases)):
-            for violation in self.violations(case, outcome):
-                if violation.obligation in asked:
-                    key = violation.obligation, self.exit(case, outcome, violation.obligation)
-                    found[number % len(cases)].add(key)
-        return [frozenset(keys) & all_found for all_found in found]
+            if outcome.ending is Ending.REFUSED:
+                continue
+            broken = {
+                (violation.obligation, self.exit(case, outcome, violation.obligation))
+                for violation in self.violations(case, outcome)
+                if violation.obligation in asked
+            }
+            before = found[number % len(cases)] or frozenset()
+            found[number % len(cases)] = before | (frozenset(keys) & broken)
+        return found
 
     def _broken_on_cpu(
         self, runner: CpuRunner, cases: Sequence[Case], keys: frozenset[Key]
-    ) -> list[frozenset[Key]]:
+    ) -> list[frozenset[Key] | None]:
         asked = [(int(obligation[1:]), obligation) for obligation in sorted({o for o, _ in keys})]
-        found = []
+        found: list[frozenset[Key] | None] = []
         for case, mark in zip(cases, runner.judge(cases), strict=True):
+            if mark.ending is Ending.REFUSED:
+                found.append(None)
+                continue
             broken = (
                 obligation
                 for bit, obligation in asked

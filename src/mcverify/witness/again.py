@@ -21,6 +21,7 @@ from mcverify.proof.result import Counterexample, RoutineResult
 from mcverify.proof.trials import STALE, Failure, Key, Trials, other_contents
 from mcverify.runs.case import Case, Outcome
 from mcverify.runs.code import is_fence, is_nontemporal, keeps_hidden
+from mcverify.runs.wire import is_long
 
 Shown = tuple[Outcome, tuple[Failure, ...]]
 """A run, and what it breaks for certain."""
@@ -46,10 +47,7 @@ def again_for(image: Image, trials: Trials, found: Counterexample, len_max: int)
 
 
 class Again(ABC):
-    """One way to ask whether `keys` are broken. `runs` counts the cases that were executed.
-
-    A case that the proof is not about (longer than `len_max` bytes, or with other faults) breaks nothing.
-    """
+    """One way to ask whether `keys` are broken. `runs` counts the cases that were asked of."""
 
     def __init__(self, image: Image, trials: Trials, keys: Collection[Key], len_max: int) -> None:
         self.image = image
@@ -67,19 +65,23 @@ class Again(ABC):
         """Whether each case breaks all the obligations."""
         return [broken == self.keys for broken in self._asked(cases)]
 
-    def any_of(self, cases: Sequence[Case]) -> list[bool]:
-        """Whether each case breaks at least one of them."""
-        return [bool(broken) for broken in self._asked(cases)]
+    def any_of(self, cases: Sequence[Case]) -> list[bool | None]:
+        """Whether each case breaks at least one of them; None for a case that was not run: it is not one that
+        the proof is about (longer than `len_max`, or with other faults), or cannot be run in this way."""
+        return [None if broken is None else bool(broken) for broken in self._asked(cases)]
 
-    def _asked(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
-        allowed = [case for case in cases if case.len <= self._len_max and self.trials.may_happen(case)]
+    def _asked(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
+        allowed = [case for case in cases if self._admits(case)]
         self.runs += len(allowed)
         answers = dict(zip(allowed, self._broken(allowed), strict=True)) if allowed else {}
-        return [answers.get(case, frozenset()) for case in cases]
+        return [answers.get(case) for case in cases]
+
+    def _admits(self, case: Case) -> bool:
+        return case.len <= self._len_max and self.trials.may_happen(case)
 
     @abstractmethod
-    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
-        """Which of the keys each case breaks."""
+    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
+        """Which of the keys each case breaks; None where it was not run."""
 
     @abstractmethod
     def show(self, case: Case) -> Shown:
@@ -94,20 +96,18 @@ class ByOutcome(Again):
         """On the emulator."""
         return self.trials.cpu is None
 
-    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
-        broken = self.trials.broken(cases, self.keys)
+    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
+        found = self.trials.broken(cases, self.keys)
         stale = [
-            case
-            for case, keys in zip(cases, broken, strict=True)
-            if self.trials.is_ordered and any(obligation in STALE for obligation, _ in keys)
+            i
+            for i, keys in enumerate(found)
+            if self.trials.is_ordered and any(obligation in STALE for obligation, _ in keys or ())
         ]
-        others = dict(
-            zip(stale, self.trials.broken(list(map(other_contents, stale)), self.keys), strict=True)
-        )
-        return [
-            frozenset(key for key in keys if key[0] not in STALE or key in others.get(case, keys))
-            for case, keys in zip(cases, broken, strict=True)
-        ]
+        others = self.trials.broken([other_contents(cases[i]) for i in stale], self.keys) if stale else []
+        for i, other in zip(stale, others, strict=True):
+            keys = found[i] or frozenset()
+            found[i] = frozenset(key for key in keys if key[0] not in STALE or key in (other or ()))
+        return found
 
     def show(self, case: Case) -> Shown:
         """The first run of the case that breaks all keys; with REP unordered there are several."""
@@ -124,8 +124,11 @@ class ByOutcome(Again):
 class ByAccesses(Again):
     """By every access of a run on the emulator."""
 
-    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
+    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
         return [self.keys & {failure.key for failure in self.show(case)[1]} for case in cases]
+
+    def _admits(self, case: Case) -> bool:
+        return super()._admits(case) and not is_long(case)
 
     def show(self, case: Case) -> Shown:
         """One run on the emulator."""
@@ -135,7 +138,10 @@ class ByAccesses(Again):
 class BySteps(Again):
     """By the order of stores and fences in a run that is single-stepped."""
 
-    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
+    def _admits(self, case: Case) -> bool:
+        return super()._admits(case) and not is_long(case)
+
+    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
         return [
             self.keys & {failure.key for failure in self._failures(case, outcome)}
             for case, outcome in self.trials.outcomes(cases)
@@ -155,8 +161,11 @@ class BySteps(Again):
 class ByStates(Again):
     """By a state that comes back in a run that does not end."""
 
-    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key]]:
-        found = []
+    def _admits(self, case: Case) -> bool:
+        return super()._admits(case) and not is_long(case)
+
+    def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
+        found: list[frozenset[Key] | None] = []
         for case in cases:
             failure = self.trials.endless(case, partial(keeps_hidden, self.image))
             found.append(self.keys & {failure.key} if failure is not None else frozenset())

@@ -104,7 +104,7 @@ def _without_fault(failures: Sequence[_Failure], trials: Trials) -> dict[int, fr
     keys = [(obligation, SUCCESS) for obligation in _BEFORE_THE_FAULT]
     broken = trials.broken(list(asked.values()), keys) if asked else []
     return {
-        i: frozenset(obligation for obligation, _ in there if obligation in failures[i].found.obligations)
+        i: frozenset(o for o, _ in there or () if o in failures[i].found.obligations)
         for i, there in zip(asked, broken, strict=True)
     }
 

@@ -93,7 +93,7 @@ def _of_len(case: Case, again: Again, values: Values) -> Relevance:
     dense = max(values.dense, case.len + _LINE) if case.len < values.dense else values.dense
     around = range(case.len + 1) if values is FEWEST else _around(case.len)
     tried = sorted({*range(dense + 1), *values.sparse, *around})
-    broken = _which(again, tried, lambda length: replace(case, len=length))
+    tried, broken = _which(again, tried, lambda length: replace(case, len=length))
     return Relevance("len", lengths(broken, tried), len(tried))
 
 
@@ -110,7 +110,7 @@ def _of_fault(case: Case, buffer: str, again: Again, values: Values) -> Relevanc
         return None
     first = now.first_bad
     tried = _spread(case.len, values.offsets, first)
-    broken = _which(
+    tried, broken = _which(
         again, tried, lambda at: case if at == first else _placed(case, buffer, Placement(Place.HOLE, at))
     )
     other = case.dst if buffer == "src" else case.src
@@ -134,7 +134,7 @@ def _of_alignment(case: Case, buffer: str, again: Again, values: Values) -> Rele
         return Relevance(name, f"set by the fault offset: a page begins at {buffer}+{now.at}", 0)
     place = Place.FREE if now.first_bad is None else Place.INSIDE
     tried = list(values.alignments)
-    broken = _which(again, tried, lambda at: _placed(case, buffer, Placement(place, at)))
+    tried, broken = _which(again, tried, lambda at: _placed(case, buffer, Placement(place, at)))
     return Relevance(name, _said(broken, tried) + _where_needed(now, broken), len(tried))
 
 
@@ -149,20 +149,24 @@ def _of_trap(found: Counterexample, again: Again) -> Relevance | None:
     """None without a fault on a load: others are page faults always."""
     if not any(not fault.is_store for fault in found.outcome.faults):
         return None
-    broken = _which(again, [14, 18], lambda trap: replace(found.case, trap=trap))
-    return Relevance("trap", "14 or 18" if len(broken) == 2 else _said(broken, [14, 18]), 2)
+    tried, broken = _which(again, [14, 18], lambda trap: replace(found.case, trap=trap))
+    return Relevance("trap", "14 or 18" if len(broken) == 2 else _said(broken, tried), len(tried))
 
 
 def _of_contents(case: Case, again: Again, values: Values) -> Relevance:
     tried = [case.seed + 7 * i for i in range(values.seeds)]
-    count = len(_which(again, tried, lambda seed: replace(case, seed=seed)))
+    tried, broken = _which(again, tried, lambda seed: replace(case, seed=seed))
+    count = len(broken)
     said = f"any of the {count} tried" if count == len(tried) else f"{count} of the {len(tried)} tried"
     return Relevance("contents", said, len(tried))
 
 
-def _which(again: Again, tried: Sequence[int], case_of: Callable[[int], Case]) -> list[int]:
-    """The values whose case breaks the same."""
-    return [v for v, broken in zip(tried, again.any_of([case_of(v) for v in tried]), strict=True) if broken]
+def _which(
+    again: Again, values: Sequence[int], case_of: Callable[[int], Case]
+) -> tuple[list[int], list[int]]:
+    """The values of which a case was run, and those of them whose case breaks the same."""
+    answers = list(zip(values, again.any_of([case_of(v) for v in values]), strict=True))
+    return [v for v, broken in answers if broken is not None], [v for v, broken in answers if broken]
 
 
 def _placement(case: Case, buffer: str) -> Placement:

@@ -101,6 +101,26 @@ def keeps_hidden(image: Image, address: int) -> bool:
     return any(o.type == x86_const.X86_OP_MEM and o.access & capstone.CS_AC_WRITE for o in insn.operands)
 
 
+def access_width(code: bytes, address: int) -> int:
+    """How many bytes the memory operand of an instruction has, 0 without one."""
+    insn = next(_decoder().disasm(code, address, 1), None)
+    operands = insn.operands if insn is not None else ()
+    return max((o.size for o in operands if o.type == x86_const.X86_OP_MEM), default=0)
+
+
+def named_addresses(code: bytes, address: int) -> Iterator[int]:
+    """Addresses that an instruction names besides jump targets: relative to it, or as such."""
+    insn = next(_decoder().disasm(code, address, 1), None)
+    if insn is None:
+        return
+    for operand in insn.operands:
+        if operand.type == x86_const.X86_OP_IMM:
+            yield operand.imm & (1 << 64) - 1
+        elif operand.type == x86_const.X86_OP_MEM:
+            start = address + len(insn.bytes) if operand.mem.base == x86_const.X86_REG_RIP else 0
+            yield start + operand.mem.disp & (1 << 64) - 1
+
+
 def _mnemonic(image: Image, address: int) -> str:
     instruction = decode(image, address)
     return instruction.mnemonic if instruction is not None else ""

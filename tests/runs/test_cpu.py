@@ -23,6 +23,7 @@ from mcverify.runs.cases import far_cases
 from mcverify.runs.child import SHARED_BYTES
 from mcverify.runs.code import reachable
 from mcverify.runs.cpu import CpuRunner
+from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.grid import Block, GarbledError, Grid, full_grid, quick_grid, read_grid
 from mcverify.runs.judge import judge
 from mcverify.runs.wire import placement_of, placement_word
@@ -306,6 +307,7 @@ from mcverify.contract import load_contract
 from mcverify.image.load import load
 from mcverify.runs.case import Case, Place, Placement
 from mcverify.runs.cpu import CpuRunner
+from mcverify.runs.emulator import EmulatorRunner
 image = load(Path(sys.argv[1]))
 free = [Placement(Place.FREE)] * 2
 CpuRunner(image, image.functions[0].address, load_contract("bytes_left")).run([Case((1 << 30) + 8, *free)])
@@ -353,3 +355,28 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.fixture
+def without_rights() -> None:
+    """Skip where a process cannot give up the right to make memory executable (Linux before 6.3)."""
+    program = f"{GIVE_UP_RIGHTS}; raise SystemExit(give_up())"
+    if subprocess.run([sys.executable, "-c", program], check=False).returncode:
+        pytest.skip("skipped: needs PR_SET_MDWE")
+
+
+GIVE_UP_RIGHTS = "import ctypes; give_up = lambda: ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) != 0"
+
+
+@pytest.mark.usefixtures("without_rights")
+def test_a_host_that_forbids_it_is_told_of() -> None:
+    program = f"{GIVE_UP_RIGHTS}; give_up(); from mcverify.runs import cpu; print(cpu.available())"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "this host does not let a program make memory executable\n"
+
+
+def test_the_return_address_is_the_same_in_every_run_and_in_the_emulator(build: Build) -> None:
+    routine = build("mov (%rsp), %r8\n xor %eax, %eax\n ret")
+    case = Case(0, FREE, FREE)
+    outcomes = [runner(*routine).run([case])[0] for runner in (CpuRunner, CpuRunner, EmulatorRunner)]
+    assert [o.registers["r8"] for o in outcomes] == [0x700000000000] * 3

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from mcverify.errors import InputError
-from mcverify.runs.native import harness
+from mcverify.runs.native import NO_RIGHTS, harness
 
 SHARED_BYTES = 256 << 10
 """Size of the memory shared with a child; more than harness.c's struct needs."""
@@ -25,6 +25,7 @@ _LOOK = 0.2
 _WHY = {
     3: "there is not enough memory to lay out the buffers",
     5: "a section of the image lies where the host cannot map it",
+    6: NO_RIGHTS,
 }
 
 

@@ -7,6 +7,7 @@ It can record every memory access, and it can break the promise that `rep movs` 
 from __future__ import annotations
 
 import itertools
+import mmap
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from functools import cache
 from typing import Any, Literal
 
 from mcverify.contract import Contract
+from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Visit
 from mcverify.runs.code import reachable, returning_externals
@@ -45,8 +47,12 @@ def available() -> str | None:
     """Why Unicorn cannot be used; None if it can."""
     try:
         _unicorn()
+        # It translates code into such memory, and ends the process if it gets none.
+        mmap.mmap(-1, PAGE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
     except ImportError as error:
         return f"unicorn cannot be imported: {error}"
+    except OSError:
+        return "this host does not let a program make memory executable, which the emulator needs too"
     return None
 
 
@@ -189,6 +195,9 @@ class _Machine:
         }
         self.reps = {i.address: rep for i in code.values() if (rep := decode_rep(i)) is not None}
         self.returning = returning_externals(image)
+        why = available()
+        if why is not None:
+            raise InputError(f"nothing can be run: {why}")
         self.uc: Any = _unicorn().Uc(_unicorn().UC_ARCH_X86, _unicorn().UC_MODE_64)
         self._map_image()
         self.uc.mem_map(_RETURN_PAGE, PAGE)

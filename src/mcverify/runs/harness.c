@@ -61,7 +61,7 @@ enum place { FREE, HOLE, INSIDE, END, FRONT };
 enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED };
 enum effect { SET_TRAP, SET_IMM, ADD_IMM, SCALE_ADD, UNMODELLED };
 enum data { COPY, ZERO };
-enum failure { BAD_JOB = 2, NO_MEMORY, OWN_FAULT, NO_MAPPING };
+enum failure { BAD_JOB = 2, NO_MEMORY, OWN_FAULT, NO_MAPPING, NO_RIGHTS };
 
 static const int greg_of[NREGS] = {
 	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -287,6 +287,10 @@ static void contents_new(void)
 	}
 }
 
+void enter_routine(void);
+void landing(void);
+void abandoned(void);
+
 /* ---- Memory ----------------------------------------------------------------------------------- */
 
 /* Readable from start to hole and from back to end; a page between, and one on either side, is not. */
@@ -304,6 +308,7 @@ static struct region src_arenas[ARENAS], dst_arenas[ARENAS];
 static u64 n_arenas;
 static u64 arena_bytes;
 static u8 *stack_entry;		/* where the return address lies */
+static u64 return_address;
 static u64 address_state = 1;
 
 static u64 round_up(u64 bytes)
@@ -367,6 +372,28 @@ static void stack_new(void)
 	if (!memory || mprotect(memory + PAGE, bytes, PROT_READ | PROT_WRITE))
 		die(NO_MEMORY);
 	stack_entry = memory + PAGE + bytes - PAGE - 8;
+}
+
+/*
+ * The return address is that of a jump to landing: so it is the same in every run, and in runs/emulator.py,
+ * wherever this program lies.
+ */
+static void return_new(void)
+{
+	static const u8 jump[6] = { 0xff, 0x25 };	/* to the address behind it */
+	u64 target = (u64)landing;
+	void *memory = mmap((void *)0x700000000000ull, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		die(NO_MEMORY);
+	memcpy(memory, jump, sizeof(jump));
+	memcpy((u8 *)memory + sizeof(jump), &target, sizeof(target));
+	if (mprotect(memory, PAGE, PROT_READ | PROT_EXEC))
+		die(NO_RIGHTS);
+	return_address = (u64)memory;
 }
 
 static u8 *place(const struct region *region, u64 where, u64 at, u64 len)
@@ -504,10 +531,6 @@ static volatile u64 ticks, max_ticks;
 u64 load[NREGS];
 u64 store[NREGS];
 u64 host_rsp;
-
-void enter_routine(void);
-void landing(void);
-void abandoned(void);
 
 #define EACH_BUT_RSP(op) \
 	op(rax, 0) op(rcx, 1) op(rdx, 2) op(rbx, 3) op(rbp, 5) op(rsi, 6) op(rdi, 7) op(r8, 8) \
@@ -682,7 +705,7 @@ static void before(greg_t *g)
 
 	if (!run.stepped)
 		return;
-	if (rip == (u64)landing) {
+	if (rip == return_address) {
 		g[REG_EFL] &= ~(greg_t)FLAG_TF;
 		return;
 	}
@@ -895,7 +918,7 @@ static void stack_set(void)
 
 	for (int i = 1; i <= 8; i++)	/* the caller's frame */
 		slot[i] = 0x5ca1ab1e00000000ull + i;
-	slot[0] = (u64)landing;
+	slot[0] = return_address;
 	slot[-1] = job.entry;
 	slot[-2] = run.initial[RFLAGS] | (run.stepped ? FLAG_TF : 0);
 }
@@ -907,7 +930,7 @@ static bool frame_intact(void)
 	for (int i = 1; i <= 8; i++)
 		if (slot[i] != 0x5ca1ab1e00000000ull + i)
 			return false;
-	return slot[0] == (u64)landing;
+	return slot[0] == return_address;
 }
 
 /*
@@ -1479,7 +1502,7 @@ static void section_read(void)
 	memcpy(memory, cursor, size);
 	cursor += size / 8;
 	if (mprotect(memory, size, PROT_READ | (executable ? PROT_EXEC : 0)))
-		die(NO_MAPPING);
+		die(NO_RIGHTS);
 }
 
 static void table_read(void)
@@ -1608,6 +1631,11 @@ int main(int argc, char **argv)
 {
 	if (argc < 2)
 		die(BAD_JOB);
+	if (!strcmp(argv[1], "probe")) {
+		stack_new();
+		return_new();
+		return 0;
+	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[1]), 0);
 	if (shared == MAP_FAILED)
@@ -1618,6 +1646,7 @@ int main(int argc, char **argv)
 	contents_new();
 	arenas_new();
 	stack_new();
+	return_new();
 	handlers_install();
 	confine();
 	if (job.mode == GRID)

@@ -18,6 +18,8 @@ from mcverify.errors import InputError
 from mcverify.toolchain import find_compiler, is_zig
 
 SOURCE = Path(__file__).with_name("harness.c")
+NO_RIGHTS = "this host does not let a program make memory executable"
+
 _FLAGS = ("-O2", "-g0", "-std=gnu11", "-fno-lto", "-fPIE", "-pie")
 _ZIG_FLAGS = ("-target", "x86_64-linux-musl")
 
@@ -29,10 +31,15 @@ def unavailable() -> str | None:
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return f"the host's CPU is {platform.machine()}, not x86-64"
     try:
-        harness()
+        return None if _probe() else NO_RIGHTS
     except InputError as error:
         return str(error)
-    return None
+
+
+@cache
+def _probe() -> bool:
+    """Whether the harness may do here what a run needs: map memory where it wants, and execute it."""
+    return subprocess.run([harness(), "probe"], capture_output=True, check=False).returncode == 0
 
 
 @cache

@@ -17,7 +17,7 @@ from mcverify.runs.code import reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.judge import Violation, judge
-from mcverify.runs.rep import SCHEDULES
+from mcverify.runs.rep import SCHEDULES, Schedule
 
 Key = tuple[str, str]
 """An obligation, and the id of the exit at which it is broken."""
@@ -68,8 +68,8 @@ def other_contents(case: Case) -> Case:
 class Trials:
     """Runs the routine at `entry`, on the CPU where there is one (and `on` is "cpu"), and judges.
 
-    With the `rep_model` "unordered" each case is run in the emulator, once for each schedule. Methods raise
-    OutOfTime when `deadline` is reached.
+    With the `rep_model` "unordered" each case is run in the emulator, once for each schedule; a single
+    `schedule` is what the emulator keeps to otherwise. Methods raise OutOfTime when `deadline` is reached.
     """
 
     def __init__(
@@ -81,11 +81,13 @@ class Trials:
         rep_model: str = "ordered",
         deadline: Deadline | None = None,
         on: str = "cpu",
+        schedule: Schedule | None = None,
     ) -> None:
         self.image = image
         self.contract = contract
         self._entry = entry
         self._faults = faults
+        self._schedule = schedule
         on_cpu = on == "cpu" and cpu.available() is None
         self.runner: Runner = CpuRunner(image, entry, contract, deadline) if on_cpu else self.emulator
         self.is_ordered = rep_model == "ordered"
@@ -93,7 +95,11 @@ class Trials:
     @cached_property
     def emulator(self) -> EmulatorRunner:
         """What runs a case and records every access, wherever the others run."""
-        return EmulatorRunner(self.image, self._entry, self.contract)
+        if self._schedule is None:
+            return EmulatorRunner(self.image, self._entry, self.contract)
+        return EmulatorRunner(
+            self.image, self._entry, self.contract, rep_model="unordered", schedule=self._schedule
+        )
 
     @property
     def cpu(self) -> CpuRunner | None:

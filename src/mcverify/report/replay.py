@@ -14,6 +14,7 @@ from rich.text import Text
 from mcverify import __version__
 from mcverify.proof.result import Counterexample, Domain, RoutineResult, Verdict
 from mcverify.report import json as result_json
+from mcverify.report.summary import exit_name
 from mcverify.report.terminal import print_trimmed, standard_output
 from mcverify.report.terminal_counterexample import render_counterexample
 from mcverify.report.terminal_map import glyphs_for
@@ -79,7 +80,7 @@ def verdict_sentence(replay: Replay) -> str:
     if replay.as_recorded:
         return f"STILL BROKEN: {recorded}"
     if replay.breaks:
-        now = "; ".join(f"{v.obligation}: {v.sentence}" for v in replay.violations)
+        now = "; ".join(f"{f.obligation} at {exit_name(f.exit)}: {f.sentence}" for f in replay.failures)
         return f"BROKEN OTHERWISE: not {recorded}, but {now}"
     return f"NOT BROKEN ANY MORE: the run keeps the contract, {recorded} included"
 
@@ -101,6 +102,8 @@ def notes(replay: Replay) -> list[str]:
         found.append("recorded with REP in no order (--rep-model unordered), which a CPU keeps")
     elif schedule:
         found.append(f"REP does its elements in the order '{schedule}', as recorded: no CPU does so")
+    if replay.steps == ():
+        found.append("the run is too long to be followed step by step")
     return found
 
 
@@ -157,9 +160,9 @@ def _document(replay: Replay) -> dict[str, Any]:
         "problem": replay.problem,
         "breaks": replay.breaks if replay.found else None,
         "as_recorded": replay.as_recorded if replay.found else None,
-        "violations": [{"id": v.obligation, "sentence": v.sentence} for v in replay.violations],
+        "violations": [{"id": f.obligation, "exit": f.exit, "sentence": f.sentence} for f in replay.failures],
         "differences": [{"what": d.what, "recorded": d.recorded, "now": d.now} for d in replay.differences],
         "changes": list(replay.subject.changes),
         "notes": notes(replay),
-        "steps": [result_json.step_document(step) for step in replay.steps],
+        "steps": [result_json.step_document(step) for step in replay.steps or ()],
     }

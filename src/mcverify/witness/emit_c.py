@@ -35,7 +35,7 @@ from mcverify.runs.layout import bias_of, lay_out
 from mcverify.runs.pattern import REGISTERS, initial_registers
 from mcverify.witness.subject import Subject
 
-TEMPLATE = Path(__file__).with_name("repro.c.in")
+TEMPLATE = Path(__file__).with_name("repro.c.jinja")
 
 MARK = "Made by mcverify"
 """Stands at the head of every file that is written here."""
@@ -145,8 +145,8 @@ def _header(subject: Subject, found: Counterexample, name: str) -> str:
         f"{MARK} {__version__}: a counterexample as a program.",
         f"The routine {subject.name} of {subject.image.path}, contract {subject.contract.name}:",
         f"\t{', '.join(found.obligations)} at {at}: {kept}",
-        "This file holds its machine code and its exception table, calls it once on this CPU, with real faults,"
-        " and says what came back. It needs nothing else:",
+        "This file holds its machine code and its exception table, calls it once on this CPU, with real"
+        " faults, and says what came back. It needs nothing else:",
         f"\t{command}",
         "Exit code: 1 the contract is broken, 0 it is kept, 2 the run cannot be made here.",
     ]

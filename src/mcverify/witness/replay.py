@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from mcverify.contract import Contract
 from mcverify.errors import InputError
 from mcverify.proof.result import Counterexample, TraceStep
-from mcverify.runs.judge import Violation
+from mcverify.proof.trials import Failure
+from mcverify.runs.case import Case, Outcome
+from mcverify.runs.rep import Schedule
 from mcverify.witness.compare import Difference, differences
 from mcverify.witness.file import Witness
-from mcverify.witness.rerun import CannotRunError, On, Rerun, Runner
-from mcverify.witness.steps import trace_steps
+from mcverify.witness.rerun import CannotRunError, On, Rerun, rerun
 from mcverify.witness.subject import Subject, file_of, subject
+from mcverify.witness.trace import trace
+from mcverify.witness.walk import walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +37,17 @@ class Replay:
     """A witness and what came of it.
 
     `found` is the counterexample with the outcome of now (None: the run could not be made, `problem` says
-    why), `violations` what it breaks now, `differences` in what the outcome differs from the recorded one.
+    why), `failures` what it breaks now, `differences` in what the outcome differs from the recorded one,
+    `steps` the run step by step, if that was asked for (empty: it is too long to be followed).
     """
 
     witness: Witness
     subject: Subject
     on: On
     found: Counterexample | None = None
-    violations: tuple[Violation, ...] = ()
+    failures: tuple[Failure, ...] = ()
     differences: tuple[Difference, ...] = ()
-    steps: tuple[TraceStep, ...] = ()
+    steps: tuple[TraceStep, ...] | None = None
     problem: str = ""
 
     @property
@@ -53,12 +58,12 @@ class Replay:
     @property
     def breaks(self) -> bool:
         """Whether the run breaks any obligation."""
-        return bool(self.violations)
+        return bool(self.failures)
 
     @property
     def as_recorded(self) -> bool:
         """Whether the run breaks one of the obligations that it was recorded for."""
-        return any(v.obligation in self.witness.counterexample.obligations for v in self.violations)
+        return any(f.obligation in self.witness.counterexample.obligations for f in self.failures)
 
 
 def subject_of(witness: Witness, beside: Path, options: ReplayOptions) -> Subject:
@@ -96,32 +101,44 @@ def replay(
 def _replay(witness: Witness, subject: Subject, options: ReplayOptions) -> Replay:
     recorded = witness.counterexample
     on: On = options.on or ("emulator" if recorded.outcome.on == "emulator" else "cpu")
+    schedule = cast("Schedule", recorded.outcome.schedule) if recorded.outcome.schedule else None
     blank = Replay(witness, subject, on)
     try:
-        runner = Runner(subject, on, recorded.outcome.schedule if on == "emulator" else "")
-        ran = runner.run(recorded.case, accesses="O8" in recorded.obligations)
-        steps = trace_steps(subject, runner.steps(recorded.case), ran.outcome) if options.steps else ()
+        ran = rerun(
+            subject,
+            recorded.case,
+            on,
+            schedule if on == "emulator" else None,
+            accesses="O8" in recorded.obligations,
+        )
     except CannotRunError as error:
         return replace(blank, problem=str(error))
     differing = differences(subject.contract, recorded.case, recorded.outcome, ran.outcome, subject.addresses)
     found = _as_of_now(recorded, ran, is_same=not subject.changes and not differing)
+    steps = _steps(subject, recorded.case, ran.outcome) if options.steps else None
     return replace(
         blank,
-        found=replace(found, trace=steps) if options.steps else found,
-        violations=ran.violations,
+        found=found if steps is None else replace(found, trace=steps),
+        failures=ran.failures,
         differences=differing,
         steps=steps,
     )
 
 
+def _steps(subject: Subject, case: Case, outcome: Outcome) -> tuple[TraceStep, ...]:
+    """The run step by step; nothing where it is too long for that."""
+    run = walk(subject.image, subject.entry, subject.contract, case, outcome)
+    return trace(run) if run is not None else ()
+
+
 def _as_of_now(recorded: Counterexample, ran: Rerun, *, is_same: bool) -> Counterexample:
     """The counterexample with what the run did now; what lies behind it only if nothing differs."""
-    same = [v for v in ran.violations if v.obligation in recorded.obligations]
-    shown = same or ran.violations
+    same = [f for f in ran.failures if f.obligation in recorded.obligations]
+    shown = same or ran.failures
     found = replace(
         recorded,
         outcome=ran.outcome,
-        obligations=tuple(dict.fromkeys(v.obligation for v in shown)) or recorded.obligations,
+        obligations=tuple(dict.fromkeys(f.obligation for f in shown)) or recorded.obligations,
         sentence=shown[0].sentence if shown else "",
     )
     if is_same and same:

@@ -238,6 +238,77 @@ def test_json_does_not_overwrite_the_witness(mcverify, witness):
     assert witness.read_text() == before
 
 
+def test_a_c_program_is_written_and_the_report_says_how_to_use_it(mcverify, witness, tmp_path):
+    target = tmp_path / "repro.c"
+    ran = mcverify("replay", witness, "--emit-c", target)
+    assert ran.code == 1
+    said = " ".join(ran.out.split())
+    assert (
+        f"wrote {target}, the case for O3 at .Lfix; to see it: gcc -O2 {target} -o {tmp_path}/repro" in said
+    )
+    text = target.read_text()
+    assert text.startswith("/*\n * Made by mcverify ")
+    assert " *\tO3 at .Lfix: 1 of 8 bytes are reported left, but byte 0 of dst was not stored\n" in text
+    assert "gcc -O2 repro.c -o repro && ./repro" in text
+    assert mcverify("replay", witness, "--emit-c", target).code == 1  # it may be written again
+
+
+def test_a_c_program_on_standard_output_replaces_the_report(mcverify, witness):
+    ran = mcverify("replay", witness, "--emit-c", "-")
+    assert ran.code == 1
+    assert ran.out.startswith("/*\n * Made by mcverify ")
+    assert ran.out.endswith("\treturn verdict();\n}\n")
+
+
+def test_no_file_of_the_users_is_overwritten_by_a_c_program(mcverify, witness, source, tmp_path):
+    mine = tmp_path / "mine.c"
+    mine.write_text("int main(void) { return 0; }\n")
+    for target in (mine, source, witness):
+        before = target.read_bytes()
+        ran = mcverify("replay", witness, "--emit-c", target)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith(f"mcverify: {target}: error: --emit-c would overwrite ")
+        assert target.read_bytes() == before
+
+
+def test_two_results_do_not_fit_into_one_file(mcverify, witness, tmp_path):
+    for target in ("-", tmp_path / "out"):
+        ran = mcverify("replay", witness, "--json", target, "--emit-c", target)
+        assert ran.code == 2
+        assert "--json and --emit-c cannot both be written there" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_no_c_program_shows_leaves_no_file(mcverify, tmp_path):
+    case = Case(4, Placement(Place.HOLE, 2), Placement(Place.FREE, 0))
+    content = witness_document(ASM / "rep_movsb.S", case, schedule="odd_first")
+    witness = write_witness(tmp_path / "w.json", content)
+    targets = tmp_path / "out.json", tmp_path / "out.c"
+    ran = mcverify("replay", witness, "--json", targets[0], "--emit-c", targets[1])
+    assert (ran.code, ran.out) == (2, "")
+    assert "no C program can show it" in ran.err
+    assert not any(target.exists() for target in targets)
+
+
+def test_a_c_program_is_written_where_the_run_cannot_be_made(mcverify, witness, tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu, "available", lambda: "the host's CPU is riscv64, not x86-64")
+    target = tmp_path / "repro.c"
+    assert mcverify("replay", witness, "--on", "cpu", "--emit-c", target).code == 3
+    assert "O3 at .Lfix: 1 of 8 bytes" in target.read_text()
+
+
+def test_the_smallest_of_several_becomes_a_c_program(mcverify, source, tmp_path):
+    content = witness_document(source, Case(16, Placement(Place.HOLE, 8), Placement(Place.FREE, 0)))
+    small = witness_document(source, CASE)["routines"][0]["counterexamples"][0]
+    content["routines"][0]["counterexamples"].append(small | {"exit": ".Lsmall"})
+    witness = write_witness(tmp_path / "w.json", content)
+    out = mcverify("replay", witness, "--emit-c", tmp_path / "a.c").out
+    assert "a.c, the case for O3 at .Lsmall; to see it:" in " ".join(out.split())
+    assert "static const u64 length = 8;" in (tmp_path / "a.c").read_text()
+    mcverify("replay", witness, "--exit", ".Lfix", "--emit-c", tmp_path / "b.c")
+    assert "static const u64 length = 16;" in (tmp_path / "b.c").read_text()
+
+
 def test_a_host_that_makes_no_memory_executable(witness):
     """In a process that has given up that right: neither the CPU nor the emulator can run anything."""
     program = (

@@ -26,15 +26,22 @@ ASM = Path(__file__).resolve().parents[2] / "asm"
 
 
 def counterexample(
-    image: Image, entry: int, contract: Contract, case: Case, exit_id: str = "*", schedule: str = ""
+    image: Image,
+    entry: int,
+    contract: Contract,
+    case: Case,
+    *,
+    exit_id: str = ".Lfix",
+    schedule: str = "",
+    must_break: bool = True,
 ) -> Counterexample:
-    """The run of `case`, which must break something; on the emulator with `schedule`, or without a CPU."""
+    """The run of `case`, on the emulator with `schedule`, or without a CPU; with what its outcome breaks, or
+    O9 as a stand-in where it breaks nothing."""
     outcome = _run(image, entry, contract, case, schedule)
     violations = [v for v in judge(contract, case, outcome) if v.certain]
-    assert violations, "the case breaks nothing"
-    return Counterexample(
-        tuple(v.obligation for v in violations), exit_id, case, outcome, violations[0].sentence
-    )
+    assert violations or not must_break, "the case breaks nothing"
+    obligations = tuple(v.obligation for v in violations) or ("O9",)
+    return Counterexample(obligations, exit_id, case, outcome, violations[0].sentence if violations else "")
 
 
 def _run(image: Image, entry: int, contract: Contract, case: Case, schedule: str) -> Outcome:
@@ -47,7 +54,13 @@ def _run(image: Image, entry: int, contract: Contract, case: Case, schedule: str
 
 
 def witness_document(
-    path: Path, case: Case, schedule: str = "", variant: str = "", **options: Any
+    path: Path,
+    case: Case,
+    schedule: str = "",
+    variant: str = "",
+    *,
+    must_break: bool = True,
+    **options: Any,
 ) -> dict[str, Any]:
     """What `prove --json` would write of the first routine of `path` that `case` refutes, in one variant."""
     asked = ProveOptions(**options, rep_model="unordered" if schedule else "ordered")
@@ -56,6 +69,7 @@ def witness_document(
     assert task.contract is not None
     image = next(v.image for v in variants(image, task.entry) if v.name == variant)
     lines = listing(image, task.entry)
+    found = counterexample(image, task.entry, task.contract, case, schedule=schedule, must_break=must_break)
     result = RoutineResult(
         name=task.name,
         file=str(path),
@@ -64,7 +78,7 @@ def witness_document(
         domain=Domain(0, asked.len_max),
         exits=(),
         obligations=(),
-        counterexamples=(counterexample(image, task.entry, task.contract, case, ".Lfix", schedule),),
+        counterexamples=(found,),
         slack=None,
         assumptions=(),
         unknowns=(),

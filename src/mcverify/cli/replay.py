@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from mcverify.cli.output import STDOUT, check_writable, write_whole
+from mcverify.cli.output import STDOUT, check_writable, write_all
 from mcverify.errors import ExitCode, InputError
 from mcverify.report.mark import is_document
 
@@ -45,6 +45,12 @@ if TYPE_CHECKING:
     metavar="OUT",
     help="Write the result as JSON to OUT ('-': standard output, without the report).",
 )
+@click.option(
+    "--emit-c",
+    "c_target",
+    metavar="OUT.c",
+    help="Write the smallest of them as one C file that shows the bug with gcc alone.",
+)
 def replay(
     witness: Path,
     on: str | None,
@@ -54,6 +60,7 @@ def replay(
     file: Path | None,
     even_if_changed: bool,
     json_target: str | None,
+    c_target: str | None,
 ) -> ExitCode:
     """Run the counterexamples again that `mcverify prove --json WITNESS.json` wrote.
 
@@ -69,21 +76,68 @@ def replay(
     from mcverify.witness.replay import ReplayOptions
 
     chosen = choose(read_witnesses(witness), witness, routine, exit_id)
+    _check_targets(json_target, c_target, witness)
+    options = ReplayOptions(cast("On | None", on), file, steps, even_if_changed)
+    replays = _replay(chosen, witness, options)
+    emitted = _smallest(replays) if c_target is not None else None
+    write_all(list(_outputs(replays, json_target, emitted, c_target)))
+    if STDOUT not in (json_target, c_target):
+        _show(replays, emitted, c_target)
+    return exit_code(replays)
+
+
+def _check_targets(json_target: str | None, c_target: str | None, witness: Path) -> None:
+    """Raise InputError if what is to be written cannot be, or would overwrite what is not ours."""
+    if json_target is not None and c_target is not None and _is_same(json_target, c_target):
+        raise InputError("--json and --emit-c cannot both be written there", where=json_target)
     if json_target is not None:
         check_writable(
             json_target, "--json", source=witness, is_ours=lambda text: is_document(text, "replays")
         )
-    options = ReplayOptions(cast("On | None", on), file, steps, even_if_changed)
-    replays = _replay(chosen, witness, options)
+    if c_target is not None:
+        from mcverify.witness.emit_c import is_ours
+
+        check_writable(c_target, "--emit-c", source=witness, is_ours=is_ours)
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one == other or (STDOUT not in (one, other) and Path(one).resolve() == Path(other).resolve())
+
+
+def _smallest(replays: Sequence[Replay]) -> Replay:
+    """The one with the smallest case."""
+    from mcverify.report.counterexample import smallest_first
+
+    first = smallest_first([replay.witness.counterexample for replay in replays])[0]
+    return next(replay for replay in replays if replay.witness.counterexample is first)
+
+
+def _outputs(
+    replays: Sequence[Replay], json_target: str | None, emitted: Replay | None, c_target: str | None
+) -> Iterator[tuple[str, str]]:
+    """Target and text of each file. Raises InputError where no C program can show the run."""
     if json_target is not None:
         from mcverify.report.replay import to_json
 
-        write_whole(json_target, to_json(replays))
-    if json_target != STDOUT:
-        from mcverify.report.replay import print_replays
+        yield json_target, to_json(replays)
+    if emitted is not None and c_target is not None:
+        from mcverify.witness.emit_c import emit_c
 
-        print_replays(replays)
-    return exit_code(replays)
+        found = emitted.found or emitted.witness.counterexample
+        yield c_target, emit_c(emitted.subject, found, file_name(c_target))
+
+
+def _show(replays: Sequence[Replay], emitted: Replay | None, c_target: str | None) -> None:
+    from mcverify.report.replay import print_emitted, print_replays
+
+    print_replays(replays)
+    if emitted is not None and c_target is not None:
+        print_emitted(emitted, c_target)
+
+
+def file_name(target: str) -> str:
+    """What the C file is called in the command that compiles it."""
+    return "repro.c" if target == STDOUT else Path(target).name
 
 
 def choose(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -18,6 +18,7 @@ from mcverify.report.summary import exit_name
 from mcverify.report.terminal import print_trimmed, standard_output
 from mcverify.report.terminal_counterexample import render_counterexample
 from mcverify.report.terminal_map import glyphs_for
+from mcverify.witness.emit_c import command
 from mcverify.witness.replay import Replay
 
 SCHEMA = 1
@@ -35,6 +36,15 @@ def print_replays(replays: Sequence[Replay], console: Console | None = None) -> 
         print_trimmed(Group(*_parts(replay, out), Text()), out)
 
 
+def print_emitted(replay: Replay, target: str, console: Console | None = None) -> None:
+    """Say what the C file `target` shows, and how it is used."""
+    out = console if console is not None else standard_output()
+    at = exit_name(replay.witness.counterexample.exit)
+    what = f"{', '.join(replay.witness.counterexample.obligations)} at {at}"
+    said = f"{target}, the case for {what}; to see it:\n{'':12}{command(target)}\n"
+    print_trimmed(Text.assemble(("  wrote     ", "dim"), said), out, soft_wrap=True)  # to be pasted
+
+
 def _parts(replay: Replay, out: Console) -> Iterator[RenderableType]:
     name, path = replay.witness.title, replay.subject.image.path
     yield Text()
@@ -48,12 +58,16 @@ def _parts(replay: Replay, out: Console) -> Iterator[RenderableType]:
             verbose=bool(replay.steps),
         )
         yield Padding(drawn, (1, 0, 0, 2))
+    yield Padding(_grid(_rows(replay)), (1, 0, 0, 2))
+
+
+def _grid(rows: Iterable[tuple[str, Text]]) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True, min_width=8)
     grid.add_column(overflow="fold")
-    for label, text in _rows(replay):
+    for label, text in rows:
         grid.add_row(label, text)
-    yield Padding(grid, (1, 0, 0, 2))
+    return grid
 
 
 def _rows(replay: Replay) -> Iterator[tuple[str, Text]]:

@@ -62,6 +62,21 @@ def emit_c(subject: Subject, found: Counterexample, name: str) -> str:
     return _template().render(_context(subject, found, name))
 
 
+def command(path: str) -> str:
+    """The command that compiles such a file and runs the program, both in the folder of the file."""
+    path = f"./{path}" if path.startswith("-") else path
+    is_c = PurePath(path).suffix == ".c"
+    program = str(PurePath(path).with_suffix("")) if is_c else f"{path}.out"
+    run = program if "/" in program else f"./{program}"
+    language = "" if is_c else "-x c "
+    return f"gcc -O2 {language}{shlex.quote(path)} -o {shlex.quote(program)} && {shlex.quote(run)}"
+
+
+def is_ours(text: str) -> bool:
+    """Whether a file that begins with `text` was written here, so that it may be overwritten."""
+    return text.startswith(f"/*\n * {MARK} ")
+
+
 def _refuse(subject: Subject, found: Counterexample) -> None:
     where = str(subject.image.path)
     if found.outcome.schedule:
@@ -70,7 +85,7 @@ def _refuse(subject: Subject, found: Counterexample) -> None:
             where=where,
             hint="mcverify replay runs it on the emulator",
         )
-    for entry in subject.table:
+    for entry in _entries(subject, _code(subject)):
         if any(operation.effect is Effect.UNMODELLED for operation in operations(entry.handler)):
             raise InputError(
                 f"no C program can show it: what the handler {entry.handler.name} does is not modelled",
@@ -129,7 +144,7 @@ def _context(subject: Subject, found: Counterexample, name: str) -> dict[str, An
         "no_extra": {"plain": "", "watched": ", 0", "stepped": ", PLAIN"}[mode],
         "pages": _pages(subject, lines, data, bias),
         "data": [_blob(section, bias) for section in data],
-        "table": [_entry(subject, entry, bias) for entry in subject.table],
+        "table": [_entry(subject, entry, bias) for entry in _entries(subject, lines)],
         "user_access": _user_access(subject, lines, bias),
         "externals": _externals(subject, lines, bias),
     }
@@ -137,8 +152,6 @@ def _context(subject: Subject, found: Counterexample, name: str) -> dict[str, An
 
 def _header(subject: Subject, found: Counterexample, name: str) -> str:
     """The comment at the top: what it is, how it is used."""
-    program = PurePath(name).stem or "repro"
-    command = f"gcc -O2 {shlex.quote(name)} -o {shlex.quote(program)} && ./{shlex.quote(program)}"
     kept = found.sentence or "the run keeps its contract"
     at = {"*": "any exit"}.get(found.exit, found.exit)
     parts = [
@@ -147,11 +160,12 @@ def _header(subject: Subject, found: Counterexample, name: str) -> str:
         f"\t{', '.join(found.obligations)} at {at}: {kept}",
         "This file holds its machine code and its exception table, calls it once on this CPU, with real"
         " faults, and says what came back. It needs nothing else:",
-        f"\t{command}",
+        f"\t{command(name)}",
         "Exit code: 1 the contract is broken, 0 it is kept, 2 the run cannot be made here.",
     ]
     text = "\n\n".join("\n".join(_wrapped(part)) for part in parts)
-    return "/*\n" + "\n".join(f" * {line}".rstrip() for line in text.split("\n")) + "\n */"
+    lines = (f" *{line}" if line.startswith("\t") else f" * {line}".rstrip() for line in text.split("\n"))
+    return "/*\n" + "\n".join(lines) + "\n */"
 
 
 def _wrapped(part: str) -> list[str]:
@@ -338,9 +352,14 @@ def _pages(
     return found
 
 
+def _entries(subject: Subject, lines: Iterable[ListingLine]) -> list[TableEntry]:
+    found = (subject.image.entry_at(line.address) for line in lines)
+    return [entry for entry in found if entry is not None]
+
+
 def _entry(subject: Subject, entry: TableEntry, bias: int) -> dict[str, str]:
     effects = [_effect(operation) for operation in operations(entry.handler)] or ["{ END, 0, 0, 0 }"]
-    text = next((line.text for line in subject.listing if line.address == entry.insn), "")
+    text = text_of(subject.image.code_at(entry.insn), entry.insn)
     where, fixup = subject.image.where(entry.insn), subject.place(entry.fixup)
     return {
         "words": _comment(f"{where} ({text}) -> {fixup}, handler {entry.handler.name}"),

@@ -11,13 +11,38 @@ from mcverify.image.image import Image
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.witness.confirm import check_predictions
+from mcverify.witness.origins import one_each
+from mcverify.witness.relevance import relevant
+from mcverify.witness.shrink import shrink
 
 Step = Callable[[Image, RoutineResult, ProveOptions, Deadline], RoutineResult]
 """Each gives the result with more about its counterexamples."""
 
-STEPS: tuple[tuple[str, Step], ...] = (("comparing with the model", check_predictions),)
-"""What is done, in this order, each with the words that are shown meanwhile. Whatever executes or changes
-a counterexample's case goes before the comparison."""
+
+def shrink_confirmed(
+    image: Image, result: RoutineResult, options: ProveOptions, deadline: Deadline
+) -> RoutineResult:
+    """`result` with each counterexample as simple as the model confirms it; one whose simpler case has no
+    second witness stays as it is."""
+    small = shrink(image, result, options, deadline)
+    pairs = list(zip(result.counterexamples, small.counterexamples, strict=True))
+    changed = tuple(after for before, after in pairs if after.case != before.case)
+    if not changed:
+        return small
+    checked = check_predictions(image, replace(small, counterexamples=changed), options, deadline)
+    confirmed = {(c.exit, c.obligations, c.case): c for c in checked.counterexamples}
+    chosen = (confirmed.get((after.exit, after.obligations, after.case), before) for before, after in pairs)
+    return replace(result, counterexamples=tuple(chosen))
+
+
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("comparing with the model", check_predictions),
+    ("looking for the origins", one_each),
+    ("shrinking", shrink_confirmed),
+    ("asking which inputs matter", relevant),
+)
+"""What is done, in this order, each with the words that are shown meanwhile. What is refuted is compared with
+the model while there still is a run for each obligation; whatever changes a case compares it again."""
 
 
 def study(

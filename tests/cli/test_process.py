@@ -22,7 +22,10 @@ def start(*arguments, **options):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["prove", "--help"], ["--version"], ["prove"], ["prove", "x.S", "--len-max", "x"]],
+    [
+        *(["--help"], ["prove", "--help"], ["--version"], ["prove"], ["prove", "x.S", "--len-max", "x"]),
+        *(["sweep", "--help"], ["sweep"], ["sweep", "x.S", "--timeout", "x"]),
+    ],
 )
 def test_help_and_usage_errors_import_nothing_heavy(arguments):
     code = (

@@ -53,6 +53,22 @@ def test_what_is_told_is_simple_confirmed_and_says_what_matters() -> None:
     assert [text.partition(": ")[2] for text in asked] == [words for words, _ in study_module.STEPS]
 
 
+def test_what_the_simpler_run_breaks_besides_is_refuted_too() -> None:
+    path = ASM / "byte_retry_wrong_rounded.S"
+    result = refuted(path, Case(32, Placement(Place.HOLE, 16), FREE, seed=2), ("O5", ".Lfix_half"))
+    o5 = ObligationResult("O5", ".Lfix_half", Verdict.REFUTED, 0.1, "seen before")
+    o4 = ObligationResult("O4", ".Lfix_half", Verdict.UNKNOWN, 0.2, "Z3 gave up")
+    o6 = ObligationResult("O6", ".Lfix_half", Verdict.PROVED, 0.3)
+    studied = study(
+        image_of(path), replace(result, obligations=(o4, o5, o6)), OPTIONS, NO_LIMIT, lambda _: None
+    )
+    [found] = studied.counterexamples
+    assert found.obligations == ("O4", "O5")
+    assert studied.obligations == (replace(o4, verdict=Verdict.REFUTED, reason=found.sentence), o5, o6)
+    alone = study(image_of(path), replace(result, obligations=(o5,)), OPTIONS, NO_LIMIT, lambda _: None)
+    assert {o.id for o in alone.obligations if o.verdict is Verdict.REFUTED} == {"O4", "O5"}
+
+
 def test_the_simpler_case_is_compared_with_the_model_too() -> None:
     image = image_of(PATH)
     confirmed = check_predictions(image, far_from_simple(), OPTIONS, NO_LIMIT)

@@ -13,6 +13,7 @@ from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.witness.confirm import check_predictions
 from mcverify.witness.origins import one_each
 from mcverify.witness.relevance import relevant
+from mcverify.witness.rows import refute_what_is_shown
 from mcverify.witness.shrink import shrink
 
 Step = Callable[[Image, RoutineResult, ProveOptions, Deadline], RoutineResult]
@@ -39,6 +40,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("comparing with the model", check_predictions),
     ("looking for the origins", one_each),
     ("shrinking", shrink_confirmed),
+    ("bringing the verdicts up to date", refute_what_is_shown),
     ("asking which inputs matter", relevant),
 )
 """What is done, in this order, each with the words that are shown meanwhile. What is refuted is compared with

@@ -244,12 +244,13 @@ def test_a_c_program_is_written_and_the_report_says_how_to_use_it(mcverify, witn
     assert ran.code == 1
     said = " ".join(ran.out.split())
     assert (
-        f"wrote {target}, the case for O3 at .Lfix; to see it: gcc -O2 {target} -o {tmp_path}/repro" in said
+        f"wrote {target}, the case for O3 at .Lfix; to see it: gcc -O2 {target} -o {tmp_path}/repro.out"
+        in said
     )
     text = target.read_text()
     assert text.startswith("/*\n * Made by mcverify ")
     assert " *\tO3 at .Lfix: 1 of 8 bytes are reported left, but byte 0 of dst was not stored\n" in text
-    assert "gcc -O2 repro.c -o repro && ./repro" in text
+    assert "gcc -O2 repro.c -o repro.out && ./repro.out" in text
     assert mcverify("replay", witness, "--emit-c", target).code == 1  # it may be written again
 
 

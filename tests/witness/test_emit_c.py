@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from asm_corpus.expectations import FILES, stated
@@ -14,11 +15,15 @@ from asm_corpus.test_corpus import WRONG, is_wrong
 from support.witnesses import ASM, witness_document, write_witness
 
 from mcverify.errors import InputError
+from mcverify.image.assemble import assembled
+from mcverify.image.config import Config
+from mcverify.image.source import Source
 from mcverify.runs import cpu
-from mcverify.runs.case import Case, Place, Placement
+from mcverify.runs.case import Case, Ending, Place, Placement
 from mcverify.witness.emit_c import command, emit_c, is_ours
 from mcverify.witness.file import Witness, read_witnesses
-from mcverify.witness.subject import Subject, subject
+from mcverify.witness.rerun import rerun
+from mcverify.witness.subject import subject
 
 from .broken import witnesses
 
@@ -312,10 +317,10 @@ def test_names_that_c_or_a_shell_would_misread(tmp_path):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("repro.c", "gcc -O2 repro.c -o repro && ./repro"),
-        ("out/repro.c", "gcc -O2 out/repro.c -o out/repro && out/repro"),
-        ("my repro.c", "gcc -O2 'my repro.c' -o 'my repro' && './my repro'"),
-        ("-o.c", "gcc -O2 ./-o.c -o -o && ./-o"),
+        ("repro.c", "gcc -O2 repro.c -o repro.out && ./repro.out"),
+        ("out/repro.c", "gcc -O2 out/repro.c -o out/repro.out && out/repro.out"),
+        ("my repro.c", "gcc -O2 'my repro.c' -o 'my repro.out' && './my repro.out'"),
+        ("-o.c", "gcc -O2 ./-o.c -o ./-o.out && ./-o.out"),
         ("repro", "gcc -O2 -x c repro -o repro.out && ./repro.out"),
     ],
 )
@@ -337,7 +342,48 @@ def test_a_handler_that_is_not_modelled_is_refused(tmp_path):
         program(witness)
 
 
-def test_subject_has_the_extent_of_the_routine(tmp_path):
-    witness = silent(tmp_path, ASM / "rep_movsb.S", Case(1, FREE, FREE), "O3")
-    now: Subject = subject(witness, Path(witness.file))
-    assert now.entry < now.end
+def test_a_linked_file_at_a_kernels_addresses_is_moved_down(tmp_path):
+    linker = shutil.which("ld")
+    if linker is None:
+        pytest.skip("skipped: needs ld")
+    source = ASM / "rep_movsq_wrong_words.S"
+    linked = tmp_path / "kernel"
+    with assembled(source, Config.of((), ()), Source(str(source), source.read_text()).own_macros) as made:
+        script = ["-Ttext=0xffffffff81000000", "--section-start=__ex_table=0xffffffff81100000"]
+        subprocess.run([linker, *script, "-e", "rep_movsq", made, "-o", linked], check=True)
+    case = Case(8, Placement(Place.HOLE, 0), FREE)
+    witness = witness_of(tmp_path, linked, case, contract="bytes_left")
+    text = program(witness)
+    assert "all are lower by 0xfffffffe81000000 here" in text
+    code, said = run(text, tmp_path)
+    assert (code, broken(said)) == (1, {"O3"})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_run_is_judged_as_by_the_harness(seed, tmp_path):
+    """Random cases of random routines: what the program says of each is what the harness's run breaks."""
+    random = Random(seed)
+    path = random.choice([p for p in FILES if "alternative" not in p.stem])
+    length = random.choice([0, 1, 8, 9, 31, 64, 65, 200])
+    src, dst = (
+        random.choice(
+            [
+                Placement(Place.FREE, random.randrange(70)),
+                Placement(Place.HOLE, random.randrange(length + 3)),
+                Placement(Place.INSIDE, random.choice([0, 5, 4090])),
+                Placement(random.choice([Place.END, Place.FRONT])),
+            ]
+        )
+        for _ in range(2)
+    )
+    case = Case(length, src, dst, random.choice([14, 18]), seed=seed)
+    witness = silent(tmp_path, path, case, random.choice(["O3", "O8"]))
+    now = subject(witness, path)
+    ran = rerun(now, case, "cpu", None, accesses="O8" in witness.counterexample.obligations)
+    code, said = run(program(witness), tmp_path)
+    expected = {failure.obligation for failure in ran.failures} - {"O10"}
+    assert broken(said) == expected, (path, case, said)
+    assert code == (1 if expected else 0) or ran.outcome.ending is not Ending.RETURNED
+    if ran.outcome.ending is Ending.RETURNED and now.contract.left is not None:
+        left = re.search(r"^  returned  left (\S+) ", said, re.MULTILINE)
+        assert int(left[1], 0) == ran.outcome.registers[now.contract.left]

@@ -63,10 +63,13 @@ def emit_c(subject: Subject, found: Counterexample, name: str) -> str:
 
 
 def command(path: str) -> str:
-    """The command that compiles such a file and runs the program, both in the folder of the file."""
+    """The command that compiles such a file and runs the program, both in the folder of the file.
+
+    The program's name ends in `.out`: beside `x.o.c` or `vmlinux.c` there may be an `x.o` or a `vmlinux`.
+    """
     path = f"./{path}" if path.startswith("-") else path
     is_c = PurePath(path).suffix == ".c"
-    program = str(PurePath(path).with_suffix("")) if is_c else f"{path}.out"
+    program = f"{path.removesuffix('.c')}.out"
     run = program if "/" in program else f"./{program}"
     language = "" if is_c else "-x c "
     return f"gcc -O2 {language}{shlex.quote(path)} -o {shlex.quote(program)} && {shlex.quote(run)}"
@@ -139,6 +142,7 @@ def _context(subject: Subject, found: Counterexample, name: str) -> dict[str, An
         "buffers": buffers,
         "registers": _registers(registers, contract),
         "entry": _hex(subject.entry - bias),
+        "bias": _hex(bias) if bias else "",
         "mode": mode,
         "listing": [_line(subject, line, bias, mode) for line in lines],
         "no_extra": {"plain": "", "watched": ", 0", "stepped": ", PLAIN"}[mode],

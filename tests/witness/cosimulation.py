@@ -15,13 +15,14 @@ from pathlib import Path
 from random import Random
 
 from mcverify.contract import Contract
-from mcverify.errors import Disagreement
+from mcverify.errors import Disagreement, InputError
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.machine.instruction import Instruction
 from mcverify.machine.lift import Lifter
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import Task, tasks
+from mcverify.proof.variants import variants
 from mcverify.runs.case import Case, Place, Placement
 from mcverify.runs.code import reachable
 from mcverify.runs.cpu import CpuRunner
@@ -65,14 +66,15 @@ class SharedLifter(Lifter):
 
 
 def routines(paths: Sequence[Path]) -> Iterator[tuple[Image, Task, Contract]]:
-    """Each routine that has a contract."""
+    """Each routine that has a contract, in each of its variants."""
     for path in paths:
         said = _CONTRACT.search(path.read_text())
         image = load(path)
         options = ProveOptions(contract=str(path.parent / said[1]) if said else None)
         for task in tasks(image, options):
             if task.contract is not None:
-                yield image, task, task.contract
+                for variant in variants(image, task.entry):
+                    yield variant.image, task, task.contract
 
 
 def random_cases(task: Task, contract: Contract, count: int, seed: int) -> list[Case]:
@@ -161,6 +163,9 @@ def main() -> int:
     except Disagreement as difference:
         print(f"the model and the CPU disagree: {difference}", file=sys.stderr)
         return 4
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
     print("\n".join(report(tally)))
     return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mcverify.runs import cpu
@@ -32,3 +34,8 @@ def test_runs_of_the_hostile_routines_are_predicted() -> None:
     assert tally.agreed >= 2500
     reasons = {text.partition(":")[0] for text in tally.unpredicted}
     assert reasons <= {"stale_stack", "exchange", "rep_words"}, "routines that leave the model by intent"
+
+
+def test_runs_of_the_kernels_own_routine_are_predicted(kernel_source_61: Path) -> None:
+    tally = cosimulate([kernel_source_61], count=60, seed=3)
+    assert tally.agreed == tally.runs == 120

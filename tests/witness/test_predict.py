@@ -291,6 +291,36 @@ def test_a_walk_ends_at_the_deadline() -> None:
         model.agree(case, outcome)
 
 
+READ_MODIFY_WRITE = """
+	mov	%rdx, %rcx
+	jrcxz	.Lend
+.Lp:	orb	$0, {operand}
+	xor	%eax, %eax
+.Lc:	rep movsb
+.Lend:	mov	%rcx, %rax
+	RET
+	_ASM_EXTABLE_CPY(.Lp, .Lend)
+	_ASM_EXTABLE_CPY(.Lc, .Lend)
+/* mcverify: faults {faults} */
+"""
+
+
+def test_a_read_modify_write_faults_as_a_store(tmp_path: Path) -> None:
+    found = written(tmp_path, READ_MODIFY_WRITE.format(operand="(%rdi)", faults="both"))
+    case = Case(9, Placement(Place.HOLE, 4), Placement(Place.INSIDE, 9), trap=18)
+    (outcome,) = outcomes(found, [case])
+    assert [fault.is_store for fault in outcome.faults] == [True]
+    predictor(found).agree(case, outcome)
+
+
+def test_a_read_modify_write_outside_its_buffer_is_not_predicted(tmp_path: Path) -> None:
+    """Only loads may fault in this proof: as what it faults then, the model does not say."""
+    found = written(tmp_path, READ_MODIFY_WRITE.format(operand="(%rdi,%rdx)", faults="loads"))
+    case = Case(9, FREE, Placement(Place.END))
+    with pytest.raises(Unpredictable, match="read-modify-write"):
+        predictor(found).agree(case, *outcomes(found, [case]))
+
+
 # ---- Endless, long, and without order -------------------------------------------------------------
 
 

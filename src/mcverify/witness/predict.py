@@ -193,6 +193,10 @@ class Predictor:
             raise Unpredictable("an instruction was refused to the user process that ran it")
         if outcome.ending is Ending.TIMEOUT is not predicted.ending and outcome.on != "cpu":
             raise Unpredictable("the run was stopped at the limit of its steps")
+        if any(
+            self._may_be_one_access(*pair) for pair in zip(outcome.faults, predicted.faults, strict=False)
+        ):
+            raise Unpredictable("whether a read-modify-write faults as a load or as a store is not modelled")
         if predicted.ending is not Ending.RETURNED:
             return  # a contract speaks of returns only
         contract = self._contract
@@ -201,6 +205,13 @@ class Predictor:
         missing = [name for name in spoken_of if name not in predicted.registers]
         if missing:
             raise Unpredictable(f"the model does not know {', '.join(missing)} at the end")
+
+    def _may_be_one_access(self, done: Fault, said: Fault) -> bool:
+        """Whether two faults differ by their kind only, and the instruction both loads and stores."""
+        kinds = {
+            point.transfer.kind for point in self.walker.paths.accesses if point.transfer.at == done.insn
+        }
+        return done != said == replace(done, is_store=said.is_store) and len(kinds) == 2
 
     def _compared_cycle(self, case: Case, outcome: Outcome, steps: Steps) -> int:
         """How many registers of an endless run were compared: where its `steps` pass the place to which the

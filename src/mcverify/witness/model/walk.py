@@ -279,13 +279,16 @@ def _marked(store: Store, way: Way, unknown: frozenset[str]) -> Iterator[Store]:
 
 
 def _first_to_fault(tries: Sequence[_Try]) -> list[_Try]:
-    """Without those that fault on the store of an instruction whose load faults: it comes first."""
+    """Of ways that fault on the load and on the store of one instruction the one that a CPU takes."""
     return [t for t in tries if not any(_comes_first(other, t) for other in tries)]
 
 
 def _comes_first(one: _Try, other: _Try) -> bool:
-    for a, b in zip(one.way.segment.faults, other.way.segment.faults, strict=False):
+    """Whether `one` faults before `other` could: a load before the store of the same instruction. Where both
+    meet the same bad byte they are one access, which reads, modifies and writes, and faults as a store."""
+    pairs = zip(one.way.segment.faults, other.way.segment.faults, strict=False)
+    for number, (a, b) in enumerate(pairs):
         if (a.access.at, a.access.kind) != (b.access.at, b.access.kind):
-            same = a.access.at == b.access.at
-            return same and a.access.kind is Kind.LOAD and b.access.kind is Kind.STORE
+            first = Kind.STORE if one.struck[number] == other.struck[number] else Kind.LOAD
+            return a.access.at == b.access.at and a.access.kind is first
     return False

@@ -13,6 +13,8 @@ from mcverify.deadline import Deadline
 from mcverify.errors import Disagreement
 from mcverify.image.load import load
 from mcverify.machine import handlers
+from mcverify.paths.explore import Explorer, TooManyPaths
+from mcverify.paths.segment import Paths
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import (
     EVERYWHERE,
@@ -27,7 +29,7 @@ from mcverify.runs.case import Case, Place, Placement
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.judge import judge
-from mcverify.witness import predict
+from mcverify.witness import confirm, predict
 from mcverify.witness.confirm import check_predictions
 from mcverify.witness.study import study
 
@@ -42,7 +44,9 @@ FREE = Placement(Place.FREE, 3)
 
 @pytest.fixture(autouse=True)
 def _lifted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instructions are lifted once for all tests, and each explores its routines anew."""
     monkeypatch.setattr(predict, "Lifter", SharedLifter)
+    confirm._predictor.cache_clear()
 
 
 def results() -> Iterator[RoutineResult]:
@@ -170,6 +174,38 @@ def test_past_the_deadline_the_emulator_confirms() -> None:
         assert example.prediction is not None
         assert example.prediction.by == "emulator"
         assert "the time limit was reached" in example.prediction.why
+
+
+def test_a_routine_is_explored_once_and_again_if_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = found.ASM / "rep_movsb_wrong_zero.S"
+    (result,), explored = found.broken(path), []
+    right = predict.Explorer.explore
+
+    def counted(self: Explorer) -> Paths:
+        explored.append(self.image)
+        return right(self)
+
+    monkeypatch.setattr(predict.Explorer, "explore", counted)
+    one, other = load(path), load(path)
+    for image in (one, one, other):
+        assert check_predictions(image, result, OPTIONS, NEVER).counterexamples
+    check_predictions(one, result, replace(OPTIONS, rep_model="unordered"), NEVER)
+    assert [image is one for image in explored] == [True, False, True]
+
+
+def test_too_many_paths_leave_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    (result,) = found.broken(found.ASM / "memcpy_64_wrong_subtract.S")
+    explored = []
+
+    def too_many(self: Explorer) -> Paths:
+        explored.append(self)
+        raise TooManyPaths("more than 40000 steps")
+
+    monkeypatch.setattr(predict.Explorer, "explore", too_many)
+    checked = check_predictions(found.image_of(Path(result.file)), result, OPTIONS, NEVER)
+    whys = {example.prediction.why for example in checked.counterexamples if example.prediction}
+    assert whys == {"more than 40000 steps"}
+    assert len(explored) == 1
 
 
 # ---- A contradiction --------------------------------------------------------------------------------

@@ -286,7 +286,8 @@ def test_a_walk_ends_at_the_deadline() -> None:
     case = Case(20_000, Placement(Place.HOLE, 19_000), FREE)
     (outcome,) = outcomes(found, [case])
     model = Predictor(image, task.entry, contract, task.faults, lifter=SharedLifter(image))
-    model.walker.deadline = Deadline(0)
+    model.agree(case, outcome)
+    model.deadline = Deadline(0)
     with pytest.raises(OutOfTime):
         model.agree(case, outcome)
 

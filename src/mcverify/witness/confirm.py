@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
 
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline, OutOfTime
@@ -91,6 +93,29 @@ def _reason(found: Counterexample, why: str) -> str:
     )
 
 
+class _Routine(NamedTuple):
+    """What a prediction depends on; the same if the image is the very same."""
+
+    image: Image
+    entry: int
+    contract: Contract
+    faults: str
+    rep_model: str
+
+    def __hash__(self) -> int:
+        return hash((id(self.image), self.entry, self.faults, self.rep_model))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Routine) and self.image is other.image and self[1:] == other[1:]
+
+
+@lru_cache(maxsize=2)
+def _predictor(routine: _Routine) -> Predictor:
+    """Explores a routine once, however often its runs are asked of."""
+    image, entry, contract, faults, rep_model = routine
+    return Predictor(image, entry, contract, faults, rep_model=rep_model)
+
+
 class _Confirmer:
     """Confirms the counterexamples of one routine."""
 
@@ -103,14 +128,10 @@ class _Confirmer:
         deadline: Deadline,
     ) -> None:
         self._image, self._result, self._contract, self._deadline = image, result, contract, deadline
-        self._predictor = Predictor(
-            image,
-            result.entry,
-            contract,
-            result.faults,
-            rep_model=options.rep_model,
-            deadline=deadline,
+        self._predictor = _predictor(
+            _Routine(image, result.entry, contract, result.faults, options.rep_model)
         )
+        self._predictor.deadline = deadline
 
     def confirmed(self, found: Counterexample) -> Prediction:
         """What confirms the run. Raises Unconfirmed and Disagreement."""

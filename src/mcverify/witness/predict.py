@@ -56,7 +56,8 @@ class Predictor:
     """Predicts runs of the routine at `entry`, called as `contract` says, where `faults` ("loads", "stores",
     "both") may fault.
 
-    Its paths are explored when they are first needed; `lifter` may be one that is in use already.
+    Its paths are explored when they are first needed; `lifter` may be one that is in use already. A call
+    is given up when `deadline` is reached.
     """
 
     def __init__(
@@ -72,14 +73,21 @@ class Predictor:
     ) -> None:
         self._image, self._entry, self._contract = image, entry, contract
         self._options = path_options(faults, rep_model)
-        self._deadline = deadline or Deadline(None)
+        self.deadline = deadline or Deadline(None)
         self._lifter = lifter
+        self._too_many = ""
         self._bias = bias_of(needed(image, reachable(image, entry)))
 
     @cached_property
     def walker(self) -> Walker:
-        """Walks the routine's paths. Raises TooManyPaths and OutOfTime."""
-        return Walker(self._paths(), self._contract, self._options, self._deadline)
+        """Walks the routine's paths. Raises Unpredictable where there are too many, and OutOfTime."""
+        if self._too_many:
+            raise Unpredictable(self._too_many)
+        try:
+            return Walker(self._paths(), self._contract, self._options)
+        except TooManyPaths as many:
+            self._too_many = str(many)
+            raise Unpredictable(self._too_many) from many
 
     def _paths(self) -> Paths:
         return Explorer(
@@ -87,7 +95,7 @@ class Predictor:
             entry=self._entry,
             contract=self._contract,
             options=self._options,
-            deadline=self._deadline,
+            deadline=self.deadline,
             progress=lambda _: None,
             lifter=self._lifter or Lifter(self._image),
         ).explore()
@@ -127,9 +135,7 @@ class Predictor:
             raise Unpredictable("the run left nothing to compare with")
         try:
             faulted_at = [self._address(fault, outcome) for fault in outcome.faults]
-            return self.walker.walk(case, outcome.initial, faulted_at)
-        except TooManyPaths as many:
-            raise Unpredictable(str(many)) from many
+            return self.walker.walk(case, outcome.initial, faulted_at, self.deadline)
         except WrongPaths as wrong:
             raise disagreement(case, outcome, [Difference(str(wrong), "", "")], wrong.values) from wrong
 

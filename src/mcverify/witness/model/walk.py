@@ -61,16 +61,21 @@ class Walker:
     paths: Paths
     contract: Contract
     options: Options
-    deadline: Deadline
     _ways: dict[Location, tuple[Way, ...]] = field(default_factory=dict)
     _taken: Counter[int] = field(default_factory=Counter)
     _segments: dict[int, Segment] = field(default_factory=dict)
 
-    def walk(self, case: Case, initial: Mapping[str, int], faulted_at: Sequence[int] = ()) -> Arrival:
+    def walk(
+        self,
+        case: Case,
+        initial: Mapping[str, int],
+        faulted_at: Sequence[int] = (),
+        deadline: Deadline | None = None,
+    ) -> Arrival:
         """The end of a walk from the registers `initial`. `faulted_at` are the addresses at which the run
         faulted, which only a REP without order asks for. Raises Unpredictable, WrongPaths and OutOfTime.
         """
-        return _Walk(self, case, initial, faulted_at).arrival()
+        return _Walk(self, case, initial, faulted_at, deadline or Deadline(None)).arrival()
 
     def ways(self, location: Location) -> tuple[Way, ...]:
         """The compiled segments that leave `location`."""
@@ -111,9 +116,14 @@ class _Walk:
     """One case under way."""
 
     def __init__(
-        self, walker: Walker, case: Case, initial: Mapping[str, int], faulted_at: Sequence[int]
+        self,
+        walker: Walker,
+        case: Case,
+        initial: Mapping[str, int],
+        faulted_at: Sequence[int],
+        deadline: Deadline,
     ) -> None:
-        self._walker, self._faulted_at = walker, faulted_at
+        self._walker, self._faulted_at, self._deadline = walker, faulted_at, deadline
         contract = walker.contract
         src = initial[contract.src] if contract.src is not None else 0
         self._memory = Memory(contract, case, initial[contract.dst], src)
@@ -140,7 +150,7 @@ class _Walk:
 
     def _check_limits(self, steps: int) -> None:
         if steps % 1024 == 0:
-            self._walker.deadline.check("study")
+            self._deadline.check("study")
         if steps > _MOST_STEPS:
             raise Unpredictable(f"it has not ended after {_MOST_STEPS} steps of the model")
         if len(self._faults) >= _MOST_FAULTS:

@@ -305,3 +305,10 @@ def test_src_and_dst_lie_far_apart_and_differently(runner_class: Runner, build: 
 def test_a_buffer_beyond_all_memory_is_refused(runner_class: Runner, build: Build) -> None:
     outcomes = runner_class(*build("ret")).run([Case(1 << 60, FREE, FREE), Case(1, FREE, FREE)])
     assert [o.ending for o in outcomes] == [Ending.REFUSED, Ending.RETURNED]
+
+
+def test_a_fault_on_every_byte_of_a_page_is_no_endless_loop(runner_class: Runner, build: Build) -> None:
+    body = "mov %rdx, %rcx\n.Lr: mov (%rsi), %al\n.Lf: inc %rsi\n dec %rcx\n jnz .Lr\n mov %rdx, %rax\n ret"
+    case = Case(5000, Placement(Place.HOLE, 7), FREE)
+    outcome = run(runner_class, build(body, entries={".Lr": ".Lf"}), case)
+    assert (outcome.ending, len(outcome.faults)) == (Ending.RETURNED, 4096)

@@ -41,7 +41,7 @@ typedef uint8_t u8;
 #define PERIOD (509 * PAGE)	/* contents of long buffers repeat; no power of two */
 #define SMALL (1024 * 1024)	/* longer cases get mappings of their own */
 #define ARENAS 16
-#define MAX_FAULTS 4096		/* of one case; more are taken for an endless loop */
+#define MAX_FAULTS 16384	/* of one case, whose buffers have a bad page each; more are an endless loop */
 #define MAX_SLOTS 32
 #define MAX_RUNS 4096
 #define MAX_KEYS 256

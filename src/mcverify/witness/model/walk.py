@@ -24,7 +24,7 @@ from mcverify.witness.model.memory import Memory, Store, Touch, Unpredictable
 from mcverify.witness.model.way import RETURNED_TO, Values, Way, compiled, entry_names
 
 _MOST_STEPS = 2_000_000
-_MOST_FAULTS = 4096
+_MOST_FAULTS = 16384
 """A run with more faults is taken for an endless one (MAX_FAULTS in harness.c)."""
 
 

@@ -151,7 +151,9 @@ def test_an_emulator_that_does_something_else_confirms_nothing(
     monkeypatch.setattr(EmulatorRunner, "run", other)
     checked = check_predictions(load(Path(result.file)), result, OPTIONS, NEVER)
     assert checked.verdict is Verdict.UNKNOWN
-    assert any("on the emulator rcx is 0x9 instead of 0x8" in o.reason for o in checked.obligations)
+    assert any(
+        "the emulator's run is another (rcx: 0x9 instead of 0x8)" in o.reason for o in checked.obligations
+    )
 
 
 def test_an_obligation_stays_refuted_while_another_run_refutes_it(tmp_path: Path) -> None:

@@ -177,7 +177,8 @@ class _Confirmer:
         other = differences(self._contract, found.case, found.outcome, again, {})
         if other:
             raise Unconfirmed(
-                f"{why}, and on the emulator {other[0].what} is {other[0].now} instead of {other[0].recorded}"
+                f"{why}, and the emulator's run is another"
+                f" ({other[0].what}: {other[0].now} instead of {other[0].recorded})"
             )
         broken = {v.obligation for v in judge(self._contract, found.case, again) if v.certain}
         if not broken.issuperset(found.obligations):

@@ -90,12 +90,13 @@ class Walker:
         self._taken[id(segment)] += 1
 
     def instructions(self) -> Counter[int]:
-        """How often each instruction was executed on the walks so far, by address."""
+        """How often each instruction was executed, or begun and stopped by a fault, on the walks so far, by
+        address."""
         found: Counter[int] = Counter()
         for number, times in self._taken.items():
             segment = self._segments[number]
-            ends = segment.trail if segment.target is Ending.UNCOVERED else segment.trail[:-1]
-            for address in ends:
+            is_begun = segment.target is Ending.UNCOVERED
+            for address in segment.trail if is_begun else segment.trail[:-1]:
                 found[address] += times
         return found
 

@@ -298,9 +298,10 @@ def _input(name: str) -> str:
 
 def _is_strange(name: str) -> bool:
     """Whether a symbol stands for what no run tells: a byte of the stack that was given up or is too far
-    up, the address to which the routine returns."""
+    up, the address to which the routine returns, what a load gave that is not among the transfers."""
     place = _stack_byte(name)
-    return name == _RETURN_ADDRESS or (place is not None and not 0 <= place - _WORD < len(FRAME))
+    untold = name == _RETURN_ADDRESS or name.startswith("load")
+    return untold or (place is not None and not 0 <= place - _WORD < len(FRAME))
 
 
 def _stack_byte(name: str) -> int | None:

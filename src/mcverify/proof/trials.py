@@ -12,7 +12,7 @@ from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.runs import cpu
-from mcverify.runs.case import Case, Ending, Outcome, Visit
+from mcverify.runs.case import Case, Ending, Fault, Outcome, Visit
 from mcverify.runs.code import reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
@@ -187,12 +187,14 @@ class Trials:
 
     def exit(self, case: Case, outcome: Outcome, obligation: str) -> str:
         """The id of the exit at which a run breaks an obligation."""
-        stray = next(
-            (f for f in outcome.faults if not 0 <= f.offset < case.len or f.buffer not in ("src", "dst")),
-            None,
-        )
+        stray = next(filter(self.is_stray(case), outcome.faults), None)
         last = outcome.faults[-1].insn if outcome.faults else None
         return self._exit(case, outcome.ending, outcome.rip, last, stray.insn if stray else None, obligation)
+
+    @staticmethod
+    def is_stray(case: Case) -> Callable[[Fault], bool]:
+        """Tells of a fault in `case` whether it was outside the buffers."""
+        return lambda fault: fault.buffer not in ("src", "dst") or not 0 <= fault.offset < case.len
 
     def _exit(
         self, case: Case, ending: Ending, rip: int, last: int | None, stray: int | None, obligation: str

@@ -36,7 +36,8 @@ def trials_of(image: Image, result: RoutineResult, options: ProveOptions, deadli
 def again_for(image: Image, trials: Trials, found: Counterexample, len_max: int) -> Again | None:
     """The way in which the counterexample's case shows its failure; None if it shows it in no way."""
     keys = frozenset((obligation, found.exit) for obligation in found.obligations)
-    ways: list[Again] = [ByOutcome(image, trials, keys, len_max)]
+    unfaulted = "O8" in found.obligations and not any(map(trials.is_stray(found.case), found.outcome.faults))
+    ways: list[Again] = [ByOutcome(image, trials, keys, len_max, looks_up_accesses=unfaulted)]
     if "O8" in found.obligations:
         ways.append(ByAccesses(image, trials, keys, len_max))
     if "O10" in found.obligations:
@@ -89,12 +90,25 @@ class Again(ABC):
 
 
 class ByOutcome(Again):
-    """By how a run ends, and what it leaves."""
+    """By how a run ends, and what it leaves. `looks_up_accesses`: the instruction that stored outside dst is
+    found on the emulator."""
+
+    def __init__(
+        self,
+        image: Image,
+        trials: Trials,
+        keys: Collection[Key],
+        len_max: int,
+        *,
+        looks_up_accesses: bool = False,
+    ) -> None:
+        super().__init__(image, trials, keys, len_max)
+        self._looks_up_accesses = looks_up_accesses
 
     @property
     def is_dear(self) -> bool:
-        """On the emulator."""
-        return self.trials.cpu is None
+        """Where the emulator is needed."""
+        return self.trials.cpu is None or self._looks_up_accesses
 
     def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
         found = self.trials.broken(cases, self.keys)

@@ -12,6 +12,7 @@ from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, Domain, RoutineResult, Verdict
 from mcverify.proof.search import Witnesses, probes
 from mcverify.proof.select import Task, tasks
+from mcverify.proof.variants import variants
 from mcverify.runs.cases import sample_cases
 from mcverify.runs.code import decode
 from mcverify.witness.walk import Walk, walk
@@ -29,11 +30,21 @@ def image_of(path: Path) -> Image:
 @cache
 def broken(path: Path) -> tuple[RoutineResult, ...]:
     """What is refuted in a file: results without rows, since nothing is proved."""
+    return tuple(result for _, result in _results(path))
+
+
+@cache
+def _results(path: Path) -> tuple[tuple[Image, RoutineResult], ...]:
+    """For each variant of each routine its image and what is refuted."""
     image = image_of(path)
-    return tuple(_broken(image, task) for task in tasks(image, ProveOptions()))
+    return tuple(
+        (variant.image, _broken(variant.image, task, variant.name))
+        for task in tasks(image, ProveOptions())
+        for variant in variants(image, task.entry)
+    )
 
 
-def _broken(image: Image, task: Task) -> RoutineResult:
+def _broken(image: Image, task: Task, variant: str) -> RoutineResult:
     assert task.contract is not None
     witnesses = Witnesses(image, task.entry, task.contract, task.faults, "ordered", LEN_MAX)
     witnesses.search()
@@ -48,7 +59,7 @@ def _broken(image: Image, task: Task) -> RoutineResult:
     return RoutineResult(
         task.name, str(image.path), task.contract, Verdict.REFUTED, Domain(0, LEN_MAX), (), (),
         tuple(witnesses.found.values()), None, (), (), {}, 0.0, faults=task.faults, entry=task.entry,
-        sha256=image.sha256,
+        sha256=image.sha256, variant=variant,
     )  # fmt: skip
 
 
@@ -59,7 +70,7 @@ def _name(image: Image, address: int) -> str:
 
 def found(path: Path) -> list[tuple[Image, RoutineResult, Counterexample]]:
     """The counterexamples of a file, each with its image and its routine's result."""
-    return [(image_of(path), result, c) for result in broken(path) for c in result.counterexamples]
+    return [(image, result, c) for image, result in _results(path) for c in result.counterexamples]
 
 
 def contract_of(result: RoutineResult) -> Contract:

@@ -72,6 +72,11 @@ class SourceText:
             return None
         return Statement(number, start, len(code), code[start:])
 
+    def is_free(self, number: int) -> bool:
+        """Whether no label shares line `number`: what is put before it runs before it."""
+        statement = self.statement(number)
+        return statement is not None and not self.lines[number - 1][: statement.start].strip()
+
     def entries_for(self, label: str) -> list[int]:
         """Numbers of the lines with an exception-table macro whose first operand is `label`."""
         pattern = re.compile(rf"\s*_ASM_EXTABLE\w*\s*\(\s*{re.escape(label)}\s*,")

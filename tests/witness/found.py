@@ -30,11 +30,11 @@ def image_of(path: Path) -> Image:
 @cache
 def broken(path: Path) -> tuple[RoutineResult, ...]:
     """What is refuted in a file: results without rows, since nothing is proved."""
-    return tuple(result for _, result in _results(path))
+    return tuple(result for _, result in results_of(path))
 
 
 @cache
-def _results(path: Path) -> tuple[tuple[Image, RoutineResult], ...]:
+def results_of(path: Path) -> tuple[tuple[Image, RoutineResult], ...]:
     """For each variant of each routine its image and what is refuted."""
     image = image_of(path)
     return tuple(
@@ -70,7 +70,7 @@ def _name(image: Image, address: int) -> str:
 
 def found(path: Path) -> list[tuple[Image, RoutineResult, Counterexample]]:
     """The counterexamples of a file, each with its image and its routine's result."""
-    return [(image, result, c) for image, result in _results(path) for c in result.counterexamples]
+    return [(image, result, c) for image, result in results_of(path) for c in result.counterexamples]
 
 
 def contract_of(result: RoutineResult) -> Contract:

@@ -91,8 +91,12 @@ class TraceStep:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A change of one line that makes the routine proved: assembled and proved again before it is
-    said. `before` and `after` are source lines without indentation."""
+    """A small change that makes the routine proved: assembled and proved again before it is said.
+
+    `before` and `after` are the statements of the lines that change, as written, in their order; mostly there
+    is one. `before` is empty for a line that is missing (`where` is the one that it goes before), `after` for
+    one that should go.
+    """
 
     where: str
     before: str

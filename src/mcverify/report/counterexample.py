@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mcverify.contract import Contract
-from mcverify.proof.result import Counterexample, Explanation, ListingLine, Prediction, RoutineResult
+from mcverify.proof.result import Counterexample, Explanation, ListingLine, Prediction, Repair, RoutineResult
 from mcverify.report.bytemap import LINE, phase, stored_prefix, stored_runs, wrong_runs
 from mcverify.report.obligations import OBLIGATIONS
 from mcverify.report.words import counted, number, short, spans
@@ -67,10 +67,16 @@ def explain(found: Counterexample) -> Lines:
     if why.parted:
         lines.append(("parted", "\n".join(filter(None, (_short_line(why.parted), why.how)))))
     if why.repair is not None:
-        change = f"- {why.repair.before}\n+ {why.repair.after}"
+        change = "\n".join(_changed(why.repair))
         said = why.repair.sentence or "with this change the routine is proved"
         lines.append(("repair", f"{short(why.repair.where)}\n{change}\n{said}"))
     return lines
+
+
+def _changed(repair: Repair) -> Iterator[str]:
+    """The lines of a repair, those that go and those that come."""
+    yield from (f"- {line}" for line in repair.before.splitlines())
+    yield from (f"+ {line}" for line in repair.after.splitlines())
 
 
 def reach(found: Counterexample) -> Lines:

@@ -11,6 +11,7 @@ from itertools import combinations
 from mcverify.runs.operands import parts, whole
 from mcverify.witness.source import SourceText, Statement
 
+_WHOLE = r"%r(?!sp)\w+(?<![bwd])"
 _SPLIT = re.compile(r",(?![^()]*\))")
 _REGISTER = re.compile(r"%(\w+)")
 _NUMBER = r"-?(?:0[xX][0-9a-fA-F]+|\d+)"
@@ -137,18 +138,19 @@ def removal(statement: Statement) -> Edit:
 
 
 def _constants(what: Operation, palette: Palette) -> Iterator[Edit]:
+    shifts = what.mnemonic.startswith(_SHIFTING)
     for position, operand in enumerate(what.operands):
         found = _CONSTANT.search(operand)
         if found is None and not (_MEMORY.match(operand) and what.mnemonic.startswith("lea")):
             continue
-        old = int(found.group(), 0) if found else 0
+        old, (start, end) = (int(found.group(), 0), found.span()) if found else (0, (0, 0))
         for new in dict.fromkeys([*(old + d for d in palette.deltas), 0, *palette.constants]):
-            if new != old and (new in _SHIFTS or not what.mnemonic.startswith(_SHIFTING)):
-                number = str(new) if new or operand.startswith("$") else ""
-                start, end = found.span() if found else (0, 0)
-                text = what.with_operand(position, operand[:start] + number + operand[end:])
-                words, is_suggested = f"{old} should be {new}", new - old == palette.suggested
-                yield what.changed(Size.CONSTANT, words, text, is_suggested=is_suggested)
+            if new == old or (shifts and new not in _SHIFTS):
+                continue
+            number = str(new) if new or operand.startswith("$") else ""
+            text = what.with_operand(position, operand[:start] + number + operand[end:])
+            is_suggested = not shifts and new - old == palette.suggested
+            yield what.changed(Size.CONSTANT, f"{old} should be {new}", text, is_suggested=is_suggested)
 
 
 def _scales(what: Operation) -> Iterator[Edit]:
@@ -233,7 +235,7 @@ def _mnemonics(what: Operation, palette: Palette) -> Iterator[Edit]:
         for base in palette.registers:
             text = what.text([f"(%{base},{target},{_SCALES[what.operands[0]]})", target], mnemonic="lea")
             yield what.changed(Size.INSTRUCTION, f"{base} should be added", text)
-    if what.mnemonic == "mov" and all(operand.startswith("%r") for operand in what.operands):
+    if what.mnemonic == "mov" and all(re.fullmatch(_WHOLE, operand) for operand in what.operands):
         source, target = what.operands
         for base in palette.registers:
             text = what.text([f"(%{base},{source})", target], mnemonic="lea")

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mcverify.contract import Contract
+from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
+from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, Explanation, RoutineResult
 from mcverify.runs.case import Ending
 from mcverify.runs.judge import Judged
 from mcverify.witness.formula import evaluate, with_numbers
 from mcverify.witness.places import Places, returns_wrong_trap
 from mcverify.witness.rules import rule
+from mcverify.witness.trace import trace
 from mcverify.witness.walk import Walk, walk
 
 _COUNTED = ("O2", "O3", "O4", "O5")
@@ -24,6 +27,25 @@ def explained(image: Image, result: RoutineResult, found: Counterexample) -> Cou
         return found
     run = walk(image, result.entry, result.contract, found.case, found.outcome)
     return replace(found, explanation=explain(image, result, found, run))
+
+
+def all_explained(
+    image: Image, result: RoutineResult, _options: ProveOptions, deadline: Deadline
+) -> RoutineResult:
+    """The result with traces and explanations of its counterexamples, as far as there is time for them."""
+    told = tuple(_told(image, result, found, deadline) for found in result.counterexamples)
+    return replace(result, counterexamples=told)
+
+
+def _told(image: Image, result: RoutineResult, found: Counterexample, deadline: Deadline) -> Counterexample:
+    if result.contract is None:
+        return found
+    try:
+        run = walk(image, result.entry, result.contract, found.case, found.outcome, deadline)
+        explanation = explain(image, result, found, run)
+    except OutOfTime:
+        return found
+    return replace(found, trace=trace(run) if run is not None else (), explanation=explanation)
 
 
 def explain(image: Image, result: RoutineResult, found: Counterexample, run: Walk | None) -> Explanation:

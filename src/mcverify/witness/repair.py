@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -130,11 +130,14 @@ class _Bench:
         return chosen, CpuRunner(chosen, entry, self.result.contract, self.deadline)
 
     def prove(self, edits: Sequence[Edit], progress: Progress) -> list[RoutineResult]:
-        """The results of all variants of the routine with the changes; none if time is up."""
+        """The results of all variants of the routine with the changes; none if it is refused."""
         self.path.write_text(applied(self.source, edits), encoding="utf-8")
         self.deadline.check("repair")
         options = replace(self.options, routines=(self.result.name,), timeout=self.deadline.remaining())
-        return prove_file(self.path, options, lambda text: progress(f"repair: {text}"))
+        try:
+            return prove_file(self.path, options, lambda text: progress(f"repair: {text}"))
+        except InputError:
+            return []
 
 
 @contextmanager
@@ -174,7 +177,6 @@ class _Search:
         self._bench = bench
         self._result = result
         self._progress: Progress = lambda text: progress(f"{result.name}: {text}")
-        self._proofs = 0
 
     def repairs(self) -> dict[int, Repair]:
         """Repairs by the number of the counterexample."""
@@ -198,7 +200,8 @@ class _Search:
         for index, found in enumerate(self._result.counterexamples):
             fault = faults.setdefault(found.exit, _Fault(index, found.exit, []))
             fault.cases.append(found.case)
-            fault.cases += broken.get((found.obligations[0], found.exit), [])
+            for obligation in found.obligations:
+                fault.cases += broken.get((obligation, found.exit), [])
         for fault in faults.values():
             fault.cases = list(dict.fromkeys(fault.cases))[:_KNOWN_CASES]
         return list(faults.values())
@@ -271,18 +274,20 @@ class _Search:
 
     def _proved(self, faults: Sequence[_Fault]) -> dict[int, Repair]:
         """Prove the changes together; where that fails, with other ones that survived."""
-        while self._proofs < MOST_PROOFS:
-            self._proofs += 1
-            edits = list(dict.fromkeys(f.chosen for f in faults if f.chosen is not None))
-            self._progress(f"repair: proving it with {len(edits)} changed")
-            proved = self._bench.prove(edits, self._progress)
-            if proved and all(r.verdict is Verdict.PROVED for r in proved):
-                return self._said(faults, edits, {f.exit for f in faults if f.chosen})
-            open_exits = {f.exit for f in faults if not self._is_proved(f.exit, proved)}
-            if not self._choose_others(faults, open_exits):
-                accepted = {f.exit for f in faults if f.chosen and f.exit not in open_exits}
-                return self._said(faults, edits, accepted, whole=False)
-        return {}
+        best: dict[int, Repair] = {}
+        with suppress(OutOfTime):
+            for _ in range(MOST_PROOFS):
+                edits = list(dict.fromkeys(f.chosen for f in faults if f.chosen is not None))
+                self._progress(f"repair: proving it with {len(edits)} changed")
+                proved = self._bench.prove(edits, self._progress)
+                if proved and all(r.verdict is Verdict.PROVED for r in proved):
+                    return self._said(faults, edits, {f.exit for f in faults}, whole=True)
+                open_exits = {f.exit for f in faults if not self._is_proved(f.exit, proved)}
+                said = self._said(faults, edits, {f.exit for f in faults} - open_exits, whole=False)
+                best = max(best, said, key=len)
+                if not self._choose_others(faults, open_exits):
+                    break
+        return best
 
     def _is_proved(self, exit_id: str, proved: Sequence[RoutineResult]) -> bool:
         """Whether with the changes all that is asked at an exit is proved, and nothing has become worse."""
@@ -306,7 +311,7 @@ class _Search:
         return moved
 
     def _said(
-        self, faults: Sequence[_Fault], edits: Sequence[Edit], accepted: set[str], *, whole: bool = True
+        self, faults: Sequence[_Fault], edits: Sequence[Edit], accepted: set[str], *, whole: bool
     ) -> dict[int, Repair]:
         chosen = {f.exit: f.chosen for f in faults if f.exit in accepted and f.chosen is not None}
         with_others = len(edits) > 1
@@ -319,9 +324,12 @@ class _Search:
 
     def _repair(self, edit: Edit, proof: str) -> Repair:
         source = self._bench.source
-        statements = [s for n in sorted(edit.replaced) if (s := source.statement(n)) is not None]
+        lines = sorted(edit.replaced)
+        if edit.replaced and edit.inserted:  # a statement that moves: those that it passes are shown too
+            lines = list(range(lines[0], max(edit.inserted)))
+        statements = [s for n in lines if (s := source.statement(n)) is not None]
         before = [s.text for s in statements]
-        after = [edit.replaced[s.line] for s in statements] + list(edit.inserted.values())
+        after = [edit.replaced.get(s.line, s.text) for s in statements] + list(edit.inserted.values())
         return Repair(
             where=source.where(min(edit.lines)),
             before="\n".join(before),

@@ -11,8 +11,10 @@ from mcverify.image.image import Image
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.witness.confirm import check_predictions
+from mcverify.witness.explain import all_explained
 from mcverify.witness.origins import one_each
 from mcverify.witness.relevance import relevant
+from mcverify.witness.repair import all_repaired
 from mcverify.witness.rows import refute_what_is_shown
 from mcverify.witness.shrink import shrink
 
@@ -42,6 +44,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("shrinking", shrink_confirmed),
     ("bringing the verdicts up to date", refute_what_is_shown),
     ("asking which inputs matter", relevant),
+    ("explaining", all_explained),
 )
 """What is done, in this order, each with the words that are shown meanwhile. What is refuted is compared with
 the model while there still is a run for each obligation; whatever changes a case compares it again."""
@@ -53,8 +56,11 @@ def study(
     options: ProveOptions,
     deadline: Deadline,
     progress: Callable[[str], None],
+    *,
+    repair: bool = True,
 ) -> RoutineResult:
-    """`result` with its counterexamples confirmed and explained; a result without any as it is.
+    """`result` with its counterexamples confirmed and explained; a result without any as it is. With `repair`
+    a change of the source is looked for that makes the routine proved, which takes the time of a few proofs.
 
     Past the deadline what is not found out is left out. Raises Disagreement where the model of the proof
     contradicts a run.
@@ -64,6 +70,8 @@ def study(
         if result.verdict is Verdict.REFUTED:
             progress(f"{result.name}: {words}")
             result = step(image, result, options, deadline)
+    if repair and result.verdict is Verdict.REFUTED:
+        result = all_repaired(image, result, options, deadline, progress)
     seconds = time.monotonic() - start
     if not result.counterexamples:
         return result

@@ -10,9 +10,10 @@ from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, Domain, RoutineResult, Verdict
-from mcverify.proof.search import Witnesses, probes
+from mcverify.proof.search import Witnesses
 from mcverify.proof.select import Task, tasks
 from mcverify.proof.variants import variants
+from mcverify.runs.case import Case, Place, Placement
 from mcverify.runs.cases import sample_cases
 from mcverify.runs.code import decode
 from mcverify.witness.walk import Walk, walk
@@ -49,7 +50,8 @@ def _broken(image: Image, task: Task, variant: str) -> RoutineResult:
     witnesses = Witnesses(image, task.entry, task.contract, task.faults, "ordered", LEN_MAX)
     witnesses.search()
     if "16" in image.path.stem:
-        witnesses.try_cases(probes(task.contract, task.faults, LEN_MAX))
+        starts = [Placement(Place.HOLE, at) for at in (0, 8)]
+        witnesses.try_cases([Case((1 << 19) + 13, src, Placement(Place.FREE)) for src in starts])
     witnesses.endless(lambda _: False)
     if "O10" in task.contract.obligations:
         cases = sample_cases(task.contract, task.faults, 150, count=60)

@@ -42,11 +42,16 @@ def test_what_is_told_is_simple_confirmed_and_says_what_matters() -> None:
         for o in c.obligations
     )
     asked: list[str] = []
-    studied = study(image_of(path), replace(result, obligations=rows), OPTIONS, NO_LIMIT, asked.append)
+    studied = study(
+        image_of(path), replace(result, obligations=rows), OPTIONS, NO_LIMIT, asked.append, repair=False
+    )
     [found] = studied.counterexamples
     assert found.case == Case(8, Placement(Place.INSIDE, 1), FREE)
     assert found.prediction is not None
     assert found.relevance
+    assert found.trace
+    assert found.explanation is not None
+    assert found.explanation.repair is None
     assert found.others > 0
     assert (studied.verdict, studied.obligations) == (Verdict.REFUTED, rows)
     assert studied.phases["study"] > 0
@@ -59,14 +64,26 @@ def test_what_the_simpler_run_breaks_besides_is_refuted_too() -> None:
     o5 = ObligationResult("O5", ".Lfix_half", Verdict.REFUTED, 0.1, "seen before")
     o4 = ObligationResult("O4", ".Lfix_half", Verdict.UNKNOWN, 0.2, "Z3 gave up")
     o6 = ObligationResult("O6", ".Lfix_half", Verdict.PROVED, 0.3)
-    studied = study(
-        image_of(path), replace(result, obligations=(o4, o5, o6)), OPTIONS, NO_LIMIT, lambda _: None
-    )
+    image, rows = image_of(path), (o4, o5, o6)
+    studied = study(image, replace(result, obligations=rows), OPTIONS, NO_LIMIT, lambda _: None, repair=False)
     [found] = studied.counterexamples
     assert found.obligations == ("O4", "O5")
     assert studied.obligations == (replace(o4, verdict=Verdict.REFUTED, reason=found.sentence), o5, o6)
-    alone = study(image_of(path), replace(result, obligations=(o5,)), OPTIONS, NO_LIMIT, lambda _: None)
+    alone = study(image, replace(result, obligations=(o5,)), OPTIONS, NO_LIMIT, lambda _: None, repair=False)
     assert {o.id for o in alone.obligations if o.verdict is Verdict.REFUTED} == {"O4", "O5"}
+
+
+def test_a_repair_is_looked_for_last() -> None:
+    path = ASM / "rep_movsb_wrong_zero.S"
+    [result] = broken(path)
+    asked: list[str] = []
+    [found] = study(image_of(path), result, OPTIONS, NO_LIMIT, asked.append).counterexamples
+    assert found.explanation is not None
+    assert found.explanation.repair is not None
+    assert found.explanation.repair.after == "mov\t%rcx, %rax"
+    searching = [text.startswith("rep_movsb: repair: ") for text in asked]
+    assert searching.index(True) == len(study_module.STEPS)
+    assert all(searching[len(study_module.STEPS) :])
 
 
 def test_the_simpler_case_is_compared_with_the_model_too() -> None:

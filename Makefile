@@ -36,6 +36,10 @@ format: $(VENV)/.installed ## let ruff format the code
 	$(VENV)/bin/ruff check --fix src tests bench
 	$(VENV)/bin/ruff format src tests bench
 
+.PHONY: mutants
+mutants: $(VENV)/.installed ## change the right routines in every small way: each mutant is refuted, or proved with a reason
+	@PYTHONPATH=tests $(PY) -m mutants $(MUTANTFLAGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed ## measure: the whole run, plain angr, growth with code size, time by phase
 	$(PY) bench/run.py $(BENCHFLAGS)

@@ -1,0 +1,254 @@
+"""What becomes of a mutant: runs on the CPU first, then the proof; what is proved must stand more runs."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from unittest.mock import patch
+
+from asm_corpus.expectations import claims
+
+from mcverify.contract import Contract
+from mcverify.image.image import Image
+from mcverify.image.load import load
+from mcverify.models import models_dir
+from mcverify.proof import prove
+from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS, exit_of_fault
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import RoutineResult, Verdict, titled
+from mcverify.proof.search import Witnesses
+from mcverify.proof.select import Task, tasks
+from mcverify.proof.variants import variants
+from mcverify.runs.case import Case
+from mcverify.runs.cpu import CpuRunner
+from mcverify.runs.grid import full_grid
+from mutants.endless import never_ends
+from mutants.operators import Mutant
+from mutants.reasons import Proved, Reason, reason
+from mutants.source import ASM
+
+
+class Fate(StrEnum):
+    """What became of a mutant; the texts are those of the report.
+
+    KILLED       a run on the CPU breaks the contract
+    REFUTED      the proof failed, and found a run that breaks it
+    EQUIVALENT   it is proved, no run of the full grid breaks it, and a reason why it may stand was checked
+    UNEXPLAINED  it is proved, and no reason is known
+    UNKNOWN      neither proved nor refuted
+    FALSE        it is proved and a run breaks it: the worst that can happen
+    """
+
+    KILLED = "killed"
+    REFUTED = "refuted"
+    EQUIVALENT = "equivalent"
+    UNEXPLAINED = "unexplained"
+    UNKNOWN = "unknown"
+    FALSE = "false"
+
+
+GOOD = frozenset((Fate.KILLED, Fate.REFUTED, Fate.EQUIVALENT))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of `mutant`. `broken` are obligations with the exits at which a run breaks them,
+    `reason` is that of an equivalent one, `remark` says more where something is wrong. `blind`: that no
+    proof succeeds without a look at runs has been tried too."""
+
+    mutant: Mutant
+    fate: Fate
+    broken: tuple[tuple[str, str], ...] = ()
+    reason: Reason | None = None
+    remark: str = ""
+    blind: bool = False
+    seconds: float = 0.0
+
+
+def examine(mutant: Mutant, *, blind: bool = False) -> Finding:
+    """What becomes of the mutant. `blind`: if a run kills it, the proof without runs is tried too."""
+    start = time.monotonic()
+    with _written(mutant) as path:
+        killing = tuple(sorted(set().union(*map(broken_on_cpu, routines(path).values()))))
+        if not killing:
+            finding = _proved_or_not(mutant, path)
+        elif blind:
+            finding = _killed_without_runs(mutant, path, killing)
+        else:
+            finding = Finding(mutant, Fate.KILLED, killing)
+    return replace(finding, seconds=time.monotonic() - start)
+
+
+@contextmanager
+def _written(mutant: Mutant) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mcverify-mutant-") as folder:
+        path = Path(folder) / f"{mutant.file}.S"
+        path.write_text(mutant.text, encoding="utf-8")
+        yield path
+
+
+@dataclass(frozen=True, slots=True)
+class Routine:
+    """A routine of a file, in one of the variants that its alternatives make of it."""
+
+    task: Task
+    image: Image
+
+    @property
+    def contract(self) -> Contract:
+        """What it promises."""
+        assert self.task.contract is not None
+        return self.task.contract
+
+
+def routines(path: Path) -> dict[str, Routine]:
+    """The routines of a file by their titles, as results have them."""
+    image = load(path)
+    return {
+        titled(task.name, variant.name): Routine(task, variant.image)
+        for task in tasks(image, ProveOptions())
+        for variant in variants(image, task.entry)
+    }
+
+
+# -- runs ---------------------------------------------------------------------------------------------
+
+
+def broken_on_cpu(routine: Routine) -> set[tuple[str, str]]:
+    """The obligations, with their exits, that runs of the quick grid break for certain."""
+    task, options = routine.task, ProveOptions()
+    witnesses = Witnesses(
+        routine.image, task.entry, routine.contract, task.faults, options.rep_model, options.len_max
+    )
+    witnesses.search()
+    if not witnesses.found and never_ends(routine.image, task.entry, routine.contract, task.faults):
+        return {("O9", EVERYWHERE)}
+    return set(witnesses.found)
+
+
+def broken_on_full_grid(routine: Routine) -> str:
+    """What a run of the full grid breaks, in words; "" if none breaks anything."""
+    runner = CpuRunner(routine.image, routine.task.entry, routine.contract)
+    result = runner.grid(full_grid(routine.contract, routine.task.faults))
+    for violation in result.violations:
+        exit_ = SUCCESS if violation.insn is None else exit_of_fault(routine.image, violation.insn)
+        return f"{violation.obligation} at {exit_} in {violation.cases[:1]}"
+    return "" if result.complete else "the full grid, which did not come to its end"
+
+
+# -- proofs -------------------------------------------------------------------------------------------
+
+
+def _proved_or_not(mutant: Mutant, path: Path) -> Finding:
+    results = _prove(path)
+    refuted = {(o.id, o.exit) for r in results for o in r.obligations if o.verdict is Verdict.REFUTED}
+    if refuted:
+        return Finding(mutant, Fate.REFUTED, tuple(sorted(refuted)))
+    if any(r.verdict is not Verdict.PROVED for r in results):
+        return Finding(mutant, Fate.UNKNOWN, remark="; ".join(filter(None, map(_open, results))))
+    return _held_against_runs(mutant, path, results)
+
+
+def _held_against_runs(mutant: Mutant, path: Path, results: Sequence[RoutineResult]) -> Finding:
+    """A mutant that was proved: no run may break it, and there has to be a reason."""
+    found = routines(path)
+    for title, routine in found.items():
+        if broken := broken_on_full_grid(routine):
+            return Finding(mutant, Fate.FALSE, remark=f"proved, but {title} breaks {broken}")
+    right = routines(ASM / path.name)
+    reasons = [_reason(right[r.title], found[r.title], r) for r in results]
+    telling = [r for r in reasons if r is not Reason.SAME_CODE] or reasons
+    if None in telling:
+        return Finding(mutant, Fate.UNEXPLAINED, remark="proved, but no reason is known why it may stand")
+    return Finding(mutant, Fate.EQUIVALENT, reason=telling[0])
+
+
+def _reason(right: Routine, mutant: Routine, result: RoutineResult) -> Reason | None:
+    assert result.contract is not None
+    claimed = claims(ASM / right.image.path.name)[result.title]
+    return reason(
+        Proved(right.image, result.name, result.contract, claimed.get("slack")),
+        Proved(mutant.image, result.name, result.contract, result.slack),
+    )
+
+
+def _prove(path: Path) -> list[RoutineResult]:
+    """The results for the file; if that is proved, against its contract without the allowance for counts."""
+    strict = _without_allowance(path)
+    if strict is not None:
+        results = prove.prove_file(path, ProveOptions(contract=str(strict)), _silent)
+        if all(r.verdict is Verdict.PROVED for r in results):
+            return results
+    return prove.prove_file(path, ProveOptions(), _silent)
+
+
+def _without_allowance(path: Path) -> Path | None:
+    """The file's contract with `over_report` 0, written beside it; None if it allows nothing anyway."""
+    contract = tasks(load(path), ProveOptions())[0].contract
+    if contract is None or contract.over_report == 0:
+        return None
+    text = (models_dir() / "contracts" / f"{contract.name}.toml").read_text(encoding="utf-8")
+    strict = path.with_suffix(".toml")
+    strict.write_text(re.sub(r"(?m)^over_report = \d+", "over_report = 0", text), encoding="utf-8")
+    return strict
+
+
+class _Blind(Witnesses):
+    """Looks at no run: what runs refute must not be proved without them."""
+
+    def search(self) -> None:
+        """Nothing."""
+
+    def try_cases(self, cases: Sequence[Case]) -> None:
+        """Nothing."""
+
+    def footprints(self, cases: Sequence[Case]) -> None:
+        """Nothing."""
+
+    def unfenced(self, *_: object) -> None:
+        """Nothing."""
+
+    def endless(self, *_: object) -> None:
+        """Nothing."""
+
+
+def _killed_without_runs(mutant: Mutant, path: Path, killing: tuple[tuple[str, str], ...]) -> Finding:
+    """A mutant that a run kills: the proof alone must not succeed, nor at an exit where a run breaks it."""
+    with patch.object(prove, "Witnesses", _Blind):
+        results = prove.prove_file(path, ProveOptions(), _silent)
+    if all(r.verdict is Verdict.PROVED for r in results):
+        return Finding(mutant, Fate.FALSE, killing, remark="proved without a look at runs", blind=True)
+    proved = sorted(pair for result in results for pair in _proved_rows(result) & set(killing))
+    if proved:
+        return Finding(
+            mutant, Fate.FALSE, killing, remark=f"a run breaks what is proved: {proved}", blind=True
+        )
+    return Finding(mutant, Fate.KILLED, killing, blind=True)
+
+
+def _proved_rows(result: RoutineResult) -> set[tuple[str, str]]:
+    """The obligations that are proved, with their exits; none where what they rest on is not proved.
+
+    A run's exit is the fixup of its last fault: if it loops before it returns, it belongs to the row
+    "after a fault" of a proof.
+    """
+    open_exits = {o.exit for o in result.obligations if o.verdict is not Verdict.PROVED}
+    if result.unknowns or open_exits & {EVERYWHERE, AFTER_FAULT}:
+        return set()
+    return {(o.id, o.exit) for o in result.obligations if o.verdict is Verdict.PROVED}
+
+
+def _open(result: RoutineResult) -> str:
+    """What is neither proved nor refuted."""
+    rows = [f"{o.id} at {o.exit}: {o.reason}" for o in result.obligations if o.verdict is Verdict.UNKNOWN]
+    return "; ".join([*rows, *result.unknowns][:3])
+
+
+def _silent(_: str) -> None:
+    """No progress is shown of a single proof."""

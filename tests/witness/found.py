@@ -50,7 +50,7 @@ def _broken(image: Image, task: Task, variant: str) -> RoutineResult:
     witnesses = Witnesses(image, task.entry, task.contract, task.faults, "ordered", LEN_MAX)
     witnesses.search()
     if "16" in image.path.stem:
-        starts = [Placement(Place.HOLE, at) for at in (0, 8)]
+        starts = [Placement(Place.FREE), *(Placement(Place.HOLE, at) for at in (0, 8))]
         witnesses.try_cases([Case((1 << 19) + 13, src, Placement(Place.FREE)) for src in starts])
     witnesses.endless(lambda _: False)
     if "O10" in task.contract.obligations:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,8 @@ from mcverify.models import models_dir, read_toml
 
 Faults = Literal["loads", "stores", "both"]
 Data = Literal["copy", "zero"]
+Traps = Literal["pf", "mc", "both"]
+"""Which faults may strike: page faults, machine checks (on loads alone), or either."""
 
 OBLIGATIONS = tuple(f"O{number}" for number in range(1, 11))
 """Ids of the obligations, in order; docs/obligations.md says what each means."""
@@ -32,6 +34,10 @@ REGISTERS = (
 CALLEE_SAVED: tuple[str, ...] = tuple(read_toml("x86_64.toml")["abi"]["callee_saved"])
 """Registers that every routine restores (System V AMD64 ABI 1.0, section 3.2.1)."""
 
+_TRAPS = read_toml("x86_64.toml")["traps"]
+MACHINE_CHECK = int(_TRAPS["machine_check"])
+"""Trap number of #MC, after which a contract may ask for less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contract:
@@ -43,6 +49,8 @@ class Contract:
     ones by. `given` are registers with a fixed value at entry, `preserved` those that must come
     back unchanged besides the callee-saved ones. `obligations` bind after a page fault or none,
     `on_machine_check` after a machine check (the same ones unless the file says otherwise).
+    After a machine check `left` may exceed the missing bytes by `over_report_on_machine_check`.
+    `traps` says which faults may strike at all.
     `status_inverted`: non-zero means success. `routines` maps a routine's name to the kernels in
     which it bears the contract.
     """
@@ -60,6 +68,8 @@ class Contract:
     faults: Faults
     data: Data
     over_report: int
+    over_report_on_machine_check: int
+    traps: Traps
     status_inverted: bool
     given: Mapping[str, int]
     preserved: tuple[str, ...]
@@ -76,9 +86,32 @@ class Contract:
         """All registers, but rsp, that must hold their entry value at an exit."""
         return CALLEE_SAVED + self.preserved
 
+    @property
+    def load_traps(self) -> tuple[int, ...]:
+        """Numbers of the traps that a load may raise."""
+        return _of_kind(self.traps, _TRAPS["on_load"])
+
+    @property
+    def store_traps(self) -> tuple[int, ...]:
+        """Numbers of the traps that a store may raise: no machine check, which is never recoverable there."""
+        return _of_kind(self.traps, _TRAPS["on_store"])
+
+    def restricted(self, traps: Traps) -> Contract:
+        """The same contract where faults of other kinds do not happen."""
+        return replace(self, traps=traps)
+
+    def over_report_after(self, trap: int | None) -> int:
+        """How many bytes behind the claim may be stored after a last fault with number `trap`."""
+        return self.over_report_on_machine_check if trap == MACHINE_CHECK else self.over_report
+
     def binding(self, trap: int | None) -> tuple[str, ...]:
         """The obligations that bind after a last fault with number `trap` (None: no fault)."""
-        return self.on_machine_check if trap == 18 else self.obligations
+        return self.on_machine_check if trap == MACHINE_CHECK else self.obligations
+
+
+def _of_kind(traps: Traps, numbers: Iterable[int]) -> tuple[int, ...]:
+    wanted = {"pf": (False,), "mc": (True,), "both": (False, True)}[traps]
+    return tuple(number for number in numbers if (number == MACHINE_CHECK) in wanted)
 
 
 def load_contract(name_or_path: str | Path) -> Contract:
@@ -204,6 +237,7 @@ def _contract(top: _Table) -> Contract:
     machine_check = top.table("machine_check")
     obligations = _obligations(top, OBLIGATIONS, None)
     src = arguments.word("src", REGISTERS)
+    over_report = top.get("over_report", int, 0)
     contract = Contract(
         name=top.need("name", str),
         summary=top.get("summary", str, ""),
@@ -212,7 +246,9 @@ def _contract(top: _Table) -> Contract:
         on_machine_check=_obligations(machine_check, obligations, obligations),
         faults=cast("Faults", top.word("faults", ("loads", "stores", "both"), "loads" if src else "stores")),
         data=cast("Data", top.word("data", ("copy", "zero"), "copy" if src else "zero")),
-        over_report=top.get("over_report", int, 0),
+        over_report=over_report,
+        over_report_on_machine_check=machine_check.get("over_report", int, over_report),
+        traps=cast("Traps", top.word("traps", ("pf", "mc", "both"), "both")),
         dst=_register(arguments, "dst"),
         src=src,
         len=_register(arguments, "len"),
@@ -252,7 +288,7 @@ def _given(table: _Table) -> dict[str, int]:
 def _check(contract: Contract, top: _Table) -> None:
     if (contract.left is None) == (contract.status is None):
         raise top.wrong("result", "must name exactly one of left and status")
-    if contract.over_report < 0:
+    if min(contract.over_report, contract.over_report_on_machine_check) < 0:
         raise top.wrong("over_report", "must not be negative; it is a number of bytes")
     if contract.data == "copy" and contract.src is None:
         raise top.wrong("data", 'is "copy", but arguments.src names no register', 'a clear has data = "zero"')

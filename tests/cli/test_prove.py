@@ -32,12 +32,13 @@ def test_the_options_reach_the_engine(mcverify, engine, tmp_path):
     mcverify(
         *("prove", FILE, "--routine", "a", "--routine", "b", "--contract", "status", "--faults", "both"),
         *("--len-max", "64k", "--timeout", "2.5", "--rep-model", "unordered", "-I", tmp_path, "-I", "x"),
-        *("-D", "A=1", "-D", "CONFIG_B=n"),
+        *("-D", "A=1", "-D", "CONFIG_B=n", "--trap", "mc"),
     )
     [(file, options)] = engine.asked
     assert str(file) == FILE
     assert options.routines == ("a", "b")
     assert (options.contract, options.faults, options.len_max) == ("status", "both", 65536)
+    assert options.trap == "mc"
     assert (options.timeout, options.rep_model) == (2.5, "unordered")
     assert [str(folder) for folder in options.include] == [str(tmp_path), "x"]
     assert options.defines == ("A=1", "CONFIG_B=n")

@@ -44,6 +44,7 @@ def test_the_options_that_matter_are_there():
     assert written["options"] == {
         "contract": "c.toml",
         "faults": "both",
+        "trap": None,
         "len_max": 0x7FFFF000,
         "rep_model": "unordered",
         "include": ["a/b"],

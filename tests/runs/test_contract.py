@@ -57,6 +57,23 @@ def test_fewer_obligations_may_bind_after_a_machine_check(tmp_path: Path) -> Non
     assert contract.binding(14) == contract.binding(None) == ("O1", "O9")
 
 
+def test_more_may_be_reported_left_after_a_machine_check(tmp_path: Path) -> None:
+    contract = of(tmp_path, GOOD + "[machine_check]\nover_report = 32\n")
+    assert [contract.over_report_after(trap) for trap in (None, 14, 18)] == [0, 0, 32]
+    assert contract.on_machine_check == contract.obligations
+    plain = of(tmp_path, GOOD.replace('name = "mine"', 'name = "mine"\nover_report = 7'))
+    assert [plain.over_report_after(trap) for trap in (None, 14, 18)] == [7, 7, 7]
+
+
+def test_a_machine_check_strikes_loads_alone() -> None:
+    traps = {t: load_contract("uaccess").restricted(t) for t in ("pf", "mc", "both")}
+    assert {t: (c.load_traps, c.store_traps) for t, c in traps.items()} == {
+        "pf": ((14,), (14,)),
+        "mc": ((18,), ()),
+        "both": ((14, 18), (14,)),
+    }
+
+
 def test_a_routine_without_a_source_clears(tmp_path: Path) -> None:
     contract = of(tmp_path, GOOD.replace('src = "rsi"\n', ""))
     assert (contract.src, contract.data, contract.faults) == (None, "zero", "stores")
@@ -79,6 +96,8 @@ def test_a_routine_without_a_source_clears(tmp_path: Path) -> None:
         ('name = "mine"', 'name = "mine"\nfaults = "load"', "is unknown; did you mean 'loads'?"),
         ('name = "mine"', 'name = "mine"\nover_report = -1', "over_report must not be negative"),
         ('name = "mine"', 'name = "mine"\nover_report = true', "over_report must be an integer, not True"),
+        ('name = "mine"', 'name = "mine"\ntraps = "mce"', "names 'mce', which is unknown"),
+        ("[result]", "[machine_check]\nover_report = -1\n[result]", "over_report must not be negative"),
         ('name = "mine"', 'name = "mine"\ndata = "zero"', "arguments.src names a register"),
         ('name = "mine"', "name = ", "the contract is not TOML"),
         ("[result]", "[results]", "results is not a key of a contract; did you mean 'result'?"),

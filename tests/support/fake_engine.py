@@ -22,6 +22,7 @@ class ProveOptions:
     routines: tuple[str, ...]
     contract: str | None
     faults: str | None
+    trap: str | None
     len_max: int
     timeout: float | None
     rep_model: str

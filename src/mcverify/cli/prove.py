@@ -46,6 +46,12 @@ if TYPE_CHECKING:
     help="Which accesses may fault. [default: as the contract says]",
 )
 @click.option(
+    "--trap",
+    type=click.Choice(["pf", "mc", "both"]),
+    help="Which faults may happen: page faults, machine checks (on loads alone), or both."
+    " [default: as the contract says, both]",
+)
+@click.option(
     "--len-max",
     metavar="N",
     help="The largest length in bytes: 4096, 0x1000, 64k, 1M, 2G."
@@ -87,6 +93,7 @@ def prove(
     routines: tuple[str, ...],
     contract: str | None,
     faults: str | None,
+    trap: str | None,
     len_max: str | None,
     save_disagreement: str | None,
     timeout: str | None,
@@ -119,6 +126,7 @@ def prove(
         routines=routines,
         contract=contract,
         faults=faults,
+        trap=trap,
         len_max=limit,
         timeout=budget,
         rep_model=rep_model,

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     type=click.Choice(["loads", "stores", "both"]),
     help="Which accesses may fault. [default: as the contract says]",
 )
+@click.option(
+    "--trap",
+    type=click.Choice(["pf", "mc", "both"]),
+    help="Which faults may happen: page faults, machine checks (on loads alone), or both."
+    " [default: as the contract says, both]",
+)
 @click.option("--quick", is_flag=True, help="Some ten thousand cases instead of a million.")
 @click.option(
     "--on",
@@ -71,6 +77,7 @@ def sweep(
     routines: tuple[str, ...],
     contract: str | None,
     faults: str | None,
+    trap: str | None,
     quick: bool,
     on: str | None,
     json_target: str | None,
@@ -93,7 +100,9 @@ def sweep(
         check_writable(json_target, "--json", source=file, is_ours=lambda text: is_document(text, "sweeps"))
     from mcverify.witness.sweep import SweepOptions
 
-    options = SweepOptions(routines, contract, faults, quick, cast("On | None", on), budget, include, defines)
+    options = SweepOptions(
+        routines, contract, faults, quick, cast("On | None", on), budget, include, defines, trap
+    )
     results = _sweep(file, options)
     if json_target is not None:
         from mcverify.report.sweep import to_json

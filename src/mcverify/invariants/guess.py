@@ -21,7 +21,6 @@ from mcverify.invariants.houdini import Guesses
 from mcverify.logic.ghost import HIT, OK, TOP, J
 from mcverify.machine.terms import word
 from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
-from mcverify.models import read_toml
 from mcverify.paths.faults import LAST_TRAP, trap_numbers
 from mcverify.paths.segment import Location, Paths
 from mcverify.runs.case import Case, Visit
@@ -232,8 +231,8 @@ class _Guesser:
         if not self._faulted:
             return []
         same = [v for v in variables if all(row[v] == row["last_trap"] for row in self._rows)]
-        numbers = read_toml("x86_64.toml")["traps"]["on_load"]
-        return [trap_numbers(LAST_TRAP, tuple(numbers)), *(z3.BitVec(v, 64) == LAST_TRAP for v in same)]
+        numbers = tuple(dict.fromkeys((*self._contract.load_traps, *self._contract.store_traps)))
+        return [trap_numbers(LAST_TRAP, numbers), *(z3.BitVec(v, 64) == LAST_TRAP for v in same)]
 
     def _ghost_facts(self) -> list[z3.BoolRef]:
         facts = [z3.Implies(HIT, OK), z3.Implies(HIT, z3.ULT(J, TOP))]

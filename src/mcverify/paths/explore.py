@@ -47,6 +47,17 @@ class Options:
     store_traps: tuple[int, ...]
     rep_ordered: bool = True
 
+    @classmethod
+    def of(cls, contract: Contract, faults: str, rep_model: str) -> Options:
+        """What a proof of `contract` explores, where `faults` ("loads", "stores", "both") may fault."""
+        return cls(
+            loads_fault=faults in ("loads", "both"),
+            stores_fault=faults in ("stores", "both"),
+            load_traps=contract.load_traps,
+            store_traps=contract.store_traps,
+            rep_ordered=rep_model == "ordered",
+        )
+
     def may_fault(self, kind: Kind) -> bool:
         """Whether accesses of that kind may fault."""
         return self.loads_fault if kind is Kind.LOAD else self.stores_fault

@@ -7,20 +7,16 @@ from dataclasses import dataclass
 
 import z3
 
-from mcverify.contract import Contract
+from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.ghost import HIT, OK, J
 from mcverify.logic.standpoint import last_trap
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.terms import word
 from mcverify.machine.x86_64 import STACK_POINTER
-from mcverify.models import read_toml
 from mcverify.paths.explore import Options, entry_symbol
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import AccessPoint, Segment
-
-MACHINE_CHECK = int(read_toml("x86_64.toml")["traps"]["machine_check"])
-"""Trap number of #MC, after which a contract may ask for less."""
 
 __all__ = ["Goal", "access_goal", "exit_goals"]
 
@@ -96,7 +92,7 @@ def _no_under_report(at: _Exit) -> Iterator[Goal]:
 
 def _nothing_beyond(at: _Exit) -> Iterator[Goal]:
     if at.left is not None:
-        end = at.length - at.left + word(at.contract.over_report)
+        end = at.length - at.left + _over_report(at)
         yield Goal("O4", z3.Implies(z3.And(z3.ULE(at.left, at.length), HIT), z3.ULT(J, end)))
     if not at.segment.faulted:
         return
@@ -105,6 +101,14 @@ def _nothing_beyond(at: _Exit) -> Iterator[Goal]:
     else:
         before_faults = [z3.ULT(J, offset) for offset in _fault_offsets(at)]
         yield Goal("O4", z3.Implies(HIT, z3.And(before_faults)))
+
+
+def _over_report(at: _Exit) -> z3.BitVecRef:
+    """How many bytes behind the claim may be stored, by the number of the last fault."""
+    usually, after_machine_check = (word(at.contract.over_report_after(t)) for t in (None, MACHINE_CHECK))
+    if not at.segment.faulted or usually.eq(after_machine_check):
+        return usually
+    return z3.If(last_trap(at.segment) == MACHINE_CHECK, after_machine_check, usually)
 
 
 def _fault_offsets(at: _Exit) -> Iterator[z3.BitVecRef]:

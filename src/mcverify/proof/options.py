@@ -8,12 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ProveOptions:
-    """Options of `mcverify prove`. Empty `routines` means all; `contract` and `faults` None mean what the
-    file, or the routine's name, says; `len_max` is in bytes, `timeout` in seconds for the whole run."""
+    """Options of `mcverify prove`. Empty `routines` means all; `contract`, `faults` and `trap` None mean what
+    the file, or the routine's name, says; `len_max` is in bytes, `timeout` in seconds for the whole run."""
 
     routines: tuple[str, ...] = ()
     contract: str | None = None
     faults: str | None = None
+    trap: str | None = None
     len_max: int = 0x7FFFF000
     timeout: float | None = None
     rep_model: str = "ordered"

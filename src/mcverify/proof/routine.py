@@ -36,6 +36,11 @@ from mcverify.runs.case import Case, Visit
 from mcverify.runs.cases import sample_cases
 
 Progress = Callable[[str], None]
+_MAY_FAULT = {
+    "both": " may fault",
+    "pf": " may fault, by page faults alone",
+    "mc": " may fault, by machine checks alone",
+}
 _QUERY_SECONDS = 20.0
 _SLACKS = (0, 7, 15, 31, 63, 127, 255, 511)
 
@@ -135,14 +140,7 @@ class RoutineProof:
         )
 
     def _path_options(self) -> Options:
-        traps = read_toml("x86_64.toml")["traps"]
-        return Options(
-            loads_fault=self._task.faults in ("loads", "both"),
-            stores_fault=self._task.faults in ("stores", "both"),
-            load_traps=tuple(traps["on_load"]),
-            store_traps=tuple(traps["on_store"]),
-            rep_ordered=self._options.rep_model == "ordered",
-        )
+        return Options.of(self._contract, self._task.faults, self._options.rep_model)
 
     def _sampled(self, paths: Paths) -> tuple[list[Case], list[Visit]]:
         heads = {location.address for location in paths.locations if not location.is_entry}
@@ -368,7 +366,7 @@ class RoutineProof:
         yield f"{buffers} do not wrap around the address space, nor overlap each other or the stack frame"
         yield {"loads": "loads", "stores": "stores", "both": "loads and stores"}[
             self._task.faults
-        ] + " may fault"
+        ] + _MAY_FAULT[self._contract.traps]
         needed = ["every obligation"] if self._persistent else self._resting_on_addresses()
         if needed:
             size = read_toml("x86_64.toml")["faults"]["granularity"]

@@ -180,7 +180,7 @@ def faulting(contract: Contract, faults: Faults, length: int, at: int) -> list[C
     hole, free = Placement(Place.HOLE, at), Placement(Place.FREE, 1)
     found = []
     if faults in ("loads", "both") and contract.src is not None:
-        found += [Case(length, hole, free, trap) for trap in (14, 18)]
+        found += [Case(length, hole, free, trap) for trap in contract.load_traps]
     if faults in ("stores", "both"):
         found.append(Case(length, free, hole))
     return found

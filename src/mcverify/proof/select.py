@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import cast
 
-from mcverify.contract import Contract, Faults, all_contracts, contract_for, load_contract
+from mcverify.contract import Contract, Faults, Traps, all_contracts, contract_for, load_contract
 from mcverify.errors import InputError
 from mcverify.image.image import Annotation, Image, Symbol
 from mcverify.proof.options import ProveOptions
@@ -58,10 +58,26 @@ def _task(image: Image, symbol: Symbol, given: Contract | None, options: ProveOp
     annotated = _annotation(image, symbol.name, "contract")
     contract = given or (load_contract(annotated.value) if annotated else contract_for(symbol.name))
     said = _annotation(image, symbol.name, "faults")
-    faults = options.faults or (said.value if said else contract.faults if contract else "loads")
-    return Task(
-        symbol.name, symbol.address, _end(image, symbol, _starts(image)), contract, cast("Faults", faults)
+    faults = cast(
+        "Faults", options.faults or (said.value if said else contract.faults if contract else "loads")
     )
+    if contract is not None and options.trap is not None:
+        contract = contract.restricted(cast("Traps", options.trap))
+    if contract is not None and not contract.store_traps:
+        faults = _on_loads(faults, contract, image, symbol)
+    return Task(symbol.name, symbol.address, _end(image, symbol, _starts(image)), contract, faults)
+
+
+def _on_loads(faults: Faults, contract: Contract, image: Image, symbol: Symbol) -> Faults:
+    """The faults that are left where none but machine checks happen."""
+    if faults == "stores":
+        raise InputError(
+            f"{symbol.name} can meet no machine check: its loads are not to fault, and a store never does"
+            f" so (contract {contract.name})",
+            where=str(image.path),
+            hint="ask with --trap pf, or with --faults loads",
+        )
+    return "loads"
 
 
 def _check_annotations(image: Image) -> None:

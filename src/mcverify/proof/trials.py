@@ -121,6 +121,7 @@ class Trials:
     def may_happen(self, case: Case) -> bool:
         """Whether only such accesses fault in it as the proof lets fault."""
         loads, stores = self._faults in ("loads", "both"), self._faults in ("stores", "both")
+        loads = loads and case.trap in self.contract.load_traps
         return (loads or case.src.first_bad is None) and (stores or case.dst.first_bad is None)
 
     def outcomes(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Outcome]]:

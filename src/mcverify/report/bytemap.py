@@ -165,9 +165,12 @@ class _Mapped:
     def binds(self, obligation: str) -> bool:
         if self.contract is None:
             return False
+        return obligation in self.contract.binding(self._last_trap)
+
+    @property
+    def _last_trap(self) -> int | None:
         faults = self.outcome.faults
-        trap = None if not faults else _PAGE_FAULT if faults[-1].is_store else self.case.trap
-        return obligation in self.contract.binding(trap)
+        return None if not faults else _PAGE_FAULT if faults[-1].is_store else self.case.trap
 
     def _limit(self) -> int | None:
         """The first offset at which a store breaks O4: past the claim, or past the fault point."""
@@ -177,7 +180,7 @@ class _Mapped:
             last = max(
                 (min(end, self.length) for first, end in self.stored if first < self.length), default=0
             )
-            if last - self.claim > self.contract.over_report:
+            if last - self.claim > self.contract.over_report_after(self._last_trap):
                 limits.append(self.claim)
         return min(limits, default=None)
 

@@ -56,6 +56,7 @@ def _options(options: ProveOptions) -> dict[str, Any]:
     return {
         "contract": options.contract,
         "faults": options.faults,
+        "trap": options.trap,
         "len_max": options.len_max,
         "rep_model": options.rep_model,
         "include": [str(folder) for folder in options.include],
@@ -104,6 +105,8 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "faults": contract.faults,
         "data": contract.data,
         "over_report": contract.over_report,
+        "over_report_on_machine_check": contract.over_report_on_machine_check,
+        "traps": contract.traps,
         "status_inverted": contract.status_inverted,
         "given": _words(contract.given),
         "preserved": list(contract.preserved),

@@ -55,7 +55,13 @@ def _case(contract: Contract, faults: Faults, length: int, number: int, random: 
     bad_src, bad_dst = _which_fault(contract, faults, random)
     src = _bad(length, random) if bad_src else _good(random)
     dst = _bad(length, random) if bad_dst else _good(random)
-    return Case(length, src if contract.src else _FREE, dst, random.choice((14, 18)), seed=number + 1)
+    return Case(
+        length,
+        src if contract.src else _FREE,
+        dst,
+        random.choice(contract.load_traps or (14,)),
+        seed=number + 1,
+    )
 
 
 def _which_fault(contract: Contract, faults: Faults, random: Random) -> tuple[bool, bool]:

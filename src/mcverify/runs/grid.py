@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from mcverify.contract import Contract, Faults
@@ -259,21 +259,23 @@ _SPARSE = _Density(
 
 def full_grid(contract: Contract, faults: Faults | None = None) -> Grid:
     """About a million cases: lengths to 300 and some beyond a page, every fault offset."""
-    return _grid(_FULL, contract.src is not None, faults or contract.faults)
+    return _grid(_FULL, contract.src is not None, faults or contract.faults, _only_trap(contract))
 
 
 def quick_grid(contract: Contract, faults: Faults | None = None) -> Grid:
     """Some ten thousand cases, of which each class of known mistakes shows in several."""
-    return _grid(_QUICK, contract.src is not None, faults or contract.faults)
+    return _grid(_QUICK, contract.src is not None, faults or contract.faults, _only_trap(contract))
 
 
 @lru_cache(maxsize=16)
-def _grid(density: _Density, has_src: bool, faults: Faults) -> Grid:
-    return Grid(
-        tuple(
-            b for length in density.lens for b in _blocks(density, length, has_src, faults) if b.src and b.dst
-        )
-    )
+def _grid(density: _Density, has_src: bool, faults: Faults, trap: int) -> Grid:
+    blocks = (b for length in density.lens for b in _blocks(density, length, has_src, faults))
+    return Grid(tuple(replace(b, trap=trap) for b in blocks if b.src and b.dst))
+
+
+def _only_trap(contract: Contract) -> int:
+    """The number of the trap that a load may raise, 0 where there are several."""
+    return contract.load_traps[0] if len(contract.load_traps) == 1 else 0
 
 
 def _blocks(density: _Density, length: int, has_src: bool, faults: Faults) -> Iterable[Block]:

@@ -78,7 +78,7 @@ struct softint { u64 address, ac; };	/* stac or clac, replaced by int3 or by a N
 
 struct contract {
 	u64 dst, src, len, left, status, trap;	/* registers; NONE where there is none */
-	u64 data, over_report, inverted;
+	u64 data, over_report, over_report_on_mc, inverted;
 	u64 kept;				/* mask of registers */
 	u64 obligations, on_machine_check;	/* masks, bit n for On */
 	u64 n_given, given[16], value[16];
@@ -1194,19 +1194,25 @@ static bool first_is_bad(u64 where, u64 at)
 	return where == INSIDE || (where == HOLE && at == 0);
 }
 
+static bool after_machine_check(void)
+{
+	return run.n_faults && trap_of(&run.faults[run.n_faults - 1]) == 18;
+}
+
 #define BREAKS(obligation, condition) ((u64)((condition) != 0) << (obligation))
 
 static u64 judge_count(const struct facts *facts, u64 left)
 {
 	const struct test *test = &run.test;
 	u64 claimed = test->len - left;
+	u64 allowed = after_machine_check() ? contract.over_report_on_mc : contract.over_report;
 	bool bad = (contract.src != NONE && first_is_bad(test->src_place, test->src_at)) ||
 		   first_is_bad(test->dst_place, test->dst_at);
 
 	if (left > test->len)
 		return BREAKS(2, true);
 	return BREAKS(3, facts->missing < claimed) |
-	       BREAKS(4, facts->last > claimed && facts->last - claimed > contract.over_report) |
+	       BREAKS(4, facts->last > claimed && facts->last - claimed > allowed) |
 	       BREAKS(5, test->len && left == test->len && !bad);
 }
 
@@ -1247,7 +1253,6 @@ static u64 judge_return(const struct facts *facts)
 /* The mask of broken obligations. */
 static u64 judge(void)
 {
-	bool machine_check = run.n_faults && trap_of(&run.faults[run.n_faults - 1]) == 18;
 	struct facts facts;
 	u64 broken;
 
@@ -1261,7 +1266,7 @@ static u64 judge(void)
 		broken |= judge_return(&facts);
 	broken |= BREAKS(1, run.ending == OOPS) | BREAKS(7, run.ending == WILD || run.ending == ILLEGAL) |
 		  BREAKS(9, run.ending == TIMEOUT);
-	return broken & (machine_check ? contract.on_machine_check : contract.obligations);
+	return broken & (after_machine_check() ? contract.on_machine_check : contract.obligations);
 }
 
 /* ---- The grid --------------------------------------------------------------------------------- */
@@ -1547,7 +1552,7 @@ static void softints_read(void)
 
 static void contract_read(void)
 {
-	take_words(&contract, 12);
+	take_words(&contract, 13);
 	contract.n_given = take();
 	if (contract.n_given > 16)
 		die(BAD_JOB);

@@ -11,7 +11,7 @@ from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Run
 
 _FLAG_DF = 1 << 10
 _FLAG_AC = 1 << 18
-_PAGE_FAULT, _MACHINE_CHECK = 14, 18
+_PAGE_FAULT = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ def _count(run: Judged) -> Iterator[Violation]:
     said = f"{left} of {length} bytes are reported left"
     if run.missing < claimed:
         yield Violation("O3", f"{said}, but byte {run.missing} of dst was not stored")
-    if run.last - claimed > run.contract.over_report:
+    if run.last - claimed > run.contract.over_report_after(run.last_trap):
         yield Violation("O4", f"{said}, but byte {run.last - 1} of dst was stored")
     if 0 < left == length and not _first_is_bad(run.case, run.contract):
         yield Violation("O5", f"{said}, though the first byte could be copied")

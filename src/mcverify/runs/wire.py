@@ -174,6 +174,7 @@ def _contract(contract: Contract) -> bytes:
         *(number(r) for r in (contract.left, contract.status, contract.trap)),
         contract.data == "zero",
         contract.over_report,
+        contract.over_report_on_machine_check,
         contract.status_inverted,
         sum(1 << GENERAL.index(register) for register in contract.kept),
         _obligation_mask(contract.obligations),

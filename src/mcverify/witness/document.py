@@ -19,6 +19,7 @@ Hex = Annotated[str, Meta(pattern=r"^([0-9a-f]{2}){1,15}$")]
 Words = dict[str, Word]
 Runs = tuple[tuple[Offset, Offset], ...] | None
 Faults = Literal["loads", "stores", "both"]
+Traps = Literal["pf", "mc", "both"]
 
 
 class Head(Struct):
@@ -37,6 +38,7 @@ class Options(Struct):
     rep_model: Literal["ordered", "unordered"]
     include: tuple[str, ...]
     defines: tuple[str, ...]
+    trap: Traps | None = None
 
 
 class Terms(Struct):
@@ -60,6 +62,8 @@ class Terms(Struct):
     preserved: tuple[str, ...]
     routines: dict[str, str]
     source: str
+    over_report_on_machine_check: Count | None = None
+    traps: Traps = "both"
 
 
 class Line(Struct):

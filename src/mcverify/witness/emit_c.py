@@ -198,6 +198,7 @@ def _contract(contract: Contract) -> list[tuple[str, str]]:
         ("status_inverted", _bool(contract.status_inverted)),
         ("zero", _bool(contract.data == "zero")),
         ("over_report", str(contract.over_report)),
+        ("over_report_on_mc", str(contract.over_report_on_machine_check)),
         ("kept", bits(register.upper() for register in contract.kept)),
         # No outcome shows O10 unless it is watched for; its bit does no harm.
         ("obligations", bits(obligation[1:] for obligation in contract.obligations)),

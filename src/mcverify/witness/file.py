@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -176,6 +176,7 @@ def _options(options: document.Options, routine: str) -> ProveOptions:
         routines=(routine,),
         contract=options.contract,
         faults=options.faults,
+        trap=options.trap,
         len_max=options.len_max,
         rep_model=options.rep_model,
         include=tuple(map(Path, options.include)),
@@ -199,13 +200,20 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
         "result": _given({"left": terms.left, "status": terms.status, "trap": terms.trap})
         | {"status_inverted": terms.status_inverted},
         "state": {"given": _numbers(terms.given), "preserved": list(terms.preserved)},
-        "machine_check": {"obligations": list(terms.on_machine_check)},
+        "traps": terms.traps,
+        "machine_check": _machine_check(terms),
         "routines": dict(terms.routines),
     }
     try:
         return contract_of(tree, path)
     except InputError as error:
         raise _WrongFieldError(f"{path}: {error.message}") from error
+
+
+def _machine_check(terms: document.Terms) -> dict[str, Any]:
+    allowed = terms.over_report_on_machine_check
+    said = {} if allowed is None else {"over_report": allowed}
+    return {"obligations": list(terms.on_machine_check)} | said
 
 
 def _given(registers: Mapping[str, str | None]) -> dict[str, str | bool]:

@@ -71,7 +71,8 @@ class Accounts:
         if account is None:
             return None
         missing = self._run.missing_before(index)
-        return missing <= account <= missing + self._run.contract.over_report
+        allowed = self._run.contract.over_report_after(self._run.case.trap)
+        return missing <= account <= missing + allowed
 
 
 def parting(run: Walk, obligation: str, exit_id: str) -> Parting | None:

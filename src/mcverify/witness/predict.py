@@ -17,7 +17,6 @@ from mcverify.errors import Disagreement
 from mcverify.image.image import Image
 from mcverify.machine.lift import Lifter
 from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
-from mcverify.models import read_toml
 from mcverify.paths.explore import Explorer, Options, TooManyPaths
 from mcverify.paths.segment import Ending as PathEnding
 from mcverify.paths.segment import Paths
@@ -72,7 +71,7 @@ class Predictor:
         lifter: Lifter | None = None,
     ) -> None:
         self._image, self._entry, self._contract = image, entry, contract
-        self._options = path_options(faults, rep_model)
+        self._options = Options.of(contract, faults, rep_model)
         self.deadline = deadline or Deadline(None)
         self._lifter = lifter
         self._too_many = ""
@@ -233,18 +232,6 @@ class Predictor:
             return 0  # the steps end before the run has come round
         difference = Difference("the state to which it returns", "another", "one that it never has")
         raise disagreement(case, outcome, [difference], predicted)
-
-
-def path_options(faults: str, rep_model: str = "ordered") -> Options:
-    """The options of an exploration in which `faults` ("loads", "stores", "both") may fault."""
-    traps = read_toml("x86_64.toml")["traps"]
-    return Options(
-        loads_fault=faults in ("loads", "both"),
-        stores_fault=faults in ("stores", "both"),
-        load_traps=tuple(traps["on_load"]),
-        store_traps=tuple(traps["on_store"]),
-        rep_ordered=rep_model == "ordered",
-    )
 
 
 def disagreement(

@@ -81,7 +81,7 @@ def _no_under_report(run: Judged) -> str:
 def _nothing_beyond(run: Judged) -> str:
     point = run.fault_point
     if run.contract.left is not None and (point is None or run.last <= point):
-        allowed = run.contract.over_report
+        allowed = run.contract.over_report_after(run.last_trap)
         but = f", save {counted(allowed, 'byte')}" if allowed else ""
         last = f"dst[{run.last - 1}]"
         return f"nothing behind the claim may have been stored{but}: {_claim(run)}, and {last} was"

@@ -65,6 +65,7 @@ class SweepOptions:
     timeout: float | None = None
     include: tuple[Path, ...] = ()
     defines: tuple[str, ...] = ()
+    trap: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,9 @@ def _choose(asked: On | None) -> tuple[On, str]:
 
 
 def _as_proof(options: SweepOptions) -> ProveOptions:
-    return ProveOptions(routines=options.routines, contract=options.contract, faults=options.faults)
+    return ProveOptions(
+        routines=options.routines, contract=options.contract, faults=options.faults, trap=options.trap
+    )
 
 
 class _Sweep:

@@ -34,7 +34,7 @@ class Engine:
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     fake = Engine()
     monkeypatch.setitem(sys.modules, "mcverify.proof.prove", fake_engine.module(fake.prove_file))
-    monkeypatch.setattr("mcverify.cli.prove._quieten_libraries", lambda: None)
+    monkeypatch.setattr("mcverify.cli.prove.quieten_libraries", lambda: None)
     return fake
 
 

@@ -73,7 +73,7 @@ SYM_FUNC_END(claims_all)
 def test_a_wrong_model_of_a_handler_ends_a_real_run(
     mcverify: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcverify.cli.prove._quieten_libraries", lambda: None)
+    monkeypatch.setattr("mcverify.cli.prove.quieten_libraries", lambda: None)
     (tmp_path / "wrong.S").write_text(WRONG)
     refuted = mcverify("prove", tmp_path / "wrong.S")
     assert refuted.code == 1

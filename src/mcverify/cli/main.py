@@ -14,6 +14,7 @@ from mcverify.cli.interrupt import INTERRUPTED
 from mcverify.cli.output import reason
 from mcverify.cli.prove import prove
 from mcverify.cli.replay import replay
+from mcverify.cli.review import review
 from mcverify.cli.streams import silence_stdout
 from mcverify.cli.sweep import sweep
 from mcverify.errors import Disagreement, ExitCode, InputError
@@ -46,6 +47,7 @@ def cli() -> None:
 
 cli.add_command(prove)
 cli.add_command(replay)
+cli.add_command(review)
 cli.add_command(sweep)
 
 

@@ -113,13 +113,13 @@ def prove(
     Exit codes: 0 all proved, 1 something refuted, 2 wrong input or usage,
     3 something unknown, 4 a fault of mcverify itself.
     """  # noqa: D301 -- click wants the control character \b itself
-    limit = _max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
+    limit = max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
     outputs = Outputs.of(reports)
     outputs.check(source=file)
     if save_disagreement is not None:
         check_writable(save_disagreement, "--save-disagreement", source=file)
-    _quieten_libraries()
+    quieten_libraries()
     from mcverify.proof.prove import ProveOptions
 
     options = ProveOptions(
@@ -160,7 +160,8 @@ def exit_code(results: Sequence[RoutineResult]) -> ExitCode:
     return ExitCode.UNKNOWN if Verdict.UNKNOWN in verdicts else ExitCode.PROVED
 
 
-def _max_rw_count() -> int:
+def max_rw_count() -> int:
+    """The kernel's MAX_RW_COUNT in bytes: the largest length, unless one is given."""
     from mcverify.models import read_toml
 
     return int(read_toml("x86_64.toml")["limits"]["max_rw_count"])
@@ -195,7 +196,7 @@ def _show(results: Sequence[RoutineResult], quiet: bool, verbose: bool) -> None:
         print_results(results, verbose=verbose)
 
 
-def _quieten_libraries() -> None:
+def quieten_libraries() -> None:
     """Keep log lines and warnings of angr and its friends off the screen, unless one looks for a fault."""
     if os.environ.get("MCVERIFY_TRACEBACK") != "1":
         logging.disable(logging.CRITICAL)

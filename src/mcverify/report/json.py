@@ -48,7 +48,7 @@ def document(results: Sequence[RoutineResult], options: ProveOptions) -> dict[st
         "schema": SCHEMA,
         "mcverify": __version__,
         "options": _options(options),
-        "routines": [_routine(result) for result in results],
+        "routines": [routine_document(result) for result in results],
     }
 
 
@@ -64,7 +64,8 @@ def _options(options: ProveOptions) -> dict[str, Any]:
     }
 
 
-def _routine(result: RoutineResult) -> dict[str, Any]:
+def routine_document(result: RoutineResult) -> dict[str, Any]:
+    """Everything about one routine."""
     return {
         "name": result.name,
         "variant": result.variant,

@@ -1,0 +1,187 @@
+"""`mcverify review`: what a revision of a patch changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcverify.cli.output import STDOUT, check_writable, write_all
+from mcverify.cli.sizes import parse_seconds, parse_size
+from mcverify.cli.streams import indifferent_to_readers
+from mcverify.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from mcverify.review.gather import Gathered
+    from mcverify.review.result import Review
+    from mcverify.review.review import ReviewOptions
+
+
+@click.command(short_help="Compare revisions of a patch.")
+@click.argument("inputs", metavar="[FILE.S|FILE.o|PATCH|MBOX|-]...", nargs=-1)
+@click.option(
+    "--git",
+    "git_range",
+    metavar="OLD..NEW",
+    help="The commits of a range of the current repository; arguments behind -- limit the paths.",
+)
+@click.option(
+    "--base",
+    metavar="DIR|COMMIT",
+    help="What a patch applies to: a folder, or a commit. [default: HEAD of the current repository]",
+)
+@click.option(
+    "--routine",
+    "routines",
+    multiple=True,
+    metavar="NAME",
+    help="Review this routine; may be repeated. [default: all with a table entry]",
+)
+@click.option(
+    "--contract",
+    metavar="NAME|FILE.toml",
+    help="What the routines promise. [default: by their name, or the file's annotation]",
+)
+@click.option(
+    "--faults",
+    type=click.Choice(["loads", "stores", "both"]),
+    help="Which accesses may fault. [default: as the contract says]",
+)
+@click.option(
+    "--trap",
+    type=click.Choice(["pf", "mc", "both"]),
+    help="Which faults may happen. [default: as the contract says]",
+)
+@click.option("--len-max", metavar="N", help="The largest length in bytes. [default: 0x7ffff000]")
+@click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
+@click.option(
+    "-I",
+    "include",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Look for headers here too; may be repeated.",
+)
+@click.option(
+    "-D",
+    "defines",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Define a macro before a source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
+)
+@click.option(
+    "--fail-on",
+    multiple=True,
+    type=click.Choice(["broken", "refuted", "unknown"]),
+    help="What makes the exit code other than 0; may be repeated."
+    " [default: all: what got worse, what is refuted or unknown in the newest revision]",
+)
+@click.option("--no-differences", is_flag=True, help="Compare the verdicts only, not the behaviour.")
+@click.option("--no-cache", is_flag=True, help="Prove everything again, and keep nothing.")
+@click.option("--json", "json", metavar="OUT", help="Write the review as JSON to OUT ('-': standard output).")
+@click.option("-q", "--quiet", is_flag=True, help="One line for each step of each routine.")
+def review(
+    inputs: tuple[str, ...],
+    git_range: str | None,
+    base: str | None,
+    routines: tuple[str, ...],
+    contract: str | None,
+    faults: str | None,
+    trap: str | None,
+    len_max: str | None,
+    timeout: str | None,
+    include: tuple[Path, ...],
+    defines: tuple[str, ...],
+    fail_on: tuple[str, ...],
+    no_differences: bool,
+    no_cache: bool,
+    quiet: bool,
+    **reports: str | None,
+) -> ExitCode:
+    """Say what each revision of a routine returns at each exit, what got better or worse since the last one,
+    and on which inputs the two behave differently.
+
+    Revisions are files, oldest first; or one patch or mbox, applied in memory patch by patch; or several of
+    those, one revision each; or the commits of a range. Nothing in a work tree or repository is touched.
+
+    \b
+    Exit codes: 0 nothing got worse, 1 something got worse or is refuted in the newest revision,
+    2 wrong input or usage, 3 something is unknown in the newest, 4 a fault of mcverify itself.
+    """  # noqa: D301 -- click wants the control character \b itself
+    from mcverify.cli.prove import max_rw_count, quieten_libraries
+
+    limit = max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
+    budget = None if timeout is None else parse_seconds(timeout, "--timeout")
+    targets = [(name, target) for name, target in reports.items() if target is not None]
+    _check_targets(targets, inputs)
+    from mcverify.review.gather import gathered
+
+    found = gathered(inputs, git_range, base)
+    quieten_libraries()
+    from mcverify.proof.options import ProveOptions
+    from mcverify.review.review import ReviewOptions, exit_code
+
+    proofs = ProveOptions(
+        routines=routines,
+        contract=contract,
+        faults=faults,
+        trap=trap,
+        len_max=limit,
+        timeout=budget,
+        include=include,
+        defines=defines,
+    )
+    result = _review(found, ReviewOptions(proofs, differences=not no_differences), cached=not no_cache)
+    code = exit_code(result, fail_on)
+    write_all([(target, _text(name, result, code)) for name, target in targets])
+    with indifferent_to_readers():
+        if not any(target == STDOUT for _, target in targets):
+            _show(result, quiet)
+    return code
+
+
+def _check_targets(targets: Sequence[tuple[str, str]], inputs: Sequence[str]) -> None:
+    """Raise InputError where a report cannot be written, or would overwrite what is not ours."""
+    seen: dict[Path | str, str] = {}
+    for name, target in targets:
+        key: Path | str = target if target == STDOUT else Path(target).resolve()
+        if key in seen:
+            raise InputError(f"--{seen[key]} and --{name} name the same place", where=target)
+        seen[key] = name
+        for source in inputs or ("",):
+            check_writable(
+                target,
+                f"--{name}",
+                source=Path(source) if source not in ("", STDOUT) else None,
+                is_ours=_is_ours(name),
+            )
+
+
+def _is_ours(name: str):  # type: ignore[no-untyped-def]
+    from importlib import import_module
+
+    return lambda text: bool(import_module(f"mcverify.report.review_{name}").is_ours(text))
+
+
+def _text(name: str, result: Review, code: ExitCode) -> str:
+    from importlib import import_module
+
+    return str(getattr(import_module(f"mcverify.report.review_{name}"), f"to_{name}")(result, code))
+
+
+def _review(found: Gathered, options: ReviewOptions, *, cached: bool) -> Review:
+    from mcverify.cli.progress import status_line
+    from mcverify.review.cache import Cache
+    from mcverify.review.review import review as reviewed
+
+    cache = Cache.of_user() if cached else Cache(None)
+    with status_line() as progress:
+        return reviewed(found.revisions, options, cache, progress, found.notes)
+
+
+def _show(result: Review, quiet: bool) -> None:
+    from mcverify.report.review_terminal import print_lines, print_review
+
+    (print_lines if quiet else print_review)(result)

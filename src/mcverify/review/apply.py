@@ -1,0 +1,143 @@
+"""A patch applied to a file in memory, strictly: every line of context must be there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import Hunk, PatchedFile, PatchSet
+
+from mcverify.errors import InputError
+
+_ABSENT = "/dev/null"
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """What a patch does to one file: `old` and `new` paths (None: not there), the hunks, and the id of the
+    blob that it was made from ("" where it does not say)."""
+
+    old: str | None
+    new: str | None
+    hunks: tuple[Hunk, ...]
+    is_binary: bool
+    blob: str
+
+
+def changes(text: str, where: str) -> list[FileChange]:
+    """The files that a patch changes. Raises InputError where it is damaged."""
+    lines = [f"{line}\n" for line in text.split("\n")]
+    while lines and lines[-1] == "\n":
+        lines.pop()
+    try:
+        files = PatchSet(lines)
+    except (UnidiffParseError, AssertionError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"the patch is damaged: {said}", where=where) from error
+    return [_change(file) for file in files]
+
+
+def _change(file: PatchedFile) -> FileChange:
+    info = str(file.patch_info or "")
+    return FileChange(
+        None if file.source_file == _ABSENT else _path(file.source_file),
+        None if file.target_file == _ABSENT else _path(file.target_file),
+        tuple(file),
+        file.is_binary_file or "GIT binary patch" in info,
+        _blob(info),
+    )
+
+
+def _path(name: str) -> str:
+    """A path of a patch without quotes and its first folder (a/, b/), as `patch -p1` takes it."""
+    name = name.strip().strip('"')
+    head, slash, rest = name.partition("/")
+    return rest if slash and len(head) == 1 else name
+
+
+def _blob(info: str) -> str:
+    for line in info.splitlines():
+        if line.startswith("index ") and ".." in line:
+            identifier = line.split()[1].partition("..")[0]
+            return identifier if identifier.strip("0") else ""
+    return ""
+
+
+def applied(change: FileChange, old: bytes | None, where: str) -> bytes | None:
+    """The content of the file behind the change, None if it is removed.
+
+    Raises InputError, which names hunk and line, where it does not apply.
+    """
+    path = change.new or change.old or ""
+    if change.new is None:
+        return None
+    if change.old is not None and old is None:
+        raise InputError(f"the patch changes {change.old}, which is not there", where=where)
+    if change.old is None and old is not None:
+        raise InputError(f"the patch creates {path}, which is there already", where=where)
+    lines = (old or b"").decode("latin-1").replace("\r\n", "\n").split("\n")
+    if old is None:
+        lines = [""]
+    done: list[str] = []
+    at = 0
+    shift = 0
+    for number, hunk in enumerate(change.hunks, 1):
+        before, after = _sides(hunk)
+        expected = max(0, hunk.source_start - (1 if hunk.source_length else 0)) + shift
+        found = _place(lines, before, at, expected)
+        if found is None:
+            raise _does_not_apply(change, number, lines, before, after, max(at, expected), where)
+        done += lines[at:found] + after
+        at, shift = found + len(before), found - (expected - shift)
+    text = "\n".join(done + lines[at:])
+    return (text if text.endswith("\n") else text + "\n").encode("latin-1")
+
+
+def _sides(hunk: Hunk) -> tuple[list[str], list[str]]:
+    before = [line.value.rstrip("\n") for line in hunk if line.is_context or line.is_removed]
+    after = [line.value.rstrip("\n") for line in hunk if line.is_context or line.is_added]
+    return before, after
+
+
+def _place(lines: Sequence[str], wanted: Sequence[str], first: int, expected: int) -> int | None:
+    """Where the lines that a hunk wants are, nearest to the expected place; None if they are nowhere."""
+    last = len(lines) - len(wanted)
+    places = [at for at in range(first, last + 1) if lines[at : at + len(wanted)] == list(wanted)]
+    return min(places, key=lambda at: abs(at - expected), default=None)
+
+
+def _does_not_apply(
+    change: FileChange,
+    number: int,
+    lines: Sequence[str],
+    before: Sequence[str],
+    after: Sequence[str],
+    at: int,
+    where: str,
+) -> InputError:
+    hint = None
+    if _place(lines, after, 0, at) is not None:
+        hint = "its new lines are there already: --base names the tree before the patch"
+    for offset, wanted in enumerate(before):
+        line = at + offset
+        if line >= len(lines) - 1 and wanted:
+            is_there = "the file has ended"
+        elif lines[line] != wanted:
+            is_there = f"there is {_shown(lines[line])}"
+        else:
+            continue
+        return InputError(
+            f"hunk {number} of {change.old} does not apply:"
+            f" at line {line + 1} it expects {_shown(wanted)}, and {is_there}",
+            where=where,
+            hint=hint,
+        )
+    return InputError(
+        f"hunk {number} of {change.old} does not apply at line {at + 1}", where=where, hint=hint
+    )
+
+
+def _shown(line: str) -> str:
+    text = line.strip().encode("latin-1").decode("utf-8", "replace")
+    return f"'{text[:60]}'" if text else "an empty line"

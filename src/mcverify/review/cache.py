@@ -1,0 +1,169 @@
+"""Proofs that were made before, by what they are about: the code, its table, the contract, the tools.
+
+Each entry is a file of the user's cache folder, written aside and renamed, so that several processes may
+share it; it begins with a digest of the rest, and is not believed where the two differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+from mcverify import __version__
+from mcverify.contract import Contract
+from mcverify.image.image import Image
+from mcverify.models import models_dir
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import RoutineResult
+from mcverify.proof.select import Task
+from mcverify.proof.variants import Variant
+from mcverify.review.essence import code_of
+
+LARGEST = 128 << 20
+"""Bytes that the entries may have together; the least recently used go first."""
+
+_MAGIC = b"mcverify proof 1\n"
+_TOOLS = ("angr", "pyvex", "claripy", "z3-solver", "capstone", "unicorn", "python-flint")
+_TEMPORARY = ".part"
+
+
+class Cache:
+    """Keeps results of whole routines. A `folder` of None, or one that cannot be used, keeps nothing."""
+
+    def __init__(self, folder: Path | None, largest: int = LARGEST) -> None:
+        self._folder, self._largest = folder, largest
+
+    @classmethod
+    def of_user(cls) -> Cache:
+        """The one in the user's cache folder."""
+        return cls(platformdirs.user_cache_path("mcverify") / "proofs")
+
+    def get(self, key: str) -> tuple[RoutineResult, ...] | None:
+        """The results that were kept under `key`; None where there are none, or damaged ones."""
+        if self._folder is None:
+            return None
+        path = self._folder / key
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        results = _decoded(content, key)
+        with suppress(OSError):
+            if results is None:
+                path.unlink()
+            else:
+                os.utime(path)
+        return results
+
+    def put(self, key: str, results: Sequence[RoutineResult]) -> None:
+        """Keep `results` under `key`, unless another run could come to more than they say."""
+        if self._folder is None or any(_is_cut_short(result) for result in results):
+            return
+        payload = msgspec.msgpack.encode(tuple(results))
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write(self._folder / key, _MAGIC + _digest(key, payload) + payload)
+            self._shrink(self._folder)
+
+    def _shrink(self, folder: Path) -> None:
+        entries = sorted(_entries(folder), reverse=True)
+        total = 0
+        for _, size, path in entries:
+            total += size
+            if total > self._largest:
+                path.unlink(missing_ok=True)
+
+
+def _entries(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    for path in folder.iterdir():
+        with suppress(OSError):
+            stat = path.stat()
+            yield stat.st_mtime, stat.st_size, path
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(suffix=_TEMPORARY, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _digest(key: str, payload: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + payload).digest()
+
+
+def _decoded(content: bytes, key: str) -> tuple[RoutineResult, ...] | None:
+    size = hashlib.sha256().digest_size
+    digest, payload = content[len(_MAGIC) :][:size], content[len(_MAGIC) + size :]
+    if not content.startswith(_MAGIC) or digest != _digest(key, payload):
+        return None
+    try:
+        return msgspec.msgpack.decode(payload, type=tuple[RoutineResult, ...])
+    except (msgspec.DecodeError, ValueError, TypeError):
+        return None
+
+
+def _is_cut_short(result: RoutineResult) -> bool:
+    """Whether time ran out somewhere: on another day it may suffice."""
+    reasons = (*result.unknowns, *(o.reason for o in result.obligations))
+    return any("in time" in reason or "time limit" in reason for reason in reasons)
+
+
+# -- what a proof is about --------------------------------------------------------------------------------
+
+
+def key_of(
+    image: Image, task: Task, variants: Sequence[Variant], options: ProveOptions, notes: Sequence[str]
+) -> str:
+    """A digest of all that the results of a routine depend on, wherever it lies and whatever its labels.
+
+    `notes` are those of the image, in words that do not tell where the file lies.
+    """
+    about = (
+        _tools(),
+        task.name,
+        _terms(task.contract),
+        task.faults,
+        options.len_max,
+        options.rep_model,
+        notes,
+        [(variant.name, *code_of(variant.image, task)) for variant in variants],
+    )
+    return hashlib.sha256(msgspec.json.encode(about, order="deterministic")).hexdigest()
+
+
+def _terms(contract: Contract | None) -> bytes:
+    return b"" if contract is None else msgspec.json.encode(contract, order="deterministic")
+
+
+@cache
+def _tools() -> tuple[str, ...]:
+    """The program, to the last byte, what it rests on, and the host that the runs are made on."""
+    own = hashlib.sha256()
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package, models_dir()):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".c", ".h", ".toml", ".jinja"):
+                own.update(path.name.encode() + path.read_bytes())
+    return (__version__, own.hexdigest(), platform.machine(), *map(_version, _TOOLS))
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return package

@@ -1,0 +1,69 @@
+"""What changed from one revision to the next: verdicts and counts, exit by exit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mcverify.proof.result import Verdict
+from mcverify.review.essence import code_of
+from mcverify.review.prove import Proved
+from mcverify.review.result import Change, ChangedCount, ChangedObligation, Row
+
+EVERYWHERE = "everywhere"
+
+
+def changed_obligations(
+    rows: Sequence[Row], everywhere: Sequence[Mapping[str, Verdict]], old: int, new: int
+) -> tuple[ChangedObligation, ...]:
+    """Every obligation of the two revisions, the worse ones first."""
+    found = [c for row in rows for c in _of_row(row, old, new)]
+    found += _between(EVERYWHERE, everywhere[old], everywhere[new])
+    order = list(Change)
+    return tuple(sorted(found, key=lambda c: order.index(c.change)))
+
+
+def _of_row(row: Row, old: int, new: int) -> Iterator[ChangedObligation]:
+    before, after = row.cells[old], row.cells[new]
+    yield from _between(row.name, before.verdicts if before else {}, after.verdicts if after else {})
+
+
+def _between(
+    row: str, before: Mapping[str, Verdict], after: Mapping[str, Verdict]
+) -> Iterator[ChangedObligation]:
+    for identifier in sorted({*before, *after}, key=lambda i: int(i[1:])):
+        was, now = before.get(identifier), after.get(identifier)
+        yield ChangedObligation(_change(was, now), row, identifier, was, now)
+
+
+def _change(before: Verdict | None, after: Verdict | None) -> Change:
+    if before is after:
+        return Change.SAME
+    if before is None:
+        return Change.NEW
+    match after:
+        case None:
+            return Change.GONE
+        case Verdict.REFUTED:
+            return Change.BROKEN
+        case Verdict.UNKNOWN:
+            return Change.UNDECIDED
+        case Verdict.PROVED:
+            return Change.FIXED
+
+
+def changed_counts(rows: Sequence[Row], old: int, new: int) -> tuple[ChangedCount, ...]:
+    """The exits that return something else than before, in the words of the routine."""
+    pairs = ((row.name, row.cells[old], row.cells[new]) for row in rows)
+    return tuple(
+        ChangedCount(name, before.returns, after.returns)
+        for name, before, after in pairs
+        if before is not None and after is not None and before.returns != after.returns
+    )
+
+
+def same_code(before: Proved, after: Proved) -> bool:
+    """Whether code, table and contract are the same, wherever they lie and whatever the labels."""
+    old, new = before.result, after.result
+    if old.contract != new.contract or old.faults != new.faults:
+        return False
+    return list(code_of(before.image, before.task)) == list(code_of(after.image, after.task))

@@ -1,0 +1,48 @@
+"""What the code of a routine is, wherever it lies in its file and whatever its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mcverify.image.image import Image
+from mcverify.proof.listing import listing
+from mcverify.proof.select import Task
+from mcverify.runs.code import detailed, named_addresses
+
+
+def code_of(image: Image, task: Task) -> Iterator[object]:
+    """The instructions and table entries by their distance from the entry, symbols outside by name; all of
+    the image where the code names other addresses of it."""
+    lines = listing(image, task.entry)
+    own = {line.address for line in lines}
+    for line in lines:
+        yield line.address - task.entry, line.code
+        entry = image.entry_at(line.address)
+        if entry is not None:
+            yield entry.fixup - task.entry, entry.handler
+        for address in named_addresses(line.code, line.address):
+            if address in image.externals:
+                yield image.externals[address]
+            elif address not in own and image.section_at(address) is not None:
+                yield from _whole(image)
+        if _is_indirect(image, line.address):
+            yield from _whole(image)
+    yield [entry.insn - task.entry for entry in image.entries if task.entry <= entry.insn < task.end]
+
+
+def _whole(image: Image) -> Iterator[object]:
+    for section in image.sections:
+        yield section.name, section.address, section.data, section.executable
+
+
+def _is_indirect(image: Image, address: int) -> bool:
+    """Whether the instruction goes to where only its operand says."""
+    insn = detailed(image, address)
+    if insn is None:
+        return True
+    jumps = any(insn.group(group) for group in (_JUMP, _CALL))
+    return jumps and bool(insn.operands) and insn.operands[0].type != _IMMEDIATE
+
+
+_JUMP, _CALL, _IMMEDIATE = 1, 2, 2
+"""Capstone's CS_GRP_JUMP, CS_GRP_CALL and CS_OP_IMM."""

@@ -1,0 +1,162 @@
+"""Which routine, and which exit, of one revision is which of the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mcverify.proof.result import EVERYWHERE, SUCCESS, RoutineResult, Verdict
+from mcverify.review.access import FaultPoint, fault_points, likeness_of_code, paired
+from mcverify.review.prove import Proved, ProvedRevision
+from mcverify.review.result import Cell, Row
+
+_ALIKE = 0.6
+"""So much of its code a routine under another name must have in common with an old one."""
+
+AFTER_FAULT = "after a fault"
+
+_ORDER = (Verdict.REFUTED, Verdict.UNKNOWN, Verdict.PROVED)
+
+
+# -- routines ---------------------------------------------------------------------------------------------
+
+
+def tracks(revisions: Sequence[ProvedRevision]) -> list[list[Proved | None]]:
+    """The routines, each with what it is in every revision (None: not there). By name; one that has no
+    namesake goes on in the most similar routine that is new in the next revision."""
+    found: list[list[Proved | None]] = []
+    for number, revision in enumerate(revisions):
+        free = dict(revision.routines)
+        last = [(track, _last(track)) for track in found]
+        for track, before in last:
+            track.append(free.pop(before.result.title, None))
+        if revision.routines:
+            _follow_renamed(last, free)
+        found += [[*([None] * number), proved] for proved in free.values()]
+    return found
+
+
+def _last(track: Sequence[Proved | None]) -> Proved:
+    return next(proved for proved in reversed(track) if proved is not None)
+
+
+def _follow_renamed(last: Sequence[tuple[list[Proved | None], Proved]], free: dict[str, Proved]) -> None:
+    ended = [(track, before) for track, before in last if track[-1] is None]
+    pairs = sorted(
+        (
+            (likeness_of_code(before.result.listing, now.result.listing), number, title)
+            for number, (_, before) in enumerate(ended)
+            for title, now in free.items()
+            if before.result.variant == now.result.variant
+        ),
+        reverse=True,
+    )
+    for like, number, title in pairs:
+        track = ended[number][0]
+        if like >= _ALIKE and track[-1] is None and title in free:
+            track[-1] = free.pop(title)
+
+
+# -- exits ------------------------------------------------------------------------------------------------
+
+
+def rows(track: Sequence[Proved | None]) -> tuple[Row, ...]:
+    """The exits of one routine through all revisions."""
+    plain = [_plain_row(exit_id, track) for exit_id in (SUCCESS, AFTER_FAULT)]
+    cells = [_cells(proved) if proved is not None else [] for proved in track]
+    chains: list[list[Cell | None]] = []
+    at: dict[int, int] = {}  # which chain goes through each access of the last revision that has the routine
+    before: Sequence[FaultPoint] = ()
+    for number, (proved, own) in enumerate(zip(track, cells, strict=True)):
+        if proved is None:
+            for chain in chains:
+                chain.append(None)
+            continue
+        points = [point for point, _ in own]
+        became = paired(before, points)
+        chain_of = {new: at[old] for old, new in became.items()}
+        for chain in chains:
+            chain.append(None)
+        for index, (_, cell) in enumerate(own):
+            if index not in chain_of:
+                chain_of[index] = len(chains)
+                chains.append([None] * (number + 1))
+            chains[chain_of[index]][number] = cell
+        at, before = chain_of, points
+    shown = [chain for chain in chains if any(cell is not None and _is_exit(cell) for cell in chain)]
+    named = _named([tuple(c if c is not None and _is_exit(c) else None for c in chain) for chain in shown])
+    return (*(row for row in plain if any(row.cells)), *named)
+
+
+def _is_exit(cell: Cell) -> bool:
+    return cell.has_entry or bool(cell.verdicts)
+
+
+def _named(chains: Sequence[tuple[Cell | None, ...]]) -> Iterator[Row]:
+    """Rows by the newest name of their exit; by the access too where several share it."""
+    newest = [next(cell for cell in reversed(chain) if cell is not None) for chain in chains]
+    names = [cell.exit for cell in newest]
+    used: dict[str, int] = {}
+    for chain, cell in zip(chains, newest, strict=True):
+        name = cell.exit
+        if names.count(name) > 1:
+            name = f"{name}/{cell.label or cell.access}"
+        used[name] = used.get(name, 0) + 1
+        yield Row(name if used[name] == 1 else f"{name} #{used[name]}", chain)
+
+
+def _plain_row(exit_id: str, track: Sequence[Proved | None]) -> Row:
+    return Row(exit_id, tuple(_plain_cell(exit_id, proved.result) if proved else None for proved in track))
+
+
+def _plain_cell(exit_id: str, result: RoutineResult) -> Cell | None:
+    row = next((row for row in result.exits if row.id == exit_id), None)
+    verdicts = _verdicts_at(result, exit_id)
+    if row is None and not verdicts:
+        return None
+    return Cell(exit_id, row.where if row else "", "", "", "", row.count if row else "", verdicts)
+
+
+def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
+    result = proved.result
+    counts = {row.id: row for row in result.exits}
+    found = []
+    for point in fault_points(result, proved.image):
+        line = point.line
+        at_access = _verdicts_at(result, point.where)
+        uncovered = {i: v for i, v in at_access.items() if i == "O1"}
+        if line.fixup is None:
+            cell = Cell(point.where, "", line.where, line.label, line.text, "", uncovered, has_entry=False)
+        else:
+            exit_id = proved.image.label_at(line.fixup) or proved.image.where(line.fixup)
+            exit_id = next((known for known in counts if known == exit_id), exit_id)
+            row = counts.get(exit_id)
+            at_exit = _verdicts_at(result, exit_id)
+            verdicts = {**({"O1": Verdict.PROVED} if "O1" in _asked(result) else {}), **at_exit, **uncovered}
+            cell = Cell(
+                exit_id, row.where if row else "", line.where, line.label, line.text,
+                row.count if row else "", verdicts,
+            )  # fmt: skip
+        found.append((point, cell))
+    return found
+
+
+def _asked(result: RoutineResult) -> set[str]:
+    return {o.id for o in result.obligations}
+
+
+def _verdicts_at(result: RoutineResult, exit_id: str) -> dict[str, Verdict]:
+    found: dict[str, Verdict] = {}
+    for o in result.obligations:
+        if o.exit == exit_id:
+            found[o.id] = min(found.get(o.id, o.verdict), o.verdict, key=_ORDER.index)
+    return found
+
+
+def everywhere(result: RoutineResult | None) -> Mapping[str, Verdict]:
+    """The obligations that belong to no exit; one that fails at a place only is told there."""
+    if result is None:
+        return {}
+    found = _verdicts_at(result, EVERYWHERE)
+    placed = {o.id for o in result.obligations if o.exit != EVERYWHERE and o.verdict is not Verdict.PROVED}
+    told = {"O1"} if result.table else set()  # at each access
+    return {i: v for i, v in found.items() if i not in told and (v is Verdict.PROVED or i not in placed)}

@@ -1,0 +1,190 @@
+"""The result of a review: what every report on it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mcverify.proof.result import RoutineResult, Verdict
+from mcverify.review.revision import Revision
+from mcverify.runs.case import Access, Case, Outcome
+
+
+class Change(StrEnum):
+    """What became of one obligation at one exit.
+
+    BROKEN     it is refuted now, and was not
+    UNDECIDED  it was decided, and is unknown now
+    FIXED      it is proved now, and was not
+    NEW, GONE  the exit, or the question, is there in one of the two revisions only
+    SAME       neither
+    """
+
+    BROKEN = "broken"
+    UNDECIDED = "undecided"
+    FIXED = "fixed"
+    NEW = "new"
+    GONE = "gone"
+    SAME = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """An exit in one revision: its id, where the kernel continues (`file:line`), the access that it serves
+    with its label and text, what is returned as bytes left, and the verdicts by obligation. `has_entry` is
+    False for an access that may fault and has none."""
+
+    exit: str
+    where: str
+    access: str
+    label: str
+    text: str
+    count: str
+    verdicts: Mapping[str, Verdict]
+    has_entry: bool = True
+
+    @property
+    def returns(self) -> str:
+        """What is returned as bytes left, or why nothing is; "" where that is not known in words."""
+        if not self.has_entry:
+            return "no entry"
+        goes_on = self.access and not self.count and not self.verdicts.keys() - {"O1"}
+        return "(tries again)" if goes_on else self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One exit through all revisions: by the access that it serves. `name` is unique in the routine; a cell
+    is None where the revision has no such exit."""
+
+    name: str
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedObligation:
+    """One obligation at one exit (a row's name, or "everywhere"), in two revisions."""
+
+    change: Change
+    row: str
+    obligation: str
+    before: Verdict | None
+    after: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedCount:
+    """What one exit returned, and returns now; "" where that is not known in words."""
+
+    row: str
+    before: str
+    after: str
+
+
+class Kind(StrEnum):
+    """In what two runs of one case differ."""
+
+    ENDING = "ending"
+    COUNT = "count"
+    BYTES = "bytes"
+    OUTSIDE = "outside"
+    REGISTERS = "registers"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Inputs on which two revisions differ, executed with both. `row` is the exit of the newer one (of the
+    older one where the newer took none), `kinds` what differs, `sentence` how, in one sentence."""
+
+    row: str
+    kinds: tuple[Kind, ...]
+    case: Case
+    before: Outcome
+    after: Outcome
+    sentence: str
+    before_outside: tuple[Access, ...] = ()
+    after_outside: tuple[Access, ...] = ()
+
+
+class Relation(StrEnum):
+    """How the behaviours of two revisions of a routine stand to each other.
+
+    IDENTICAL   the same code and table
+    EQUIVALENT  other code that was proved to do the same on all inputs
+    DIFFERENT   a run shows a difference
+    OPEN        no difference was found, and equivalence was not proved
+    UNASKED     not looked at
+    """
+
+    IDENTICAL = "identical"
+    EQUIVALENT = "equivalent"
+    DIFFERENT = "different"
+    OPEN = "open"
+    UNASKED = "unasked"
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """The relation of two revisions, why it holds or is not known (a sentence), the differences that were
+    seen, and the scratch registers that only one of the two changes."""
+
+    relation: Relation
+    why: str = ""
+    differences: tuple[Difference, ...] = ()
+    clobbered_before: tuple[str, ...] = ()
+    clobbered_after: tuple[str, ...] = ()
+    tried: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What changed from one revision to the next that has the routine; `old` and `new` are their numbers."""
+
+    old: int
+    new: int
+    obligations: tuple[ChangedObligation, ...]
+    counts: tuple[ChangedCount, ...]
+    behaviour: Behaviour
+    code_changed: bool
+
+    def of(self, *changes: Change) -> list[ChangedObligation]:
+        """The obligations that changed in one of these ways."""
+        return [o for o in self.obligations if o.change in changes]
+
+    @property
+    def worse(self) -> list[ChangedObligation]:
+        """What got worse, and what is new and refuted."""
+        new = [o for o in self.of(Change.NEW) if o.after is Verdict.REFUTED]
+        lost = [o for o in self.of(Change.UNDECIDED) if o.before is Verdict.PROVED]
+        return [*self.of(Change.BROKEN), *new, *lost]
+
+
+@dataclass(frozen=True)
+class RoutineReview:
+    """One routine through all revisions. `results` has None where a revision lacks it, `names` what it is
+    called there."""
+
+    name: str
+    results: tuple[RoutineResult | None, ...]
+    rows: tuple[Row, ...]
+    everywhere: tuple[Mapping[str, Verdict], ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its title in each revision, "" where it is not there."""
+        return tuple(result.title if result is not None else "" for result in self.results)
+
+
+@dataclass(frozen=True)
+class Review:
+    """Everything that is reported. `failures` are sentences by number of the revision whose file could not be
+    read or assembled; `notes` other remarks."""
+
+    revisions: tuple[Revision, ...]
+    routines: tuple[RoutineReview, ...]
+    failures: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    reused: int = 0
+    proved: int = 0

@@ -1,0 +1,141 @@
+"""The way through a review: revisions -> proofs -> exits matched -> changes -> differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from mcverify.deadline import Deadline
+from mcverify.errors import ExitCode, InputError
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import Verdict
+from mcverify.review.behaviour import behaviour
+from mcverify.review.cache import Cache
+from mcverify.review.changes import changed_counts, changed_obligations, same_code
+from mcverify.review.match import everywhere, rows, tracks
+from mcverify.review.prove import Progress, Proved, ProvedRevision, prove_revision
+from mcverify.review.result import Review, RoutineReview, Row, Step
+from mcverify.review.revision import Revision
+
+FAIL_ON = ("broken", "refuted", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewOptions:
+    """What a user can ask of a review besides the proofs: whether to look for differences in behaviour."""
+
+    prove: ProveOptions
+    differences: bool = True
+
+
+def review(
+    revisions: Sequence[Revision],
+    options: ReviewOptions,
+    cache: Cache,
+    progress: Progress,
+    notes: Sequence[str] = (),
+) -> Review:
+    """The review of `revisions`, oldest first. Raises InputError where there is nothing to compare."""
+    deadline = Deadline(options.prove.timeout)
+    proved = []
+    for number, revision in enumerate(revisions, 1):
+        say = _prefixed(progress, f"{revision.name} ({number} of {len(revisions)})")
+        proved.append(prove_revision(revision, options.prove, cache, say, deadline))
+    _check(proved, options.prove)
+    found = [_routine(track, options, deadline, progress) for track in tracks(proved)]
+    return Review(
+        revisions=tuple(revisions),
+        routines=tuple(found),
+        failures={n: p.failures for n, p in enumerate(proved) if p.failures},
+        notes=tuple(notes),
+        reused=sum(p.reused for p in proved),
+        proved=sum(p.proved for p in proved),
+    )
+
+
+def _prefixed(progress: Progress, prefix: str) -> Progress:
+    return lambda text: progress(f"{prefix}: {text}")
+
+
+def _check(proved: Sequence[ProvedRevision], options: ProveOptions) -> None:
+    """Refuse what cannot be reviewed: no revision with a routine, none in common, the last one without."""
+    failures = [sentence for p in proved for sentence in p.failures]
+    having = [p for p in proved if p.routines]
+    if not having:
+        first = next(
+            iter([*failures, *(s for p in proved for s in p.empty)]), "there is no routine to compare"
+        )
+        raise InputError(first)
+    last = proved[-1]
+    gone = [p for p in proved if not p.routines and not p.failures]
+    if last in gone:
+        names = ", ".join(having[-1].routines)
+        raise InputError(
+            f"{last.revision.name} has none of the routines any more ({names}): nothing is left to prove"
+        )
+    if len(proved) == 2 and len(having) == 2 and not any(len(_both(t)) == 2 for t in tracks(proved)):
+        old, new = (f"{p.revision.name} has {', '.join(p.routines)}" for p in proved)
+        raise InputError(
+            f"the two have no routine in common: {old}, {new}",
+            hint="routines are matched by name, or where most of their code is the same",
+        )
+
+
+def _both(track: Sequence[Proved | None]) -> list[Proved]:
+    return [proved for proved in track if proved is not None]
+
+
+def _routine(
+    track: Sequence[Proved | None], options: ReviewOptions, deadline: Deadline, progress: Progress
+) -> RoutineReview:
+    own = rows(track)
+    results = tuple(proved.result if proved is not None else None for proved in track)
+    spread = tuple(everywhere(result) for result in results)
+    there = [number for number, proved in enumerate(track) if proved is not None]
+    name = results[there[-1]].title  # type: ignore[union-attr]
+    steps = []
+    for old, new in pairwise(there):
+        before, after = track[old], track[new]
+        assert before is not None
+        assert after is not None
+        same = same_code(before, after)
+        say = _prefixed(progress, name)
+        steps.append(
+            Step(
+                old,
+                new,
+                changed_obligations(own, spread, old, new),
+                changed_counts(own, old, new),
+                behaviour(before, after, _exit_names(own, old, new), options, deadline, say, same=same),
+                code_changed=not same,
+            )
+        )
+    return RoutineReview(name, results, own, spread, tuple(steps))
+
+
+def _exit_names(own: Sequence[Row], old: int, new: int) -> Callable[[int, str], str]:
+    """The name of the row for an exit of the old (0) or the new (1) revision, by where its access lies."""
+    names: dict[tuple[int, str], str] = {}
+    for row in own:
+        for side, number in enumerate((old, new)):
+            cell = row.cells[number]
+            if cell is not None and cell.access:
+                names[side, cell.access] = row.name
+    return lambda side, access: names.get((side, access), "")
+
+
+def exit_code(review: Review, fail_on: Sequence[str]) -> ExitCode:
+    """0 nothing got worse, 1 something did or is refuted in the newest revision, 2 a revision could not be
+    read, 3 something is unknown in the newest. With `fail_on` only what it names counts."""
+    named = fail_on or FAIL_ON
+    newest = [r.results[-1] for r in review.routines if r.results[-1] is not None]
+    verdicts = {result.verdict for result in newest if result is not None}
+    worse = any(step.worse for r in review.routines for step in r.steps)
+    if ("broken" in named and worse) or ("refuted" in named and Verdict.REFUTED in verdicts):
+        return ExitCode.REFUTED
+    if review.failures:
+        return ExitCode.USAGE
+    if "unknown" in named and Verdict.UNKNOWN in verdicts:
+        return ExitCode.UNKNOWN
+    return ExitCode.PROVED

@@ -1,0 +1,78 @@
+"""A revision: the files that hold its routines, as they were then, and where they come from."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+_QUOTED = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One column of a review.
+
+    `name` is short and unique, `title` a subject ("" for a plain file). `files` maps paths to contents; files
+    that lie on the disk as they are have `on_disk` instead, and no contents. `others` are the files that they
+    include. `author` and `message_id` are those of the mail that brought it, or of the commit.
+    """
+
+    name: str
+    title: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    others: Mapping[str, bytes] = field(default_factory=dict)
+    on_disk: tuple[Path, ...] = ()
+    author: str = ""
+    message_id: str = ""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files that may hold routines, as they are named in reports."""
+        return (*(str(p) for p in self.on_disk), *self.files)
+
+    def text(self, path: str) -> str | None:
+        """The text of one of its files, None if it is not there."""
+        try:
+            content = self.files[path] if path in self.files else Path(path).read_bytes()
+        except OSError:
+            return None
+        return content.decode("utf-8", "replace")
+
+
+@contextmanager
+def laid_out(revision: Revision) -> Iterator[Mapping[str, Path]]:
+    """The revision's files on the disk, by their names in reports: those of a patch or a commit in a
+    folder of their own, which goes with the context."""
+    with tempfile.TemporaryDirectory(prefix="mcverify-review-") as folder:
+        found = {str(path): path for path in revision.on_disk}
+        for path, content in (*revision.others.items(), *revision.files.items()):
+            target = Path(folder) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            if path in revision.files:
+                found[path] = target
+        yield found
+
+
+def included(path: str, content: bytes) -> list[str]:
+    """Paths of the files that `content`, the file at `path`, includes in quotes, as far as they lie in the
+    tree."""
+    folder = PurePosixPath(path).parent
+    found = (_joined(folder, match.decode("utf-8", "replace")) for match in _QUOTED.findall(content))
+    return [name for name in dict.fromkeys(found) if name is not None]
+
+
+def _joined(folder: PurePosixPath, name: str) -> str | None:
+    parts: list[str] = []
+    for part in (*folder.parts, *PurePosixPath(name).parts):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return None if name.startswith("/") else "/".join(parts)

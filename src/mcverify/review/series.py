@@ -1,0 +1,193 @@
+"""The revisions that patches make, one after the other, of the files of a base; all in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mcverify.errors import InputError
+from mcverify.review.apply import FileChange, applied, changes
+from mcverify.review.gather import Gathered
+from mcverify.review.git import Repository
+from mcverify.review.history import SOURCE_SUFFIXES, has_table, with_included
+from mcverify.review.mail import Patch, patches
+from mcverify.review.revision import Revision
+
+_HEADERS = (".h", ".inc")
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a series applies to: `read` gives a file by its path, `blob` one by its id."""
+
+    name: str
+    read: Callable[[str], bytes | None]
+    blob: Callable[[str], bytes | None] = lambda _: None
+
+
+def revisions_of_patches(
+    inputs: Sequence[tuple[str, bytes]], base_name: str | None, folder: Path
+) -> Gathered:
+    """The base and what each patch makes of it; of several inputs, what each of them makes of the base as a
+    whole."""
+    base = _base(base_name, folder)
+    series = [(name, patches(name, content)) for name, content in inputs]
+    tree = _Tree(base)
+    tracked = _tracked(series, base)
+    start = Revision("base", base.name, *tree.contents(tracked))
+    found: list[Revision] = []
+    notes: list[str] = []
+    for name, members in series:
+        tree = _Tree(base)
+        for number, patch in enumerate(members, 1):
+            label = _label(patch, number, len(members))
+            tree.apply(patch, _where(name, patch, label), notes)
+            if len(series) == 1:
+                found.append(_revision(tree, tracked, label, patch))
+        if len(series) > 1:
+            found.append(_revision(tree, tracked, Path(name).stem if name != "-" else "stdin", members[-1]))
+    columns = [start] if start.files else []
+    for revision in found:
+        last = columns[-1] if columns else start
+        if revision.files == last.files and revision.others == last.others:
+            notes.append(f"{revision.name} ({revision.title}) leaves the routines' files as they were")
+        else:
+            columns.append(revision)
+    return Gathered(_unique(columns), tuple(dict.fromkeys(notes)))
+
+
+def _label(patch: Patch, number: int, total: int) -> str:
+    if patch.number:
+        return f"{patch.number}/{patch.total}"
+    return f"{number}/{total}" if total > 1 else "patched"
+
+
+def _where(name: str, patch: Patch, label: str) -> str:
+    file = "standard input" if name == "-" else name
+    return (
+        f"{file}, {label}" + (f" ({patch.subject})" if patch.subject else "") if label != "patched" else file
+    )
+
+
+def _unique(revisions: Sequence[Revision]) -> tuple[Revision, ...]:
+    """The revisions under names that differ."""
+    seen: dict[str, int] = {}
+    found = []
+    for revision in revisions:
+        seen[revision.name] = seen.get(revision.name, 0) + 1
+        times = seen[revision.name]
+        found.append(revision if times == 1 else replace(revision, name=f"{revision.name} #{times}"))
+    return tuple(found)
+
+
+def _revision(tree: _Tree, tracked: Sequence[str], name: str, patch: Patch) -> Revision:
+    files, others = tree.contents(tracked)
+    return Revision(name, patch.subject, files, others, author=patch.author, message_id=patch.message_id)
+
+
+def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple[str, ...]:
+    """The assembly files that the patches change. Raises InputError where none has table entries."""
+    found: dict[str, None] = {}
+    others: dict[str, None] = {}
+    binary: dict[str, None] = {}
+    for name, members in series:
+        for patch in members:
+            for change in changes(patch.text, name):
+                paths = [path for path in (change.old, change.new) if path is not None]
+                kind = found if any(path.endswith(SOURCE_SUFFIXES) for path in paths) else others
+                kind |= dict.fromkeys(paths)
+                binary |= dict.fromkeys(paths if change.is_binary else ())
+    texts = "".join(patch.text for _, members in series for patch in members).encode("latin-1")
+    if found and not has_table(texts) and not any(has_table(base.read(path)) for path in found):
+        others, found = {**others, **found}, {}
+    if found:
+        return tuple(found)
+    name = "standard input" if series[0][0] == "-" else series[0][0]
+    what = ", ".join(list(others)[:4]) + (", ..." if len(others) > 4 else "")
+    only = " (a binary patch)" if binary and binary.keys() == others.keys() else ""
+    raise InputError(f"it changes {what}{only}: no assembly file with exception-table entries", where=name)
+
+
+@dataclass
+class _Tree:
+    """The files of the base with what has been applied so far; None for a file that is gone."""
+
+    base: Base
+    changed: dict[str, bytes | None] = field(default_factory=dict)
+
+    def read(self, path: str) -> bytes | None:
+        """The file as it is now."""
+        return self.changed[path] if path in self.changed else self.base.read(path)
+
+    def contents(self, paths: Sequence[str]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """Those of `paths` that are there, and what they include."""
+        read = {path: self.read(path) for path in paths}
+        files = {path: content for path, content in read.items() if content is not None}
+        return files, with_included(files, self.read)
+
+    def apply(self, patch: Patch, where: str, notes: list[str]) -> None:
+        """Apply all of a patch that can matter, or nothing. Raises InputError where it does not apply."""
+        now: dict[str, bytes | None] = {}
+        for number, change in enumerate(changes(patch.text, where)):
+            path = change.new or change.old or ""
+            if not path.endswith((*SOURCE_SUFFIXES, *_HEADERS)):
+                continue
+            if change.is_binary:
+                raise InputError(f"the patch for {path} is binary and cannot be read", where=where)
+            if path.endswith(_HEADERS) and change.old is not None and self.read(change.old) is None:
+                notes.append(f"{where}: {change.old} is not in {self.base.name}, so its change is left out")
+                continue
+            now |= self._changed(change, changes(patch.other, where)[number], where)
+        self.changed |= now
+
+    def _changed(self, change: FileChange, other: FileChange, where: str) -> dict[str, bytes | None]:
+        content = self._applied(change, other, where)
+        gone = {change.old: None} if change.old is not None and change.old != change.new else {}
+        return gone | ({change.new: content} if change.new is not None else {})
+
+    def _applied(self, change: FileChange, other: FileChange, where: str) -> bytes | None:
+        """The new content; of a file that is as in the base, also from the blob that the patch names."""
+        old = self.read(change.old or change.new or "")
+        candidates = [old]
+        if change.blob and (change.old or "") not in self.changed:
+            blob = self.base.blob(change.blob)
+            candidates += [blob] if blob is not None else []
+        first: InputError | None = None
+        for candidate in candidates:
+            for kind in (change, other):
+                try:
+                    return applied(kind, candidate, where)
+                except InputError as error:
+                    first = first or error
+        assert first is not None
+        if old is None and change.old is not None:
+            raise InputError(
+                f"the patch changes {change.old}, which is not in {self.base.name}",
+                where=where,
+                hint="--base names the folder or the commit that the patch applies to",
+            )
+        raise first
+
+
+def _base(name: str | None, folder: Path) -> Base:
+    if name is not None and Path(name).is_dir():
+        root = Path(name)
+        return Base(name, lambda path: _read(root, path))
+    repository = Repository.around(folder)
+    if repository is None:
+        if name is not None:
+            raise InputError(f"--base {name} is no folder, and {folder} lies in no git repository")
+        return Base(str(folder), lambda path: _read(folder, path))
+    commit = repository.commit(name or "HEAD")
+    return Base(name or "HEAD", lambda path: repository.file(commit, path), repository.blob)
+
+
+def _read(root: Path, path: str) -> bytes | None:
+    target = root / path
+    if ".." in Path(path).parts or path.startswith("/"):
+        raise InputError(f"the patch names {path}, which lies outside the tree")
+    try:
+        return target.read_bytes() if target.is_file() else None
+    except OSError as error:
+        raise InputError(f"it cannot be read: {error.strerror}", where=str(target)) from error

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "asm").glob("*.S"))
 _EXPECTATION = re.compile(
     r"(?:(?P<routine>\w+(?: \[[\w!,]+\])?): )?"
-    r"(?:proved|refuted (?P<obligation>O([1-9]|10)) at (?P<exit>success|\*|\.L\w+))"
+    r"(?:proved|refuted (?P<obligation>O([1-9]|10)) at (?P<exit>success|\*|\.L\w+|\w+_handle_tail))"
 )
 
 

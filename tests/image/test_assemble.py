@@ -357,7 +357,8 @@ def test_what_a_stand_in_macro_assembles_to(load_text, line, code):
 
 def test_the_stand_in_for_destination_alignment_has_two_entries(load_text):
     image = load_text("SYM_FUNC_START(copy)\n\tALIGN_DESTINATION\n\tRET\nSYM_FUNC_END(copy)\n", name="a.S")
-    assert [image.section_at(e.fixup).name for e in image.entries] == [".fixup", ".fixup"]
+    own = [e for e in image.entries if e.handler.name != "assumed"]
+    assert [image.section_at(e.fixup).name for e in own] == [".fixup", ".fixup"]
     assert "copy_user_handle_tail" in image.externals.values()
     assert any("ALIGN_DESTINATION" in note and "stand-in" in note for note in image.notes)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from mcverify.errors import InputError
 from mcverify.image import alternatives, elf
 from mcverify.image.assemble import assembled
+from mcverify.image.callees import with_callees
 from mcverify.image.config import Config
 from mcverify.image.extable import SECTION_NAMES, Table, read_tables
 from mcverify.image.image import Image
@@ -48,7 +49,7 @@ def load(path: Path, *, include: Sequence[Path] = (), defines: Sequence[str] = (
         image = _image_of_source(path, content, Config.of(defines, include))
     else:
         raise _not_ours(path, content)
-    return replace(image, sha256=hashlib.sha256(content).hexdigest())
+    return with_callees(replace(image, sha256=hashlib.sha256(content).hexdigest()))
 
 
 def _read(path: Path) -> bytes:

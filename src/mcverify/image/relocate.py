@@ -20,7 +20,7 @@ BASE = 0x1000_0000_0000
 # both R_X86_64_32 and R_X86_64_32S reach.
 LOW_BASE = 0x4000_0000
 PAGE = 0x1000
-EXTERNAL_SPACING = 16
+EXTERNAL_SPACING = PAGE  # code may be put in place of one (image/callees.py)
 
 REPLACEMENTS = ".altinstr_replacement"
 """The section of the replacements of alternatives: code that is copied from there and never runs there."""
@@ -178,7 +178,7 @@ class _Layout:
         )
 
     def _external_addresses(self) -> dict[int, int]:
-        """Addresses by symbol index, 16 bytes apart, behind the image; one address per name."""
+        """Addresses by symbol index, a page apart, behind the image; one address per name."""
         end = max((self.addresses[i] + self.elf.sections[i].size for i in self.addresses), default=BASE)
         start = _round_up(end + PAGE, PAGE)
         indices = [i for i, s in enumerate(self.elf.symbols) if s.undefined and s.name]

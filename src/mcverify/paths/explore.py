@@ -13,15 +13,16 @@ from itertools import count
 
 import z3
 
-from mcverify.contract import Contract
+from mcverify.contract import CALLEE_SAVED, Contract
 from mcverify.deadline import Deadline
+from mcverify.image.callees import Callee, callees
 from mcverify.image.image import Image, TableEntry
 from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
 from mcverify.machine.terms import constant, variable, word
-from mcverify.machine.x86_64 import GENERAL, STACK_POINTER, WIDTHS, symbol
+from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, WIDTHS, symbol
 from mcverify.models import read_toml
 from mcverify.paths.faults import strikes, survives, trap_numbers
 from mcverify.paths.graph import Graph, build_graph
@@ -31,6 +32,8 @@ _MAX_LOCATIONS = 200
 _MAX_NODES = 40_000
 _DISCRETE = ("df", "ac")
 _EAGER = frozenset(GENERAL)
+_CLOBBERED = tuple(r for r in GENERAL if r not in (*CALLEE_SAVED, STACK_POINTER)) + tuple(FLAG_BITS)
+"""What a routine in C may change (System V AMD64 ABI 1.0, section 3.2.1)."""
 
 
 class TooManyPaths(Exception):
@@ -109,6 +112,11 @@ class Explorer:
     _strays: list[StrayStack] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
     _seen: set[int] = field(default_factory=set)
+    _assumed: set[str] = field(default_factory=set)
+    _callees: Mapping[int, Callee] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._callees = callees(self.image)
 
     def explore(self) -> Paths:
         """All paths of the routine. Raises OutOfTime and TooManyPaths."""
@@ -161,6 +169,7 @@ class Explorer:
             live=graph.live(at_return),
             instructions={a: i.text for a, i in graph.instructions.items()},
             visited=frozenset(self._seen),
+            assumed=tuple(sorted(self._assumed)),
         )
 
     @property
@@ -391,8 +400,11 @@ class Explorer:
             ended.append(self._end(source, node, Ending.RETURN, returned_to=to))
 
     def _outside(self, source: Location, node: _Node, name: str) -> tuple[list[Segment], list[_Node]]:
-        """A jump to the undefined symbol `name`: a return if it is a return thunk, else the end of what is
-        known."""
+        """A jump to the undefined symbol `name`: a return if it is a return thunk, what is assumed if
+        `models/callees.toml` says something of it, else the end of what is known."""
+        callee = self._callees.get(node.address)
+        if callee is not None:
+            return self._callee(source, node, callee)
         if name not in read_toml("externals.toml")["return_thunks"]["names"]:
             at_jump = changed(node, address=node.trail[-1])
             return [
@@ -400,6 +412,10 @@ class Explorer:
                     source, at_jump, Ending.OUTSIDE, reason=f"goes to {name}, which is outside the file"
                 )
             ], []
+        return self._return_by_stack(source, node)
+
+    def _return_by_stack(self, source: Location, node: _Node) -> tuple[list[Segment], list[_Node]]:
+        """A return from outside the file: to the address on top of the stack."""
         offset = node.state.stack_offset
         if offset is None:
             return [self._end(source, node, Ending.LOST, reason="rsp is not known at a return")], []
@@ -410,6 +426,84 @@ class Explorer:
         back = changed(node, state=changed(node.state, registers=popped), address=node.trail[-1])
         self._return(source, back, to, ended, following)
         return ended, following
+
+    # -- routines outside, of which something is assumed ------------------------------------------
+
+    def _callee(self, source: Location, node: _Node, callee: Callee) -> tuple[list[Segment], list[_Node]]:
+        """The assumption as one transition: all bytes copied, or a fault at byte k with those before it
+        copied; then a return with the rest in rax, and nothing known of what the ABI lets a callee change."""
+        self._assumed.add(callee.name)
+        registers = node.state.registers
+        lost = ""
+        if constant(registers["df"]) != 0:
+            lost = "with the direction flag set"
+        elif any(State.stack_position(registers[name]) is not None for name in ("rdi", "rsi")):
+            lost = "on the stack"
+        if lost:
+            at_jump = changed(node, address=node.trail[-1])
+            return [self._end(source, at_jump, Ending.LOST, reason=f"goes to {callee.name} {lost}")], []
+        wanted = registers["rdx"]
+        short = z3.simplify(z3.ULE(wanted, word((1 << 32) - 1)))
+        ended: list[Segment] = []
+        following: list[_Node] = []
+        if not z3.is_true(short):
+            at_jump = changed(node.assuming(z3.Not(short)), address=node.trail[-1])
+            reason = f"goes to {callee.name} with a count of more than 32 bits"
+            ended.append(self._end(source, at_jump, Ending.LOST, reason=reason))
+        node = node.assuming(short)
+        whole = self._callee_transfers(node, callee, wanted)
+        self._accesses += [AccessPoint(source, node.conditions, transfer) for transfer in whole]
+        ways = [self._callee_leaves(self._passing(node, whole), callee, word(0))]
+        ways += [
+            self._callee_fault(node, callee, wanted, kind)
+            for kind in (Kind.LOAD, Kind.STORE)
+            if self.options.may_fault(kind)
+        ]
+        for way in ways:
+            more_ended, more_following = self._return_by_stack(source, way)
+            ended += more_ended
+            following += more_following
+        return ended, following
+
+    @staticmethod
+    def _callee_transfers(node: _Node, callee: Callee, count: z3.BitVecRef) -> list[Transfer]:
+        to, start = node.state.registers["rdi"], node.state.registers["rsi"]
+        return [
+            Transfer(Kind.LOAD, callee.load_at(node.address), start, 1, None, count),
+            Transfer(Kind.STORE, callee.store_at(node.address), to, 1, None, count, start),
+        ]
+
+    def _passing(self, node: _Node, transfers: list[Transfer]) -> _Node:
+        """The node after `transfers`, none of which faults."""
+        for transfer in transfers:
+            if self._may_fault(transfer):
+                node = node.knowing(survives(transfer, self._base(transfer)))
+        return changed(node, transfers=(*node.transfers, *transfers))
+
+    def _callee_fault(self, node: _Node, callee: Callee, wanted: z3.BitVecRef, kind: Kind) -> _Node:
+        """The return after a fault at byte number `done`, of which the load or the store faults."""
+        done = z3.BitVec(f"done{next(self._numbers)}", 64)
+        trap = z3.BitVec(f"trap{next(self._numbers)}", 64)
+        is_load = kind is Kind.LOAD
+        before = self._callee_transfers(node, callee, done)
+        at = (callee.load_at if is_load else callee.store_at)(node.address)
+        start = z3.simplify(node.state.registers["rsi" if is_load else "rdi"] + done)
+        access = Transfer(kind, at, start, 1)
+        fault = Fault(access, callee.fixup_at(node.address), trap, node.state)
+        numbers = self.options.load_traps if is_load else self.options.store_traps
+        struck = self._passing(node.assuming(z3.ULT(done, wanted)), before)
+        struck = struck.assuming(trap_numbers(trap, numbers)).knowing(strikes(access, self._base(access)))
+        struck = changed(struck, faults=(*node.faults, fault), faulted=True)
+        return self._callee_leaves(struck, callee, z3.simplify(wanted - done))
+
+    def _callee_leaves(self, node: _Node, callee: Callee, left: z3.BitVecRef) -> _Node:
+        """The node at the callee's return, where `left` is its result."""
+        number = next(self._numbers)
+        values = {name: variable(f"clobbered{number}.{name}", WIDTHS[name]) for name in _CLOBBERED}
+        values["rax"] = left
+        if callee.clears_ac:
+            values["ac"] = z3.BitVecVal(0, 1)
+        return changed(node, state=changed(node.state, registers=node.state.registers.assigned(values)))
 
     # -- faults ---------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ class Graph:
     instructions: dict[int, Instruction] = field(default_factory=dict)
     successors: dict[int, tuple[int, ...]] = field(default_factory=dict)
     has_calls: bool = False
+    leaving: set[int] = field(default_factory=set)
 
     def cut_points(self) -> frozenset[int]:
         """Targets of the back edges of a depth-first walk: every cycle passes one."""
@@ -50,7 +51,10 @@ class Graph:
         if self.has_calls:
             return dict.fromkeys(self.instructions, frozenset(WIDTHS))
         live: dict[int, frozenset[str]] = dict.fromkeys(self.instructions, frozenset())
-        effects = {address: _effects(i, at_return) for address, i in self.instructions.items()}
+        effects = {
+            address: _effects(i, at_return, leaves=address in self.leaving)
+            for address, i in self.instructions.items()
+        }
         changed = True
         while changed:
             changed = False
@@ -63,9 +67,15 @@ class Graph:
         return live
 
 
-def _effects(instruction: Instruction, at_return: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+_ARGUMENTS = frozenset(("rdi", "rsi", "rdx"))
+"""What a routine outside may look at (`models/callees.toml`)."""
+
+
+def _effects(
+    instruction: Instruction, at_return: frozenset[str], *, leaves: bool
+) -> tuple[frozenset[str], frozenset[str]]:
     """Registers an instruction reads, and those it surely overwrites. One that can fault overwrites
-    nothing: its fixup sees the state before it."""
+    nothing: its fixup sees the state before it. One that `leaves` goes to a symbol outside."""
     reads: set[str] = set()
     for step in instruction.steps:
         terms = [step.guard, *step.writes.values()]
@@ -73,6 +83,8 @@ def _effects(instruction: Instruction, at_return: frozenset[str]) -> tuple[froze
         reads.update(*(symbols_of(term) for term in terms))
         if not isinstance(step.target, int):
             reads |= at_return
+    if leaves:
+        reads |= at_return | _ARGUMENTS
     if instruction.rep or any(step.accesses for step in instruction.steps):
         return frozenset(reads) & WIDTHS.keys(), frozenset()
     kills = frozenset.intersection(*(frozenset(step.writes) for step in instruction.steps))
@@ -98,6 +110,8 @@ def build_graph(
         if len(graph.instructions) % 64 == 0:
             progress(f"lifting: {len(graph.instructions)} instructions")
         graph.instructions[address] = instruction
+        if any(step.target in image.externals for step in instruction.steps):
+            graph.leaving.add(address)
         graph.has_calls |= any(step.is_call for step in instruction.steps)
         graph.successors[address] = tuple(dict.fromkeys(_following(image, instruction)))
         waiting.extend(reversed(graph.successors[address]))

@@ -132,7 +132,8 @@ class StrayStack:
 @dataclass(frozen=True)
 class Paths:
     """All the ways through a routine. `slots` gives, per location, the stack offsets of the
-    8-byte words that are known there; `live` the registers whose value still matters."""
+    8-byte words that are known there; `live` the registers whose value still matters; `assumed` names the
+    routines outside that are taken to do what `models/callees.toml` says."""
 
     entry: Location
     locations: tuple[Location, ...]
@@ -143,3 +144,4 @@ class Paths:
     live: Mapping[int, frozenset[str]]
     instructions: Mapping[int, str] = field(default_factory=dict)
     visited: frozenset[int] = frozenset()
+    assumed: tuple[str, ...] = ()

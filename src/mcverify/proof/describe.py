@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mcverify.contract import Contract
+from mcverify.image.callees import ASSUMED, assumed_at
 from mcverify.image.image import Image
 from mcverify.machine.state import State
 from mcverify.paths.explore import Explorer
@@ -45,6 +46,8 @@ def _exit(image: Image, identifier: str, segment: Segment, contract: Contract, e
             "0" if contract.left and not segment.faulted else "",
         )
     fault = segment.faults[-1]
+    if fault.fixup is not None and assumed_at(image, fault.fixup):
+        return Exit(identifier, identifier, ASSUMED, ASSUMED, "")
     where = image.where(fault.fixup) if fault.fixup is not None else ""
     count = _count(explorer, fault.access.at, contract)
     return Exit(identifier, identifier, where, image.where(fault.access.at), count)

@@ -11,6 +11,7 @@ import z3
 
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline, OutOfTime
+from mcverify.image.callees import known
 from mcverify.image.image import Image
 from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
@@ -376,6 +377,8 @@ class RoutineProof:
             )
         for register, value in self._contract.given.items():
             yield f"{register} = {value} at entry"
+        for name in self._paths.assumed if self._paths is not None else ():
+            yield f"{name}() {known()[name].summary}"
         if self._paths is not None and any(self._lifter.instruction(a).rep for a in self._paths.visited):
             yield f"REP: {read_toml('rep.toml')[self._options.rep_model]['summary']}"
         yield from self._image.notes

@@ -300,7 +300,7 @@ def _is_strange(name: str) -> bool:
     """Whether a symbol stands for what no run tells: a byte of the stack that was given up or is too far
     up, the address to which the routine returns, what a load gave that is not among the transfers."""
     place = _stack_byte(name)
-    untold = name == _RETURN_ADDRESS or name.startswith("load")
+    untold = name == _RETURN_ADDRESS or name.startswith(("load", "clobbered"))
     return untold or (place is not None and not 0 <= place - _WORD < len(FRAME))
 
 

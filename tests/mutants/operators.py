@@ -211,5 +211,7 @@ def _swaps(source: Source) -> Iterator[Change]:
 
 
 def _neighbours(labels: tuple[str, ...], label: str) -> tuple[str, ...]:
+    if label not in labels:
+        return ()  # of a routine outside the file
     at = labels.index(label)
     return labels[max(0, at - 1) : at] + labels[at + 1 : at + 2]

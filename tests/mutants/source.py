@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mcverify.image.callees import assumed_at
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.proof.options import ProveOptions
@@ -120,10 +121,11 @@ def read(path: Path) -> Source:
 
 
 def fixup_instructions(image: Image) -> dict[int, Instruction]:
-    """The instructions that only run after a fault, by address."""
+    """The instructions of the source that only run after a fault, by address."""
     usual = reached(image, (f.address for f in image.functions))
     after = reached(image, (entry.fixup for entry in image.entries))
-    return {address: after[address] for address in after.keys() - usual.keys()}
+    own = (address for address in after.keys() - usual.keys() if not assumed_at(image, address))
+    return {address: after[address] for address in own}
 
 
 def reached(image: Image, starts: Iterable[int]) -> dict[int, Instruction]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mcverify.image.callees import ASSUMED
 from mcverify.image.load import load
 from mutants.continuation import usual_code
 from mutants.operators import Mutant, Operator, mutants
@@ -120,7 +121,8 @@ def test_a_mutant_differs_in_the_lines_it_names_only(words: Source) -> None:
 def test_every_entry_and_every_constant_of_a_right_routine_has_its_mutants(path: Path) -> None:
     source = read(path)
     found = mutants(source)
-    assert len(source.entries) == len(source.image.entries) > 0
+    own = [entry for entry in source.image.entries if entry.handler.name != ASSUMED]
+    assert len(source.entries) == len(own) > 0
     assert sum(m.operator is Operator.ENTRY for m in found) == len(source.entries)
     for line in source.fixup_code:
         if any("$" in operand or "(" in operand for operand in line.operands):

@@ -3,7 +3,8 @@
 Where ranges show that nothing wraps around, a bit-vector term is an integer linear form over bounded
 symbols. In comparisons of such forms common parts cancel (addresses lose their base, positions their
 counter), many become plainly true or false, and the others need only as many bits as their values have.
-Shifts and masks become a quotient and a remainder. What is not linear stays as it is.
+Shifts and masks become a quotient and a remainder; of an address, which may be anything, only a remainder,
+over a short symbol for its low bits. What is not linear stays as it is.
 
 Each rewriting is an equivalence under the ranges, so the normal form may replace the question; the test
 `tests/logic/test_normal.py` holds it against z3's own evaluation.
@@ -21,6 +22,12 @@ from mcverify.machine.terms import symbols_of, variable
 
 Range = tuple[int, int]
 """Least and greatest value, both included."""
+
+_WIDE = 1 << 48
+"""A symbol that reaches this far is an address: sums with it wrap around."""
+
+_LOW_BITS = 12
+"""How many low bits of an address have a symbol of their own: no mask of an alignment needs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,9 @@ class Normalizer:
 
     def __init__(self, ranges: Mapping[str, Range]) -> None:
         self._ranges = dict(ranges)
-        self._divisions: dict[tuple[Linear, int], tuple[str, str]] = {}
+        self._divisions: dict[tuple[Linear, int], tuple[Linear, Linear]] = {}
+        self._remainders: dict[tuple[Linear, int], str] = {}
+        self._dividends: dict[str, tuple[Linear, int]] = {}
         self._linear: dict[int, tuple[z3.ExprRef, Linear | None]] = {}
         self._formulas: dict[int, tuple[z3.ExprRef, z3.BoolRef]] = {}
         self._definitions: list[z3.BoolRef] = []
@@ -67,6 +76,7 @@ class Normalizer:
         other._divisions, other._definitions = dict(self._divisions), list(self._definitions)
         other._linear, other._formulas = dict(self._linear), dict(self._formulas)
         other._limits, other._plain = dict(self._limits), self._plain
+        other._remainders, other._dividends = dict(self._remainders), dict(self._dividends)
         return other
 
     def value_in(self, model: z3.ModelRef, term: z3.ExprRef) -> z3.ExprRef:
@@ -77,6 +87,15 @@ class Normalizer:
             inner = self._widened(name) if _is_word(constant) and name in self._ranges else constant
             pairs.append((constant, model.eval(inner, model_completion=True)))
         return z3.simplify(z3.substitute(term, *pairs) if pairs else term)
+
+    def complete(self, model: z3.ModelRef) -> None:
+        """Give addresses of which `model` only has the low bits a value with these bits."""
+        known = {declaration.name() for declaration in model.decls()}
+        for name in {n for form, _ in self._remainders for n, _ in form.parts if self._is_wide(n)}:
+            wide = self._narrow(name)
+            if wide.decl().name() not in known:
+                low = model.eval(self._low_bits(name), model_completion=True)
+                model.update_value(wide.decl(), z3.simplify(z3.ZeroExt(wide.size() - low.size(), low)))
 
     def _widened(self, name: str) -> z3.BitVecRef:
         narrow = self._narrow(name)
@@ -104,13 +123,26 @@ class Normalizer:
         self._forget()
 
     def learn(self, terms: Sequence[z3.BoolRef]) -> None:
-        """Take ranges of symbols that had none from `terms`: x < t and x <= t with a bounded t. Terms that
-        have been brought to normal form before are known already."""
+        """Take ranges from `terms`: of symbols that had none, and narrower ones as long as they need as many
+        bits as before. Terms that have been brought to normal form before are known already."""
         for term in [t for t in terms if t.get_id() not in self._formulas]:
-            for name, limits in self._told(term):
-                if name not in self._ranges:
-                    self._ranges[name] = limits
-                    self._forget()
+            for name, (low, high) in self._told(term):
+                known = self._ranges.get(name)
+                if known is not None:
+                    width = known[1].bit_length()
+                    low, high = max(low, known[0]), min(max(high, 1 << width >> 1), known[1])
+                if low <= high and (low, high) != known:
+                    self._ranges[name] = low, high
+                    self._forget_symbol(name)
+
+    def _forget_symbol(self, name: str) -> None:
+        """Forget what was found out of terms with a symbol whose range has become another. What has been put
+        in normal form stays as it is right, unless it lacks the symbol's width."""
+        self._linear = {
+            i: (t, form) for i, (t, form) in self._linear.items() if form is not None or name not in symbols_of(t)
+        }
+        self._formulas = {i: (t, f) for i, (t, f) in self._formulas.items() if name not in symbols_of(t)}
+        self._limits.pop(self._narrow(name).decl().name(), None)
 
     def _forget(self) -> None:
         self._linear.clear()
@@ -119,11 +151,14 @@ class Normalizer:
 
     def _told(self, term: z3.BoolRef) -> Iterator[tuple[str, Range]]:
         """The range of a 64-bit symbol that `term` alone implies."""
-        strict = z3.is_not(term) and z3.is_app_of(term.arg(0), z3.Z3_OP_ULEQ)
-        if strict:
+        strict = True
+        if z3.is_not(term) and z3.is_app_of(term.arg(0), z3.Z3_OP_ULEQ):
             high, low = term.arg(0).children()
+        elif z3.is_app_of(term, z3.Z3_OP_ULT):
+            low, high = term.children()
         elif z3.is_app_of(term, z3.Z3_OP_ULEQ) or (z3.is_eq(term) and z3.is_bv(term.arg(0))):
             low, high = term.children()
+            strict = False
         else:
             return
         if z3.is_eq(term):
@@ -168,7 +203,18 @@ class Normalizer:
         low, high = self.range_of(form)
         whole = 1 << term.size()
         turns = low // whole
-        return form.plus(_number(-turns * whole)) if high // whole == turns else None
+        if high // whole == turns:
+            return form.plus(_number(-turns * whole))
+        if term.size() <= _LOW_BITS:
+            return self._remainder(form, term.size())
+        return self._low_part(term)
+
+    def _low_part(self, term: z3.BitVecRef) -> Linear | None:
+        """The value of the low bits of a term, as a remainder with its quotient."""
+        if not z3.is_app_of(term, z3.Z3_OP_EXTRACT) or term.params()[1]:
+            return None
+        value = self.exact(term.arg(0))
+        return value and self._divided(value, term.size())[1]
 
     def modular(self, term: z3.BitVecRef) -> Linear | None:
         """A form congruent to `term` modulo 2^width."""
@@ -210,17 +256,33 @@ class Normalizer:
         return total
 
     def _concatenation(self, term: z3.BitVecRef) -> Linear | None:
-        """The parts at their places; every part but the highest must be exact."""
+        """The parts at their places."""
         total, shift = _number(0), 0
         if term.decl().kind() == z3.Z3_OP_ZERO_EXT:
             return self.exact(term.arg(0))
         for part in reversed(term.children()):
-            form = self.exact(part)
+            highest = shift + part.size() == term.size()
+            above = self._all_above(part, shift) if highest else None
+            if above is not None:
+                return total.plus(above)
+            form = self.modular(part) if highest else self.exact(part)
             if form is None:
                 return None
             total = total.plus(form, 1 << shift)
             shift += part.size()
         return total
+
+    def _all_above(self, part: z3.BitVecRef, low: int) -> Linear | None:
+        """What a mask leaves of an address: all bits but the `low` ones, at their places."""
+        if not low or not z3.is_app_of(part, z3.Z3_OP_EXTRACT):
+            return None
+        whole = part.arg(0)
+        if part.params() != [whole.size() - 1, low] or low > _LOW_BITS:
+            return None
+        form = self.modular(whole)
+        if form is None or self.range_of(form)[1] < _WIDE:
+            return None
+        return form.plus(self._remainder(form, low), -1)
 
     def _extraction(self, term: z3.BitVecRef) -> Linear | None:
         """Low bits of a value that has no others, or quotient and remainder by a power of two."""
@@ -229,7 +291,7 @@ class Normalizer:
         if low == 0 and inner is not None and self._fits(inner, high + 1):
             return inner
         value = self.exact(term.arg(0))
-        if value is None:
+        if value is None or (low == 0 and self.range_of(value)[1] >= _WIDE):
             return inner if low == 0 else None
         if low:
             value = self._divided(value, low)[0]
@@ -246,15 +308,66 @@ class Normalizer:
         if all(c % (1 << bits) == 0 for _, c in value.parts):
             quotient = Linear(tuple((n, c >> bits) for n, c in value.parts), value.constant >> bits)
             return quotient, _number(value.constant % (1 << bits))
-        names = self._divisions.get((value, bits))
-        if names is None:
-            number = len(self._divisions)
-            names = self._divisions[value, bits] = f"quotient{number}", f"remainder{number}"
-            self._ranges[names[0]] = (self.range_of(value)[0] >> bits, self.range_of(value)[1] >> bits)
-            self._ranges[names[1]] = (0, (1 << bits) - 1)
-            parts = self._symbol(names[0]).times(1 << bits).plus(self._symbol(names[1]))
+        known = self._divisions.get((value, bits))
+        if known is None:
+            name = f"quotient{len(self._divisions)}"
+            self._ranges[name] = (self.range_of(value)[0] >> bits, self.range_of(value)[1] >> bits)
+            known = self._divisions[value, bits] = self._symbol(name), self._remainder(value, bits)
+            parts = known[0].times(1 << bits).plus(known[1])
             self._definitions.append(self._is_zero(value.plus(parts, -1)))
-        return self._symbol(names[0]), self._symbol(names[1])
+        return known
+
+    # -- remainders -------------------------------------------------------------------------------
+
+    def _remainder(self, form: Linear, bits: int) -> Linear:
+        """`form` modulo 2^bits, as a form."""
+        form = self._reduced(form, bits)
+        low, high = self.range_of(form)
+        if low >> bits == high >> bits:
+            return form.plus(_number(-(low >> bits << bits)))
+        name = self._remainders.get((form, bits))
+        if name is None:
+            name = self._remainders[form, bits] = f"remainder{len(self._remainders)}"
+            self._ranges[name] = 0, (1 << bits) - 1
+            self._dividends[name] = form, bits
+            self._definitions.append(self._low_sum(form, bits) == self._narrow(name))
+        return self._symbol(name)
+
+    def _reduced(self, form: Linear, bits: int) -> Linear:
+        """A form congruent to `form` modulo 2^bits: without multiples of 2^bits, and without remainders whose
+        dividend serves as well."""
+        whole = 1 << bits
+        total, waiting = _number(form.constant), list(form.parts)
+        while waiting:
+            name, coefficient = waiting.pop()
+            coefficient = (coefficient + whole // 2) % whole - whole // 2
+            dividend, low = self._dividends.get(name, (None, 0))
+            if dividend is not None and coefficient and coefficient % (1 << max(0, bits - low)) == 0:
+                waiting += dividend.times(coefficient).parts
+                total = total.plus(_number(coefficient * dividend.constant))
+            else:
+                total = total.plus(Linear(((name, coefficient),) if coefficient else (), 0))
+        parts = [(n, (c + whole // 2) % whole - whole // 2) for n, c in total.parts]
+        return Linear(tuple((n, c) for n, c in parts if c), total.constant % whole)
+
+    def _low_sum(self, form: Linear, bits: int) -> z3.BitVecRef:
+        """`form` in bit-vectors of `bits`."""
+        total = z3.BitVecVal(form.constant, bits)
+        for name, coefficient in form.parts:
+            symbol = self._low_bits(name) if self._is_wide(name) and bits <= _LOW_BITS else self._narrow(name)
+            grown = z3.ZeroExt(bits - symbol.size(), symbol) if symbol.size() < bits else symbol
+            total = total + z3.BitVecVal(coefficient, bits) * z3.Extract(bits - 1, 0, grown)
+        return total
+
+    def _is_wide(self, name: str) -> bool:
+        return self._ranges[name][1] >= _WIDE
+
+    def _low_bits(self, name: str) -> z3.BitVecRef:
+        low = f"{name}&low"
+        if low not in self._ranges:
+            self._ranges[low] = 0, (1 << _LOW_BITS) - 1
+            self._definitions.append(z3.Extract(_LOW_BITS - 1, 0, self._narrow(name)) == self._narrow(low))
+        return self._narrow(low)
 
     def _symbol(self, name: str) -> Linear:
         """A symbol as a form; a number if it can only have one value."""
@@ -312,10 +425,7 @@ class Normalizer:
         parts = term.children()
         if not parts or not all(isinstance(part, z3.BoolRef) for part in parts):
             return None
-        kind = term.decl().kind()
-        if kind == z3.Z3_OP_AND:
-            return z3.And([self.formula(part) for part in _rejoined(parts)])
-        make = _CONNECTIVES.get(kind)
+        make = _CONNECTIVES.get(term.decl().kind())
         return make(*map(self.formula, parts)) if make else None
 
     def _at_most(self, left: z3.BitVecRef, right: z3.BitVecRef) -> z3.BoolRef | None:
@@ -348,6 +458,8 @@ class Normalizer:
         low, high = self.range_of(difference)
         whole = 1 << left.size()
         multiples = range(-(-low // whole), high // whole + 1)
+        if len(multiples) > 4 and left.size() <= _LOW_BITS:
+            return self._is_zero(self._remainder(difference, left.size()))
         if len(multiples) > 4:
             return None
         return z3.Or(
@@ -418,42 +530,6 @@ _CONNECTIVES = {
     z3.Z3_OP_ITE: z3.If,
     z3.Z3_OP_XOR: z3.Xor,
 }
-
-
-def _rejoined(parts: Sequence[z3.BoolRef]) -> list[z3.BoolRef]:
-    """The conjuncts, with what z3's simplifier takes apart put together again: of x <= c, with a c of few
-    bits, it makes "the high bits of x are zero, and the low ones are at most c"."""
-    found = list(parts)
-    for high in parts:
-        if not (
-            z3.is_eq(high) and z3.is_bv(high.arg(0)) and _is_extract(high.arg(0)) and _is_zero(high.arg(1))
-        ):
-            continue
-        top, bottom = high.arg(0).params()
-        whole = high.arg(0).arg(0)
-        for low in parts:
-            if (
-                top == whole.size() - 1
-                and z3.is_app_of(low, z3.Z3_OP_ULEQ)
-                and z3.is_bv_value(low.arg(1))
-                and _is_low_part(low.arg(0), whole, bottom)
-            ):
-                bound = z3.BitVecVal(low.arg(1).as_long(), whole.size())
-                found = [p for p in found if p is not high and p is not low] + [z3.ULE(whole, bound)]
-    return found
-
-
-def _is_extract(term: z3.ExprRef) -> bool:
-    return bool(z3.is_app_of(term, z3.Z3_OP_EXTRACT))
-
-
-def _is_zero(term: z3.ExprRef) -> bool:
-    return bool(z3.is_bv_value(term)) and bool(term.as_long() == 0)
-
-
-def _is_low_part(term: z3.BitVecRef, whole: z3.BitVecRef, bits: int) -> bool:
-    """Whether `term` is, as z3 simplifies it, the lower `bits` bits of `whole`."""
-    return term.size() == bits and bool(z3.simplify(z3.Extract(bits - 1, 0, whole)).eq(term))
 
 
 _COMPARISONS = {z3.Z3_OP_EQ, z3.Z3_OP_ULEQ, z3.Z3_OP_ULT}

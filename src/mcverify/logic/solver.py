@@ -91,6 +91,8 @@ class Solver:
         answer, model = self._check([*relevant, negated], limit)
         if answer is Answer.PROVED or len(relevant) == len(known):
             return answer, model
+        if model is not None:
+            normal.complete(model)
         if model is not None and all(z3.is_true(model.eval(p, model_completion=True)) for p in known):
             return answer, model
         return self._check([*known, negated], limit)

@@ -7,6 +7,10 @@ from functools import cache
 
 import z3
 
+# z3 would take x <= c apart into "the high bits of x are zero" and a comparison of the low ones, which is
+# easier to blast into bits and hides from us that it is a bound.
+z3.set_param("rewriter.bv_le2extract", False)
+
 _NONE: frozenset[str] = frozenset()
 _SYMBOLS: dict[int, tuple[z3.ExprRef, frozenset[str]]] = {}
 

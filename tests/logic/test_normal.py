@@ -234,3 +234,44 @@ def test_a_value_at_the_end_of_its_range_is_kept(top: int) -> None:
     solver = z3.Solver()
     solver.add(*formulas, *normal.limits(formulas))
     assert solver.check() == z3.sat
+
+
+def test_an_address_cancels_when_it_is_rounded_up() -> None:
+    """((p + 8) & -8) - p lies between 1 and 8, wherever p is."""
+    p, n = z3.BitVecs("p n", 64)
+    step = ((p + 8) & word(-8)) - p
+    normal = Normalizer({"p": (0, (1 << 64) - 1), "n": (8, 4096)})
+    found = normal.exact(z3.simplify(n - step, som=True))
+    assert found is not None
+    assert normal.range_of(found) == (0, 4095)
+    reply = Solver(5.0, Deadline(None)).ask([], z3.And(z3.ULE(1, step), z3.ULE(step, 8)), normal)
+    assert reply.answer is Answer.PROVED
+
+
+@pytest.mark.parametrize("bits", [1, 3, 6, 12])
+def test_low_bits_of_sums_with_an_address_are_those_of_the_sum(bits: int) -> None:
+    p, a = z3.BitVecs("p a", 64)
+    normal = Normalizer({"p": (0, (1 << 64) - 1), "a": (0, 4096)})
+    low = z3.Extract(bits - 1, 0, p + a)
+    solver = Solver(5.0, Deadline(None))
+    rounded = z3.Concat(z3.Extract(63, bits, p + a), z3.BitVecVal(0, bits))
+    same = p + a - rounded == z3.ZeroExt(64 - bits, low)
+    assert solver.ask([], same, normal.fork()).answer is Answer.PROVED
+    assert solver.ask([low == 1], z3.Extract(bits - 1, 0, p + a + 1) == 0, normal.fork()).answer is (
+        Answer.PROVED if bits == 1 else Answer.FAILED
+    )
+
+
+def test_a_premise_that_bounds_a_difference_makes_it_exact_and_is_kept() -> None:
+    """done <= total: total - done does not wrap around; the premise does not vanish by its own word, even if
+    another premise narrows a range of its symbols."""
+    done, total = z3.BitVecs("done total", 64)
+    normal = Normalizer({"done": (0, 4096), "total": (0, 4096)})
+    rest = z3.ZeroExt(32, z3.Extract(31, 0, total - done))
+    premises = [z3.ULE(done, total), z3.ULE(word(1), done)]
+    normal.limits([normal.premise(premises[0])])
+    solver = Solver(5.0, Deadline(None))
+    assert solver.ask(premises, rest + done == total, normal.fork()).answer is Answer.PROVED
+    reply = solver.ask(premises, z3.ULT(total, 3), normal.fork())
+    assert reply.answer is Answer.FAILED
+    assert all(z3.is_true(reply.value(premise)) for premise in premises)

@@ -69,6 +69,7 @@ class Normalizer:
         self._definitions: list[z3.BoolRef] = []
         self._limits: dict[str, z3.BoolRef] = {}
         self._plain: dict[int, z3.ExprRef] = {}
+        self._differences: dict[tuple[tuple[str, int], ...], Range] = {}
 
     def fork(self) -> Normalizer:
         """A normalizer that knows the same and can learn more on its own."""
@@ -76,6 +77,7 @@ class Normalizer:
         other._divisions, other._definitions = dict(self._divisions), list(self._definitions)
         other._linear, other._formulas = dict(self._linear), dict(self._formulas)
         other._limits, other._plain = dict(self._limits), self._plain
+        other._differences = dict(self._differences)
         other._remainders, other._dividends = dict(self._remainders), dict(self._dividends)
         return other
 
@@ -128,39 +130,36 @@ class Normalizer:
         for term in [t for t in terms if t.get_id() not in self._formulas]:
             for name, (low, high) in self._told(term):
                 known = self._ranges.get(name)
-                if known is not None:
-                    width = known[1].bit_length()
-                    low, high = max(low, known[0]), min(max(high, 1 << width >> 1), known[1])
-                if low <= high and (low, high) != known:
-                    self._ranges[name] = low, high
+                found = (low, high) if known is None else _narrowed_within(known, low, high)
+                if found[0] <= found[1] and found != known:
+                    self._ranges[name] = found
                     self._forget_symbol(name)
 
     def _forget_symbol(self, name: str) -> None:
         """Forget what was found out of terms with a symbol whose range has become another. What has been put
         in normal form stays as it is right, unless it lacks the symbol's width."""
         self._linear = {
-            i: (t, form) for i, (t, form) in self._linear.items() if form is not None or name not in symbols_of(t)
+            i: pair
+            for i, pair in self._linear.items()
+            if pair[1] is not None or name not in symbols_of(pair[0])
         }
-        self._formulas = {i: (t, f) for i, (t, f) in self._formulas.items() if name not in symbols_of(t)}
+        self._formulas = {i: pair for i, pair in self._formulas.items() if name not in symbols_of(pair[0])}
         self._limits.pop(self._narrow(name).decl().name(), None)
+        # The premises that told of them are put in normal form again, which must not be by their own word.
+        self._differences = {p: r for p, r in self._differences.items() if all(n != name for n, _ in p)}
 
     def _forget(self) -> None:
         self._linear.clear()
         self._formulas.clear()
         self._limits.clear()
+        self._differences.clear()
 
     def _told(self, term: z3.BoolRef) -> Iterator[tuple[str, Range]]:
         """The range of a 64-bit symbol that `term` alone implies."""
-        strict = True
-        if z3.is_not(term) and z3.is_app_of(term.arg(0), z3.Z3_OP_ULEQ):
-            high, low = term.arg(0).children()
-        elif z3.is_app_of(term, z3.Z3_OP_ULT):
-            low, high = term.children()
-        elif z3.is_app_of(term, z3.Z3_OP_ULEQ) or (z3.is_eq(term) and z3.is_bv(term.arg(0))):
-            low, high = term.children()
-            strict = False
-        else:
+        compared = _compared(term)
+        if compared is None:
             return
+        low, high, strict = compared
         if z3.is_eq(term):
             sides = [(a, b) for a, b in ((low, high), (high, low)) if _is_word(a) and z3.is_bv_value(b)]
             yield from ((a.decl().name(), (b.as_long(), b.as_long())) for a, b in sides)
@@ -179,7 +178,40 @@ class Normalizer:
             least, most = self._ranges[name]
             low += coefficient * (least if coefficient > 0 else most)
             high += coefficient * (most if coefficient > 0 else least)
+        if self._differences and len(form.parts) > 1:
+            parts, factor = _primitive(form.parts)
+            known = self._differences.get(parts)
+            if known is not None:
+                ends = factor * known[0] + form.constant, factor * known[1] + form.constant
+                low, high = max(low, min(ends)), min(high, max(ends))
         return low, high
+
+    def premise(self, term: z3.BoolRef) -> z3.BoolRef:
+        """`term` in normal form; what it says of the order of two sums is known of their difference from here
+        on. So each premise is rewritten by what those before it say, and none by itself."""
+        found = self.formula(term)
+        for part in term.children() if z3.is_and(term) else [term]:
+            compared = _compared(part)
+            sides = [self.exact(side) for side in compared[:2]] if compared else [None]
+            if compared is None or sides[0] is None or sides[1] is None:
+                continue
+            difference = sides[1].plus(sides[0], -1)
+            if len(difference.parts) > 1:
+                self._learn_difference(difference, int(compared[2]), equal=z3.is_eq(part))
+        return found
+
+    def _learn_difference(self, form: Linear, least: int, *, equal: bool) -> None:
+        """Remember that `form` is at least `least`, or just that if `equal`."""
+        parts, factor = _primitive(form.parts)
+        bare = Linear(parts, 0)
+        low, high = self.range_of(bare)
+        bound = least - form.constant
+        if factor > 0 or equal:
+            low = max(low, -(-bound // factor))
+        if factor < 0 or equal:
+            high = min(high, bound // factor)
+        if low <= high:
+            self._differences[parts] = low, high
 
     def _limit(self, name: str) -> z3.BoolRef:
         low, high = self._ranges[name]
@@ -457,11 +489,11 @@ class Normalizer:
         difference = one.plus(other, -1)
         low, high = self.range_of(difference)
         whole = 1 << left.size()
-        multiples = range(-(-low // whole), high // whole + 1)
-        if len(multiples) > 4 and left.size() <= _LOW_BITS:
-            return self._is_zero(self._remainder(difference, left.size()))
-        if len(multiples) > 4:
-            return None
+        first, last = -(-low // whole), high // whole
+        if last - first >= 4:
+            is_low = left.size() <= _LOW_BITS
+            return self._is_zero(self._remainder(difference, left.size())) if is_low else None
+        multiples = range(first, last + 1)
         return z3.Or(
             [self._is_zero(difference.plus(_number(-m * whole))) for m in multiples] or [z3.BoolVal(False)]
         )
@@ -530,6 +562,31 @@ _CONNECTIVES = {
     z3.Z3_OP_ITE: z3.If,
     z3.Z3_OP_XOR: z3.Xor,
 }
+
+
+def _compared(term: z3.BoolRef) -> tuple[z3.BitVecRef, z3.BitVecRef, bool] | None:
+    """The smaller and the greater side of an unsigned comparison, and whether they differ; the sides of an
+    equation."""
+    if z3.is_not(term) and z3.is_app_of(term.arg(0), z3.Z3_OP_ULEQ):
+        return term.arg(0).arg(1), term.arg(0).arg(0), True
+    if z3.is_app_of(term, z3.Z3_OP_ULT):
+        return term.arg(0), term.arg(1), True
+    if z3.is_app_of(term, z3.Z3_OP_ULEQ) or (z3.is_eq(term) and z3.is_bv(term.arg(0))):
+        return term.arg(0), term.arg(1), False
+    return None
+
+
+def _primitive(parts: tuple[tuple[str, int], ...]) -> tuple[tuple[tuple[str, int], ...], int]:
+    """`parts` divided by their content, the first one positive, and what they were divided by."""
+    factor = gcd(*(c for _, c in parts))
+    if parts[0][1] < 0:
+        factor = -factor
+    return tuple((n, c // factor) for n, c in parts), factor
+
+
+def _narrowed_within(known: Range, low: int, high: int) -> Range:
+    """The part of `known` that lies between `low` and `high`, but with no fewer bits."""
+    return max(low, known[0]), min(max(high, 1 << known[1].bit_length() >> 1), known[1])
 
 
 _COMPARISONS = {z3.Z3_OP_EQ, z3.Z3_OP_ULEQ, z3.Z3_OP_ULT}

@@ -70,7 +70,7 @@ class Solver:
         normal.learn(raw)
         limit = min(_QUICK_SECONDS, self._timeout) if briefly else self._timeout
         answer, model = self._decide(
-            [normal.formula(p) for p in raw], normal.formula(z3.Not(goal)), normal, limit
+            [normal.premise(p) for p in raw], normal.formula(z3.Not(goal)), normal, limit
         )
         seconds = time.perf_counter() - start
         self.seconds += seconds

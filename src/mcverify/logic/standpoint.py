@@ -71,7 +71,8 @@ class Standpoint:
         self._bad_bytes = [self.here(t) for t in assumptions.bad_byte_terms()]
         self._normal.tighten(self._premises)
         # Brought to normal form once: every question starts from a copy of what is known here.
-        self._normal.limits([self._normal.formula(p) for p in (*self._premises, *self._bad_bytes)])
+        known = [self._normal.premise(p) for p in self._premises]
+        self._normal.limits([*known, *(self._normal.formula(p) for p in self._bad_bytes)])
         self._ghosts: dict[int, tuple[Segment, Ghost]] = {}
 
     def here(self, term: z3.ExprRef) -> z3.ExprRef:

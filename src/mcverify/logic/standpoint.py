@@ -38,6 +38,16 @@ def last_trap(segment: Segment) -> z3.BitVecRef:
     return segment.faults[-1].trap if segment.faults else LAST_TRAP
 
 
+_SLOT = "stack-"
+
+
+def _word_at_end(segment: Segment, name: str) -> z3.BitVecRef:
+    """The value of a register, or a word of the stack, at the end of `segment`."""
+    if name.startswith(_SLOT):
+        return segment.final.read(int(name.removeprefix("stack")), 8)
+    return segment.final.registers[name]
+
+
 class Standpoint:
     """The invariant of one location, applied.
 
@@ -108,10 +118,10 @@ class Standpoint:
             elif name == LAST_TRAP.decl().name():
                 values[name] = last_trap(segment)
             elif "~" in name:
-                register, _, base = name.partition("~")
-                values[name] = segment.final.registers[register] - variable(base)
-            elif name.startswith("stack-"):
-                values[name] = segment.final.read(int(name[len("stack") :]), 8)
+                pointer, _, base = name.partition("~")
+                values[name] = _word_at_end(segment, pointer) - variable(base)
+            elif name.startswith(_SLOT):
+                values[name] = _word_at_end(segment, name)
             elif "@" not in name and segment.final.registers.knows(name):
                 values[name] = segment.final.registers[name]
         return values

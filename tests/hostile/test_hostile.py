@@ -3,7 +3,8 @@
 A file says the truth in its `expect:` comments. Of a right routine "unknown" is allowed and "refuted" is
 not; of a wrong one "unknown" is allowed and "proved" is not, neither of the routine nor of an obligation that
 it breaks at that exit. Nothing may be refuted that is not broken. A comment `hostile: len-max N` or
-`hostile: contract FILE` gives an option to the proof.
+`hostile: contract FILE` gives an option to the proof; `hostile: refused WORD` says that the file is no
+valid input, and the error names WORD.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from mcverify.errors import InputError
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.prove import prove_file
 from mcverify.proof.result import EVERYWHERE, RoutineResult, Verdict
@@ -39,19 +41,28 @@ def stated_routines(path: Path) -> set[str]:
     return set(re.findall(r"SYM_FUNC_START\((\w+)\)", path.read_text()))
 
 
+def said(path: Path) -> dict[str, str]:
+    return {m["key"]: m["value"] for m in OPTION.finditer(path.read_text())}
+
+
 @cache
 def results(path: Path) -> dict[str, RoutineResult]:
-    said = {m["key"]: m["value"] for m in OPTION.finditer(path.read_text())}
+    given = said(path)
     options = ProveOptions(
         timeout=40,
-        len_max=int(said["len-max"], 0) if "len-max" in said else ProveOptions().len_max,
-        contract=str(HERE / said["contract"]) if "contract" in said else None,
+        len_max=int(given["len-max"], 0) if "len-max" in given else ProveOptions().len_max,
+        contract=str(HERE / given["contract"]) if "contract" in given else None,
     )
     return {r.name: r for r in prove_file(path, options, lambda _: None)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_verdict_is_never_false(path: Path) -> None:
+    word = said(path).get("refused")
+    if word is not None:
+        with pytest.raises(InputError, match=word):
+            results(path)
+        return
     found = results(path)
     for name in stated_routines(path):
         truth = broken(path, name)

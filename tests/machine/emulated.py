@@ -14,6 +14,7 @@ from unicorn import x86_const as uc
 
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Step
 from mcverify.machine.terms import replace, symbols_of
+from mcverify.machine.undefined import PREFIX as UNDEFINED
 from mcverify.machine.x86_64 import CONTROL, FLAG_BITS, GENERAL, VECTOR, WIDTHS
 
 PAGE = 4096
@@ -62,6 +63,7 @@ def by_steps(instruction: Instruction, before: Mapping[str, int]) -> Effect:
 
 def _take(instruction: Instruction, effect: Effect) -> None:
     inputs = {name: z3.BitVecVal(effect.registers[name], width) for name, width in WIDTHS.items()}
+    inputs |= {f"{UNDEFINED}{name}": z3.BitVecVal(0, 1) for name in FLAG_BITS}
     taken = [step for step in instruction.steps if z3.is_true(z3.simplify(replace(step.guard, inputs)))]
     assert len(taken) == 1, "the ways through an instruction exclude each other and cover every state"
     if taken[0].target is Leave.TRAP:

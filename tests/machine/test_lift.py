@@ -10,6 +10,7 @@ import z3
 from mcverify.image.image import Image
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
+from mcverify.machine.terms import symbols_of
 from mcverify.machine.x86_64 import symbol
 
 from .conftest import Lift, assembled
@@ -97,6 +98,18 @@ def test_an_access_is_as_wide_as_the_operand(lift: Lift) -> None:
         ("rep lodsb", "string compare or load"),
         ("rep movsb (%esi), (%edi)", "32-bit address size"),
         ("wrmsr", ""),
+        ("popfq", "interrupt"),
+        ("bsf %rcx, %rax", "undefined where the source is 0"),
+        ("tzcnt %rcx, %rax", "CPU without"),
+        ("shldw $3, %ax, %cx", "not defined"),
+        (".byte 0x66, 0x0f, 0xc8", "not defined"),
+        (".byte 0x66, 0x0f, 0x84, 0, 0, 0, 0", "not all CPUs read alike"),
+        (".byte 0x66, 0xe8, 0, 0, 0, 0", "not all CPUs read alike"),
+        ("lea 8(%rip), %rax", "not known before it is loaded"),
+        ("mov $routine, %rax", "not known before it is linked"),
+        ("xgetbv", "depends on the CPU"),
+        ("swapgs", "not modelled"),
+        ("maskmovdqu %xmm1, %xmm0", "some of its bytes"),
     ],
 )
 def test_what_is_not_understood_is_refused_and_named(refusal: Refusal, text: str, reason: str) -> None:
@@ -144,7 +157,16 @@ def test_fences_and_the_stores_that_need_them_are_known(
     assert (instruction.is_fence, instruction.is_nontemporal) == (fence, weak)
 
 
-@pytest.mark.parametrize("text", ["movdqa (%rsi), %xmm0", "movaps (%rsi), %xmm0", "movntdq %xmm0, (%rsi)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "movdqa (%rsi), %xmm0",
+        "movaps (%rsi), %xmm0",
+        "movntdq %xmm0, (%rsi)",
+        "por (%rsi), %xmm0",
+        "paddb (%rsi), %xmm0",
+    ],
+)
 def test_an_aligned_move_traps_where_its_operand_is_not_aligned(lift: Lift, text: str) -> None:
     (instruction,) = lift(text)
     trap = [step for step in instruction.steps if step.target is Leave.TRAP]
@@ -157,7 +179,9 @@ def test_an_aligned_move_traps_where_its_operand_is_not_aligned(lift: Lift, text
     assert trap[0].accesses == ()
 
 
-@pytest.mark.parametrize("text", ["movdqu (%rsi), %xmm0", "movups %xmm0, (%rdi)", "mov (%rsi), %rax"])
+@pytest.mark.parametrize(
+    "text", ["movdqu (%rsi), %xmm0", "movups %xmm0, (%rdi)", "vpor (%rsi), %xmm0, %xmm0", "mov (%rsi), %rax"]
+)
 def test_an_unaligned_move_does_not_trap(lift: Lift, text: str) -> None:
     (instruction,) = lift(text)
     assert is_valid(only(instruction).guard)
@@ -224,6 +248,44 @@ def test_a_call_pushes_the_address_behind_it_and_a_ret_takes_it(lift: Lift) -> N
     assert is_valid(only(ret).writes["rsp"] == symbol("rsp") + 8)
 
 
+UNDEFINED = {
+    "and %eax, %eax": {"af"},
+    "test %al, %al": {"af"},
+    "imul %rdx, %rcx": {"sf", "zf", "af", "pf"},
+    "shl $1, %rax": {"af"},
+    "shl $2, %rax": {"af", "of"},
+    "shl $0, %rax": set(),
+    "shl $64, %rax": set(),
+    "shl $32, %eax": set(),
+    "shlb $8, %al": {"af", "of", "cf"},
+    "sarb $8, %al": {"af", "of"},
+    "shrd $2, %rdx, %rax": {"af", "of"},
+    "ror $5, %rcx": {"of"},
+    "ror $1, %rcx": set(),
+    "add %rdx, %rcx": set(),
+    "shl %cl, %rax": {"af", "of"},
+    "shrw %cl, %ax": {"af", "of", "cf"},
+}
+
+
+@pytest.mark.parametrize(("text", "flags"), UNDEFINED.items())
+def test_no_more_is_known_of_a_flag_than_the_manual_says(lift: Lift, text: str, flags: set[str]) -> None:
+    writes = only(lift(text)[0]).writes
+    free = {name for name, term in writes.items() if f"undefined.{name}" in symbols_of(term)}
+    assert free == flags
+
+
+def test_a_shift_by_cl_leaves_the_flags_alone_where_cl_is_0(lift: Lift) -> None:
+    writes = only(lift("shl %cl, %rax")[0]).writes
+    none = z3.Extract(5, 0, symbol("rcx")) == 0
+    one = z3.Extract(5, 0, symbol("rcx")) == 1
+    for flag in ("af", "of", "cf"):
+        assert is_valid(z3.Implies(none, writes[flag] == symbol(flag)))
+    assert is_valid(
+        z3.Implies(one, writes["of"] == z3.Extract(63, 63, symbol("rax")) ^ z3.Extract(62, 62, symbol("rax")))
+    )
+
+
 @pytest.mark.parametrize("text", ["jmp *%rax", "jmp *(%rsi)", "call *%rax"])
 def test_a_computed_target_is_named_indirect(lift: Lift, text: str) -> None:
     assert [step.target for step in lift(text)[0].steps] == [Leave.INDIRECT]
@@ -236,10 +298,16 @@ def test_the_same_code_at_another_address_goes_elsewhere(lift: Lift) -> None:
 
 
 def test_what_is_relative_to_its_own_address_is_lifted_there(lift: Lift) -> None:
-    first, second, third = lift("lea 8(%rip), %rax\n lea 8(%rip), %rax\n call . + 5")
-    for lea in (first, second):
-        assert is_valid(only(lea).writes["rax"] == lea.address + lea.size + 8)
+    first, second, third = lift("mov 8(%rip), %rax\n mov 8(%rip), %rax\n call . + 5")
+    for load in (first, second):
+        assert is_valid(only(load).accesses[0].address == load.address + load.size + 8)
     assert is_valid(only(third).accesses[0].value == third.address + third.size)
+
+
+@pytest.mark.parametrize("section", ["__jump_table", ".static_call_sites", ".parainstructions"])
+def test_code_that_the_kernel_rewrites_is_refused(refusal: Refusal, section: str) -> None:
+    text = f'1: nopl (%rax)\n .pushsection {section}, "a"\n .long 1b - .\n .popsection'
+    assert section in refusal(text).reason
 
 
 def test_no_code_is_refused(tmp_path) -> None:

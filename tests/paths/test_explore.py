@@ -7,6 +7,7 @@ import z3
 
 from mcverify.deadline import OutOfTime
 from mcverify.machine.instruction import Kind
+from mcverify.machine.terms import symbols_of
 from mcverify.paths.explore import TooManyPaths
 from mcverify.paths.segment import Ending, Segment
 
@@ -209,9 +210,40 @@ def test_recursion_is_given_up(explore: Explore) -> None:
 
 
 def test_a_return_to_an_address_of_its_own_goes_there(explore: Explore) -> None:
-    found = explore("lea .Lthere(%rip), %rax\n push %rax\n RET\n.Lthere: mov $1, %eax\n RET")
+    found = explore("call .Lthere\n mov $1, %eax\n RET\n.Lthere: mov $2, %eax\n RET")
     segment = only(list(found.paths.segments))
     assert segment.final.registers["rax"].as_long() == 1
+    assert segment.final.stack_offset == 8
+
+
+def test_nothing_but_a_return_makes_sense_of_where_the_code_lies(explore: Explore) -> None:
+    found = explore("call .Lhere\n.Lhere: pop %rax\n RET")
+    value = only(list(found.paths.segments)).final.registers["rax"]
+    assert z3.is_const(value)
+    assert not z3.is_bv_value(value)
+
+
+def test_a_number_is_no_address_of_code(explore: Explore) -> None:
+    found = explore("push $0x40000000\n RET")
+    assert only(list(found.paths.segments)).target is Ending.RETURN
+
+
+@pytest.mark.parametrize("text", ["xchg %rdi, %rsp\n xchg %rdi, %rsp", "and $-64, %rsp"])
+def test_what_lies_below_rsp_is_known_for_interrupts_store_there(explore: Explore, text: str) -> None:
+    assert only(list(explore(f"{text}\n RET").paths.segments)).target is Ending.LOST
+
+
+def test_rsp_does_not_rise_above_the_callers_frame(explore: Explore) -> None:
+    found = explore("pop %rax\n add $8, %rsp\n sub $8, %rsp\n push %rax\n RET")
+    assert (8, ()) in [(s.offset, s.conditions) for s in found.paths.strays]
+
+
+def test_an_undefined_flag_is_another_one_each_time(explore: Explore) -> None:
+    found = explore("and %eax, %eax\n lahf\n mov %eax, %ecx\n and %edx, %edx\n lahf\n RET")
+    final = only(list(found.paths.segments)).final.registers
+    flags = [{n for n in symbols_of(final[r]) if n.startswith("undefined.af")} for r in ("rax", "rcx")]
+    assert [len(names) for names in flags] == [1, 1]
+    assert flags[0] != flags[1]
 
 
 def test_a_return_thunk_returns(explore: Explore) -> None:
@@ -282,7 +314,7 @@ def test_a_misaligned_operand_is_a_trap(explore: Explore) -> None:
 
 def test_a_loop_head_with_an_unknown_stack_pointer_is_lost(explore: Explore) -> None:
     found = explore(".Lloop: sub %rdx, %rsp\n dec %rcx\n jnz .Lloop\n RET")
-    assert any("rsp is not a constant" in s.reason for s in found.ending(Ending.LOST))
+    assert any("rsp is no longer at a known distance" in s.reason for s in found.ending(Ending.LOST))
 
 
 def test_a_loop_that_pushes_is_given_up(explore: Explore) -> None:

@@ -13,6 +13,20 @@ from .cosimulation import ASM, HOSTILE, Tally, cosimulate, report
 pytestmark = pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
 
 
+OUTSIDE_THE_MODEL = {
+    "code_address",
+    "exchange",
+    "exchange_rsp",
+    "rep_words",
+    "stale_stack",
+    "tail_kept",
+    "undefined_adjust",
+    "undefined_overflow",
+    "undefined_zero",
+}
+"""Hostile routines that leave the model by intent."""
+
+
 def checked(tally: Tally) -> Tally:
     """The tally; its table is shown with `pytest -rP`."""
     print("\n".join(report(tally)))
@@ -33,7 +47,7 @@ def test_runs_of_the_hostile_routines_are_predicted() -> None:
     tally = checked(cosimulate(HOSTILE, count=50, seed=2))
     assert tally.agreed >= 2500
     reasons = {text.partition(":")[0] for text in tally.unpredicted}
-    assert reasons <= {"stale_stack", "exchange", "rep_words"}, "routines that leave the model by intent"
+    assert reasons <= OUTSIDE_THE_MODEL
 
 
 def test_runs_of_the_kernels_own_routine_are_predicted(kernel_source_61: Path) -> None:

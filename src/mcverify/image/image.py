@@ -141,6 +141,9 @@ class Image:
     the exception-table layout found (a key of `models/extable.toml`). `notes` are facts the reader of a
     verdict must know (a CONFIG that was assumed, a routine in the source that the object lacks).
     `sha256` is the digest of the file's content, in hex. `alternatives` are in the order of their table.
+    `relocated` are the places at which a relocation wrote into code, with whether it wrote a distance and no
+    address; `repatched` are the instructions that the kernel rewrites as it runs, with the section that
+    says so.
     """
 
     path: Path
@@ -154,6 +157,8 @@ class Image:
     notes: tuple[str, ...] = field(default=())
     sha256: str = ""
     alternatives: tuple[Alternative, ...] = ()
+    relocated: Mapping[int, bool] = field(default_factory=dict)
+    repatched: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
     def _by_address(self) -> dict[int, list[Symbol]]:
@@ -190,6 +195,10 @@ class Image:
             return b""
         start = address - section.address
         return section.data[start : start + size]
+
+    def holds_address(self, address: int, size: int) -> bool:
+        """Whether an address was written into the instruction of `size` bytes at `address`."""
+        return any(self.relocated.get(place) is False for place in range(address, address + size))
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """At most `size` bytes at `address`, of code or data; empty where there is neither."""

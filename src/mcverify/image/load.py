@@ -31,6 +31,8 @@ _MACRO_NAME = re.compile(r"_*[A-Z][A-Z0-9_]{2,}")
 _HANDLER_PREFIX = "MCVERIFY_TYPE_OF_"  # shim/include/mcverify/extable.h
 _ALTINSTR = "MCVERIFY_ALTINSTR"  # shim/include/mcverify/alternative.h
 _BY_HAND = 31  # the kernels whose sources list alternatives by hand
+# Sections that list code which the kernel rewrites as it runs: static branches and calls, paravirtual calls.
+_REPATCHED = ("__jump_table", ".static_call_sites", ".parainstructions")
 _HANDLER_OFFSET = 8  # of the third word of an entry: models/extable.toml
 
 
@@ -112,6 +114,8 @@ def _image_of_elf(path: Path, content: bytes, *, refuse_macros: bool = False) ->
         lines=read_lines(raw, laid_out, where),
         externals=laid_out.externals,
         layout="",
+        relocated=laid_out.in_code(),
+        repatched=laid_out.named_by(_REPATCHED),
     )
     if refuse_macros:
         _refuse_macros(image, laid_out)

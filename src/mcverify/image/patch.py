@@ -33,7 +33,20 @@ def patched(image: Image, chosen: Iterable[Alternative]) -> Image:
     writes = [(a, written(image, a)) for a in sorted(chosen, key=lambda a: a.index)]
     if not writes:
         return image
-    return replace(image, sections=tuple(_overwritten(section, writes) for section in image.sections))
+    sections = tuple(_overwritten(section, writes) for section in image.sections)
+    return replace(image, sections=sections, relocated=_moved_relocations(image, writes))
+
+
+def _moved_relocations(image: Image, writes: Iterable[tuple[Alternative, bytes]]) -> dict[int, bool]:
+    """Where relocations wrote into code, once the replacements and theirs stand at the sites."""
+    found = dict(image.relocated)
+    for alternative, code in writes:
+        for offset in range(len(code)):
+            found.pop(alternative.site + offset, None)
+            origin = alternative.origin + offset
+            if offset < len(alternative.replacement) and origin in image.relocated:
+                found[alternative.site + offset] = image.relocated[origin]
+    return found
 
 
 def written(image: Image, alternative: Alternative) -> bytes:

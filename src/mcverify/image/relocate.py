@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,6 +96,21 @@ class LaidOut:
             if address - section in relocations and address - section + shift in relocations:
                 return relocations[address - section + shift].target
         return None
+
+    def in_code(self) -> dict[int, bool]:
+        """The places in code, replacements included, at which a relocation wrote, and whether a distance."""
+        run = {s.address for s in self.sections if s.executable or s.name == REPLACEMENTS}
+        return {
+            section + offset: r.form.relative
+            for section, relocations in self.relocated.items()
+            if section in run
+            for offset, r in relocations.items()
+        }
+
+    def named_by(self, names: Collection[str]) -> dict[int, str]:
+        """What the relocations of the sections of these names refer to, with the section's name."""
+        of = {section.address: section.name for section in self.sections if section.name in names}
+        return {r.target: of[at] for at, found in self.relocated.items() if at in of for r in found.values()}
 
     def used_as_number(self) -> dict[str, int]:
         """Undefined names whose value, not their distance, the file uses; each with a place of use."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,7 @@ from angr.engines.vex.claripy.ccall import amd64g_calculate_rflags_all
 from mcverify.image.image import Image
 from mcverify.machine.events import Event, EventMemory
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Rep, Step
+from mcverify.machine.undefined import with_undefined
 from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, VECTOR, WIDTHS, symbol
 from mcverify.models import read_toml
 
@@ -43,6 +44,7 @@ _FLAG_THUNK = ("cc_op", "cc_dep1", "cc_dep2", "cc_ndep")
 _MODELLED_VEX = {*GENERAL, *VECTOR, *_FLAG_THUNK, "rip", "d", "ac", "id"}
 _LOW_HALF = {f"xmm{n}": f"ymm{n}" for n in range(16)}
 
+_OPERAND_SIZE = 0x66
 _PLAIN_JUMPS = {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}
 _TRAP_JUMPS = {"Ijk_SigSEGV", "Ijk_SigBUS", "Ijk_SigTRAP", "Ijk_SigILL", "Ijk_SigFPE"}
 _WIDTHS = {"b": 1, "w": 2, "d": 4, "q": 8}
@@ -74,6 +76,7 @@ class Lifter:
         decoded = next(self._capstone.disasm(code, address, 1), None) if code else None
         if decoded is None:
             raise Refused(address, f"the code {code[:4].hex(' ')}".strip(), "is no instruction that is known")
+        self._refuse_unsettled(decoded)
         key = code[: decoded.size]
         if key not in self._known:
             start = time.monotonic()
@@ -84,10 +87,20 @@ class Lifter:
             self._known[key] = instruction
         return _moved(self._known[key], address)
 
+    def _refuse_unsettled(self, decoded: Any) -> None:
+        """Refuse what is not yet the code that will run, however it reads here."""
+        reason = None
+        if self._image.holds_address(decoded.address, decoded.size):
+            reason = "holds an address, which is not known before it is linked and loaded"
+        if decoded.address in self._image.repatched:
+            reason = f"is rewritten as the kernel runs ({self._image.repatched[decoded.address]})"
+        if reason:
+            raise Refused(decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), reason)
+
     def _lift(self, decoded: Any) -> Instruction:
         text = f"{decoded.mnemonic} {decoded.op_str}".strip()
         name = decoded.mnemonic.split()[-1]
-        reason = self._models["refused"].get(name) or self._models["refused"].get(name[:-1])
+        reason = self._refusal(decoded, name)
         if reason:
             raise Refused(decoded.address, text, reason)
         model = self._models.get(name)
@@ -96,6 +109,9 @@ class Lifter:
         irsb = self._vex(decoded, text)
         written = _written(irsb)
         steps = [self._step(decoded, text, s, written) for s in self._successors(decoded, text, irsb)]
+        steps = [self._undefined(decoded, step) for step in steps]
+        if self._must_be_aligned(decoded, steps):
+            steps = [_aligned(step) for step in steps]
         return Instruction(
             decoded.address,
             decoded.size,
@@ -104,6 +120,28 @@ class Lifter:
             _rep(decoded),
             is_nontemporal=name.startswith(("movnt", "vmovnt")) and not name.endswith("a"),
         )
+
+    def _refusal(self, decoded: Any, name: str) -> str | None:
+        """Why the instruction is refused though the lifter takes it."""
+        refused, narrow = self._models["refused"], self._models["refused_16_bit"]
+        is_16_bit = any(op.size == 2 for op in decoded.operands)
+        if is_16_bit and decoded.insn_name() in narrow["names"]:
+            return "has a result that is not defined"
+        if decoded.prefix[2] == _OPERAND_SIZE and _is_branch(decoded):
+            return "is a branch with an operand-size prefix, which not all CPUs read alike"
+        if _is_relative_lea(decoded):
+            return "gives an address of the code, which is not known before it is loaded"
+        reason: str | None = refused.get(name) or refused.get(name[:-1])
+        return reason
+
+    def _must_be_aligned(self, decoded: Any, steps: Sequence[Step]) -> bool:
+        """Whether an SSE operand in memory raises #GP at an odd address without a way that says so."""
+        is_sse = not decoded.mnemonic.startswith("v") and any(o.size == 16 for o in decoded.operands)
+        has_way = any(step.target is Leave.TRAP for step in steps)
+        return is_sse and not has_way and decoded.insn_name() not in self._models["unaligned"]["names"]
+
+    def _undefined(self, decoded: Any, step: Step) -> Step:
+        return replace(step, writes=with_undefined(decoded, step.writes, self._models["undefined_flags"]))
 
     def _vex(self, decoded: Any, text: str) -> Any:
         irsb = pyvex.lift(bytes(decoded.bytes), decoded.address, _VEX_ARCH, opt_level=0, max_inst=1)
@@ -198,6 +236,12 @@ def _written(irsb: Any) -> frozenset[str]:
     """Names of the registers that a block puts; halves of vector registers count as the whole."""
     puts = (s.offset for s in irsb.statements if isinstance(s, pyvex.stmt.Put))
     return frozenset(_register_name(offset) for offset in puts)
+
+
+def _aligned(step: Step) -> Step:
+    """The way, taken only where its accesses of 16 bytes are aligned; `_exhaustive` makes the rest a trap."""
+    low = [z3.Extract(3, 0, access.address) == 0 for access in step.accesses if access.size == 16]
+    return replace(step, guard=z3.simplify(z3.And(step.guard, *low)))
 
 
 def _exhaustive(steps: list[Step]) -> tuple[Step, ...]:
@@ -300,11 +344,23 @@ def _rep(decoded: Any) -> Rep | None:
 def _depends_on_address(decoded: Any) -> bool:
     """Whether the same bytes mean something else elsewhere, beyond a relative branch: a pushed
     return address or an operand relative to rip."""
-    relative = any(
+    return _is_relative(decoded) or decoded.group(capstone.CS_GRP_CALL)
+
+
+def _is_relative(decoded: Any) -> bool:
+    return any(
         op.type == capstone.x86.X86_OP_MEM and op.mem.base == capstone.x86.X86_REG_RIP
         for op in decoded.operands
     )
-    return relative or decoded.group(capstone.CS_GRP_CALL)
+
+
+def _is_relative_lea(decoded: Any) -> bool:
+    return _is_relative(decoded) and bool(decoded.insn_name() == "lea")
+
+
+def _is_branch(decoded: Any) -> bool:
+    groups = (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL, capstone.CS_GRP_RET)
+    return any(decoded.group(group) for group in groups)
 
 
 def _moved(instruction: Instruction, address: int) -> Instruction:

@@ -21,7 +21,8 @@ from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
-from mcverify.machine.terms import constant, variable, word
+from mcverify.machine.terms import constant, symbols_of, variable, word
+from mcverify.machine.undefined import PREFIX as UNDEFINED
 from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, WIDTHS, symbol
 from mcverify.models import read_toml
 from mcverify.paths.faults import strikes, survives, trap_numbers
@@ -34,6 +35,8 @@ _DISCRETE = ("df", "ac")
 _EAGER = frozenset(GENERAL)
 _CLOBBERED = tuple(r for r in GENERAL if r not in (*CALLEE_SAVED, STACK_POINTER)) + tuple(FLAG_BITS)
 """What a routine in C may change (System V AMD64 ABI 1.0, section 3.2.1)."""
+_FRAME = 8
+"""Offset from rsp at entry, where the return address is, of the caller's frame."""
 
 
 class TooManyPaths(Exception):
@@ -335,6 +338,8 @@ class Explorer:
             loads[access.value.decl().name()] = after.state.read(offset, access.size)
             return after
         value = node.state.registers.evaluate(access.value, loads)
+        if step.is_call and (to := constant(value)) is not None:
+            value = code_symbol(to)
         return changed(after, state=after.state.pushed(offset, value))
 
     @staticmethod
@@ -367,7 +372,9 @@ class Explorer:
         ended: list[Segment],
         following: list[_Node],
     ) -> None:
-        registers = node.state.registers.written(step.writes, loads)
+        undefined = {n for term in step.writes.values() for n in symbols_of(term) if n.startswith(UNDEFINED)}
+        chosen = {n: z3.BitVec(f"{n}{next(self._numbers)}", 1) for n in sorted(undefined)}
+        registers = node.state.registers.written(step.writes, loads | chosen)
         for name in _EAGER & step.writes.keys():
             registers[name]  # computed now: a long chain of pending terms would recurse deeply
         state = changed(node.state, registers=registers)
@@ -379,8 +386,12 @@ class Explorer:
             unfenced=(node.unfenced or instruction.is_nontemporal) and not instruction.is_fence,
             trail=(*node.trail, instruction.address),
         )
+        if step.target is not Leave.RETURN:
+            self._note_exposed(source, changed(node, address=instruction.address))
         if step.target is Leave.RETURN:
             self._return(source, node, loads["ld0"], ended, following)
+        elif state.stack_offset is None:
+            ended.append(self._stack_lost(source, changed(node, address=instruction.address)))
         elif step.target is Leave.INDIRECT:
             reason = f"{instruction.text}: an indirect jump"
             ended.append(
@@ -390,10 +401,21 @@ class Explorer:
             assert isinstance(step.target, int)
             following.append(changed(node, address=step.target))
 
+    def _stack_lost(self, source: Location, node: _Node) -> Segment:
+        """The end at an instruction after which nobody knows what lies below rsp: interrupts store there."""
+        reason = "rsp is no longer at a known distance from its value at entry"
+        return self._end(source, node, Ending.LOST, reason=reason)
+
+    def _note_exposed(self, source: Location, node: _Node) -> None:
+        """Note where rsp has risen above the caller's frame, in which an interrupt would now store."""
+        offset = node.state.stack_offset
+        if offset is not None and offset > _FRAME:
+            self._strays.append(StrayStack(source, node.address, _FRAME, node.conditions))
+
     def _return(
         self, source: Location, node: _Node, to: z3.BitVecRef, ended: list[Segment], following: list[_Node]
     ) -> None:
-        known = constant(to)
+        known = _code_address(to)
         if known is not None and self.image.code_at(known):
             following.append(changed(node, address=known))
         else:
@@ -538,6 +560,7 @@ class Explorer:
             return [self._end(source, node, Ending.LOST, reason=reason)], []
         state = changed(node.state, registers=registers)
         state = _released(node.state, state)
+        self._note_exposed(source, changed(node, state=state))
         return [], [changed(node, address=entry.fixup, state=state, trail=(*node.trail, node.address))]
 
     # -- REP ------------------------------------------------------------------------------------
@@ -641,6 +664,21 @@ def _released(before: State, after: State) -> State:
     """`after`, without what lay below rsp if that has risen."""
     old, new = before.stack_offset, after.stack_offset
     return after.released(new) if new is not None and (old is None or new > old) else after
+
+
+_CODE = "code#"
+
+
+def code_symbol(address: int) -> z3.BitVecRef:
+    """What a call pushes, to return to `address` of the image. It is no constant: where the code lies when it
+    runs, nobody knows before it is loaded, and so nothing but a return may make sense of it."""
+    return variable(f"{_CODE}{address:x}")
+
+
+def _code_address(term: z3.BitVecRef) -> int | None:
+    """The address of the image for which `term` stands if a call pushed it, None for any other term."""
+    name = term.decl().name() if z3.is_const(term) else ""
+    return int(name.removeprefix(_CODE), 16) if name.startswith(_CODE) else None
 
 
 def slot_symbol(offset: int) -> z3.BitVecRef:

@@ -298,9 +298,10 @@ def _input(name: str) -> str:
 
 def _is_strange(name: str) -> bool:
     """Whether a symbol stands for what no run tells: a byte of the stack that was given up or is too far
-    up, the address to which the routine returns, what a load gave that is not among the transfers."""
+    up, the address to which the routine or a call returns, what a load gave that is not among the transfers,
+    an undefined flag."""
     place = _stack_byte(name)
-    untold = name == _RETURN_ADDRESS or name.startswith(("load", "clobbered"))
+    untold = name == _RETURN_ADDRESS or name.startswith(("load", "clobbered", "code#", "undefined."))
     return untold or (place is not None and not 0 <= place - _WORD < len(FRAME))
 
 

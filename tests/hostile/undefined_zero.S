@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Returns the zero flag as a multiplication leaves it, which is undefined.
+ */
+#include <linux/linkage.h>
+#include <asm/asm.h>
+
+/* mcverify: contract bytes_left */
+/* expect: refuted O2 at success */
+/* expect: refuted O4 at success */
+/* expect: refuted O9 at success */
+SYM_FUNC_START(undefined_zero)
+	mov	%rdx, %rcx
+.Lcopy:
+	rep	movsb
+	mov	$3, %eax
+	imul	%eax, %eax
+	mov	$0, %eax
+	sete	%al
+	RET
+.Lfix:
+	mov	%rcx, %rax
+	RET
+
+	_ASM_EXTABLE_TYPE(.Lcopy, .Lfix, EX_TYPE_DEFAULT_MCE_SAFE)
+SYM_FUNC_END(undefined_zero)

@@ -208,6 +208,9 @@ class _Blind(Witnesses):
     def try_cases(self, cases: Sequence[Case]) -> None:
         """Nothing."""
 
+    def try_long(self, suggested: object) -> None:
+        """Nothing."""
+
     def footprints(self, cases: Sequence[Case]) -> None:
         """Nothing."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import z3
 
@@ -11,11 +12,10 @@ from mcverify.image.image import Image
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.solver import Answer, Reply
 from mcverify.logic.standpoint import Standpoint
-from mcverify.machine.instruction import Kind
-from mcverify.paths.explore import Options, entry_symbol
-from mcverify.paths.faults import FIRST_BAD
+from mcverify.paths.explore import Options
 from mcverify.paths.segment import AccessPoint, Ending, Location, Paths, Segment
 from mcverify.proof.exits import EVERYWHERE, exit_of_segment, place
+from mcverify.proof.hints import Hint, terms_of
 from mcverify.proof.obligations import Goal, access_goal, exit_goals
 from mcverify.proof.termination import endless
 
@@ -26,9 +26,8 @@ StandpointAt = Callable[[Location], Standpoint]
 class Finding:
     """The answer to one goal: obligation, exit, whether it was proved, seconds, and if not, why not.
 
-    `at` is an instruction's address that the reason is about; `hint` gives values of a model that breaks
-    the goal: "len", "src", "dst", "bad_src", "bad_dst". `by_address`: the proof needed that faults belong
-    to addresses.
+    `at` is an instruction's address that the reason is about; `hint` is a call in which the goal fails.
+    `by_address`: the proof needed that faults belong to addresses.
     """
 
     id: str
@@ -37,7 +36,7 @@ class Finding:
     seconds: float
     reason: str = ""
     at: int | None = None
-    hint: Callable[[str], int] | None = None
+    hint: Hint | None = None
     by_address: bool = False
 
 
@@ -105,54 +104,58 @@ class Discharger:
             yield from (Finding(goal.id, exit_id, True, share, by_address=bad_bytes) for goal in goals)
             return
         for goal, term in zip(goals, terms, strict=True):
-            reply = standpoint.ask_at_end(segment, term, bad_bytes=bad_bytes)
-            found = self._finding(goal.id, exit_id, reply, segment.at, standpoint)
-            yield replace(found, by_address=bad_bytes)
+            ask = partial(standpoint.ask_at_end, segment, bad_bytes=bad_bytes)
+            reply = ask(term)
+            hint = self._hint(reply, standpoint, term, ask, segment)
+            yield self._finding(goal.id, exit_id, reply, segment.at, hint, by_address=bad_bytes)
 
     def _finding(
-        self, identifier: str, exit_id: str, reply: Reply, at: int, standpoint: Standpoint
+        self,
+        identifier: str,
+        exit_id: str,
+        reply: Reply,
+        at: int,
+        hint: Hint | None,
+        *,
+        by_address: bool = False,
     ) -> Finding:
         reason = {
             Answer.PROVED: "",
             Answer.FAILED: "does not follow from the invariants that were found",
             Answer.TIMEOUT: "Z3 did not decide it in time",
         }[reply.answer]
-        return Finding(
-            identifier,
-            exit_id,
-            reply.answer is Answer.PROVED,
-            reply.seconds,
-            reason,
-            at,
-            self._hint(reply, standpoint),
-        )
+        proved = reply.answer is Answer.PROVED
+        return Finding(identifier, exit_id, proved, reply.seconds, reason, at, hint, by_address)
 
-    def _hint(self, reply: Reply, standpoint: Standpoint) -> Callable[[str], int] | None:
-        """Values of the entry's symbols in the model of a failed goal."""
+    def _hint(
+        self,
+        reply: Reply,
+        standpoint: Standpoint,
+        goal: z3.BoolRef,
+        ask: Callable[..., Reply],
+        segment: Segment | None = None,
+    ) -> Hint | None:
+        """The call of the model in which `goal` fails, if there is one; `ask` asks it again."""
         if reply.model is None:
             return None
-        contract = self._assumptions.contract
-        terms = {
-            "len": self._assumptions.length,
-            "bad_src": FIRST_BAD[Kind.LOAD],
-            "bad_dst": FIRST_BAD[Kind.STORE],
-        }
-        terms |= {"dst": entry_symbol(contract.dst), "src": entry_symbol(contract.src or contract.dst)}
-
-        def value(name: str) -> int:
-            return int(reply.value(standpoint.here(terms[name])).as_long())
-
-        return value
+        terms = terms_of(self._assumptions.contract, self._assumptions.length, segment)
+        return Hint(
+            reply,
+            {name: standpoint.here(term) for name, term in terms.items()},
+            lambda condition: ask(z3.Or(goal, z3.Not(condition)), briefly=True),
+        )
 
     # -- ends that must not be reached ----------------------------------------------------------
 
     def _dead_end(self, segment: Segment) -> Iterator[Finding]:
         """A path that must be impossible: an uncovered fault, an exception, something not understood."""
         standpoint, impossible = self._standpoint(segment.source), z3.BoolVal(False)
-        reply = standpoint.ask_at_end(segment, impossible)
+        ask = partial(standpoint.ask_at_end, segment)
+        reply = ask(impossible)
         by_address = reply.answer is not Answer.PROVED
         if by_address:
-            reply = standpoint.ask_at_end(segment, impossible, bad_bytes=True)
+            ask = partial(ask, bad_bytes=True)
+            reply = ask(impossible)
         uncovered = segment.target in (Ending.UNCOVERED, Ending.TRAP)
         exit_id = place(self._image, segment.at) if uncovered else EVERYWHERE
         reason = segment.reason or "an access that may fault has no exception-table entry"
@@ -163,7 +166,7 @@ class Discharger:
             reply.seconds,
             "" if reply.answer is Answer.PROVED else f"{self._image.where(segment.at)}: {reason}",
             segment.at,
-            self._hint(reply, standpoint),
+            self._hint(reply, standpoint, impossible, ask, segment),
             by_address,
         )
 
@@ -193,8 +196,10 @@ class Discharger:
             yield Finding("O8", EVERYWHERE, True, reply.seconds)
             return
         for point, goal in zip(points, goals, strict=True):
-            reply = standpoint.ask(goal, point.conditions)
-            found = self._finding("O8", EVERYWHERE, reply, point.transfer.at, standpoint)
+            ask = partial(standpoint.ask, conditions=point.conditions)
+            reply = ask(goal)
+            hint = self._hint(reply, standpoint, goal, ask)
+            found = self._finding("O8", EVERYWHERE, reply, point.transfer.at, hint)
             at, kind = self._image.where(point.transfer.at), point.transfer.kind.value
             where = f"{at}: the {kind} may lie outside its buffer: "
             yield replace(found, reason=where + found.reason if found.reason else "")

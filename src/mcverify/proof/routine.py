@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import z3
 
@@ -31,7 +32,7 @@ from mcverify.proof.discharge import Discharger, Finding
 from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Domain, Exit, ObligationResult, RoutineResult, Verdict
-from mcverify.proof.search import Witnesses, hinted, probes
+from mcverify.proof.search import Witnesses, probes, quick_cases
 from mcverify.proof.select import Task, no_contract
 from mcverify.runs.case import Case, Visit
 from mcverify.runs.cases import sample_cases
@@ -215,7 +216,7 @@ class RoutineProof:
         witnesses, contract, faults = self._witnesses, self._contract, self._task.faults
         len_max = self._options.len_max
         hinting = [f.hint for f in self._open_findings() if f.hint is not None]
-        suggested = [c for hint in hinting for c in hinted(hint) if c.len <= len_max]
+        suggested = [c for hint in hinting for c in quick_cases(hint)]
         yield lambda: witnesses.try_cases(suggested)
         yield lambda: witnesses.try_cases(probes(contract, faults, len_max))
         still_open = {(f.id, f.exit) for f in self._open_findings()}
@@ -230,6 +231,14 @@ class RoutineProof:
             )
         if ("O9", EVERYWHERE) in still_open:
             yield lambda: witnesses.endless(self._has_memory)
+        yield from (partial(self._try_long, key) for key in sorted(still_open))
+
+    def _try_long(self, key: tuple[str, str]) -> None:
+        """Try the shortest call in which what is still open fails: where a counter ends, or a far fault."""
+        hints = (f.hint for f in self._open_findings() if (f.id, f.exit) == key)
+        hint = next((h for h in hints if h is not None), None)
+        if hint is not None:
+            self._witnesses.try_long(hint.shortest)
 
     def _has_memory(self, address: int) -> bool:
         """Whether the instruction keeps something where a trace does not show it: in memory, a vector

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from mcverify.contract import Contract, Faults
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
 from mcverify.proof.result import Counterexample
 from mcverify.proof.trials import STALE, Failure, Key, Runner, Trials, other_contents
-from mcverify.runs.case import Case, Ending, Outcome, Place, Placement
+from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement
 from mcverify.runs.cases import far_cases
 from mcverify.runs.grid import GridViolation, quick_grid
 
 _MOST_STOPPED = 3
 _LONG = 1 << 22
-"""Longer runs than this many bytes are only tried for the lengths beyond the domain."""
+"""Longer runs than this many bytes are tried where Z3 suggests them, and for lengths beyond the domain."""
+
+_MOST_BYTES = 8 << 30
+"""What these copy together at most, some seconds for each GiB."""
+
+Values = Callable[[str], int | None]
+"""What a model of Z3 says of a call, by name (`proof.hints.Hint`)."""
 
 
 class Witnesses:
@@ -43,6 +51,8 @@ class Witnesses:
         self.found: dict[Key, Counterexample] = {}
         self.cases_run = 0
         self._stopped: list[Case] = []
+        self._long_bytes = _MOST_BYTES
+        self._broken_again = lru_cache(maxsize=8)(self._broken_by)
 
     @property
     def runner(self) -> Runner:
@@ -84,6 +94,17 @@ class Witnesses:
             for failure in self._trials.failures(case, outcome):
                 self._keep(case, outcome, failure)
 
+    def try_long(self, suggested: Callable[[], Values]) -> None:
+        """Run the long call that a model of Z3 suggests, in some ways, until something new is found."""
+        known = set(self.found)
+        for case in long_cases(suggested()):
+            self._long_bytes -= case.good_bytes
+            if min(self._long_bytes, _free_memory() - case.good_bytes) < 0:
+                return
+            self.try_cases([case])
+            if set(self.found) != known:
+                return
+
     def slack_seen(self, cases: Sequence[Case]) -> int:
         """The most good bytes before a bad one that the runs of `cases` left uncopied."""
         worst = 0
@@ -123,9 +144,11 @@ class Witnesses:
         change, and a wrong one may happen to be what stood there before."""
         if obligation not in STALE or not self._trials.is_ordered:
             return True
-        again = other_contents(case)
-        (outcome,) = self.runner.run([again])
-        return any(v.obligation == obligation for v in self._trials.violations(again, outcome))
+        return obligation in self._broken_again(other_contents(case))
+
+    def _broken_by(self, case: Case) -> frozenset[str]:
+        (outcome,) = self.runner.run([case])
+        return frozenset(v.obligation for v in self._trials.violations(case, outcome))
 
     def endless(self, hides: Callable[[int], bool]) -> None:
         """Look at the runs that were stopped: whether one of them never ends (`Trials.endless`)."""
@@ -186,22 +209,31 @@ def faulting(contract: Contract, faults: Faults, length: int, at: int) -> list[C
     return found
 
 
-def hinted(hint: Callable[[str], int]) -> list[Case]:
-    """Cases that a model of Z3 suggests; `hint` gives "len", "src", "dst", "bad_src", "bad_dst" of it."""
-    length = hint("len")
-    if length > _LONG:
-        return []
-    places = {}
-    for buffer in ("src", "dst"):
-        bad, address = hint(f"bad_{buffer}"), hint(buffer)
-        free = Placement(Place.FREE, address % 4096)
-        if bad >= length:
-            places[buffer] = [free]
-        else:
-            places[buffer] = [
-                free,
-                Placement(Place.INSIDE, address % 4096) if bad == 0 else Placement(Place.HOLE, bad),
-            ]
-    return [
-        Case(length, src, dst, trap) for src in places["src"] for dst in places["dst"] for trap in (14, 18)
-    ]
+def hinted(values: Values) -> list[Case]:
+    """Cases that a model of Z3 suggests: the call, with bad bytes where it has them, and where it faults."""
+    length = values("len") or 0
+    free = {b: Placement(Place.FREE, (values(b) or 0) % PAGE) for b in ("src", "dst")}
+    bad = {b: [free[b], *_bad_places(values, b, length)] for b in free}
+    return [Case(length, src, dst, trap) for src in bad["src"] for dst in bad["dst"] for trap in (14, 18)]
+
+
+def _bad_places(values: Values, buffer: str, length: int) -> list[Placement]:
+    offsets = dict.fromkeys((values(f"fault_{buffer}"), values(f"bad_{buffer}")))
+    inside = Placement(Place.INSIDE, (values(buffer) or 0) % PAGE)
+    return [Placement(Place.HOLE, at) if at else inside for at in offsets if at is not None and at < length]
+
+
+def quick_cases(values: Values) -> list[Case]:
+    """Of those the ones that take no time to run: none of a long call."""
+    return hinted(values) if (values("len") or 0) <= _LONG else []
+
+
+def long_cases(values: Values) -> list[Case]:
+    """Of those the ones of a long call that have its faults, the quickest to run first."""
+    faulting = [b for b in ("src", "dst") if values(f"fault_{b}") is not None]
+    cases = [c for c in hinted(values) if all(getattr(c, b).first_bad is not None for b in faulting)]
+    return sorted(cases, key=lambda case: case.good_bytes)
+
+
+def _free_memory() -> int:
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

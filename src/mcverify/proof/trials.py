@@ -18,6 +18,7 @@ from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.judge import Violation, judge
 from mcverify.runs.rep import SCHEDULES, Schedule
+from mcverify.runs.wire import is_long
 
 Key = tuple[str, str]
 """An obligation, and the id of the exit at which it is broken."""
@@ -264,6 +265,8 @@ class Trials:
         """O9 of a run that was stopped: if it comes back to the very same registers and flags it goes on for
         ever, unless an instruction meanwhile changed what a trace does not show (`hides`, given its
         address)."""
+        if is_long(case):
+            return None
         steps = self.runner.trace(case)
         seen: dict[tuple[int, tuple[int, ...]], int] = {}
         for number, (address, registers) in enumerate(steps):

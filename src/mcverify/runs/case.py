@@ -62,6 +62,12 @@ class Case:
     trap: int = 14
     seed: int = 1
 
+    @property
+    def good_bytes(self) -> int:
+        """How many bytes come before the first one that is bad in src or in dst."""
+        bad = (placement.first_bad for placement in (self.src, self.dst))
+        return min([self.len, *(offset for offset in bad if offset is not None)])
+
 
 class Ending(Enum):
     """How a run ended.

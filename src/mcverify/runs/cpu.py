@@ -88,12 +88,12 @@ class CpuRunner:
         return visits
 
     def trace(self, case: Case) -> list[Step]:
-        """Every step of one case: address and registers before it."""
+        """Every step of one case: address and registers before it. Long ones are refused with ValueError."""
+        _refuse_long([case])
         return [step[1:] for step in self.ends(case, wire.NONE)]
 
     def ends(self, case: Case, count: int) -> list[NumberedStep]:
         """The first `count` steps of one case and as many of the last ones, each with its number."""
-        _refuse_long([case])
         job = self._program.job(Mode.TRACE, wire.case_words(case), 1, wire.longest([case]), 0, (), count)
         return wire.read_trace(self._ask(job, _patience([case])).output, self._program.bias)
 

@@ -23,6 +23,12 @@ from mcverify.runs.case import Case, Outcome
 from mcverify.runs.code import is_fence, is_nontemporal, keeps_hidden
 from mcverify.runs.wire import is_long
 
+_MOST_BYTES = 1 << 30
+"""What the long cases that one `Again` runs copy together, but for the last of them: some seconds."""
+
+_SET_UP = 32 << 20
+"""The time in which so many bytes are copied goes into the mappings of a long case."""
+
 Shown = tuple[Outcome, tuple[Failure, ...]]
 """A run, and what it breaks for certain."""
 
@@ -56,6 +62,7 @@ class Again(ABC):
         self.keys = frozenset(keys)
         self.runs = 0
         self._len_max = len_max
+        self._bytes = _MOST_BYTES
 
     @property
     def is_dear(self) -> bool:
@@ -68,7 +75,8 @@ class Again(ABC):
 
     def any_of(self, cases: Sequence[Case]) -> list[bool | None]:
         """Whether each case breaks at least one of them; None for a case that was not run: it is not one that
-        the proof is about (longer than `len_max`, or with other faults), or cannot be run in this way."""
+        the proof is about (longer than `len_max`, or with other faults), cannot be run in this way, or is
+        so long that the time for such cases is over."""
         return [None if broken is None else bool(broken) for broken in self._asked(cases)]
 
     def _asked(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
@@ -78,7 +86,16 @@ class Again(ABC):
         return [answers.get(case) for case in cases]
 
     def _admits(self, case: Case) -> bool:
-        return case.len <= self._len_max and self.trials.may_happen(case)
+        return case.len <= self._len_max and self.trials.may_happen(case) and self._affords(case)
+
+    def _affords(self, case: Case) -> bool:
+        """Whether there is time for a case; that of a long one is taken from what is left."""
+        if not is_long(case):
+            return True
+        if self._bytes <= 0:
+            return False
+        self._bytes -= case.good_bytes + _SET_UP
+        return True
 
     @abstractmethod
     def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mcverify.deadline import Deadline, OutOfTime
@@ -10,6 +10,7 @@ from mcverify.image.image import Image
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, Relevance, RoutineResult
 from mcverify.runs.case import Case, Ending, Place, Placement
+from mcverify.runs.wire import is_long
 from mcverify.witness.again import Again, again_for, trials_of
 
 _LINE = 64
@@ -39,6 +40,8 @@ MANY = Values(
 )
 FEW = Values(24, (31, 32, 33, 63, 64, 65, 127, 128, 129), 16, (*range(9), 15, 16, 31, 32, 63), 4)
 FEWEST = Values(16, (31, 32, 33, 64), 8, (0, 1, 2, 4, 8, 32), 2)
+LONG = Values(8, (), 4, (0, 1, 63), 2)
+"""Where the case is so long that each takes a tenth of a second or more."""
 
 
 def relevant(image: Image, result: RoutineResult, options: ProveOptions, deadline: Deadline) -> RoutineResult:
@@ -63,7 +66,8 @@ def relevance_of(
 ) -> tuple[Relevance, ...]:
     """For each input the values with which any of the counterexample's obligations breaks at its exit.
 
-    Empty where the failure does not show again at all.
+    Empty where the failure does not show again at all; nothing is said of an input of which no other value
+    could be tried.
     """
     if again is None:
         return ()
@@ -83,18 +87,22 @@ def _effort(found: Counterexample, again: Again) -> Values:
     """The dearer a run, the fewer."""
     if found.outcome.ending is Ending.TIMEOUT:
         return FEWEST
-    return FEW if again.is_dear else MANY
+    if again.is_dear:
+        return FEW
+    return LONG if is_long(found.case) else MANY
 
 
 # -- one input each ------------------------------------------------------------------------------
 
 
-def _of_len(case: Case, again: Again, values: Values) -> Relevance:
+def _of_len(case: Case, again: Again, values: Values) -> Relevance | None:
     dense = max(values.dense, case.len + _LINE) if case.len < values.dense else values.dense
-    around = range(case.len + 1) if values is FEWEST else _around(case.len)
+    around: Iterable[int] = range(case.len + 1) if values is FEWEST else _around(case.len)
+    if values is LONG:
+        around = {max(0, case.len + step) for step in (-8, -1, 0, 1, 8, case.len)}
     tried = sorted({*range(dense + 1), *values.sparse, *around})
     tried, broken = _which(again, tried, lambda length: replace(case, len=length))
-    return Relevance("len", lengths(broken, tried), len(tried))
+    return Relevance("len", lengths(broken, tried), len(tried)) if broken else None
 
 
 def _around(length: int) -> Iterator[int]:
@@ -113,6 +121,8 @@ def _of_fault(case: Case, buffer: str, again: Again, values: Values) -> Relevanc
     tried, broken = _which(
         again, tried, lambda at: case if at == first else _placed(case, buffer, Placement(Place.HOLE, at))
     )
+    if not tried:
+        return None
     other = case.dst if buffer == "src" else case.src
     name = "fault offset" if other.first_bad is None else f"fault offset in {buffer}"
     return Relevance(name, _said(broken, tried), len(tried))
@@ -127,15 +137,19 @@ def _spread(end: int, count: int, also: int) -> list[int]:
     return sorted({*range(edge), *range(end - edge, end), *range(0, end, step), also})
 
 
-def _of_alignment(case: Case, buffer: str, again: Again, values: Values) -> Relevance:
+def _of_alignment(case: Case, buffer: str, again: Again, values: Values) -> Relevance | None:
     name = f"{buffer} alignment"
     now = _placement(case, buffer)
     if now.place is Place.HOLE and now.at:
         return Relevance(name, f"set by the fault offset: a page begins at {buffer}+{now.at}", 0)
     place = Place.FREE if now.first_bad is None else Place.INSIDE
-    tried = list(values.alignments)
+    own = [now.at] if now.place is place and now.at >= _LINE else []
+    tried = [*values.alignments, *own]
     tried, broken = _which(again, tried, lambda at: _placed(case, buffer, Placement(place, at)))
-    return Relevance(name, _said(broken, tried) + _where_needed(now, broken), len(tried))
+    if not tried:
+        return None
+    where = " (its offset in the page)" if own and broken == own else ""
+    return Relevance(name, _said(broken, tried) + where + _where_needed(now, broken), len(tried))
 
 
 def _where_needed(now: Placement, broken: Sequence[int]) -> str:
@@ -150,12 +164,16 @@ def _of_trap(found: Counterexample, again: Again) -> Relevance | None:
     if not any(not fault.is_store for fault in found.outcome.faults):
         return None
     tried, broken = _which(again, [14, 18], lambda trap: replace(found.case, trap=trap))
+    if not tried:
+        return None
     return Relevance("trap", "14 or 18" if len(broken) == 2 else _said(broken, tried), len(tried))
 
 
-def _of_contents(case: Case, again: Again, values: Values) -> Relevance:
+def _of_contents(case: Case, again: Again, values: Values) -> Relevance | None:
     tried = [case.seed + 7 * i for i in range(values.seeds)]
     tried, broken = _which(again, tried, lambda seed: replace(case, seed=seed))
+    if not tried:
+        return None
     count = len(broken)
     said = f"any of the {count} tried" if count == len(tried) else f"{count} of the {len(tried)} tried"
     return Relevance("contents", said, len(tried))

@@ -19,6 +19,9 @@ from mcverify.runs.wire import is_long
 KEPT = 4000
 """Of a longer run only so many steps are looked at from its beginning, and as many before its end."""
 
+_FOLLOWED = 1 << 16
+"""Of a buffer too long for a map only so many bytes are followed; a run that stores more is not."""
+
 _NEAR = 1 << 24
 """An address this close to a buffer (bytes) is told by its offset from it; buffers lie further apart."""
 _DEEPEST = 1 << 16
@@ -120,7 +123,7 @@ def walk(
     deadline: Deadline | None = None,
 ) -> Walk | None:
     """The run of `case` with its `outcome`, single-stepped where it was made; None if it cannot be."""
-    if is_long(case) or outcome.ending in (Ending.REFUSED, Ending.DIED):
+    if outcome.ending in (Ending.REFUSED, Ending.DIED) or not _can_be_followed(case, outcome):
         return None
     for runner in _runners(image, entry, contract, outcome, deadline):
         # Where the buffers lie depends on what else is run: here the case is run alone.
@@ -128,6 +131,14 @@ def walk(
         if _is_same(again, outcome):
             return _walk(image, entry, contract, case, again, runner.ends(case, KEPT))
     return None
+
+
+def _can_be_followed(case: Case, outcome: Outcome) -> bool:
+    """Whether the run is short, or at least stores only where a map of a short buffer would be."""
+    if not is_long(case):
+        return True
+    stored = outcome.stored or ()
+    return outcome.on == "cpu" and case.good_bytes <= _FOLLOWED and all(end <= _FOLLOWED for _, end in stored)
 
 
 def _runners(
@@ -144,7 +155,12 @@ def _runners(
 
 def _is_same(a: Outcome, b: Outcome) -> bool:
     """Whether two outcomes are those of one run, wherever the buffers were."""
-    return (a.ending, a.faults, a.written, a.correct) == (b.ending, b.faults, b.written, b.correct)
+    return _seen(a) == _seen(b)
+
+
+def _seen(outcome: Outcome) -> tuple[object, ...]:
+    memory = outcome.written, outcome.correct, outcome.stored, outcome.wrong
+    return (outcome.ending, outcome.faults, *memory)
 
 
 def _walk(
@@ -179,10 +195,9 @@ class _Follower:
         self._buffers = {"dst": outcome.initial[contract.dst]}
         if contract.src is not None:
             self._buffers["src"] = outcome.initial[contract.src]
-        start = max(0, -outcome.base)
-        self._written = outcome.written[start : start + case.len].ljust(case.len, b"\0")
-        self._correct = outcome.correct[start : start + case.len].ljust(case.len, b"\0")
-        self._marks = bytearray(case.len)
+        self._length = min(case.len, _FOLLOWED) if is_long(case) else case.len
+        self._written, self._correct = _maps(outcome, self._length)
+        self._marks = bytearray(self._length)
         self._stored = self._right = 0
 
     def steps(self, recorded: Sequence[_NumberedStep], following: Sequence[_NumberedStep]) -> Iterator[Step]:
@@ -240,12 +255,27 @@ class _Follower:
     def _within_dst(self, access: Access) -> tuple[int, int]:
         if access.buffer != "dst" or not access.is_store:
             return 0, 0
-        first = min(max(access.offset, 0), self._case.len)
-        return first, max(first, min(access.offset + access.size, self._case.len))
+        first = min(max(access.offset, 0), self._length)
+        return first, max(first, min(access.offset + access.size, self._length))
 
     def _advance(self) -> None:
-        length, marks = self._case.len, self._marks
+        length, marks = self._length, self._marks
         while self._stored < length and marks[self._stored]:
             self._stored += 1
         while self._right < self._stored and self._correct[self._right]:
             self._right += 1
+
+
+def _maps(outcome: Outcome, length: int) -> tuple[bytes, bytes]:
+    """Of the first `length` bytes of dst: whether each changed, and whether it is right now."""
+    if outcome.stored is None:
+        start = max(0, -outcome.base)
+        written, correct = (m[start : start + length] for m in (outcome.written, outcome.correct))
+        return written.ljust(length, b"\0"), correct.ljust(length, b"\0")
+    changed, right = bytearray(length), bytearray(length)
+    for runs, value in ((outcome.stored, 1), (outcome.wrong or (), 0)):
+        for first, end in ((max(a, 0), min(b, length)) for a, b in runs):
+            if first < end:
+                changed[first:end] = b"\1" * (end - first)
+                right[first:end] = bytes([value]) * (end - first)
+    return bytes(changed), bytes(right)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import z3
 
 from mcverify.errors import Disagreement
 from mcverify.machine import handlers
+from mcverify.proof import discharge, obligations
 from mcverify.runs import cpu
 
 from .conftest import Engine, Ran
@@ -88,3 +91,50 @@ def test_a_wrong_model_of_a_handler_ends_a_real_run(
     assert "rax is 0xe on the cpu, 0xf in the model" in ran.err
     assert f"(both states are in {kept})" in ran.err
     assert json.loads(kept.read_text())["routine"] == "claims_all"
+
+
+LOOPS_AFTER_A_FAULT = """
+#include <linux/linkage.h>
+#include <asm/asm.h>
+/* mcverify: contract bytes_left */
+SYM_FUNC_START(claims_some)
+	mov	%rdx, %rcx
+	xor	%eax, %eax
+.Lnext:	test	%rcx, %rcx
+	jz	.Ldone
+.Lread:	mov	(%rsi), %r8b
+	mov	%r8b, (%rdi)
+	inc	%rsi
+	inc	%rdi
+	dec	%rcx
+	jmp	.Lnext
+.Lfix:	xor	%ecx, %ecx
+	jmp	.Lnext
+.Ldone:	RET
+	_ASM_EXTABLE_FAULT(.Lread, .Lfix)
+SYM_FUNC_END(claims_some)
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "exit_id"),
+    [(WRONG, ".Lfix"), (LOOPS_AFTER_A_FAULT, "after a fault")],
+    ids=["at the fixup", "behind a loop"],
+)
+@pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
+def test_a_proof_of_what_a_run_breaks_ends_it_too(
+    mcverify: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, exit_id: str
+) -> None:
+    monkeypatch.setattr("mcverify.cli.prove._quieten_libraries", lambda: None)
+    path = tmp_path / "wrong.S"
+    path.write_text(source)
+    assert mcverify("prove", path, "-q").code == 1
+
+    def careless(*arguments: object) -> list[obligations.Goal]:
+        goals = obligations.exit_goals(*arguments)
+        return [replace(goal, term=z3.BoolVal(True)) if goal.id == "O3" else goal for goal in goals]
+
+    monkeypatch.setattr(discharge, "exit_goals", careless)
+    ran = mcverify("prove", path)
+    assert (ran.code, ran.out) == (4, "")
+    assert f"O3 at {exit_id} is broken on the cpu, proved in the model" in ran.err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mcverify.contract import Contract
@@ -15,6 +15,9 @@ SUCCESS = "success"
 
 EVERYWHERE = "*"
 """Exit id of an obligation that belongs to no single exit: coverage, footprint, termination."""
+
+Row = tuple[str, str]
+"""An obligation and an exit: a cell of the table."""
 
 
 def titled(routine: str, variant: str) -> str:
@@ -135,12 +138,15 @@ class Prediction:
     registers (and flags) and bytes of dst compared, all equal (a difference ends the program, exit code 4).
 
     Where the model cannot follow the run, `by` is "emulator" instead of "model", and `why` a sentence on it.
+    `exit` is the exit to which the proof counts the run: mostly that of its last fault, but "after a fault"
+    where a loop lies between that and the return; "" where only the emulator made it.
     """
 
     registers: int
     bytes: int
     by: str = "model"
     why: str = ""
+    exit: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,7 @@ class RoutineResult:
     `faults` which accesses might fault, `entry` the routine's address, `listing` its reachable code by
     address, `table` the exception-table entries of that code, `sha256` the digest of the input file.
     `variant` are the CPU features that chose the code that was proved ("ERMS,!FSRM"), "" where none matters.
+    `held` are the rows that the proof holds whatever runs have shown: a run that breaks one contradicts it.
     """
 
     name: str
@@ -222,6 +229,7 @@ class RoutineResult:
     table: tuple[TableEntry, ...] = ()
     sha256: str = ""
     variant: str = ""
+    held: frozenset[Row] = frozenset()
 
     @property
     def title(self) -> str:

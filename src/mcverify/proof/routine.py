@@ -27,6 +27,7 @@ from mcverify.models import read_toml
 from mcverify.paths.explore import Explorer, Options, TooManyPaths
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Ending, Paths, Segment
+from mcverify.proof.claims import held
 from mcverify.proof.describe import exits
 from mcverify.proof.discharge import Discharger, Finding
 from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS
@@ -324,6 +325,7 @@ class RoutineProof:
             faults=self._task.faults,
             entry=self._task.entry,
             sha256=self._image.sha256,
+            held=held(self._findings, unknowns),
         )
 
     def _obligations(self) -> Iterator[ObligationResult]:

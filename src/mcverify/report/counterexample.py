@@ -27,11 +27,14 @@ _ENDINGS = {
 
 
 def smallest_first(counterexamples: Sequence[Counterexample]) -> list[Counterexample]:
-    """The shortest copy first; among equals the one with the fewest odd alignments."""
+    """The shortest copy first; among equals by the offset of the fault, then by the alignment of src and of
+    dst: as they were shrunk."""
 
-    def size(found: Counterexample) -> tuple[int, int, int]:
+    def size(found: Counterexample) -> tuple[int, ...]:
         case = found.case
-        return case.len, alignment(case.dst, case.len), alignment(case.src, case.len)
+        faults = (p.first_bad for p in (case.src, case.dst))
+        aligned = (alignment(p, case.len) for p in (case.src, case.dst))
+        return case.len, *(-1 if at is None else at for at in faults), *aligned
 
     return sorted(counterexamples, key=size)
 

@@ -29,6 +29,7 @@ from mcverify.witness.compare import differences
 from mcverify.witness.model.compare import Difference, Predicted
 from mcverify.witness.model.memory import Unpredictable
 from mcverify.witness.predict import Predictor, Trace, disagreement
+from mcverify.witness.rows import refuse_contradiction
 
 _OF_NO_EXIT = ("O1", "O7", "O8")
 """Obligations that are broken everywhere by a run that breaks them anywhere."""
@@ -43,7 +44,7 @@ def check_predictions(
 ) -> RoutineResult:
     """`result` with the prediction of each counterexample, without those that nothing else confirms.
 
-    Raises Disagreement where the model contradicts a run.
+    Raises Disagreement where the model, or what is proved of it, contradicts a run.
     """
     if result.contract is None:
         return result
@@ -53,6 +54,7 @@ def check_predictions(
     for found in result.counterexamples:
         try:
             kept.append(replace(found, prediction=confirmer.confirmed(found)))
+            refuse_contradiction(result, kept[-1])
         except Unconfirmed as why:
             taken_back.append((found, str(why)))
     return without(replace(result, counterexamples=tuple(kept)), taken_back)

@@ -20,6 +20,7 @@ from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
 from mcverify.paths.explore import Explorer, Options, TooManyPaths
 from mcverify.paths.segment import Ending as PathEnding
 from mcverify.paths.segment import Paths
+from mcverify.proof.exits import EVERYWHERE, exit_of_segment
 from mcverify.proof.result import Prediction
 from mcverify.runs.case import Case, Ending, Fault, Outcome
 from mcverify.runs.code import reachable
@@ -125,7 +126,7 @@ class Predictor:
         registers = len(registers_compared(predicted, outcome))
         if predicted.ending is Ending.TIMEOUT and trace is not None:
             registers = self._compared_cycle(case, outcome, trace())
-        return Prediction(registers, bytes_compared(predicted))
+        return Prediction(registers, bytes_compared(predicted), exit=predicted.exit)
 
     # -- predicting -------------------------------------------------------------------------------
 
@@ -162,6 +163,7 @@ class Predictor:
             frame_intact=arrival.frame_intact,
             unfenced=segment is not None and segment.unfenced,
             strays=arrival.stray is not None,
+            exit=exit_of_segment(self._image, segment) if segment is not None else EVERYWHERE,
         )
 
     def _left(self, arrival: Arrival) -> tuple[Ending, int | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mcverify.machine.x86_64 import CONTROL, FLAG_BITS, GENERAL, STACK_POINTER
+from mcverify.proof.result import EVERYWHERE
 from mcverify.runs.case import Ending, Fault, Outcome, Run
 
 _MOST_RUNS = 4096
@@ -22,7 +23,8 @@ class Predicted:
     `Outcome`, of the bytes that are marked in `sure`; where dst is too long for a map, `stored` and `wrong`
     stand in their place and are about `extent` bytes. `left_at` is the address at which the run left the
     code, if the model says that, or to which an endless run comes back. `unfenced` and `strays` tell what no
-    state shows: a non-temporal store without a fence behind it, an access outside the buffers.
+    state shows: a non-temporal store without a fence behind it, an access outside the buffers. `exit` is the
+    exit of the proof at which the run ends.
     """
 
     ending: Ending
@@ -39,6 +41,7 @@ class Predicted:
     frame_intact: bool | None = True
     unfenced: bool = False
     strays: bool = False
+    exit: str = EVERYWHERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ SYM_FUNC_END(claims_some)
 def test_a_proof_of_what_a_run_breaks_ends_it_too(
     mcverify: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, exit_id: str
 ) -> None:
-    monkeypatch.setattr("mcverify.cli.prove._quieten_libraries", lambda: None)
+    monkeypatch.setattr("mcverify.cli.prove.quieten_libraries", lambda: None)
     path = tmp_path / "wrong.S"
     path.write_text(source)
     assert mcverify("prove", path, "-q").code == 1

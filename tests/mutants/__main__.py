@@ -17,6 +17,7 @@ from mcverify.cli.output import check_writable, write_whole
 from mcverify.errors import ExitCode, InputError
 from mcverify.runs import cpu
 from mutants import report
+from mutants.kept import Kept, is_ours
 from mutants.operators import mutants
 from mutants.source import ASM, Source, read, sources
 from mutants.workers import examine_all
@@ -32,10 +33,21 @@ from mutants.workers import examine_all
     type=click.IntRange(min=0),
     help="Of every Nth mutant, if a run kills it, make the proof without runs too: it must fail. 0: of none.",
 )
+@click.option(
+    "--keep",
+    "kept",
+    metavar="FILE",
+    help="Write each finding to FILE, and take from it what is known of the same mutant and the same tool.",
+)
 @click.option("--json", "json_target", metavar="OUT", help="Write every mutant and its fate to OUT.")
 @click.option("--markdown", "markdown_target", metavar="OUT", help="Write the tables as in docs/mutants.md.")
 def main(
-    files: tuple[Path, ...], jobs: int, blind: int, json_target: str | None, markdown_target: str | None
+    files: tuple[Path, ...],
+    jobs: int,
+    blind: int,
+    kept: str | None,
+    json_target: str | None,
+    markdown_target: str | None,
 ) -> ExitCode:
     """Examine the mutants of right routines: all of those under asm/ unless named.
 
@@ -43,12 +55,14 @@ def main(
     """
     if why := cpu.available():
         raise InputError(f"mutants are run on the CPU: {why}")
+    if kept is not None:
+        check_writable(kept, "--keep", is_ours=is_ours)
     for target, option in ((json_target, "--json"), (markdown_target, "--markdown")):
         if target is not None:
             check_writable(target, option)
     chosen = [mutant for source in _sources(files) for mutant in mutants(source)]
     start = time.monotonic()
-    findings = examine_all(chosen, jobs, blind)
+    findings = examine_all(chosen, jobs, blind, Kept(None if kept is None else Path(kept)))
     console = Console(file=sys.stdout, highlight=False)
     report.show(findings, console)
     console.print(f"{len(chosen)} mutants in {time.monotonic() - start:.0f} s")

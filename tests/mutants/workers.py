@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mutants.examine import Fate, Finding, examine
+from mutants.kept import Kept, split
 from mutants.operators import Mutant
 
 _BATCH = 150
@@ -22,22 +23,26 @@ _BATCH = 150
 `max_tasks_per_child` can hang before Python 3.12.3.)"""
 
 
-def examine_all(chosen: Sequence[Mutant], jobs: int, blind: int) -> list[Finding]:
-    """What became of each, in the order of `chosen`; every `blind`-th with a proof without runs."""
-    tasks = [(mutant, bool(blind) and number % blind == 0) for number, mutant in enumerate(chosen)]
-    found: list[Finding] = []
-    with _progress(len(chosen)) as step:
-        for start in range(0, len(tasks), _BATCH):
-            found += _batch(tasks[start : start + _BATCH], jobs, step)
-    return found
+def examine_all(chosen: Sequence[Mutant], jobs: int, blind: int, kept: Kept) -> list[Finding]:
+    """What became of each, in the order of `chosen`; every `blind`-th with a proof without runs. Those of
+    which it is `kept` are not examined again."""
+    tasks = ((mutant, bool(blind) and number % blind == 0) for number, mutant in enumerate(chosen))
+    found, left = split(tasks, kept)
+    with _progress(len(left)) as step:
+        for start in range(0, len(left), _BATCH):
+            for number, finding in _batch(left[start : start + _BATCH], jobs):
+                found[number] = finding
+                kept.add(finding)
+                step(finding)
+    return [found[number] for number in range(len(chosen))]
 
 
-def _batch(tasks: Sequence[tuple[Mutant, bool]], jobs: int, step: Callable[[Finding], None]) -> list[Finding]:
+def _batch(tasks: Sequence[tuple[int, Mutant, bool]], jobs: int) -> Iterator[tuple[int, Finding]]:
+    """The findings as they come, with the numbers of the tasks."""
     with _workers(jobs) as pool:
-        futures = [pool.submit(_examined, mutant, blind=blind) for mutant, blind in tasks]
+        futures = {pool.submit(_examined, mutant, blind=blind): number for number, mutant, blind in tasks}
         for done in as_completed(futures):
-            step(done.result())
-    return [future.result() for future in futures]
+            yield futures[done], done.result()
 
 
 def _examined(mutant: Mutant, *, blind: bool) -> Finding:

@@ -137,7 +137,12 @@ def all_contracts() -> tuple[Contract, ...]:
 
 def contract_for(routine: str) -> Contract | None:
     """The contract that the kernel's routine of that name bears, None for an unknown routine."""
-    return next((c for c in all_contracts() if routine in c.routines), None)
+    return _by_routine().get(routine)
+
+
+@cache
+def _by_routine() -> dict[str, Contract]:
+    return {name: contract for contract in reversed(all_contracts()) for name in contract.routines}
 
 
 @cache

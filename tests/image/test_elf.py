@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from pathlib import Path
 
@@ -184,24 +185,33 @@ def patched(data: bytes, *changes: tuple[int, bytes]) -> bytes:
 )
 def test_a_foreign_header_is_refused(good, change, message):
     with pytest.raises(InputError, match=f"^some.o: {message}"):
-        elf.parse(patched(good, change), "some.o")
+        elf.parse(io.BytesIO(patched(good, change)), "some.o")
 
 
 @pytest.mark.parametrize("length", [4, 63])
 def test_a_cut_header_is_refused(good, length):
     with pytest.raises(InputError, match=f"the ELF header is cut off after {length} of 64 bytes"):
-        elf.parse(good[:length], "some.o")
+        elf.parse(io.BytesIO(good[:length]), "some.o")
 
 
 def test_a_cut_file_is_refused(good):
     with pytest.raises(InputError, match="the file is cut off"):
-        elf.parse(good[:-1], "some.o")
+        elf.parse(io.BytesIO(good[:-1]), "some.o")
 
 
 def test_a_section_beyond_the_end_is_refused(good):
     headers = int.from_bytes(good[40:48], "little")
     with pytest.raises(InputError, match=r"the file is cut off inside section \.\w+"):
-        elf.parse(patched(good, (headers + 64 + 32, b"\xff\xff\xff")), "some.o")
+        elf.parse(io.BytesIO(patched(good, (headers + 64 + 32, b"\xff\xff\xff"))), "some.o")
+
+
+def test_sections_that_share_the_same_bytes_are_refused(good):
+    # Read one by one they would need more memory than the file has bytes, many times over.
+    headers, count = int.from_bytes(good[40:48], "little"), int.from_bytes(good[60:62], "little")
+    whole = bytes(8) + len(good).to_bytes(8, "little")
+    changes = [(headers + 64 * i + 24, whole) for i in range(1, count - 1)]
+    with pytest.raises(InputError, match="its sections, .* bytes in all, overlap"):
+        elf.parse(io.BytesIO(patched(good, *changes)), "some.o")
 
 
 def test_an_enormous_section_without_contents_is_refused(make_object):

@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     "routines",
     multiple=True,
     metavar="NAME",
-    help="Prove this routine; may be repeated. [default: all with a table entry]",
+    help="Prove this routine; may be repeated. [default: all with a table entry; of a module or a linked"
+    " kernel those with a contract]",
+)
+@click.option(
+    "--all",
+    "all_routines",
+    is_flag=True,
+    help="Take all routines with a table entry, without a contract too.",
 )
 @click.option(
     "--contract",
@@ -85,12 +92,19 @@ if TYPE_CHECKING:
     metavar="NAME[=VALUE]",
     help="Define a macro before the source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
 )
+@click.option(
+    "--system-map",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Take the symbols of a linked kernel that has none of its own from its System.map.",
+)
 @output_options
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the table.")
 @click.option("-v", "--verbose", is_flag=True, help="Every counterexample in full, with all its steps.")
 def prove(
     file: Path,
     routines: tuple[str, ...],
+    all_routines: bool,
     contract: str | None,
     faults: str | None,
     trap: str | None,
@@ -100,6 +114,7 @@ def prove(
     rep_model: str,
     include: tuple[Path, ...],
     defines: tuple[str, ...],
+    system_map: Path | None,
     quiet: bool,
     verbose: bool,
     **reports: str | bool | None,
@@ -132,6 +147,8 @@ def prove(
         rep_model=rep_model,
         include=include,
         defines=defines,
+        all_routines=all_routines,
+        system_map=system_map,
     )
     results = _prove(file, options, save_disagreement)
     code = exit_code(results)

@@ -144,6 +144,8 @@ class Image:
     `relocated` are the places at which a relocation wrote into code, with whether it wrote a distance and no
     address; `repatched` are the instructions that the kernel rewrites as it runs, with the section that
     says so.
+    `built` holds for what a kernel's build has made whole: a linked kernel (`linked`), or a module; `packed`
+    for what was compressed in the file, `focused` once all is left out that one routine does not need.
     """
 
     path: Path
@@ -159,6 +161,10 @@ class Image:
     alternatives: tuple[Alternative, ...] = ()
     relocated: Mapping[int, bool] = field(default_factory=dict)
     repatched: Mapping[int, str] = field(default_factory=dict)
+    built: bool = False
+    linked: bool = False
+    packed: bool = False
+    focused: bool = False
 
     @cached_property
     def _by_address(self) -> dict[int, list[Symbol]]:
@@ -166,6 +172,15 @@ class Image:
         for symbol in self.symbols:
             named.setdefault(symbol.address, []).append(symbol)
         return named
+
+    @cached_property
+    def _by_name(self) -> dict[str, int]:
+        return {symbol.name: symbol.address for symbol in reversed(self.symbols)}
+
+    @cached_property
+    def _starts(self) -> list[Symbol]:
+        named = (s for s in self.symbols if s.is_function or s.is_global)
+        return sorted(named, key=lambda s: (s.address, not s.is_function))
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -223,6 +238,20 @@ class Image:
         last = bisect_left(by_site, end, key=lambda a: a.site)
         return sorted((a for a in by_site[first:last] if a.end > start), key=lambda a: a.index)
 
+    def address_of(self, name: str) -> int | None:
+        """The address of the first symbol of that name, None if there is none."""
+        return self._by_name.get(name)
+
+    def near(self, address: int) -> str:
+        """`symbol+offset` of `address`, by the nearest function or global label before it."""
+        before = bisect_right(self._starts, address, key=lambda s: s.address) - 1
+        section = self.section_at(address)
+        if before < 0 or section is None or self._starts[before].address < section.address:
+            return hex(address)
+        first = bisect_left(self._starts, self._starts[before].address, key=lambda s: s.address)
+        symbol, offset = self._starts[first], address - self._starts[first].address
+        return f"{symbol.name}+{offset:#x}" if offset else symbol.name
+
     def names_at(self, address: int) -> list[str]:
         """All names of `address`, in the order of the symbol table."""
         return [symbol.name for symbol in self._by_address.get(address, [])]
@@ -244,10 +273,13 @@ class Image:
         return self.lines[start] if here is not None and here is there else None
 
     def where(self, address: int) -> str:
-        """`file:line` of `address`, or section+offset where there are no lines."""
+        """`file:line` of `address`; where there are no lines, section+offset, or symbol+offset of what is
+        `built`."""
         line = self.line_at(address)
         if line is not None:
             return str(line)
+        if self.built:
+            return f"{self.path}: {self.near(address)}"
         section = self.section_at(address)
         if section is None:
             return f"{self.path}: {address:#x}"

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import Any
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
 
+from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
 from elftools.elf.elffile import ELFFile
 
-from mcverify.image.elf import RawElf, damage_as_input_error
+from mcverify.image.elf import MAX_LINE_BYTES, RawElf, damage_as_input_error, line_bytes
 from mcverify.image.image import SourceLine
 from mcverify.image.relocate import LaidOut
 
-# Larger line tables belong to a whole kernel and take minutes to read.
-MAX_LINE_BYTES = 4 << 20
+# What is read of a linked file's debug information, by the names that pyelftools has for it.
+_SECTIONS = {
+    "debug_info_sec": ".debug_info",
+    "debug_aranges_sec": ".debug_aranges",
+    "debug_abbrev_sec": ".debug_abbrev",
+    "debug_str_sec": ".debug_str",
+    "debug_line_sec": ".debug_line",
+    "debug_line_str_sec": ".debug_line_str",
+    "debug_addr_sec": ".debug_addr",
+    "debug_str_offsets_sec": ".debug_str_offsets",
+}
+_OTHERS = (
+    "debug_frame_sec eh_frame_sec debug_loc_sec debug_ranges_sec debug_pubtypes_sec debug_pubnames_sec"
+    " debug_loclists_sec debug_rnglists_sec debug_sup_sec gnu_debugaltlink_sec debug_types_sec"
+).split()
 
 
 def read_lines(elf: RawElf, laid_out: LaidOut, where: str) -> dict[int, SourceLine]:
@@ -29,9 +43,64 @@ def read_lines(elf: RawElf, laid_out: LaidOut, where: str) -> dict[int, SourceLi
         return dict(_rows(_with_relocated_debug(elf, laid_out)))
 
 
-def line_bytes(elf: RawElf) -> int:
-    """Size of the line tables, 0 where there are none."""
-    return sum(s.size for s in elf.sections.values() if s.name == ".debug_line")
+def lines_of(path: Path, addresses: Collection[int]) -> dict[int, SourceLine]:
+    """Source lines of the compilation units of a linked file that hold one of `addresses`.
+
+    Only those units are read. Empty where the file has no debug information, or none that says which unit
+    an address belongs to (.debug_aranges). Raises InputError if it is damaged.
+    """
+    with path.open("rb") as file, damage_as_input_error(str(path), "its debug information is damaged"):
+        elf = ELFFile(cast("Any", file))
+        found = {s.name: s for s in elf.iter_sections() if s.name in _SECTIONS.values()}
+        if not {".debug_info", ".debug_aranges", ".debug_abbrev", ".debug_line"} <= found.keys():
+            return {}
+        if any(section.compressed for section in found.values()):
+            return {}
+        dwarf = _dwarf({key: _part(file, found.get(name)) for key, name in _SECTIONS.items()})
+        ranges = dwarf.get_aranges()
+        units = {ranges.cu_offset_at_addr(address) for address in addresses} - {None}
+        return {
+            address: line
+            for unit in sorted(units)
+            for address, line in _rows_of(dwarf, dwarf.get_CU_at(unit))
+        }
+
+
+def _dwarf(sections: dict[str, Any]) -> Any:
+    config = DwarfConfig(little_endian=True, machine_arch="x64", default_address_size=8)
+    return DWARFInfo(config=config, **sections, **dict.fromkeys(_OTHERS))
+
+
+def _part(file: BinaryIO, section: Any) -> Any:
+    if section is None:
+        return None
+    start, size = section["sh_offset"], section["sh_size"]
+    return DebugSectionDescriptor(_Part(file, start, size), section.name, start, size, section["sh_addr"])
+
+
+class _Part(io.RawIOBase):
+    """A part of a file, as a file: what is not asked for is not read."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self._file, self._start, self._size, self._at = file, start, size, 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to `offset` from the start, from here, or from the end."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        """Where the next byte is read."""
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, all where it is negative."""
+        left = max(0, self._size - self._at)
+        self._file.seek(self._start + self._at)
+        data = self._file.read(left if size < 0 else min(size, left))
+        self._at += len(data)
+        return data
 
 
 def _with_relocated_debug(elf: RawElf, laid_out: LaidOut) -> bytes:
@@ -51,14 +120,18 @@ def _with_relocated_debug(elf: RawElf, laid_out: LaidOut) -> bytes:
 def _rows(content: bytes) -> Iterator[tuple[int, SourceLine]]:
     dwarf = ELFFile(io.BytesIO(content)).get_dwarf_info(relocate_dwarf_sections=False, follow_links=False)
     for unit in dwarf.iter_CUs():
-        program = dwarf.line_program_for_CU(unit)
-        if program is None:
-            continue
-        files = _Files(program.header)
-        for entry in program.get_entries():
-            state = entry.state
-            if state is not None and not state.end_sequence and state.line > 0:
-                yield state.address, SourceLine(files.path(state.file), state.line)
+        yield from _rows_of(dwarf, unit)
+
+
+def _rows_of(dwarf: Any, unit: Any) -> Iterator[tuple[int, SourceLine]]:
+    program = dwarf.line_program_for_CU(unit)
+    if program is None:
+        return
+    files = _Files(program.header)
+    for entry in program.get_entries():
+        state = entry.state
+        if state is not None and not state.end_sequence and state.line > 0:
+            yield state.address, SourceLine(files.path(state.file), state.line)
 
 
 class _Files:

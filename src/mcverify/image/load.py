@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from mcverify.errors import InputError
 from mcverify.image import alternatives, elf
 from mcverify.image.assemble import assembled
 from mcverify.image.callees import with_callees
 from mcverify.image.config import Config
+from mcverify.image.elf import MAX_LINE_BYTES, line_bytes
 from mcverify.image.extable import SECTION_NAMES, Table, read_tables
-from mcverify.image.image import Image
-from mcverify.image.lines import MAX_LINE_BYTES, line_bytes, read_lines
+from mcverify.image.image import Image, Symbol
+from mcverify.image.lines import read_lines
+from mcverify.image.packed import unpacked
 from mcverify.image.relocate import LaidOut, lay_out
+from mcverify.image.rewritten import rewritten
 from mcverify.image.source import Source
+from mcverify.image.system_map import read_system_map
 
 _SOURCE_SUFFIXES = (".S", ".s")
 _HINTS = {
@@ -25,7 +32,9 @@ _HINTS = {
     ".h": "give the .S file that includes it",
     ".a": "take the object out of the archive first: ar x FILE.a",
 }
+_ARCHIVE = b"!<arch>"
 _WHAT_WE_READ = "give an assembly source (.S, .s) or an ELF file (.o, .ko, vmlinux)"
+_FOLDER = f"{_WHAT_WE_READ}; --kernel takes the folder of a kernel's source"
 # Names that are macros by every convention of the kernel, never functions.
 _MACRO_NAME = re.compile(r"_*[A-Z][A-Z0-9_]{2,}")
 _HANDLER_PREFIX = "MCVERIFY_TYPE_OF_"  # shim/include/mcverify/extable.h
@@ -36,42 +45,69 @@ _REPATCHED = ("__jump_table", ".static_call_sites", ".parainstructions")
 _HANDLER_OFFSET = 8  # of the third word of an entry: models/extable.toml
 
 
-def load(path: Path, *, include: Sequence[Path] = (), defines: Sequence[str] = ()) -> Image:
-    """The image of an assembly source or an ELF file.
+def load(
+    path: Path,
+    *,
+    include: Sequence[Path] = (),
+    defines: Sequence[str] = (),
+    system_map: Path | None = None,
+) -> Image:
+    """The image of an assembly source or an ELF file, which may be packed (vmlinuz, .ko.xz).
 
     `include` are folders of headers searched before mcverify's stand-ins, `defines` are
     preprocessor definitions ``NAME`` or ``NAME=VALUE`` (``CONFIG_X=n`` takes an assumed
-    CONFIG away); both only matter for a source. Raises InputError, located in the file, for
-    whatever cannot be read. A file without an exception table gives `entries == ()`.
+    CONFIG away); both only matter for a source. `system_map` has the symbols of a linked kernel. Raises
+    InputError, located in the file, for whatever cannot be read. A file without an exception table gives
+    `entries == ()`.
     """
-    content = _read(path)
-    if content.startswith(elf.MAGIC):
-        image = _image_of_elf(path, content)
-    elif path.suffix in _SOURCE_SUFFIXES:
-        image = _image_of_source(path, content, Config.of(defines, include))
-    else:
-        raise _not_ours(path, content)
-    return with_callees(replace(image, sha256=hashlib.sha256(content).hexdigest()))
+    with _opened(path) as file:
+        digest = _digest(file)
+        content = unpacked(file, str(path))
+        if _head(content) == elf.MAGIC:
+            image = _image_of_elf(path, content, system_map=system_map)
+            image = replace(image, packed=content is not file)
+        elif path.suffix in _SOURCE_SUFFIXES:
+            content.seek(0)
+            image = _image_of_source(path, content.read(), Config.of(defines, include))
+        else:
+            raise _not_ours(path, _head(content, len(_ARCHIVE)))
+    return with_callees(replace(image, sha256=digest))
 
 
-def _read(path: Path) -> bytes:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file, not empty, in which one can go back and forth."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            seekable = file if file.seekable() else io.BytesIO(file.read())
+            if not seekable.read(1):
+                raise InputError("the file is empty", where=str(path), hint=_WHAT_WE_READ)
+            yield seekable
     except FileNotFoundError:
         raise InputError("there is no such file", where=str(path)) from None
     except IsADirectoryError:
-        raise InputError("it is a folder", where=str(path), hint=_WHAT_WE_READ) from None
+        raise InputError("it is a folder", where=str(path), hint=_FOLDER) from None
     except OSError as error:
         raise InputError(f"it cannot be read: {error.strerror}", where=str(path)) from error
-    if not content:
-        raise InputError("the file is empty", where=str(path), hint=_WHAT_WE_READ)
-    return content
 
 
-def _not_ours(path: Path, content: bytes) -> InputError:
+def _digest(file: BinaryIO) -> str:
+    file.seek(0)
+    digest = hashlib.sha256()
+    while part := file.read(1 << 20):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _head(file: BinaryIO, size: int = len(elf.MAGIC)) -> bytes:
+    file.seek(0)
+    return file.read(size)
+
+
+def _not_ours(path: Path, head: bytes) -> InputError:
     if path.suffix in (".o", ".ko"):
         return InputError("it is no ELF file, whatever its name says", where=str(path), hint=_WHAT_WE_READ)
-    hint = ".a" if content.startswith(b"!<arch>") else path.suffix
+    hint = ".a" if head == _ARCHIVE else path.suffix
     return InputError(
         "it is neither assembly nor an ELF file", where=str(path), hint=_HINTS.get(hint, _WHAT_WE_READ)
     )
@@ -80,8 +116,8 @@ def _not_ours(path: Path, content: bytes) -> InputError:
 def _image_of_source(path: Path, content: bytes, config: Config) -> Image:
     source = Source(str(path), content.decode("utf-8", "replace"))
     annotations = source.annotations
-    with assembled(path, config, _own_defines(source, config)) as target:
-        image = _image_of_elf(path, target.read_bytes(), refuse_macros=True)
+    with assembled(path, config, _own_defines(source, config)) as target, target.open("rb") as file:
+        image = _image_of_elf(path, file, refuse_macros=True)
     notes = (
         *source.missing_routines({s.name for s in image.symbols}),
         *(config.note(name) for name in source.configs),
@@ -102,27 +138,41 @@ def _stand_in_notes(source: Source, config: Config) -> list[str]:
     return [f"{use} is mcverify's stand-in, not the kernel's own{unless}" for use in source.stand_ins]
 
 
-def _image_of_elf(path: Path, content: bytes, *, refuse_macros: bool = False) -> Image:
+def _image_of_elf(
+    path: Path, file: BinaryIO, *, refuse_macros: bool = False, system_map: Path | None = None
+) -> Image:
     where = str(path)
-    raw = elf.parse(content, where)
+    raw = elf.parse(file, where)
     laid_out = lay_out(raw, where)
     image = Image(
         path=path,
         sections=laid_out.sections,
-        symbols=laid_out.symbols,
+        symbols=_symbols(raw, laid_out, system_map, where),
         entries=(),
         lines=read_lines(raw, laid_out, where),
         externals=laid_out.externals,
         layout="",
         relocated=laid_out.in_code(),
         repatched=laid_out.named_by(_REPATCHED),
+        built=not raw.relocatable or raw.is_module,
+        linked=not raw.relocatable,
     )
     if refuse_macros:
         _refuse_macros(image, laid_out)
     layout, entries = read_tables(image, _tables(laid_out, SECTION_NAMES))
     image = replace(image, layout=layout, entries=entries, notes=tuple(_line_notes(image, line_bytes(raw))))
     tables = _tables(laid_out, (alternatives.SECTION_NAME,))
-    return replace(image, alternatives=alternatives.read_alternatives(image, tables, laid_out.is_relocated))
+    image = replace(image, alternatives=alternatives.read_alternatives(image, tables, laid_out.is_relocated))
+    return replace(image, repatched=rewritten(image)) if image.linked else image
+
+
+def _symbols(raw: elf.RawElf, laid_out: LaidOut, system_map: Path | None, where: str) -> tuple[Symbol, ...]:
+    """The symbols of the file itself, else those of the System.map that was given."""
+    if system_map is None:
+        return laid_out.symbols
+    if raw.relocatable:
+        raise InputError("--system-map is for a linked kernel, not for an object", where=where)
+    return laid_out.symbols or read_system_map(system_map, laid_out.sections)
 
 
 def _refuse_macros(image: Image, laid_out: LaidOut) -> None:
@@ -156,4 +206,4 @@ def _line_notes(image: Image, line_bytes: int) -> tuple[str, ...]:
         why = f"the line information of {line_bytes} bytes is too large to be read"
     else:
         why = "there is no line information"
-    return (f"{why}: places are given as section+offset",)
+    return (f"{why}: places are given as {'symbol' if image.built else 'section'}+offset",)

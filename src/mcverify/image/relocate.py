@@ -27,6 +27,7 @@ REPLACEMENTS = ".altinstr_replacement"
 
 _MAX_ALIGNMENT = 1 << 21
 _MAX_BYTES = 1 << 28
+_MAX_ZEROS = 1 << 26
 
 
 class Kind(NamedTuple):
@@ -58,8 +59,7 @@ _NAMES: dict[int, str] = {
 _COMPILER_LABEL = re.compile(r"\.Ltmp\d+|\.L(debug|line|info|func|cu|sec|mcverify)_\w+")
 
 
-@dataclass(frozen=True, slots=True)
-class Relocated:
+class Relocated(NamedTuple):
     """A relocation after it was applied: its `kind` and the symbol's name and value + addend."""
 
     kind: int
@@ -144,7 +144,7 @@ class _Layout:
 
     def result(self) -> LaidOut:
         contents = {
-            i: self._relocate(s) for i, s in self.elf.sections.items() if s.allocated or s.relocations
+            i: self._relocate(s) for i, s in self.elf.sections.items() if i in self.addresses or s.relocations
         }
         return LaidOut(
             sections=self._image_sections(contents),
@@ -170,12 +170,14 @@ class _Layout:
         return addresses
 
     def _check_size(self, allocated: list[RawSection]) -> None:
-        total = sum(s.size for s in allocated)
-        if total > _MAX_BYTES:
-            raise InputError(
-                f"its sections ask for {total} bytes, more than the {_MAX_BYTES} mcverify takes",
-                where=self.where,
-            )
+        zeros = [s for s in allocated if s.nobits]
+        for sections, limit in ((allocated, _MAX_BYTES), (zeros, _MAX_ZEROS)):
+            total = sum(s.size for s in sections)
+            if total > limit:
+                raise InputError(
+                    f"its sections ask for {total} bytes, more than the {limit} mcverify takes",
+                    where=self.where,
+                )
 
     def _alignment(self, section: RawSection) -> int:
         if section.alignment & (section.alignment - 1) or section.alignment > _MAX_ALIGNMENT:

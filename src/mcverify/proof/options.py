@@ -8,7 +8,8 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ProveOptions:
-    """Options of `mcverify prove`. Empty `routines` means all; `contract`, `faults` and `trap` None mean what
+    """Options of `mcverify prove`. Empty `routines` means all, of a whole kernel or a module those with a
+    contract unless `all_routines`; `contract`, `faults` and `trap` None mean what
     the file, or the routine's name, says; `len_max` is in bytes, `timeout` in seconds for the whole run."""
 
     routines: tuple[str, ...] = ()
@@ -20,3 +21,5 @@ class ProveOptions:
     rep_model: str = "ordered"
     include: tuple[Path, ...] = ()
     defines: tuple[str, ...] = ()
+    all_routines: bool = False
+    system_map: Path | None = None

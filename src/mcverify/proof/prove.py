@@ -45,7 +45,7 @@ def prove_file(
     deadline = Deadline(options.timeout)
     start = time.monotonic()
     progress("reading the file")
-    image = load(path, include=options.include, defines=options.defines)
+    image = load(path, include=options.include, defines=options.defines, system_map=options.system_map)
     chosen = tasks(image, options)
     made = [_variants(image, task) for task in chosen]
     notes = _notes(image, chosen, made, all_routines=not options.routines)
@@ -102,7 +102,9 @@ def _notes(
         all_reached.append(reached)
     if all_routines:
         routines = [range(task.entry, task.end) for task in chosen]
-        rest = (not_looked_at(image, chosen), *entries.ownerless(image, routines, all_reached))
+        rest = [not_looked_at(image, chosen)]
+        if not image.built:
+            rest += entries.ownerless(image, routines, all_reached)
         said[-1] += tuple(filter(None, rest))
     return said
 

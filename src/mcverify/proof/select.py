@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -10,6 +10,7 @@ from typing import cast
 
 from mcverify.contract import Contract, Faults, Traps, all_contracts, contract_for, load_contract
 from mcverify.errors import InputError
+from mcverify.image.functions import Functions
 from mcverify.image.image import Annotation, Image, Symbol
 from mcverify.proof.options import ProveOptions
 
@@ -31,16 +32,35 @@ def tasks(image: Image, options: ProveOptions) -> list[Task]:
     Raises InputError where there is nothing to prove, a routine does not exist, or a contract is unknown.
     """
     given = load_contract(options.contract) if options.contract is not None else None
-    _check_annotations(image)
-    chosen = [_named(image, name) for name in dict.fromkeys(options.routines)] or _all(image)
+    functions = Functions(image)
+    _check_annotations(image, functions)
+    chosen = [_named(image, functions, name) for name in dict.fromkeys(options.routines)]
     if not chosen:
-        raise _nothing(image)
-    return [_task(image, symbol, given, options) for symbol in chosen]
+        chosen = _all(image, functions)
+        if image.built and not options.all_routines and given is None:
+            chosen = [s for s in chosen if contract_for(s.name) is not None]
+    if not chosen:
+        raise _nothing(image, functions)
+    return [_task(image, functions, symbol, given, options) for symbol in chosen]
 
 
-def _nothing(image: Image) -> InputError:
+def _nothing(image: Image, functions: Functions) -> InputError:
     """Why there is no routine to prove."""
-    names = [s.name for s in _starts(image)]
+    names = [s.name for s in functions.starts]
+    if not image.symbols and (image.entries or image.linked):
+        return InputError(
+            "it has no symbols, so there is no routine to be found by name",
+            where=str(image.path),
+            hint="give those of a linked kernel with --system-map FILE"
+            if image.linked
+            else "give the file before it was stripped",
+        )
+    if image.entries and image.built and _all(image, functions):
+        return InputError(
+            "none of its functions with table entries has a known contract",
+            where=str(image.path),
+            hint="--all takes them all, `mcverify scan` lists them, --contract gives them a contract",
+        )
     if image.entries:
         return InputError(
             "its exception-table entries lie in no function",
@@ -54,7 +74,9 @@ def _nothing(image: Image) -> InputError:
     )
 
 
-def _task(image: Image, symbol: Symbol, given: Contract | None, options: ProveOptions) -> Task:
+def _task(
+    image: Image, functions: Functions, symbol: Symbol, given: Contract | None, options: ProveOptions
+) -> Task:
     annotated = _annotation(image, symbol.name, "contract")
     contract = given or (load_contract(annotated.value) if annotated else contract_for(symbol.name))
     said = _annotation(image, symbol.name, "faults")
@@ -65,7 +87,7 @@ def _task(image: Image, symbol: Symbol, given: Contract | None, options: ProveOp
         contract = contract.restricted(cast("Traps", options.trap))
     if contract is not None and not contract.store_traps:
         faults = _on_loads(faults, contract, image, symbol)
-    return Task(symbol.name, symbol.address, _end(image, symbol, _starts(image)), contract, faults)
+    return Task(symbol.name, symbol.address, functions.end(symbol), contract, faults)
 
 
 def _on_loads(faults: Faults, contract: Contract, image: Image, symbol: Symbol) -> Faults:
@@ -80,8 +102,10 @@ def _on_loads(faults: Faults, contract: Contract, image: Image, symbol: Symbol) 
     return "loads"
 
 
-def _check_annotations(image: Image) -> None:
+def _check_annotations(image: Image, functions: Functions) -> None:
     """Refuse comments that name what there is not."""
+    if not image.annotations:
+        return
     for annotation in image.annotations:
         value, _, owner = (part.strip() for part in annotation.value.partition(" for "))
         where = str(annotation.where)
@@ -105,7 +129,7 @@ def _check_annotations(image: Image) -> None:
             raise InputError(
                 f"the comment is for {owner}, which is not in the file",
                 where=where,
-                hint=_near(owner, _names(image)),
+                hint=_near(owner, _names(functions)),
             )
 
 
@@ -121,12 +145,14 @@ def _annotation(image: Image, routine: str, key: str) -> Annotation | None:
     return general
 
 
-def _named(image: Image, name: str) -> Symbol:
+def _named(image: Image, functions: Functions, name: str) -> Symbol:
     symbol = next((s for s in image.symbols if s.name == name and image.code_at(s.address)), None)
     if symbol is not None:
         return symbol
     missing = next((note for note in image.notes if _is_missing(note) and note.split()[1] == name), None)
-    hint = missing or _near(name, _names(image))
+    if not image.symbols and (image.entries or image.linked):
+        raise _nothing(image, functions)
+    hint = missing or _near(name, _names(functions))
     raise InputError(f"there is no routine {name!r}", where=str(image.path), hint=hint)
 
 
@@ -146,42 +172,18 @@ def _has(names: Sequence[str]) -> str:
     return f"it has {', '.join(names[:8])}{more}" if names else "it has no functions"
 
 
-def _names(image: Image) -> list[str]:
-    return [s.name for s in _starts(image)]
+def _names(functions: Functions) -> list[str]:
+    return [s.name for s in functions.starts]
 
 
-def _starts(image: Image) -> list[Symbol]:
-    """Where routines begin: functions, and global labels outside (old files do not mark functions)."""
-    found = []
-    end = 0
-    for symbol in sorted(image.symbols, key=lambda s: (s.address, not s.is_function)):
-        if symbol.is_function:
-            end = max(end, symbol.address + max(1, symbol.size))
-        elif not symbol.is_global or symbol.address < end or not image.code_at(symbol.address, 1):
-            continue
-        found.append(symbol)
-    return found
-
-
-def _end(image: Image, symbol: Symbol, starts: Sequence[Symbol]) -> int:
-    """The first address behind a routine: by its size, the next of `starts`, or the end of its section."""
-    if symbol.size:
-        return symbol.address + symbol.size
-    section = image.section_at(symbol.address)
-    end = section.end if section else symbol.address
-    following = bisect_right(starts, symbol.address, key=lambda s: s.address)
-    return min(end, starts[following].address) if following < len(starts) else end
-
-
-def _all(image: Image) -> list[Symbol]:
+def _all(image: Image, functions: Functions) -> list[Symbol]:
     """Functions that hold a faulting instruction of the table, or that the source gives a contract."""
     # A contract without an owner is that of every function of the file.
     owners = {a.value.partition(" for ")[2].strip() for a in image.annotations if a.key == "contract"}
     insns = sorted(entry.insn for entry in image.entries)
-    starts = _starts(image)
     found = []
-    for symbol in starts:
-        holds = bisect_left(insns, symbol.address) < bisect_left(insns, _end(image, symbol, starts))
+    for symbol in functions.starts:
+        holds = bisect_left(insns, symbol.address) < bisect_left(insns, functions.end(symbol))
         if holds or "" in owners or symbol.name in owners or contract_for(symbol.name) is not None:
             found.append(symbol)
     return found
@@ -189,8 +191,18 @@ def _all(image: Image) -> list[Symbol]:
 
 def not_looked_at(image: Image, chosen: Sequence[Task]) -> str:
     """A sentence that names the functions of the file that no task is about; "" if there are none."""
+    if image.built:
+        return _not_looked_at_of_many(image, chosen)
     names = [s.name for s in image.functions if s.name not in {task.name for task in chosen}]
     return f"not looked at: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}" if names else ""
+
+
+def _not_looked_at_of_many(image: Image, chosen: Sequence[Task]) -> str:
+    """Of a whole kernel, or a module, only the functions with table entries are counted."""
+    entries = {task.entry for task in chosen}
+    rest = [s for s in _all(image, Functions(image)) if s.address not in entries]
+    more = ": --all takes them too, `mcverify scan` lists them"
+    return f"not looked at: {len(rest)} more functions with table entries or a contract{more}" if rest else ""
 
 
 def no_contract(task: Task) -> str:

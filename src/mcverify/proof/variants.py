@@ -9,6 +9,7 @@ from mcverify.errors import InputError
 from mcverify.image.image import Alternative, Image, TableEntry
 from mcverify.image.patch import patched
 from mcverify.models import read_toml
+from mcverify.proof.focus import focused
 from mcverify.runs.code import Instruction, decode, reachable
 
 _MOST = 64
@@ -30,9 +31,11 @@ class Variant:
 def variants(image: Image, entry: int) -> tuple[Variant, ...]:
     """What runs at `entry`, for each combination of features that selects different code there.
 
-    A feature is asked for where the code needs it first, so that one which cannot matter is not named.
+    Of a whole kernel, or a module, each has the part that the routine needs (:func:`focused`). A feature is
+    asked for where the code needs it first, so that one which cannot matter is not named.
     Raises InputError where there are too many, or alternatives within alternatives.
     """
+    image = focused(image, entry)
     found: list[Variant] = []
     waiting: list[dict[str, bool]] = [{}]
     while waiting:

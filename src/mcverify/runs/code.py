@@ -65,6 +65,11 @@ def decode(image: Image, address: int) -> Instruction | None:
     return _decoded(image.code_at(address), address)
 
 
+def decode_bytes(code: bytes, address: int) -> Instruction | None:
+    """The instruction that `code` begins with, were it at `address`; None if it cannot be decoded."""
+    return _decoded(code, address)
+
+
 def text_of(code: bytes, address: int) -> str:
     """The instruction at `address` in AT&T syntax, "" if it cannot be decoded."""
     insn = next(_att_decoder().disasm(code, address, 1), None)

@@ -527,8 +527,13 @@ class Normalizer:
         """The negative and the positive part of a form, in as many bits as both need."""
         negative = Linear(tuple((n, -c) for n, c in form.parts if c < 0), max(0, -form.constant))
         positive = Linear(tuple((n, c) for n, c in form.parts if c > 0), max(0, form.constant))
-        width = max(1, self.range_of(negative)[1], self.range_of(positive)[1]).bit_length()
+        width = max(1, self._greatest(negative), self._greatest(positive)).bit_length()
         return self._emitted(negative, width), self._emitted(positive, width)
+
+    def _greatest(self, form: Linear) -> int:
+        """The greatest value of a form with positive factors by the ranges of its symbols alone: each of them
+        must fit, whatever is known of their sum."""
+        return form.constant + sum(c * self._ranges[name][1] for name, c in form.parts)
 
     def _emitted(self, form: Linear, width: int) -> z3.BitVecRef:
         parts = [self._scaled(self._narrow(name), coefficient, width) for name, coefficient in form.parts]

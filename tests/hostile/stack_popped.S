@@ -7,7 +7,7 @@
 #include <asm/asm.h>
 
 /* mcverify: contract bytes_left */
-/* expect: refuted O7 at success */
+/* expect: refuted O7 at * */
 SYM_FUNC_START(stack_popped)
 	mov	%rdx, %rcx
 .Lcopy:

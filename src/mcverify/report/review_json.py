@@ -109,6 +109,7 @@ def _behaviour(found: Behaviour) -> _Object:
         "relation": str(found.relation),
         "why": found.why,
         "tried": found.tried,
+        "beyond": _difference(found.beyond) if found.beyond else None,
         "clobbered": {"before": list(found.clobbered_before), "after": list(found.clobbered_after)},
         "differences": [_difference(difference) for difference in found.differences],
     }

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from mcverify.proof.result import Verdict
 from mcverify.report.review_words import (
+    beyond,
+    called,
     clobbered,
     folded,
     is_constant,
@@ -169,6 +171,8 @@ def _step(step: Step, routine: RoutineReview, names: Sequence[str], width: int) 
     _add(grid, "returns", [f"{c.row}: {c.before or '?'} -> {c.after or '?'}" for c in step.counts])
     grid.add_row("same", Text(unchanged(step)))
     grid.add_row("behaviour", Text(relation(step.behaviour), _RELATIONS[step.behaviour.relation]))
+    if said := beyond(step.behaviour):
+        grid.add_row("beyond", Text(said))
     if said := clobbered(step.behaviour):
         grid.add_row("registers", Text(said))
     yield Group(Text(f"{names[step.old]} -> {names[step.new]}", "bold"), grid)
@@ -196,15 +200,12 @@ def _difference(
     table.add_column(Text(names[step.old]), overflow="fold")
     table.add_column(Text(names[step.new]), overflow="fold")
     for (label, one), (_, other) in zip(before, after, strict=True):
-        if label == "called":
-            continue
         style = "" if one == other else "bold"
         table.add_row(Text(label, "dim"), Text(one, style), Text(other, style))
-    called = next(text for label, text in before if label == "called")
     heading = Text.assemble(
         "differ at ",
         (difference.row, "bold"),
-        f" in {kinds(difference)}: {called}, run on {difference.after.on}",
+        f" in {kinds(difference)}: {called(difference, new)}, run on {difference.after.on}",
     )
     return Group(heading, Padding(table, (0, 0, 0, 2)))
 

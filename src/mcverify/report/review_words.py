@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mcverify.proof.result import Counterexample, RoutineResult, Verdict
+from mcverify.report.bytemap import LINE
 from mcverify.report.counterexample import Lines, describe
 from mcverify.report.words import counted, spans
 from mcverify.review.result import (
@@ -20,7 +21,7 @@ from mcverify.review.result import (
     Step,
 )
 from mcverify.review.revision import Revision
-from mcverify.runs.case import Access
+from mcverify.runs.case import Access, Place
 
 NOTHING = "-"
 
@@ -134,6 +135,13 @@ def relation(found: Behaviour) -> str:
     return f"{words}: {found.why}" if found.why and found.relation is not Relation.IDENTICAL else words
 
 
+def beyond(found: Behaviour) -> str:
+    """A difference at a length beyond the domain, "" where none was seen."""
+    if found.beyond is None:
+        return ""
+    return f"they differ at len {found.beyond.case.len:#x}, beyond the domain: {found.beyond.sentence}"
+
+
 def clobbered(found: Behaviour) -> str:
     """The scratch registers that only one of the two changes, "" where there are none."""
     said = []
@@ -144,15 +152,26 @@ def clobbered(found: Behaviour) -> str:
     return "; ".join(said) + " (no contract is broken by that)" if said else ""
 
 
+def called(difference: Difference, result: RoutineResult) -> str:
+    """`len 64, dst at 0 mod 64, src at 37 mod 64`; by its place in a page too where that is an odd one."""
+    run = Counterexample((), difference.row, difference.case, difference.after, "")
+    text = next(text for label, text in describe(run, result) if label == "called")
+    buffers = (("dst", difference.case.dst), ("src", difference.case.src))
+    odd = [f"{n} {p.at:#x} into a page" for n, p in buffers if p.place is Place.FREE and p.at >= LINE]
+    return ", ".join([text, *odd])
+
+
 def sides(difference: Difference, old: RoutineResult, new: RoutineResult) -> tuple[Lines, Lines]:
-    """The two runs of a difference, each as labelled lines; the same labels in both."""
+    """What came of the two runs of a difference, each as labelled lines with the same labels."""
     found = []
     for result, outcome, outside in (
         (old, difference.before, difference.before_outside),
         (new, difference.after, difference.after_outside),
     ):
         run = Counterexample((), difference.row, difference.case, outcome, "")
-        lines = [(label, text) for label, text in describe(run, result) if label != "expected"]
+        lines = [
+            (label, text) for label, text in describe(run, result) if label not in ("called", "expected")
+        ]
         if difference.before_outside or difference.after_outside:
             lines.append(("outside", _accesses(outside) or "nothing"))
         found.append(lines)

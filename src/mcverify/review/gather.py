@@ -104,8 +104,8 @@ def _files(inputs: Sequence[Input], base: str | None) -> Gathered:
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """The names without what they all begin with, folder by folder."""
-    common = os.path.commonpath([os.path.dirname(name) or "." for name in names]) if names else ""  # noqa: PTH120
-    short = [os.path.relpath(name, common or ".") for name in names]
+    common = os.path.commonpath([Path(name).absolute().parent for name in names])
+    short = [os.path.relpath(name, common) for name in names]
     return short if len({*short}) == len(names) else list(names)
 
 

@@ -127,7 +127,8 @@ class Relation(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """The relation of two revisions, why it holds or is not known (a sentence), the differences that were
-    seen, and the scratch registers that only one of the two changes."""
+    seen, and the scratch registers that only one of the two changes. `tried` cases were run with both;
+    `beyond` is a difference at a length beyond the domain."""
 
     relation: Relation
     why: str = ""
@@ -135,6 +136,7 @@ class Behaviour:
     clobbered_before: tuple[str, ...] = ()
     clobbered_after: tuple[str, ...] = ()
     tried: int = 0
+    beyond: Difference | None = None
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from mcverify.deadline import Deadline
 from mcverify.errors import ExitCode, InputError
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Verdict
-from mcverify.review.behaviour import behaviour
+from mcverify.review.behaviour import behaviour, identical
 from mcverify.review.cache import Cache
 from mcverify.review.changes import changed_counts, changed_obligations, same_code
 from mcverify.review.match import everywhere, rows, tracks
 from mcverify.review.prove import Progress, Proved, ProvedRevision, prove_revision
-from mcverify.review.result import Review, RoutineReview, Row, Step
+from mcverify.review.result import Behaviour, Relation, Review, RoutineReview, Row, Step
 from mcverify.review.revision import Revision
 
 FAIL_ON = ("broken", "refuted", "unknown")
@@ -107,11 +107,28 @@ def _routine(
                 new,
                 changed_obligations(own, spread, old, new),
                 changed_counts(own, old, new),
-                behaviour(before, after, _exit_names(own, old, new), options, deadline, say, same=same),
+                _behaviour(before, after, _exit_names(own, old, new), options, deadline, say, same=same),
                 code_changed=not same,
             )
         )
     return RoutineReview(name, results, own, spread, tuple(steps))
+
+
+def _behaviour(
+    before: Proved,
+    after: Proved,
+    exit_name: Callable[[int, str], str],
+    options: ReviewOptions,
+    deadline: Deadline,
+    progress: Progress,
+    *,
+    same: bool,
+) -> Behaviour:
+    if same:
+        return identical()
+    if not options.differences:
+        return Behaviour(Relation.UNASKED)
+    return behaviour(before, after, exit_name, options.prove, deadline, progress)
 
 
 def _exit_names(own: Sequence[Row], old: int, new: int) -> Callable[[int, str], str]:

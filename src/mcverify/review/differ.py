@@ -1,0 +1,284 @@
+"""The search for inputs on which two revisions of a routine differ: on the CPU, both with the same cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mcverify.contract import Contract, Faults
+from mcverify.deadline import Deadline
+from mcverify.errors import Disagreement
+from mcverify.proof.search import hinted, probes
+from mcverify.proof.trials import Trials
+from mcverify.review.prove import Proved
+from mcverify.review.result import Difference, Kind
+from mcverify.runs.case import Access, Case, Ending, Outcome, Place
+from mcverify.runs.cases import far_cases, sample_cases
+from mcverify.runs.grid import quick_grid
+
+ExitName = Callable[[int, str], str]
+"""The row of the exit for an access of the old (0) or the new (1) revision, by the place of the access."""
+
+Hint = Callable[[str], int]
+
+_FLAGS = {"df": 1 << 10}
+_ON_EMULATOR = 400
+_FOOTPRINTS = 60
+_FIRST = 12
+"""Of the grid every so many cases are tried first."""
+_CHECKED = 5
+"""Of the grid every so many cases are tried on what was proved to be equivalent."""
+_LENGTHS = tuple(range(130)) + tuple(1 << k for k in range(8, 21))
+
+_REFUSED = (Ending.REFUSED, Ending.DIED)
+
+
+@dataclass
+class Pair:
+    """Two revisions that are run with the same cases. `found` keeps the smallest difference for each exit."""
+
+    old: Proved
+    new: Proved
+    exit_name: ExitName
+    len_max: int
+    deadline: Deadline
+
+    def __post_init__(self) -> None:
+        contract = self.new.task.contract
+        assert contract is not None
+        self.contract: Contract = contract
+        self.faults: Faults = self.new.task.faults
+        self._trials = tuple(
+            Trials(p.image, p.task.entry, contract, self.faults, deadline=self.deadline)
+            for p in (self.old, self.new)
+        )
+        self.found: dict[str, Difference] = {}
+        self.beyond: Difference | None = None
+        self.tried = 0
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """What was found, the smallest first."""
+        return tuple(sorted(self.found.values(), key=lambda d: size(d.case)))
+
+    # -- where to look ----------------------------------------------------------------------------
+
+    def glance(self) -> bool:
+        """Try a small part of the grid; whether anything differs."""
+        return self._try(self._grid()[::_FIRST])
+
+    def check(self) -> None:
+        """Try another part of the grid on revisions that were proved to be equivalent.
+
+        Raises Disagreement if they differ: then a proof is wrong.
+        """
+        if self._try(self._grid()[1::_CHECKED]):
+            first = self.differences[0]
+            raise Disagreement(
+                f"two revisions of {self.new.result.title} were proved to be equivalent, and differ"
+                f" with len = {first.case.len}, seed {first.case.seed}: {first.sentence}",
+                {"old": self.old.result.file, "new": self.new.result.file, "len": first.case.len},
+            )
+
+    def grid(self) -> bool:
+        """Try the whole grid; whether anything differs."""
+        cases = self._grid()
+        return self._try([case for number, case in enumerate(cases) if number % _FIRST])
+
+    def closer(self, hints: Iterable[Hint]) -> bool:
+        """Try what the solver suggests, counters near their ends, and what both touch outside their buffers;
+        whether anything differs."""
+        suggested = [case for hint in hints for case in hinted(hint)]
+        self._try([*suggested, *probes(self.contract, self.faults, self.len_max)])
+        for row, difference in list(self.found.items()):
+            self.found[row] = self._shrunk(difference)
+        self._try(far_cases(self.contract))
+        return bool(self.found)
+
+    def outside(self) -> bool:
+        """Compare what both touch outside the buffers; whether anything differs."""
+        cases = [
+            c for c in sample_cases(self.contract, self.faults, 70, count=_FOOTPRINTS) if self._allowed(c)
+        ]
+        for case in sorted(cases, key=size):
+            self.deadline.check("review")
+            runs = [trials.emulator.footprint(case) for trials in self._trials]
+            strays = [tuple(_outside(accesses, case)) for _, accesses in runs]
+            if {(a.buffer, a.offset, a.size) for a in strays[0]} != {
+                (a.buffer, a.offset, a.size) for a in strays[1]
+            }:
+                kinds = (Kind.OUTSIDE, *self._kinds(runs[0][0], runs[1][0]))
+                self._keep(case, runs[0][0], runs[1][0], kinds, strays[0], strays[1])
+                return True
+        return False
+
+    def far(self) -> None:
+        """Look for a difference at a length beyond the domain, with counters of more than 32 bits."""
+        if self._trials[0].cpu is None:
+            return
+        for case in far_cases(self.contract):
+            if case.len > self.len_max and self._trials[0].may_happen(case):
+                old, new = (trials.runner.run([case])[0] for trials in self._trials)
+                kinds = self._kinds(old, new)
+                if kinds:
+                    self.beyond = self._difference(case, old, new, kinds)
+                    return
+
+    def _grid(self) -> list[Case]:
+        grid = quick_grid(self.contract, self.faults)
+        step = 1 if self._trials[0].cpu is not None else max(1, len(grid) // _ON_EMULATOR)
+        return [grid.case(number) for number in range(0, len(grid), step)]
+
+    def _allowed(self, case: Case) -> bool:
+        return case.len <= self.len_max and self._trials[0].may_happen(case)
+
+    # -- trying -----------------------------------------------------------------------------------
+
+    def _try(self, cases: Sequence[Case]) -> bool:
+        allowed = sorted((case for case in cases if self._allowed(case)), key=size)
+        if not all(trials.is_faithful for trials in self._trials):
+            return False
+        self.deadline.check("review")
+        olds, news = (trials.runner.run(allowed) for trials in self._trials)
+        self.tried += len(allowed)
+        for case, old, new in zip(allowed, olds, news, strict=True):
+            kinds = self._kinds(old, new)
+            if kinds:
+                self._keep(case, old, new, kinds)
+        return bool(self.found)
+
+    def _kinds(self, old: Outcome, new: Outcome) -> tuple[Kind, ...]:
+        """In what two runs of one case differ; nothing where one of them shows nothing."""
+        if old.ending in _REFUSED or new.ending in _REFUSED:
+            return ()
+        if old.ending is not new.ending:
+            return (Kind.ENDING,)
+        found = []
+        if old.ending is Ending.RETURNED:
+            if any(old.registers[r] != new.registers[r] for r in self._results):
+                found.append(Kind.COUNT)
+            if self._state(old) != self._state(new):
+                found.append(Kind.REGISTERS)
+        if _memory(old) != _memory(new):
+            found.append(Kind.BYTES)
+        return tuple(found)
+
+    @property
+    def _results(self) -> list[str]:
+        contract = self.contract
+        return [r for r in (contract.left, contract.status, contract.trap) if r is not None]
+
+    def _state(self, outcome: Outcome) -> tuple[object, ...]:
+        kept = [outcome.registers[name] for name in (*self.contract.kept, "rsp")]
+        flags = [outcome.registers["rflags"] & bit for bit in _FLAGS.values()]
+        return (*kept, *flags, outcome.ac, outcome.frame_intact)
+
+    def _keep(
+        self,
+        case: Case,
+        old: Outcome,
+        new: Outcome,
+        kinds: tuple[Kind, ...],
+        before: tuple[Access, ...] = (),
+        after: tuple[Access, ...] = (),
+    ) -> None:
+        difference = self._difference(case, old, new, kinds, before, after)
+        known = self.found.get(difference.row)
+        if known is None or size(case) < size(known.case):
+            self.found[difference.row] = difference
+
+    def _difference(
+        self,
+        case: Case,
+        old: Outcome,
+        new: Outcome,
+        kinds: tuple[Kind, ...],
+        before: tuple[Access, ...] = (),
+        after: tuple[Access, ...] = (),
+    ) -> Difference:
+        sentence = self._sentence(old, new, kinds)
+        return Difference(self._row(old, new), kinds, case, old, new, sentence, before, after)
+
+    def _row(self, old: Outcome, new: Outcome) -> str:
+        """The exit that the newer run took; the older's where the newer met no fault."""
+        for side, outcome, proved in ((1, new, self.new), (0, old, self.old)):
+            if outcome.faults:
+                insn = outcome.faults[-1].insn
+                where = next((line.where for line in proved.result.listing if line.address == insn), "")
+                if name := self.exit_name(side, where):
+                    return name
+        return "success" if not old.faults and not new.faults else "a fault"
+
+    def _sentence(self, old: Outcome, new: Outcome, kinds: Sequence[Kind]) -> str:
+        if Kind.ENDING in kinds:
+            return f"one {_ends(old)}, the other {_ends(new)}"
+        left = self.contract.left
+        if Kind.COUNT in kinds and left is not None and old.registers[left] != new.registers[left]:
+            return f"{old.registers[left]} bytes are reported left, then {new.registers[left]}"
+        if Kind.COUNT in kinds:
+            name = next(r for r in self._results if old.registers[r] != new.registers[r])
+            return f"{name} is {old.registers[name]:#x}, then {new.registers[name]:#x}"
+        if Kind.BYTES in kinds:
+            return "other bytes of dst are stored"
+        if Kind.OUTSIDE in kinds:
+            return "other bytes outside the buffers are touched"
+        return "a register that must be kept, a flag or the caller's frame differs"
+
+    def _shrunk(self, difference: Difference) -> Difference:
+        """The same difference at the same exit for the least length that shows it, as far as a few tell."""
+        smaller = [c for n in _LENGTHS if (c := _with_len(difference.case, n)) is not None]
+        cases = sorted((c for c in smaller if self._allowed(c)), key=size)
+        olds, news = (trials.runner.run(cases) for trials in self._trials)
+        self.tried += len(cases)
+        for case, old, new in zip(cases, olds, news, strict=True):
+            kinds = self._kinds(old, new)
+            if kinds and self._row(old, new) == difference.row:
+                return self._difference(case, old, new, kinds)
+        return difference
+
+
+def _with_len(case: Case, length: int) -> Case | None:
+    """The case with a smaller length, its faults as far from the start as before; None where that is
+    nothing."""
+    if length >= case.len:
+        return None
+    if any(p.place is Place.HOLE and p.at >= length for p in (case.src, case.dst)):
+        return None
+    return replace(case, len=length)
+
+
+def size(case: Case) -> tuple[int, ...]:
+    """What makes a case smaller than another: its length first, then the faults, then the alignments."""
+    bad = [p.first_bad for p in (case.src, case.dst)]
+    return (
+        case.len,
+        sum(b is not None for b in bad),
+        *(b or 0 for b in bad),
+        case.src.at,
+        case.dst.at,
+        case.trap,
+    )
+
+
+def _memory(outcome: Outcome) -> tuple[object, ...]:
+    return outcome.written, outcome.correct, outcome.base, outcome.stored, outcome.wrong
+
+
+def _outside(accesses: Iterable[Access], case: Case) -> Iterator[Access]:
+    for access in accesses:
+        if access.buffer == "stack":
+            continue
+        inside = access.buffer and access.offset >= 0 and access.offset + access.size <= case.len
+        if not inside:
+            yield access
+
+
+def _ends(outcome: Outcome) -> str:
+    return {
+        Ending.RETURNED: "returns",
+        Ending.OOPS: "meets a fault without an entry (an oops)",
+        Ending.WILD: "returns to elsewhere",
+        Ending.ILLEGAL: "meets an instruction that is refused",
+        Ending.TIMEOUT: "does not end",
+        Ending.ESCAPED: "jumps to an external symbol",
+    }.get(outcome.ending, outcome.ending.value)

@@ -1,0 +1,119 @@
+"""What changes from one revision to the next: the series of memcpy_trap, and pairs that differ in one
+respect."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mcverify.errors import ExitCode, InputError
+from mcverify.proof.result import EVERYWHERE, Verdict
+from mcverify.review.result import Change, Kind, Relation, Review, Step
+from mcverify.review.review import exit_code
+from review.conftest import Reviewed
+from review.support import HERE
+
+EXPECTED = tomllib.loads((HERE / "memcpy_trap.toml").read_text())
+
+
+def _by_access(review: Review) -> dict[str, str]:
+    """Short names of rows: `b1` for the access at .Lread_b1 or .Lload_b1."""
+    (routine,) = review.routines
+    labels = {row.name: [c.label for c in row.cells if c is not None and c.label] for row in routine.rows}
+    return {name: found[0].rpartition("_")[2] if found else name for name, found in labels.items()}
+
+
+def _changed(step: Step, change: Change, names: dict[str, str]) -> list[str]:
+    return sorted(f"{o.obligation} {names.get(o.row, o.row)}" for o in step.of(change))
+
+
+def test_each_revision_of_the_series_has_the_verdicts_that_are_expected(series: Review) -> None:
+    (routine,) = series.routines
+    for result, expected in zip(routine.results, EXPECTED["revision"], strict=True):
+        assert result is not None
+        assert result.verdict == expected["verdict"]
+        failing = [f"{o.id} {o.exit}" for o in result.obligations if o.verdict is not Verdict.PROVED]
+        assert [f for f in failing if EVERYWHERE not in f] == expected["failing"]
+
+
+def test_each_step_of_the_series_changes_what_is_expected(series: Review) -> None:
+    names = _by_access(series)
+    (routine,) = series.routines
+    for step, expected in zip(routine.steps, EXPECTED["step"], strict=True):
+        assert step.behaviour.relation == expected["relation"]
+        for change in (Change.BROKEN, Change.FIXED, Change.UNDECIDED):
+            assert _changed(step, change, names) == expected.get(str(change), []), (step.new, change)
+        if step.new != len(routine.results) - 1:
+            for change in (Change.NEW, Change.GONE):
+                assert _changed(step, change, names) == expected.get(str(change), []), (step.new, change)
+        assert sorted(names[c.row] for c in step.counts) == expected.get("counts", [])
+
+
+def test_renamed_labels_cost_no_proof(series: Review) -> None:
+    assert series.reused >= 1
+
+
+def test_a_difference_is_shown_by_the_smallest_run_of_both(series: Review) -> None:
+    step = series.routines[0].steps[0]
+    names = _by_access(series)
+    found = {names[d.row]: d for d in step.behaviour.differences}
+    assert found["b2"].case.len == 64
+    assert found["b2"].kinds == (Kind.COUNT,)
+    assert [o.registers["rdx"] for o in (found["b2"].before, found["b2"].after)] == [48, 64]
+    assert found["b1"].kinds == (Kind.ENDING,)
+
+
+def test_the_series_breaks_something_on_its_way(series: Review) -> None:
+    assert exit_code(series, ()) is ExitCode.REFUTED
+    assert exit_code(series, ("refuted", "unknown")) is ExitCode.PROVED
+
+
+@pytest.mark.parametrize(
+    ("name", "relation", "clobbered"),
+    [
+        ("registers", Relation.EQUIVALENT, ("r8", "r9")),
+        ("scratch", Relation.EQUIVALENT, ("r9",)),
+        ("far", Relation.EQUIVALENT, ()),
+        ("alignment", Relation.DIFFERENT, ()),
+        ("status", Relation.DIFFERENT, ()),
+        ("renamed", Relation.IDENTICAL, ()),
+    ],
+)
+def test_two_routines_that_differ_in_one_respect(
+    reviewed: Reviewed, pairs: Path, name: str, relation: Relation, clobbered: tuple[str, ...]
+) -> None:
+    found = reviewed(pairs / "bytes.S", pairs / f"{name}.S")
+    (routine,) = found.routines
+    (step,) = routine.steps
+    assert step.behaviour.relation is relation
+    assert step.behaviour.clobbered_after == clobbered
+    is_worse = relation is Relation.DIFFERENT
+    assert bool(step.worse) is is_worse
+    assert exit_code(found, ()) is (ExitCode.REFUTED if is_worse else ExitCode.PROVED)
+
+
+def test_a_difference_for_one_alignment_is_found_by_the_solver(reviewed: Reviewed, pairs: Path) -> None:
+    (routine,) = reviewed(pairs / "bytes.S", pairs / "alignment.S").routines
+    (difference,) = routine.steps[0].behaviour.differences
+    assert (difference.row, difference.case.src.at) == ("success", 0x7A5)
+
+
+def test_a_difference_beyond_the_domain_is_told_and_one_within_a_wider_domain_counts(
+    reviewed: Reviewed, pairs: Path
+) -> None:
+    within = reviewed(pairs / "bytes.S", pairs / "far.S").routines[0].steps[0].behaviour
+    assert within.beyond is not None
+    assert within.beyond.case.len >= 1 << 32
+    wide = reviewed(pairs / "bytes.S", pairs / "far.S", len_max=1 << 33).routines[0].steps[0].behaviour
+    assert wide.relation is Relation.DIFFERENT
+    assert wide.differences[0].case.len >= 1 << 32
+
+
+def test_files_without_a_routine_in_common_are_refused(reviewed: Reviewed, pairs: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        reviewed(pairs / "bytes.S", "asm/alternative.S")
+    assert "no routine in common: bytes.S has copy, " in caught.value.message.replace(
+        "tests/review/pairs/", ""
+    )

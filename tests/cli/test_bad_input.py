@@ -292,14 +292,17 @@ SECOND = routine((BYTES + ENTRY).replace(".L", ".M"), name="g", head="", contrac
             routine(BYTES.replace("	inc %rsi", "	.byte 0x06\n	inc %rsi") + ENTRY),
             r"a\.S:1\d: the code 06 ",
         ),
-        (routine(BYTES.replace("	RET\n.Lfix", JUMP) + ENTRY), r"a\.S:18: jmpq \*%rax: an indirect jump"),
+        (
+            routine(BYTES.replace("	RET\n.Lfix", JUMP) + ENTRY),
+            r"a\.S:17: leaq 2\(%rip\), %rax: gives an address of the code",
+        ),
         (
             routine(BYTES.replace("	RET\n.Lfix", "	call g\n	RET\n.Lfix") + ENTRY),
             r"a\.S:17: \w+ to g, which",
         ),
         (routine(behind=SECOND, contract="bytes_left for f"), "no contract is known for g"),
     ],
-    ids=["undecodable", "indirect jump", "external call", "one of two without a contract"],
+    ids=["undecodable", "address of code", "external call", "one of two without a contract"],
 )
 def test_what_is_not_understood_is_unknown_and_named(text, reason):
     ran = prove(write(text))

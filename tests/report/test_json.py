@@ -37,7 +37,12 @@ def test_without_a_contract_there_are_no_terms():
 
 def test_the_options_that_matter_are_there():
     options = ProveOptions(
-        contract="c.toml", faults="both", include=(Path("a/b"),), defines=("A=1",), rep_model="unordered"
+        contract="c.toml",
+        faults="both",
+        include=(Path("a/b"),),
+        defines=("A=1",),
+        rep_model="unordered",
+        kernel=Path("linux"),
     )
     written = document([PROVED], options)
     VALIDATOR.validate(written)
@@ -49,6 +54,9 @@ def test_the_options_that_matter_are_there():
         "rep_model": "unordered",
         "include": ["a/b"],
         "defines": ["A=1"],
+        "system_map": None,
+        "kernel": "linux",
+        "config": None,
     }
 
 

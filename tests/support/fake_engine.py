@@ -9,25 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-
-@dataclass(frozen=True)
-class ProveOptions:
-    """The options as the command line hands them to the engine; the field names are the engine's."""
-
-    routines: tuple[str, ...]
-    contract: str | None
-    faults: str | None
-    trap: str | None
-    len_max: int
-    timeout: float | None
-    rep_model: str
-    include: tuple[Path, ...]
-    defines: tuple[str, ...]
+from mcverify.proof.options import ProveOptions
 
 
 def module(prove_file: Callable[..., Any]) -> ModuleType:

@@ -75,7 +75,7 @@ class Outputs:
         """Whether a report goes to standard output, in place of the table."""
         return any(target == STDOUT for _, target in self.targets)
 
-    def check(self, source: Path) -> None:
+    def check(self, source: Path | None) -> None:
         """Raise InputError if any of them cannot be written, or would overwrite what is not ours."""
         self._check_apart()
         for format_, target in self.targets:

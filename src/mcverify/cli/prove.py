@@ -26,8 +26,15 @@ if TYPE_CHECKING:
     from mcverify.proof.result import RoutineResult
 
 
-@click.command(short_help="Prove the routines of one file.")
-@click.argument("file", metavar="FILE.S|FILE.o", type=click.Path(path_type=Path))
+@click.command(short_help="Prove the routines of one file, or of a kernel's tree.")
+@click.argument("file", metavar="[FILE.S|FILE.o]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--kernel",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Prove every copy routine of a kernel's source tree (arch/x86/lib), in one table; with a FILE: take"
+    " the headers of that tree. [default for a FILE: the tree in which it lies]",
+)
 @click.option(
     "--routine",
     "routines",
@@ -98,11 +105,18 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Take the symbols of a linked kernel that has none of its own from its System.map.",
 )
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Take the CONFIGs from this .config. [default: that of the kernel's tree, else some are assumed]",
+)
 @output_options
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the table.")
 @click.option("-v", "--verbose", is_flag=True, help="Every counterexample in full, with all its steps.")
 def prove(
-    file: Path,
+    file: Path | None,
+    kernel: Path | None,
     routines: tuple[str, ...],
     all_routines: bool,
     contract: str | None,
@@ -115,6 +129,7 @@ def prove(
     include: tuple[Path, ...],
     defines: tuple[str, ...],
     system_map: Path | None,
+    config: Path | None,
     quiet: bool,
     verbose: bool,
     **reports: str | bool | None,
@@ -128,12 +143,15 @@ def prove(
     Exit codes: 0 all proved, 1 something refuted, 2 wrong input or usage,
     3 something unknown, 4 a fault of mcverify itself.
     """  # noqa: D301 -- click wants the control character \b itself
+    if file is None and kernel is None:
+        raise click.UsageError("Missing argument '[FILE.S|FILE.o]', or --kernel DIR.")
     limit = max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
     outputs = Outputs.of(reports)
-    outputs.check(source=file)
+    source = file if file is not None else config
+    outputs.check(source=source)
     if save_disagreement is not None:
-        check_writable(save_disagreement, "--save-disagreement", source=file)
+        check_writable(save_disagreement, "--save-disagreement", source=source)
     quieten_libraries()
     from mcverify.proof.prove import ProveOptions
 
@@ -149,6 +167,8 @@ def prove(
         defines=defines,
         all_routines=all_routines,
         system_map=system_map,
+        kernel=kernel,
+        config=config,
     )
     results = _prove(file, options, save_disagreement)
     code = exit_code(results)
@@ -157,7 +177,7 @@ def prove(
     outputs.write(outcome)
     with indifferent_to_readers():
         if not outputs.has_stdout:
-            _show(results, quiet, verbose)
+            _show(results, quiet, verbose, as_table=file is None)
         outputs.annotate(outcome)
     return code
 
@@ -184,7 +204,9 @@ def max_rw_count() -> int:
     return int(read_toml("x86_64.toml")["limits"]["max_rw_count"])
 
 
-def _prove(file: Path, options: ProveOptions, save_disagreement: str | None) -> Sequence[RoutineResult]:
+def _prove(
+    file: Path | None, options: ProveOptions, save_disagreement: str | None
+) -> Sequence[RoutineResult]:
     from mcverify.cli.progress import status_line
     from mcverify.proof.prove import prove_file
 
@@ -196,6 +218,11 @@ def _prove(file: Path, options: ProveOptions, save_disagreement: str | None) -> 
             return study(image, result, options, deadline, progress)
 
         try:
+            if file is None:
+                assert options.kernel is not None
+                from mcverify.proof.tree import prove_tree
+
+                return prove_tree(options.kernel, options, progress, studied)
             return prove_file(file, options, progress, studied)
         except Disagreement as error:
             if save_disagreement is None:
@@ -204,11 +231,14 @@ def _prove(file: Path, options: ProveOptions, save_disagreement: str | None) -> 
             raise Disagreement(str(error), error.states, save_disagreement) from error
 
 
-def _show(results: Sequence[RoutineResult], quiet: bool, verbose: bool) -> None:
+def _show(results: Sequence[RoutineResult], quiet: bool, verbose: bool, *, as_table: bool) -> None:
+    from mcverify.report.table import print_table
     from mcverify.report.terminal import print_lines, print_results
 
     if quiet:
         print_lines(results)
+    elif as_table and not verbose:
+        print_table(results)
     else:
         print_results(results, verbose=verbose)
 

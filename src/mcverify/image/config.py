@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.image.kernel_tree import KernelTree, read_config
 
 SHIM = Path(__file__).resolve().parent / "shim" / "include"
 
@@ -23,6 +25,18 @@ ASSUMED_CONFIG = (
     "CONFIG_ARCH_HAS_COPY_MC",
     "CONFIG_ARCH_HAS_UACCESS_FLUSHCACHE",
 )
+# What a tree's own headers ask for besides, where no configuration says it
+# (arch/x86/Kconfig, lib/Kconfig.debug).
+_ASSUMED_VALUES = {
+    "CONFIG_PAGE_SHIFT": "12",
+    "CONFIG_PGTABLE_LEVELS": "5",
+    "CONFIG_X86_L1_CACHE_SHIFT": "6",
+    "CONFIG_X86_INTERNODE_CACHE_SHIFT": "6",
+    "CONFIG_FUNCTION_ALIGNMENT": "16",
+    "CONFIG_PHYSICAL_START": "0x1000000",
+    "CONFIG_PHYSICAL_ALIGN": "0x200000",
+    "CONFIG_NR_CPUS": "64",
+}
 _AUTOCONF = "generated/autoconf.h"
 # What a kernel's build includes before the first line (its top Makefile, LINUXINCLUDE).
 _KERNEL_PRELUDE = ("linux/compiler-version.h", "linux/kconfig.h")
@@ -36,50 +50,71 @@ _AUTOCONF_LINE = re.compile(r"^#define (CONFIG_\w+)", re.M)
 class Config:
     """One run of the preprocessor.
 
-    `defines` go to its command line, `prelude` is read before the source; `autoconf` is the
-    real kernel's configuration, if a folder of headers has one.
+    `defines` go to its command line, `folders` are searched for headers, `prelude` is read before the source;
+    `origin` is what has the CONFIGs, None where they are assumed; `configured` are those that are set.
+    `tree` is the kernel whose own headers are used, None for mcverify's stand-ins.
     """
 
     defines: dict[str, str]
     folders: tuple[Path, ...]
-    prelude: tuple[Path, ...]
-    autoconf: Path | None
+    prelude: tuple[str, ...]
+    origin: Path | None
     configured: frozenset[str]
+    tree: KernelTree | None = None
 
     @classmethod
-    def of(cls, defines: Sequence[str], include: Sequence[Path]) -> Config:
+    def of(cls, defines: Sequence[str], include: Sequence[Path], config: Path | None = None) -> Config:
         """Read definitions ``NAME`` (1) or ``NAME=VALUE`` and look through the folders of headers.
 
-        ``CONFIG_X=n`` takes an assumed CONFIG away, ``=y`` is 1. Raises InputError for a
-        definition that is none, a folder that is none, and a CONFIG that contradicts a
+        ``CONFIG_X=n`` takes an assumed CONFIG away, ``=y`` is 1. `config` is a kernel's .config. Raises
+        InputError for a definition that is none, a folder that is none, and a CONFIG that contradicts a
         kernel's own configuration.
         """
         folders = tuple(_folder(f) for f in include)
         given = dict(_definition(d) for d in defines)
         autoconf = _find(_AUTOCONF, folders)
         if autoconf is not None:
-            _refuse_configs(given, autoconf)
+            if config is not None:
+                message = f"the CONFIGs come from {autoconf}, which a folder given with -I holds"
+                raise InputError(message, where=str(config), hint="leave out --config or that folder")
+            _refuse_configs(given, f"{autoconf}, which a folder given with -I holds")
             configured = frozenset(_AUTOCONF_LINE.findall(autoconf.read_text(errors="replace")))
             found = (_find(name, folders) for name in _KERNEL_PRELUDE)
-            prelude = tuple(p for p in found if p is not None)
+            prelude = tuple(str(p) for p in found if p is not None)
             return cls(given, folders, prelude, autoconf, configured)
-        values = {**dict.fromkeys(ASSUMED_CONFIG, "1"), **given}
-        values = {n: _value_of(n, v) for n, v in values.items() if not _is_off(n, v)}
-        return cls(values, folders, (SHIM / _SHIM_PRELUDE,), None, frozenset(filter(_is_config, values)))
+        values = _values(given, config, {})
+        return cls(values, folders, (str(SHIM / _SHIM_PRELUDE),), config, _configs(values))
+
+    @classmethod
+    @contextmanager
+    def of_tree(
+        cls, tree: KernelTree, defines: Sequence[str], include: Sequence[Path], config: Path | None
+    ) -> Iterator[Config]:
+        """The headers and the configuration of a kernel's tree: `config`, or its own, or what is assumed.
+
+        Valid as long as the context. Raises InputError as :meth:`of` does.
+        """
+        config = config or tree.config
+        values = _values(dict(_definition(d) for d in defines), config, _ASSUMED_VALUES)
+        configs = {name: value for name, value in values.items() if _is_config(name)}
+        others = {name: value for name, value in values.items() if not _is_config(name)}
+        folders = tuple(_folder(f) for f in include)
+        with tree.headers(configs) as own:
+            yield cls(others, (*folders, *own), tuple(tree.prelude()), config, _configs(configs), tree)
 
     def arguments(self) -> list[str]:
         """The words for the compiler's command line."""
         return [
             *(f"-D{name}={value}" for name, value in self.defines.items()),
-            *(f"-I{folder}" for folder in (*self.folders, SHIM)),
-            *(word for path in self.prelude for word in ("-include", str(path))),
+            *(f"-I{folder}" for folder in (*self.folders, *([SHIM] if self.tree is None else []))),
+            *(word for header in self.prelude for word in ("-include", header)),
         ]
 
     def note(self, name: str) -> str:
         """Say whether CONFIG `name` was set, and by whom."""
         state = "set" if name in self.configured else "not set"
-        if self.autoconf is not None:
-            return f"{name} is {state} in {self.autoconf}"
+        if self.origin is not None:
+            return f"{name} is {state} in {self.origin}"
         return f"{name} is taken as {state}"
 
 
@@ -100,11 +135,24 @@ def _find(name: str, folders: Iterable[Path]) -> Path | None:
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
-def _refuse_configs(given: Iterable[str], autoconf: Path) -> None:
+def _values(given: dict[str, str], config: Path | None, more: dict[str, str]) -> dict[str, str]:
+    """The definitions: what was given, over the CONFIGs of a .config, or those assumed and `more`."""
+    if config is not None:
+        _refuse_configs(given, str(config))
+        return {**read_config(config), **given}
+    values = {**dict.fromkeys(ASSUMED_CONFIG, "1"), **more, **given}
+    return {n: _value_of(n, v) for n, v in values.items() if not _is_off(n, v)}
+
+
+def _configs(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(filter(_is_config, names))
+
+
+def _refuse_configs(given: Iterable[str], origin: str) -> None:
     for name in filter(_is_config, given):
         raise InputError(
-            f"-D {name}: the CONFIGs come from {autoconf}, which a folder given with -I holds",
-            hint="change it there, or leave out that folder to use mcverify's stand-ins",
+            f"-D {name}: the CONFIGs come from {origin}",
+            hint="change it there, or leave that out to use what mcverify assumes",
         )
 
 

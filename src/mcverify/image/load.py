@@ -19,6 +19,7 @@ from mcverify.image.config import Config
 from mcverify.image.elf import MAX_LINE_BYTES, line_bytes
 from mcverify.image.extable import SECTION_NAMES, Table, read_tables
 from mcverify.image.image import Image, Symbol
+from mcverify.image.kernel_tree import KernelTree
 from mcverify.image.lines import read_lines
 from mcverify.image.packed import unpacked
 from mcverify.image.relocate import LaidOut, lay_out
@@ -51,12 +52,16 @@ def load(
     include: Sequence[Path] = (),
     defines: Sequence[str] = (),
     system_map: Path | None = None,
+    kernel: Path | None = None,
+    config: Path | None = None,
 ) -> Image:
     """The image of an assembly source or an ELF file, which may be packed (vmlinuz, .ko.xz).
 
     `include` are folders of headers searched before mcverify's stand-ins, `defines` are
     preprocessor definitions ``NAME`` or ``NAME=VALUE`` (``CONFIG_X=n`` takes an assumed
-    CONFIG away); both only matter for a source. `system_map` has the symbols of a linked kernel. Raises
+    CONFIG away). `kernel` is the tree of a kernel whose own headers are used (by default the one in which the
+    source lies, if any), `config` a .config in place of the tree's. These four only matter for a source.
+    `system_map` has the symbols of a linked kernel. Raises
     InputError, located in the file, for whatever cannot be read. A file without an exception table gives
     `entries == ()`.
     """
@@ -68,7 +73,8 @@ def load(
             image = replace(image, packed=content is not file)
         elif path.suffix in _SOURCE_SUFFIXES:
             content.seek(0)
-            image = _image_of_source(path, content.read(), Config.of(defines, include))
+            tree = _tree_of(path, kernel)
+            image = _image_of_source(path, content.read(), defines, include, tree, config)
         else:
             raise _not_ours(path, _head(content, len(_ARCHIVE)))
     return with_callees(replace(image, sha256=digest))
@@ -113,17 +119,63 @@ def _not_ours(path: Path, head: bytes) -> InputError:
     )
 
 
-def _image_of_source(path: Path, content: bytes, config: Config) -> Image:
+def _tree_of(path: Path, kernel: Path | None) -> KernelTree | None:
+    """The kernel tree whose headers a source is assembled with, None for a lone file."""
+    if kernel is not None:
+        return KernelTree.at(kernel)
+    tree = KernelTree.around(path.parent)
+    if tree is not None:
+        tree.refuse_foreign(path)
+    return tree
+
+
+def _image_of_source(
+    path: Path,
+    content: bytes,
+    defines: Sequence[str],
+    include: Sequence[Path],
+    tree: KernelTree | None,
+    config: Path | None,
+) -> Image:
+    """The image of a source: with the headers of its kernel's tree if it has one and they serve, else with
+    the stand-ins and, in a tree, a note that says so."""
     source = Source(str(path), content.decode("utf-8", "replace"))
+    if tree is None:
+        return _assembled(path, source, Config.of(defines, include, config))
+    with Config.of_tree(tree, defines, include, config) as own:
+        try:
+            return _assembled(path, source, own)
+        except InputError as error:
+            refused = error
+    stand_ins = Config.of(defines, include, config or tree.config)
+    try:
+        image = _assembled(path, source, stand_ins)
+    except InputError:
+        raise refused from None
+    note = f"mcverify's stand-in headers were taken, for with those of {tree.root} it is refused: {refused}"
+    return replace(image, notes=(note, *image.notes))
+
+
+def _assembled(path: Path, source: Source, config: Config) -> Image:
     annotations = source.annotations
     with assembled(path, config, _own_defines(source, config)) as target, target.open("rb") as file:
         image = _image_of_elf(path, file, refuse_macros=True)
     notes = (
         *source.missing_routines({s.name for s in image.symbols}),
+        *_tree_notes(config),
         *(config.note(name) for name in source.configs),
         *_stand_in_notes(source, config),
     )
     return replace(image, annotations=annotations, notes=(*image.notes, *notes))
+
+
+def _tree_notes(config: Config) -> list[str]:
+    if config.tree is None:
+        return []
+    where = (
+        f"configuration {config.origin}" if config.origin else "without a configuration: CONFIGs are assumed"
+    )
+    return [f"headers of the kernel {config.tree.version} in {config.tree.root}, {where}"]
 
 
 def _own_defines(source: Source, config: Config) -> list[str]:
@@ -134,6 +186,8 @@ def _own_defines(source: Source, config: Config) -> list[str]:
 
 
 def _stand_in_notes(source: Source, config: Config) -> list[str]:
+    if config.tree is not None:
+        return []
     unless = ", unless a folder given with -I has one" if config.folders else ""
     return [f"{use} is mcverify's stand-in, not the kernel's own{unless}" for use in source.stand_ins]
 

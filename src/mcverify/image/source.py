@@ -65,7 +65,7 @@ class Source:
         """One sentence for each routine that the source begins but `present` lacks."""
         return tuple(
             f"routine {name} ({self.file}:{line}) is not in the object{self._condition_note(line)}"
-            for name, line in self._routines().items()
+            for name, line in self.routines.items()
             if name not in present
         )
 
@@ -118,7 +118,9 @@ class Source:
     def _line(self, position: int) -> int:
         return self.text.count("\n", 0, position) + 1
 
-    def _routines(self) -> dict[str, int]:
+    @cached_property
+    def routines(self) -> dict[str, int]:
+        """The routines that the source begins, whatever conditions they stand under, with their lines."""
         found: dict[str, int] = {}
         for match in _ROUTINE.finditer(self.code):
             name = match.group(1) or match.group(2)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcverify.image.image import Image
+from mcverify.image.load import load
+
 
 @dataclass(frozen=True, slots=True)
 class ProveOptions:
     """Options of `mcverify prove`. Empty `routines` means all, of a whole kernel or a module those with a
-    contract unless `all_routines`; `contract`, `faults` and `trap` None mean what
-    the file, or the routine's name, says; `len_max` is in bytes, `timeout` in seconds for the whole run."""
+    contract unless `all_routines`; `contract`, `faults` and `trap` None mean what the file, or the routine's
+    name, says; `len_max` is in bytes, `timeout` in seconds for the whole run; `kernel` is the tree whose
+    headers a source is assembled with (None: that in which it lies, if any), `config` a .config in place of
+    the tree's own."""
 
     routines: tuple[str, ...] = ()
     contract: str | None = None
@@ -23,3 +28,16 @@ class ProveOptions:
     defines: tuple[str, ...] = ()
     all_routines: bool = False
     system_map: Path | None = None
+    kernel: Path | None = None
+    config: Path | None = None
+
+    def image(self, path: Path) -> Image:
+        """The image of a file, read as these options say. Raises InputError where it cannot be read."""
+        return load(
+            path,
+            include=self.include,
+            defines=self.defines,
+            system_map=self.system_map,
+            kernel=self.kernel,
+            config=self.config,
+        )

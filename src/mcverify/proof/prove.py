@@ -16,7 +16,6 @@ from pathlib import Path
 
 from mcverify.deadline import Deadline
 from mcverify.image.image import Image
-from mcverify.image.load import load
 from mcverify.proof import entries
 from mcverify.proof.listing import listing, table
 from mcverify.proof.options import ProveOptions
@@ -26,7 +25,7 @@ from mcverify.proof.select import Task, not_looked_at, tasks
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs.code import Instruction, reachable
 
-__all__ = ["ProveOptions", "prove_file"]
+__all__ = ["ProveOptions", "prove_file", "prove_image"]
 
 Study = Callable[[Image, RoutineResult, Deadline], RoutineResult]
 """What is made of a result when it is there."""
@@ -42,10 +41,18 @@ def prove_file(
 
     `progress` is told in a few words what is being done. Raises InputError where the input is wrong.
     """
-    deadline = Deadline(options.timeout)
     start = time.monotonic()
     progress("reading the file")
-    image = load(path, include=options.include, defines=options.defines, system_map=options.system_map)
+    image = options.image(path)
+    return prove_image(image, options, progress, study, time.monotonic() - start)
+
+
+def prove_image(
+    image: Image, options: ProveOptions, progress: Callable[[str], None], study: Study, seconds: float
+) -> list[RoutineResult]:
+    """As :func:`prove_file`, for what has been read already, in so many seconds of the time limit."""
+    deadline = Deadline(None if options.timeout is None else max(0.0, options.timeout - seconds))
+    start = time.monotonic() - seconds
     chosen = tasks(image, options)
     made = [_variants(image, task) for task in chosen]
     notes = _notes(image, chosen, made, all_routines=not options.routines)

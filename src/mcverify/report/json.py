@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mcverify import __version__
@@ -61,7 +62,14 @@ def _options(options: ProveOptions) -> dict[str, Any]:
         "rep_model": options.rep_model,
         "include": [str(folder) for folder in options.include],
         "defines": list(options.defines),
+        "system_map": _path(options.system_map),
+        "kernel": _path(options.kernel),
+        "config": _path(options.config),
     }
+
+
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def routine_document(result: RoutineResult) -> dict[str, Any]:

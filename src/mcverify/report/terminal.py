@@ -41,7 +41,7 @@ MARKS = {
 }
 """A mark is read without colours too."""
 
-_STYLES = {Verdict.PROVED: "bold green", Verdict.REFUTED: "bold red", Verdict.UNKNOWN: "bold yellow"}
+STYLES = {Verdict.PROVED: "bold green", Verdict.REFUTED: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _NOT_ASKED = Text("-", "dim")
 _LIMIT = 8
 """At most so many reasons and further counterexamples are listed; --json has all."""
@@ -71,7 +71,7 @@ def print_lines(results: Sequence[RoutineResult], console: Console | None = None
     width = max(len(result.title) for result in results)
     for result in results:
         line = Text.assemble(
-            (f"{result.verdict:<8}", _STYLES[result.verdict]), f" {result.title:<{width}}  {result.file}"
+            (f"{result.verdict:<8}", STYLES[result.verdict]), f" {result.title:<{width}}  {result.file}"
         )
         broken = [] if result.verdict is Verdict.PROVED else wrong(result, result.verdict)
         if broken:
@@ -178,7 +178,7 @@ def _everywhere(result: RoutineResult) -> Text:
 
 def _verdict(result: RoutineResult) -> Text:
     between = " " if result.verdict is Verdict.PROVED else ": "
-    text = Text(result.verdict.upper(), _STYLES[result.verdict])
+    text = Text(result.verdict.upper(), STYLES[result.verdict])
     text.append(between + verdict_words(result), "not bold default")
     if breaks := breaks_words(result.domain):
         text.append("\n" + breaks, "not bold default")

@@ -9,7 +9,6 @@ from pathlib import Path
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.image import Image
-from mcverify.image.load import load
 from mcverify.proof.listing import listing
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.prove import prove_file
@@ -84,7 +83,7 @@ def _without(folder: str) -> Callable[[str], str]:
 def _of_file(
     path: Path, folder: str, options: ProveOptions, cache: Cache, progress: Progress, deadline: Deadline
 ) -> tuple[list[Proved], int]:
-    image = load(path, include=options.include, defines=options.defines)
+    image = options.image(path)
     chosen = tasks(image, _for_file(image, options))
     made = {task.name: _variants(image, task) for task in chosen}
     plain = _without(folder)

@@ -39,6 +39,9 @@ class Options(Struct):
     include: tuple[str, ...]
     defines: tuple[str, ...]
     trap: Traps | None = None
+    system_map: str | None = None
+    kernel: str | None = None
+    config: str | None = None
 
 
 class Terms(Struct):

@@ -181,7 +181,14 @@ def _options(options: document.Options, routine: str) -> ProveOptions:
         rep_model=options.rep_model,
         include=tuple(map(Path, options.include)),
         defines=options.defines,
+        system_map=_path(options.system_map),
+        kernel=_path(options.kernel),
+        config=_path(options.config),
     )
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
 
 
 def _contract(terms: document.Terms | None, path: str) -> Contract:

@@ -17,7 +17,7 @@ from pathlib import Path
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import InputError
 from mcverify.image.image import Image
-from mcverify.image.load import load
+from mcverify.image.kernel_tree import KernelTree
 from mcverify.proof.exits import SUCCESS, exit_of_fault
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.prove import prove_file
@@ -119,7 +119,7 @@ class _Bench:
         assert self.result.contract is not None
         self.path.write_text(applied(self.source, edits), encoding="utf-8")
         try:
-            image = load(self.path, include=self.options.include, defines=self.options.defines)
+            image = self.options.image(self.path)
             entry = tasks(image, replace(self.options, routines=(self.result.name,)))[0].entry
             its_variants = variants(image, entry)
         except InputError:
@@ -152,6 +152,9 @@ def _bench(
             for beside in image.path.resolve().parent.iterdir():
                 if beside.name != path.name:
                     (Path(folder) / beside.name).symlink_to(beside)
+        tree = KernelTree.around(image.path.parent)
+        if tree is not None and options.kernel is None:
+            options = replace(options, kernel=tree.root)
         grid = quick_grid(result.contract, result.faults)  # type: ignore[arg-type]
         yield _Bench(source, image, result, options, deadline, path, grid)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from mcverify.contract import Contract, Faults
 from mcverify.errors import InputError
 from mcverify.image.image import Image, TableEntry
-from mcverify.image.load import load
 from mcverify.proof.listing import listing, table
 from mcverify.proof.result import ListingLine, titled
 from mcverify.proof.select import Task, tasks
@@ -69,7 +68,7 @@ def subject(witness: Witness, path: Path) -> Subject:
 
     Raises InputError where the file cannot be read or has no such routine.
     """
-    image = load(path, include=witness.options.include, defines=witness.options.defines)
+    image = witness.options.image(path)
     task, notes = _task(image, witness)
     image = _variant(image, task, witness)
     lines = listing(image, task.entry)

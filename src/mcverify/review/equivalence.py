@@ -101,6 +101,8 @@ def _hint(failed: NotProved, assumptions: Assumptions) -> list[Hint]:
         "len": assumptions.length,
         "bad_src": FIRST_BAD[Kind.LOAD],
         "bad_dst": FIRST_BAD[Kind.STORE],
+        "fault_src": FIRST_BAD[Kind.LOAD],
+        "fault_dst": FIRST_BAD[Kind.STORE],
         "dst": entry_symbol(contract.dst),
         "src": entry_symbol(contract.src or contract.dst),
     }
@@ -134,7 +136,9 @@ def _is_determined(result: RoutineResult) -> bool:
     """Whether all that a caller can see of the routine follows from what was proved of it: every good byte
     before the first bad one is copied, nothing behind it, the count is exact."""
     contract = result.contract
-    if contract is None or result.verdict is not Verdict.PROVED or result.slack != 0 or contract.left is None:
+    if contract is None or result.verdict is not Verdict.PROVED or result.slack != 0:
+        return False
+    if contract.left is None or contract.status is not None:
         return False
     exact = contract.over_report == contract.over_report_on_machine_check == 0
     asked = all(o in contract.obligations and o in contract.on_machine_check for o in _EXACT)

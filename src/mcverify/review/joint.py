@@ -8,16 +8,17 @@ raise the same trap; a REP from the same place stops at the same element.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import z3
 
 from mcverify.machine.instruction import Kind
-from mcverify.machine.terms import constant, replace, symbols_of, word
+from mcverify.machine.terms import constant, replace, word
 from mcverify.paths.segment import Fault, Segment, Transfer
 
 Values = Mapping[str, z3.ExprRef]
+Rename = Callable[[z3.ExprRef], z3.ExprRef]
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,22 @@ class Point:
 
 @dataclass
 class Half:
-    """One segment, its terms as `values` make them (definitions, and for the newer revision its renaming)."""
+    """One segment, its terms with its own symbols as `rename` names them, then as `values` define them.
+
+    Every term goes through both, whatever symbols it has: one of the newer revision that kept the name of one
+    of the older's would be taken for the same value.
+    """
 
     segment: Segment
     values: Values
+    rename: Rename = lambda term: term
     _terms: dict[int, tuple[z3.ExprRef, z3.ExprRef]] = field(default_factory=dict)
 
     def term(self, term: z3.ExprRef) -> z3.ExprRef:
         """A term of the segment, in the words of the pair."""
         known = self._terms.get(term.get_id())
         if known is None:
-            found = z3.simplify(replace(term, self.values), som=True)
+            found = z3.simplify(replace(self.rename(term), self.values), som=True)
             known = self._terms[term.get_id()] = term, found
         return known[1]
 
@@ -56,7 +62,7 @@ class Half:
         if not more:
             return self
         values = {name: replace(term, more) for name, term in self.values.items()}
-        return Half(self.segment, {**values, **more})
+        return Half(self.segment, {**values, **more}, self.rename)
 
     @property
     def points(self) -> list[Point]:
@@ -107,7 +113,7 @@ def links(old: Half, new: Half, prefix: str) -> Values:
             if same is not None:
                 found[prefix + transfer.value.decl().name()] = same
     for one, other in zip(old.faults, new.faults, strict=False):
-        found |= _same_fault(one, other, prefix)
+        found |= _same_fault(one, _begun(old, one), other, _begun(new, other), prefix)
     return found
 
 
@@ -134,33 +140,49 @@ def _loaded(point: Point, loads: Sequence[Point]) -> z3.ExprRef | None:
     return z3.simplify(z3.Concat(*reversed(parts)) if len(parts) > 1 else parts[0])
 
 
-def _same_fault(one: Point, other: Point, prefix: str) -> Values:
+@dataclass(frozen=True)
+class _Begun:
+    """A REP that a fault cut short: where it began, and the symbol for the number of elements done."""
+
+    address: z3.BitVecRef
+    done: z3.BitVecRef
+
+
+def _same_fault(
+    one: Point, begun: _Begun | None, other: Point, other_begun: _Begun | None, prefix: str
+) -> Values:
     """Trap number and elements done, where both faulted at the same access."""
     assert one.fault is not None
     assert other.fault is not None
     if (one.kind, one.size) != (other.kind, other.size):
         return {}
     found: dict[str, z3.ExprRef] = {}
-    done, same_done = _done(one), _done(other)
     address = other.address
-    if done is not None and same_done is not None:
-        if apart(done[1], same_done[1]) != 0:
+    if begun is not None and other_begun is not None:
+        if apart(begun.address, other_begun.address) != 0:
             return {}
-        found[same_done[0]] = z3.BitVec(done[0], 64)
+        found[other_begun.done.decl().name()] = begun.done
         address = replace(address, found)
     if apart(one.address, address) == 0:
         found[prefix + other.fault.trap.decl().name()] = one.fault.trap
     return found
 
 
-def _done(point: Point) -> tuple[str, z3.BitVecRef] | None:
-    """Of a fault in a REP: the name of the number of elements done, and where it began."""
-    names = [n for n in symbols_of(point.address) if n.rpartition(".")[2].startswith("done")]
-    if len(names) != 1:
-        return None
-    begin = z3.simplify(replace(point.address, {names[0]: word(0)}), som=True)
-    moved = apart(point.address, begin + word(point.size) * z3.BitVec(names[0], 64))
-    return (names[0], begin) if moved == 0 else None
+def _begun(half: Half, point: Point) -> _Begun | None:
+    """Of a fault in a REP the elements before it: those of the same instruction that were carried out, as
+    many as a symbol of their own says. None for any other access, also for one that tries again at an address
+    which such a symbol tells."""
+    assert point.fault is not None
+    at, kind = point.fault.access.at, point.kind
+    for transfer, done in zip(half.segment.transfers, half.points, strict=True):
+        if (transfer.at, transfer.kind, transfer.size) != (at, kind, point.size) or transfer.partial:
+            continue
+        count = done.elements
+        if count is None or not z3.is_const(count) or count.decl().kind() != z3.Z3_OP_UNINTERPRETED:
+            continue
+        if apart(point.address, done.address + word(point.size) * count) == 0:
+            return _Begun(done.address, count)
+    return None
 
 
 # -- whether both can be taken ----------------------------------------------------------------------------
@@ -200,6 +222,8 @@ def _not_within(fault: Point, carried_out: Point) -> z3.BoolRef:
 
 def same_stores(old: Half, new: Half) -> list[z3.BoolRef] | None:
     """What must hold for memory to be the same behind both; None where their stores cannot be compared."""
+    if any(transfer.partial for half in (old, new) for transfer in half.segment.transfers):
+        return None
     goals: list[z3.BoolRef] = []
     groups, others = _groups(old.points), _groups(new.points)
     if len(groups) != len(others):

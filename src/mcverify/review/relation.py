@@ -87,7 +87,7 @@ class Simulation:
     solver: Solver
     deadline: Deadline
     _believed: dict[Node, list[Equal]] = field(default_factory=dict)
-    _renamed: dict[int, Values] = field(default_factory=dict)
+    _names_given: dict[int, tuple[z3.ExprRef, z3.ExprRef]] = field(default_factory=dict)
 
     def prove(self) -> int:
         """Walk to the end; the number of pairs of locations. Raises NotProved and OutOfTime."""
@@ -111,7 +111,7 @@ class Simulation:
         weaker: list[Node] = []
         values = self._values(node)
         olds = [Half(s, values) for s in self.old.leaving(node[0])]
-        news = [Half(s, self._new_values(s, values)) for s in self.new.leaving(node[1])]
+        news = [Half(s, values, self._renamed) for s in self.new.leaving(node[1])]
         for old in olds:
             for new in news:
                 if contradicts(old, new):
@@ -162,14 +162,13 @@ class Simulation:
         """The newer revision's own symbols under names of their own."""
         return {n: _like(PREFIX + n, t) for n, t in _symbols(term).items() if not _is_shared(n)}
 
-    def _new_values(self, segment: Segment, values: Values) -> Values:
-        """Of each symbol that the newer segment may speak of: its value at the node, or its new name."""
-        known = self._renamed.get(id(segment))
+    def _renamed(self, term: z3.ExprRef) -> z3.ExprRef:
+        """A term of the newer revision, its own symbols under names of their own."""
+        known = self._names_given.get(term.get_id())
         if known is None:
-            known = self._renamed[id(segment)] = dict(_segment_names(segment))
-        return {name: replace(term, values) for name, term in known.items()} | {
-            name: term for name, term in values.items() if _is_shared(name)
-        }
+            # The term is kept, since z3 gives its id to another once it is freed.
+            known = self._names_given[term.get_id()] = term, self._rename(term, PREFIX)
+        return known[1]
 
     # -- one pair of segments ---------------------------------------------------------------------
 
@@ -340,27 +339,6 @@ def _is_shared(name: str) -> bool:
 
 def _prefixed(name: str, prefix: str) -> str:
     return name if _is_shared(name) else prefix + name
-
-
-def _segment_names(segment: Segment) -> Iterator[tuple[str, z3.ExprRef]]:
-    """The names that a segment's own symbols get in the newer revision: registers, stack words, and what the
-    segment itself brings in."""
-    terms: list[z3.ExprRef] = [*segment.conditions, *segment.fault_facts]
-    for transfer in (*segment.transfers, *(fault.access for fault in segment.faults)):
-        terms += [
-            t for t in (transfer.address, transfer.value, transfer.elements, transfer.source) if t is not None
-        ]
-    terms += [fault.trap for fault in segment.faults]
-    terms += [segment.final.registers[name] for name in WIDTHS]
-    terms += list(segment.final.stack.values())
-    terms += [segment.returned_to] if segment.returned_to is not None else []
-    terms.append(LAST_TRAP)
-    seen: set[str] = set()
-    for term in terms:
-        for name in symbols_of(term) - seen:
-            seen.add(name)
-            if not _is_shared(name):
-                yield name, _like(PREFIX + name, _symbols(term)[name])
 
 
 def _final(half: Half, name: str) -> z3.ExprRef:

@@ -40,6 +40,16 @@ ENDLESS = {
 	nop
 	jmp	.Lread
 	_ASM_EXTABLE(.Lread, .Lfix)""",
+    "a store that is tried again, after a load": """\
+.Lread:
+	mov	(%rsi), %al
+.Lwrite:
+	mov	%al, (%rdi)
+	xor	%eax, %eax
+	RET
+.Lfix:
+	jmp	.Lread
+	_ASM_EXTABLE(.Lwrite, .Lfix)""",
     "a loop without a fault": """\
 .Lhead:
 	cmp	$7, %rdx
@@ -58,6 +68,12 @@ NOT_FOR_CERTAIN = {
 .Lfix:
 	jmp	.Lread
 	_ASM_EXTABLE(.Lread, .Lfix)""",
+    "a fixup right behind the store alone": """\
+.Lwrite:
+	mov	%al, (%rdi)
+.Lfix:
+	jmp	.Lwrite
+	_ASM_EXTABLE(.Lwrite, .Lfix)""",
     "vector registers change": """\
 .Lhead:
 	paddb	%xmm1, %xmm0
@@ -86,7 +102,7 @@ def goes_on(code: str, folder: Path) -> bool:
     path = folder / "again.S"
     path.write_text(FRAME.format(code=code))
     image = load(path)
-    return never_ends(image, image.functions[0].address, load_contract("bytes_left"), "loads")
+    return never_ends(image, image.functions[0].address, load_contract("bytes_left"), "both")
 
 
 @pytest.mark.parametrize("code", ENDLESS.values(), ids=ENDLESS)

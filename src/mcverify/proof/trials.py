@@ -13,7 +13,7 @@ from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Ending, Fault, Outcome, Visit
-from mcverify.runs.code import reachable
+from mcverify.runs.code import decode, reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.judge import Violation, judge
@@ -247,7 +247,7 @@ class Trials:
             return None
         addresses = [address for address, _ in self.runner.trace(case)]
         weak = max(
-            (n for n, a in enumerate(addresses) if is_weak(a) and not self._step_faulted(addresses, n)),
+            (n for n, a in enumerate(addresses) if is_weak(a) and not self._has_faulted(addresses, n)),
             default=-1,
         )
         if weak < 0 or any(is_fence(a) for a in addresses[weak:]):
@@ -256,24 +256,29 @@ class Trials:
         sentence = f"the non-temporal store at {where} is followed by no fence before the return"
         return Failure("O10", self.exit(case, outcome, "O10"), sentence)
 
-    def _step_faulted(self, addresses: Sequence[int], step: int) -> bool:
-        """Whether step number `step` of a trace faulted: the next one is its fixup."""
-        entry = self.image.entry_at(addresses[step])
-        return entry is not None and addresses[step + 1 : step + 2] == [entry.fixup]
+    def _has_faulted(self, addresses: Sequence[int], step: int) -> bool:
+        """Whether step number `step` of a trace faulted for certain: the next one is its fixup, which does
+        not lie right behind it. (One step is one iteration of a REP.)"""
+        address = addresses[step]
+        entry, instruction = self.image.entry_at(address), decode(self.image, address)
+        if entry is None or instruction is None or entry.fixup == instruction.end:
+            return False
+        return addresses[step + 1 : step + 2] == [entry.fixup]
 
     def endless(self, case: Case, hides: Callable[[int], bool]) -> Failure | None:
         """O9 of a run that was stopped: if it comes back to the very same registers and flags it goes on for
         ever, unless an instruction meanwhile changed what a trace does not show (`hides`, given its
-        address)."""
+        address). One that faulted has changed nothing."""
         if is_long(case):
             return None
         steps = self.runner.trace(case)
+        addresses = [address for address, _ in steps]
         seen: dict[tuple[int, tuple[int, ...]], int] = {}
         for number, (address, registers) in enumerate(steps):
             first = seen.setdefault((address, tuple(registers.values())), number)
             if first == number:
                 continue
-            if any(hides(a) for a, _ in steps[first:number]):
+            if any(hides(addresses[n]) and not self._has_faulted(addresses, n) for n in range(first, number)):
                 return None
             where = place(self.image, address)
             sentence = f"with len = {case.len} it is at {where} in the same state again: it never ends"

@@ -81,9 +81,14 @@ def accesses_memory(image: Image, address: int) -> bool:
     insn = detailed(image, address)
     if insn is None:
         return True
-    if insn.id in (x86_const.X86_INS_LEA, x86_const.X86_INS_NOP) or insn.mnemonic.startswith("prefetch"):
+    if _only_names(insn):
         return False
     return insn.id not in _PLAIN or any(operand.type == x86_const.X86_OP_MEM for operand in insn.operands)
+
+
+def _only_names(insn: Any) -> bool:
+    """Whether the instruction has an address for an operand, and nothing is accessed there."""
+    return insn.id in (x86_const.X86_INS_LEA, x86_const.X86_INS_NOP) or insn.mnemonic.startswith("prefetch")
 
 
 def is_nontemporal(image: Image, address: int) -> bool:
@@ -101,6 +106,8 @@ def keeps_hidden(image: Image, address: int) -> bool:
     """Whether the instruction at `address` may change what the general registers and flags do not show:
     memory, or a vector register."""
     insn = detailed(image, address)
+    if insn is not None and _only_names(insn):
+        return False
     if insn is None or insn.id not in _PLAIN:
         return True
     return any(o.type == x86_const.X86_OP_MEM and o.access & capstone.CS_AC_WRITE for o in insn.operands)

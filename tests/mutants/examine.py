@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
 from asm_corpus.expectations import claims
 
 from mcverify.contract import Contract
+from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.models import models_dir
@@ -25,12 +27,15 @@ from mcverify.proof.result import RoutineResult, Verdict, titled
 from mcverify.proof.search import Witnesses
 from mcverify.proof.select import Task, tasks
 from mcverify.proof.variants import variants
+from mcverify.review import prove as review
+from mcverify.review.behaviour import behaviour
+from mcverify.review.result import Behaviour
 from mcverify.runs.case import Case
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.grid import full_grid
 from mutants.endless import never_ends
 from mutants.operators import Mutant
-from mutants.reasons import Proved, Reason, reason
+from mutants.reasons import Proved, Reason, compared, reason
 from mutants.source import ASM
 
 
@@ -52,6 +57,9 @@ class Fate(StrEnum):
     UNKNOWN = "unknown"
     FALSE = "false"
 
+
+_SECONDS = 120.0
+"""So long two routines are compared at most."""
 
 GOOD = frozenset((Fate.KILLED, Fate.REFUTED, Fate.EQUIVALENT))
 
@@ -107,12 +115,12 @@ class Routine:
         return self.task.contract
 
 
-def routines(path: Path) -> dict[str, Routine]:
+def routines(path: Path, options: ProveOptions | None = None) -> dict[str, Routine]:
     """The routines of a file by their titles, as results have them."""
     image = load(path)
     return {
         titled(task.name, variant.name): Routine(task, variant.image)
-        for task in tasks(image, ProveOptions())
+        for task in tasks(image, options or ProveOptions())
         for variant in variants(image, task.entry)
     }
 
@@ -170,12 +178,61 @@ def _held_against_runs(mutant: Mutant, path: Path, results: Sequence[RoutineResu
 
 
 def _reason(right: Routine, mutant: Routine, result: RoutineResult) -> Reason | None:
-    assert result.contract is not None
+    """Why the mutant may stand, whose `result` is; None if no reason holds."""
+    contract = result.contract
+    assert contract is not None
     claimed = claims(ASM / right.image.path.name)[result.title]
-    return reason(
-        Proved(right.image, result.name, result.contract, claimed.get("slack")),
-        Proved(mutant.image, result.name, result.contract, result.slack),
+    known = reason(
+        Proved(right.image, result.name, contract, claimed.get("slack")),
+        Proved(mutant.image, result.name, contract, result.slack),
     )
+    if known is not None or contract != mutant.contract:  # an allowance has been taken off
+        return known
+    pair = _Pair(right.image.path, mutant.image.path, result.title)
+    return compared(contract, pair.behaviour(None, result), pair.reason_after_page_faults)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A right routine and its mutant, by their files and the title that both bear."""
+
+    right: Path
+    mutant: Path
+    title: str
+
+    def behaviour(self, trap: str | None, result: RoutineResult) -> Behaviour:
+        """How the mutant, whose `result` is, behaves beside the right routine where `trap` may strike."""
+        options = ProveOptions(trap=trap)
+        results = (self.right, _right_results(self.right, trap)[self.title]), (self.mutant, result)
+        one, other = (self._side(path, options, found) for path, found in results)
+        return behaviour(one, other, lambda _, where: where, options, Deadline(_SECONDS), _silent)
+
+    def _side(self, path: Path, options: ProveOptions, result: RoutineResult) -> review.Proved:
+        routine = routines(path, options)[self.title]
+        return review.Proved(result, routine.image, routine.task)
+
+    def reason_after_page_faults(self) -> Reason | None:
+        """The reason where all faults are page faults."""
+        ours, theirs = _right_results(self.right, "pf")[self.title], _results(self.mutant, "pf")[self.title]
+        if {ours.verdict, theirs.verdict} != {Verdict.PROVED} or theirs.contract is None:
+            return None
+        known = reason(
+            *(
+                Proved(load(path), r.name, theirs.contract, r.slack)
+                for path, r in ((self.right, ours), (self.mutant, theirs))
+            )
+        )
+        return known or compared(theirs.contract, self.behaviour("pf", theirs), lambda: None)
+
+
+@cache
+def _right_results(path: Path, trap: str | None) -> Mapping[str, RoutineResult]:
+    return _results(path, trap)
+
+
+def _results(path: Path, trap: str | None) -> Mapping[str, RoutineResult]:
+    """The results for a file's routines where `trap` may strike, by their titles."""
+    return {r.title: r for r in prove.prove_file(path, ProveOptions(trap=trap), _silent)}
 
 
 def _prove(path: Path) -> list[RoutineResult]:

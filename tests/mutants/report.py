@@ -152,7 +152,7 @@ def to_markdown(findings: Sequence[Finding]) -> str:
             [(str(reason), str(count), reasons.MEANING[reason]) for reason, count in by_reason(findings)],
         ),
     ]
-    named = [f for f in findings if f.fate is Fate.REFUTED or f.reason is Reason.MORE_LEFT]
+    named = [f for f in findings if f.fate is Fate.REFUTED or f.reason in reasons.RIGHT_NOT_SAME]
     blind, proved = _without_runs(findings)
     return _TEXT.format(
         *tables,

@@ -58,6 +58,17 @@ def test_a_mutant_is_killed_or_proved_with_a_reason(path: Path) -> None:
         (("retry_moved", "jmp .Lread_b", "jmp .Lrest"), Reason.EVERY_GOOD_BYTE),
         (("status", "mov $-14, %rax", "mov $-13, %rax"), Reason.ANOTHER_FAILURE),
         (("retry_moved", "jmp .Lread_b", ""), Reason.MORE_LEFT),
+        (
+            (
+                "retry_by_trap",
+                "_ASM_EXTABLE_CPY(.Lread_w0, .Lfix_w0)",
+                "_ASM_EXTABLE_FAULT(.Lread_w0, .Lfix_w0)",
+            ),
+            Reason.SAME_EFFECT,
+        ),
+        (("retry_by_trap", "mov %rdx, %rax", "mov %edx, %eax"), Reason.ONE_COUNT),
+        (("retry_by_trap", "shl $4, %rcx", "shl $4, %ecx"), Reason.SAME_STEPS),
+        (("retry_by_trap", "jne .Lread_b", ""), Reason.LEFT_OPEN),
     ],
     ids=lambda value: value if isinstance(value, Reason) else value[0],
 )
@@ -137,6 +148,7 @@ def test_a_proof_of_what_the_full_grid_breaks_is_false(monkeypatch: pytest.Monke
 def test_a_proof_without_a_reason_is_unexplained(monkeypatch: pytest.MonkeyPatch, right: list) -> None:
     prove_wrongly(monkeypatch, right)
     monkeypatch.setattr(examination, "reason", lambda *_: None)
+    monkeypatch.setattr(examination, "compared", lambda *_: None)
     assert examine(one(*NARROW)).fate is Fate.UNEXPLAINED
 
 

@@ -9,8 +9,10 @@ import pytest
 from mcverify.contract import Contract, load_contract
 from mcverify.image.image import Image
 from mcverify.image.load import load
+from mcverify.review.result import Behaviour, Difference, Kind, Relation
+from mcverify.runs.case import Case, Ending, Fault, Outcome, Place, Placement
 from mutants.continuation import changes, is_dead, stores_nothing
-from mutants.reasons import Proved, Reason, reason
+from mutants.reasons import RIGHT_NOT_SAME, Proved, Reason, compared, reason
 
 BYTES_LEFT, STATUS, UACCESS, CLEAR = map(load_contract, ("bytes_left", "status", "uaccess", "clear"))
 FRAME = """\
@@ -168,6 +170,58 @@ def test_where_bytes_are_tried_again_the_slack_decides(
 ) -> None:
     ours, theirs = proved(image(RETRY), contract, right), proved(image(RETURN), contract, mutant)
     assert reason(ours, theirs) is expected
+
+
+# -- both together ----------------------------------------------------------------------------------------
+
+
+UACCESS_ROUNDED = load_contract("uaccess_rounded")
+LOAD, STORE = Fault(0x10, "src", 8, is_store=False), Fault(0x20, "dst", 8, is_store=True)
+
+
+def outcome(*faults: Fault) -> Outcome:
+    return Outcome(Ending.RETURNED, 0, {}, {}, faults, b"", b"", 0)
+
+
+def differing(*kinds: Kind, fault: Fault | None = LOAD, trap: int = 14) -> Behaviour:
+    case = Case(16, Placement(Place.HOLE, 8), Placement(Place.FREE), trap)
+    run = outcome() if fault is None else outcome(fault)
+    return Behaviour(Relation.DIFFERENT, differences=(Difference("", kinds, case, run, run, ""),))
+
+
+BOTH = (Kind.COUNT, Kind.BYTES)
+
+
+@pytest.mark.parametrize(
+    ("contract", "behaviour", "expected"),
+    [
+        (UACCESS, Behaviour(Relation.EQUIVALENT), Reason.SAME_STEPS),
+        (BYTES_LEFT, Behaviour(Relation.OPEN), None),
+        (BYTES_LEFT, differing(*BOTH), Reason.LEFT_OPEN),
+        (UACCESS, differing(*BOTH), None),
+        (CLEAR, differing(*BOTH), None),
+        (STATUS, differing(*BOTH), None),
+        (BYTES_LEFT, differing(Kind.COUNT), None),
+        (BYTES_LEFT, differing(*BOTH, Kind.REGISTERS), None),
+        (BYTES_LEFT, differing(Kind.ENDING), None),
+        (BYTES_LEFT, differing(*BOTH, fault=None), None),
+        (UACCESS_ROUNDED, differing(*BOTH, trap=18), Reason.MACHINE_CHECK),
+        (UACCESS_ROUNDED, differing(Kind.COUNT, trap=18), Reason.MACHINE_CHECK),
+        (UACCESS_ROUNDED, differing(*BOTH, trap=14), None),
+        (UACCESS_ROUNDED, differing(*BOTH, fault=STORE, trap=18), None),
+        (UACCESS_ROUNDED, differing(Kind.REGISTERS, trap=18), None),
+        (UACCESS_ROUNDED.restricted("pf"), differing(*BOTH, trap=14), None),
+    ],
+)
+def test_what_the_contract_leaves_open(
+    contract: Contract, behaviour: Behaviour, expected: Reason | None
+) -> None:
+    assert compared(contract, behaviour, lambda: Reason.EVERY_GOOD_BYTE) is expected
+
+
+@pytest.mark.parametrize("reason", [None, *sorted(RIGHT_NOT_SAME)])
+def test_what_differs_after_page_faults_too_needs_another_reason(reason: Reason | None) -> None:
+    assert compared(UACCESS_ROUNDED, differing(*BOTH, trap=18), lambda: reason) is None
 
 
 def test_other_code_before_the_fault_is_no_mutant(image) -> None:

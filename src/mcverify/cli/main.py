@@ -11,10 +11,11 @@ import click
 
 from mcverify import __version__
 from mcverify.cli.interrupt import INTERRUPTED
-from mcverify.cli.output import reason
+from mcverify.cli.output import input_sentence, reason
 from mcverify.cli.prove import prove
 from mcverify.cli.replay import replay
 from mcverify.cli.review import review
+from mcverify.cli.scan import scan
 from mcverify.cli.streams import silence_stdout
 from mcverify.cli.sweep import sweep
 from mcverify.errors import Disagreement, ExitCode, InputError
@@ -48,6 +49,7 @@ def cli() -> None:
 cli.add_command(prove)
 cli.add_command(replay)
 cli.add_command(review)
+cli.add_command(scan)
 cli.add_command(sweep)
 
 
@@ -64,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _say(_usage_sentence(error), ExitCode.USAGE)
     except InputError as error:
-        return _say(_input_sentence(error), ExitCode.USAGE)
+        return _say(input_sentence(error), ExitCode.USAGE)
     except Disagreement as error:
         return _say(_disagreement_sentence(error), ExitCode.INTERNAL)
     except (click.Abort, KeyboardInterrupt):
@@ -90,12 +92,6 @@ def _usage_sentence(error: click.ClickException) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context is not None else "mcverify"
     return f"error: {error.format_message().rstrip('.')} (see `{command} --help`)"
-
-
-def _input_sentence(error: InputError) -> str:
-    where = f"{error.where}: " if error.where else ""
-    hint = f" ({error.hint})" if error.hint else ""
-    return f"{where}error: {error.message}{hint}"
 
 
 def _disagreement_sentence(error: Disagreement) -> str:

@@ -86,6 +86,13 @@ def write_all(outputs: Sequence[tuple[str, str]]) -> None:
             sys.stdout.flush()
 
 
+def input_sentence(error: InputError) -> str:
+    """What is wrong with the input, as the command line says it."""
+    where = f"{error.where}: " if error.where else ""
+    hint = f" ({error.hint})" if error.hint else ""
+    return f"{where}error: {error.message}{hint}"
+
+
 def reason(error: OSError) -> str:
     """Why the system refused, in its own words."""
     return (error.strerror or str(error)).lower()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from mcverify.errors import InputError
@@ -27,11 +27,12 @@ class Layout:
     kernels: str
     fields: tuple[str, ...]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes of one entry."""
         return sum(_WIDTHS[f] for f in self.fields)
 
+    @cached_property
     def places(self) -> list[tuple[int, str]]:
         """Offset within the entry and sort of each field."""
         starts = [sum(_WIDTHS[f] for f in self.fields[:i]) for i in range(len(self.fields))]
@@ -94,6 +95,11 @@ def layouts() -> tuple[Layout, ...]:
     return tuple(Layout(name, entry["kernels"], tuple(entry["fields"])) for name, entry in model.items())
 
 
+def entry_bytes(layout: str) -> int:
+    """Bytes of one entry in the layout of that name, 0 for none."""
+    return next((known.size for known in layouts() if known.name == layout), 0)
+
+
 # -- which layout
 
 
@@ -139,7 +145,7 @@ def _relocations_fit(layout: Layout, table: Table) -> bool:
     expected = {
         base + offset: (_WIDTHS[sort], sort != "absolute")
         for base in range(0, table.size, layout.size)
-        for offset, sort in layout.places()
+        for offset, sort in layout.places
         if sort != "data"
     }
     found = {offset: (r.form.width, r.form.relative) for offset, r in table.relocations.items()}
@@ -152,7 +158,7 @@ def _names(choice: Sequence[Layout]) -> str:
 
 def _contents_fit(image: Image, layout: Layout, table: Table) -> bool:
     """Whether every entry could be of this layout: code addresses, and a third word of its sort."""
-    entries = [_decode(layout, table, i) for i in range(table.size // layout.size)]
+    entries = (_decode(layout, table, i) for i in range(table.size // layout.size))
     return all(
         _could_be_faulting_code(image, e.insn)
         and _could_be_faulting_code(image, e.fixup)
@@ -177,7 +183,7 @@ def _third_fits(image: Image, layout: Layout, third: int | None) -> bool:
 
 def _decode(layout: Layout, table: Table, index: int) -> _Raw:
     base = index * layout.size
-    values = [table.field(base + offset, sort) for offset, sort in layout.places()]
+    values = [table.field(base + offset, sort) for offset, sort in layout.places]
     return _Raw(values[0], values[1], values[2] if len(values) > 2 else None)
 
 
@@ -200,10 +206,11 @@ class _Reader:
 
     def __init__(self, image: Image, layout: Layout) -> None:
         self._image = image
-        self._third: Callable[[int], Handler | str] = {
+        by_sort: dict[str, Callable[[int], Handler | str]] = {
             "data": _handler_of_data,
             "handler": self._handler_at,
-        }.get(layout.fields[-1], _no_handler)
+        }
+        self._third = by_sort.get(layout.fields[-1], _no_handler)
 
     def entry(self, index: int, raw: _Raw) -> TableEntry:
         """The entry with position `index` in the file."""
@@ -237,6 +244,7 @@ def _no_handler(_: int) -> Handler:
     return _handler(str(_handlers()["default"]))
 
 
+@lru_cache(maxsize=4096)
 def _handler_of_data(word: int) -> Handler | str:
     """The handler of a data word, with its operands; or why there is none."""
     model = read_toml("extable.toml")["data"]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +19,7 @@ from mcverify.image.callees import with_callees
 from mcverify.image.config import Config
 from mcverify.image.elf import MAX_LINE_BYTES, line_bytes
 from mcverify.image.extable import SECTION_NAMES, Table, read_tables
-from mcverify.image.image import Image, Symbol
+from mcverify.image.image import Image, Symbol, TableEntry
 from mcverify.image.kernel_tree import KernelTree
 from mcverify.image.lines import read_lines
 from mcverify.image.packed import unpacked
@@ -214,7 +215,8 @@ def _image_of_elf(
     if refuse_macros:
         _refuse_macros(image, laid_out)
     layout, entries = read_tables(image, _tables(laid_out, SECTION_NAMES))
-    image = replace(image, layout=layout, entries=entries, notes=tuple(_line_notes(image, line_bytes(raw))))
+    notes = (*_line_notes(image, line_bytes(raw)), *_order_notes(entries if image.linked else ()))
+    image = replace(image, layout=layout, entries=entries, notes=notes)
     tables = _tables(laid_out, (alternatives.SECTION_NAME,))
     image = replace(image, alternatives=alternatives.read_alternatives(image, tables, laid_out.is_relocated))
     return replace(image, repatched=rewritten(image)) if image.linked else image
@@ -251,6 +253,13 @@ def _tables(laid_out: LaidOut, names: Collection[str]) -> list[Table]:
         for section in laid_out.sections
         if section.name in names
     ]
+
+
+def _order_notes(entries: Sequence[TableEntry]) -> list[str]:
+    """A remark on a linked kernel's table that is not sorted; those of objects and modules never are."""
+    if all(one.insn <= next_.insn for one, next_ in pairwise(entries)):
+        return []
+    return ["the exception table is not sorted: the kernel finds its entries only if it sorts them at boot"]
 
 
 def _line_notes(image: Image, line_bytes: int) -> tuple[str, ...]:

@@ -77,8 +77,7 @@ def _nothing(image: Image, functions: Functions) -> InputError:
 def _task(
     image: Image, functions: Functions, symbol: Symbol, given: Contract | None, options: ProveOptions
 ) -> Task:
-    annotated = _annotation(image, symbol.name, "contract")
-    contract = given or (load_contract(annotated.value) if annotated else contract_for(symbol.name))
+    contract = given or contract_in(image, symbol.name)
     said = _annotation(image, symbol.name, "faults")
     faults = cast(
         "Faults", options.faults or (said.value if said else contract.faults if contract else "loads")
@@ -88,6 +87,12 @@ def _task(
     if contract is not None and not contract.store_traps:
         faults = _on_loads(faults, contract, image, symbol)
     return Task(symbol.name, symbol.address, functions.end(symbol), contract, faults)
+
+
+def contract_in(image: Image, routine: str) -> Contract | None:
+    """The contract that the file, or else the routine's name, says. Raises InputError for an unknown one."""
+    annotated = _annotation(image, routine, "contract")
+    return load_contract(annotated.value) if annotated else contract_for(routine)
 
 
 def _on_loads(faults: Faults, contract: Contract, image: Image, symbol: Symbol) -> Faults:

@@ -79,9 +79,12 @@ def text_of(code: bytes, address: int) -> str:
 def accesses_memory(image: Image, address: int) -> bool:
     """Whether the instruction at `address` may load or store: False only if it surely does neither."""
     insn = detailed(image, address)
-    if insn is None:
-        return True
-    if _only_names(insn):
+    return insn is None or may_access(insn)
+
+
+def may_access(insn: Any) -> bool:
+    """The same of capstone's view of an instruction."""
+    if _only_names(insn) or insn.id in _MODEL_SPECIFIC:
         return False
     return insn.id not in _PLAIN or any(operand.type == x86_const.X86_OP_MEM for operand in insn.operands)
 
@@ -140,7 +143,12 @@ def _mnemonic(image: Image, address: int) -> str:
 
 def detailed(image: Image, address: int) -> Any:
     """Capstone's own view of the instruction at `address`, with operands; None if it cannot be decoded."""
-    return next(_decoder().disasm(image.code_at(address), address, 1), None)
+    return disassembled(image.code_at(address), address)
+
+
+def disassembled(code: bytes, address: int) -> Any:
+    """Capstone's own view of the instruction that `code` begins with; None if it cannot be decoded."""
+    return next(_decoder().disasm(code, address, 1), None)
 
 
 @lru_cache(maxsize=1 << 18)
@@ -163,6 +171,9 @@ def returning_externals(image: Image) -> frozenset[int]:
     names = read_toml("externals.toml")["return_thunks"]["names"]
     return frozenset(address for address, name in image.externals.items() if name in names)
 
+
+_MODEL_SPECIFIC = frozenset((x86_const.X86_INS_RDMSR, x86_const.X86_INS_WRMSR))
+"""Instructions that fault where there is no such register; they access no memory."""
 
 _PLAIN = frozenset(
     getattr(x86_const, f"X86_INS_{name}")

@@ -10,7 +10,7 @@ from typing import Any
 from capstone import CS_AC_READ, CS_AC_WRITE, x86_const
 
 from mcverify.image.image import Image
-from mcverify.runs.code import accesses_memory, detailed
+from mcverify.runs.code import accesses_memory, detailed, disassembled, may_access
 from mcverify.runs.pattern import GENERAL
 
 _MASK = (1 << 64) - 1
@@ -44,6 +44,16 @@ class _Operand:
         index = registers[self.index] if self.index else 0
         address = (base + self.scale * index + self.displacement) & self.mask
         return Touched(address, self.size, self.is_store)
+
+
+def directions(code: bytes, address: int) -> frozenset[bool] | None:
+    """How the first instruction of `code` at `address` accesses memory: False for a load, True for a store,
+    empty where it does not. None where that is not known, or it cannot be decoded."""
+    insn = disassembled(code, address)
+    if insn is None:
+        return None
+    found = frozenset(operand.is_store for operand in _memory(insn))
+    return found if found or not may_access(insn) else None
 
 
 class Operands:

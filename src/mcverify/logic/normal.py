@@ -70,6 +70,7 @@ class Normalizer:
         self._limits: dict[str, z3.BoolRef] = {}
         self._plain: dict[int, z3.ExprRef] = {}
         self._differences: dict[tuple[tuple[str, int], ...], Range] = {}
+        self._heard: set[int] = set()
 
     def fork(self) -> Normalizer:
         """A normalizer that knows the same and can learn more on its own."""
@@ -77,7 +78,7 @@ class Normalizer:
         other._divisions, other._definitions = dict(self._divisions), list(self._definitions)
         other._linear, other._formulas = dict(self._linear), dict(self._formulas)
         other._limits, other._plain = dict(self._limits), self._plain
-        other._differences = dict(self._differences)
+        other._differences, other._heard = dict(self._differences), set(self._heard)
         other._remainders, other._dividends = dict(self._remainders), dict(self._dividends)
         return other
 
@@ -145,6 +146,7 @@ class Normalizer:
         }
         self._formulas = {i: pair for i, pair in self._formulas.items() if name not in symbols_of(pair[0])}
         self._limits.pop(self._narrow(name).decl().name(), None)
+        self._heard &= self._formulas.keys()
         # The premises that told of them are put in normal form again, which must not be by their own word.
         self._differences = {p: r for p, r in self._differences.items() if all(n != name for n, _ in p)}
 
@@ -153,6 +155,7 @@ class Normalizer:
         self._formulas.clear()
         self._limits.clear()
         self._differences.clear()
+        self._heard.clear()
 
     def _told(self, term: z3.BoolRef) -> Iterator[tuple[str, Range]]:
         """The range of a 64-bit symbol that `term` alone implies."""
@@ -190,6 +193,9 @@ class Normalizer:
         """`term` in normal form; what it says of the order of two sums is known of their difference from here
         on. So each premise is rewritten by what those before it say, and none by itself."""
         found = self.formula(term)
+        if term.get_id() in self._heard:
+            return found
+        self._heard.add(term.get_id())
         for part in term.children() if z3.is_and(term) else [term]:
             compared = _compared(part)
             sides = [self.exact(side) for side in compared[:2]] if compared else [None]

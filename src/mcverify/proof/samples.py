@@ -1,0 +1,36 @@
+"""States at loop heads, seen in runs: what guesses at invariants start from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mcverify.contract import Contract, Faults
+from mcverify.paths.segment import Paths
+from mcverify.proof.trials import Runner
+from mcverify.runs.case import Case, Visit
+from mcverify.runs.cases import sample_cases
+
+_LONGER = ((2048, 40), (16384, 20))
+"""Lengths up to which more cases are run, and how many, as long as there are loops that none has come to."""
+
+
+def sampled(
+    paths: Paths, contract: Contract, faults: Faults, runner: Runner, len_max: int
+) -> tuple[list[Case], list[Visit]]:
+    """Cases of at most `len_max` bytes and what was seen of them at the loop heads of `paths` and at the
+    entry. Longer cases are tried for the sake of loops that short ones do not reach."""
+    heads = {location.address for location in paths.locations if not location.is_entry}
+    if not heads:
+        return [], []
+    cases: list[Case] = []
+    visits: list[Visit] = []
+    batches = [sample_cases(contract, faults)]
+    batches += [sample_cases(contract, faults, longest, count=count) for longest, count in _LONGER]
+    for batch in batches:
+        within = [case for case in batch if case.len <= len_max]
+        seen = runner.sample(within, heads | {paths.entry.address}) if within else []
+        visits += [replace(visit, case=visit.case + len(cases)) for visit in seen]
+        cases += within
+        if heads <= {visit.address for visit in visits}:
+            break
+    return cases, visits

@@ -79,6 +79,25 @@ def ordered(found: Sequence[Quantity], definitions: Mapping[str, z3.ExprRef]) ->
                 yield z3.ULT(low.term, high.term)
 
 
+def multiples(found: Sequence[Quantity], definitions: Mapping[str, z3.ExprRef]) -> Iterator[z3.BoolRef]:
+    """2^k * p <= q: a counter of blocks beside what is left in bytes, where that is no affine equality. With
+    the largest k that was seen, which may be luck, and two below. Not those that bounds alone imply under
+    `definitions`."""
+    for counter in found:
+        for left in found:
+            shift = _largest_shift(counter.values, left.values) if counter is not left else 0
+            for k in range(shift, max(0, shift - 3), -1):
+                scaled = counter.term * word(1 << k)
+                if not _is_sum(z3.simplify(replace(left.term - scaled, definitions), som=True)):
+                    yield z3.ULE(scaled, left.term)
+
+
+def _largest_shift(low: Sequence[int], high: Sequence[int]) -> int:
+    """The largest k <= 12 with 2^k * a <= b for each pair; 0 if there is none."""
+    pairs = [(a, b) for a, b in zip(low, high, strict=True) if a]
+    return next((k for k in range(12, 0, -1) if pairs and all(a << k <= b for a, b in pairs)), 0)
+
+
 def _is_sum(term: z3.BitVecRef) -> bool:
     """Whether `term` is a sum of symbols and small constants with small positive factors: of bounded
     counters, never negative."""

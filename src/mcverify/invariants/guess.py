@@ -12,6 +12,7 @@ from mcverify.invariants.candidates import (
     aligned,
     at_least,
     masks,
+    multiples,
     neighbours,
     ordered,
     quantities,
@@ -218,6 +219,7 @@ class _Guesser:
             *at_least(found),
             *masks(found),
             *ordered(moving, definitions),
+            *multiples([q for q in moving if q.name in counters], definitions),
             *aligned(self._rows, pointers, counters),
         ]
         facts += within_line(self._rows, moving, list(bases.values()))

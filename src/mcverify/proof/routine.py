@@ -33,6 +33,7 @@ from mcverify.proof.discharge import Discharger, Finding
 from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Domain, Exit, ObligationResult, RoutineResult, Verdict
+from mcverify.proof.samples import sampled
 from mcverify.proof.search import Witnesses, probes, quick_cases
 from mcverify.proof.select import Task, no_contract
 from mcverify.runs.case import Case, Visit
@@ -119,10 +120,12 @@ class RoutineProof:
         with self._phase("runs"):
             self._progress("runs: searching for a counterexample")
             search()
-            cases, visits = self._sampled(paths)
+            cases, visits = sampled(
+                paths, self._contract, self._task.faults, self._witnesses.runner, self._options.len_max
+            )
         for persistent in (False, True):
             houdini = self._attempt(paths, cases, visits, persistent)
-            if all(f.proved or self._is_refuted(f) for f in self._findings):
+            if not self._open_findings():
                 break
         self._look_for_witnesses()
         with self._phase("proof"):
@@ -145,14 +148,6 @@ class RoutineProof:
     def _path_options(self) -> Options:
         return Options.of(self._contract, self._task.faults, self._options.rep_model)
 
-    def _sampled(self, paths: Paths) -> tuple[list[Case], list[Visit]]:
-        heads = {location.address for location in paths.locations if not location.is_entry}
-        if not heads:
-            return [], []
-        cases = sample_cases(self._contract, self._task.faults)
-        cases = [case for case in cases if case.len <= self._options.len_max]
-        return cases, self._witnesses.runner.sample(cases, heads | {paths.entry.address})
-
     def _attempt(
         self, paths: Paths, cases: Sequence[Case], visits: Sequence[Visit], persistent: bool
     ) -> Houdini:
@@ -173,6 +168,9 @@ class RoutineProof:
             self._findings = []
             for finding in discharger.findings():
                 self._findings.append(finding)
+                # The second attempt asks everything anew, and knows more.
+                if not persistent and self._is_open(finding):
+                    break
         return houdini
 
     def _assumptions(self, persistent: bool) -> Assumptions:
@@ -190,7 +188,10 @@ class RoutineProof:
     # -- what was not proved --------------------------------------------------------------------
 
     def _open_findings(self) -> list[Finding]:
-        return [f for f in self._findings if not f.proved and not self._is_refuted(f)]
+        return [f for f in self._findings if self._is_open(f)]
+
+    def _is_open(self, finding: Finding) -> bool:
+        return not finding.proved and not self._is_refuted(finding)
 
     def _is_refuted(self, finding: Finding) -> bool:
         """Whether a run has broken this obligation at this exit; for those of no exit, anywhere."""

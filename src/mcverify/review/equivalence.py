@@ -21,10 +21,10 @@ from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Location, Paths
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import EVERYWHERE, RoutineResult, Verdict
+from mcverify.proof.samples import sampled
 from mcverify.proof.trials import Trials
 from mcverify.review.prove import Progress, Proved
 from mcverify.review.relation import NotProved, Side, Simulation
-from mcverify.runs.cases import sample_cases
 
 _QUERY_SECONDS = 5.0
 _EXACT = ("O2", "O3", "O4", "O6", "O7", "O8", "O9")
@@ -180,12 +180,8 @@ class _Explored:
         contract, faults = self.proved.task.contract, self.proved.task.faults
         assert contract is not None
         paths, len_max = self.paths, self.options.len_max
-        heads = {location.address for location in paths.locations if not location.is_entry}
-        if not heads:
-            return {}
-        cases = [case for case in sample_cases(contract, faults) if case.len <= len_max]
         trials = Trials(self.proved.image, self.proved.task.entry, contract, faults, deadline=self.deadline)
-        visits = trials.runner.sample(cases, heads | {paths.entry.address})
+        cases, visits = sampled(paths, contract, faults, trials.runner, len_max)
         guessed = guesses(paths, contract, cases, visits, len_max, persistent=False)
         granularity = read_toml("x86_64.toml")["faults"]["granularity"]
         assumptions = Assumptions(contract, len_max, granularity, persistent=False)

@@ -1,6 +1,6 @@
 """Write a copy routine with N block loops, one behind the other: the same work in more code.
 
-Each loop copies half of the blocks that are left (the last one all of them) as four loads, four
+Each loop copies two of the blocks that are left (the last one all of them) as four loads, four
 stores, four loads, four stores; a byte loop copies the rest. rdx counts what is left.
 
 Usage: blocks.py N > blocks.S
@@ -48,13 +48,17 @@ def source(copies: int) -> str:
 
 
 def _loop(n: int, *, is_last: bool) -> str:
-    shift = 6 if is_last else 7
-    lines = [f"\tmov\t%rdx, %rcx\n\tshr\t${shift}, %rcx\n\tjz\t.Lskip_{n}\n.Lblock_{n}:\n"]
+    if is_last:
+        blocks = f".Llast:\n\tmov\t%rdx, %rcx\n\tshr\t$6, %rcx\n\tjz\t.Lskip_{n}\n"
+    else:
+        blocks = "\tcmp\t$128, %rdx\n\tjb\t.Llast\n\tmov\t$2, %ecx\n"
+    lines = [f"{blocks}.Lblock_{n}:\n"]
     for half in (0, 32):
         lines += [f".Lread_{n}_{half + 8 * i}:\n\tmov\t{half + 8 * i}(%rsi), %r{8 + i}\n" for i in range(4)]
         lines += [f"\tmov\t%r{8 + i}, {half + 8 * i}(%rdi)\n" for i in range(4)]
     lines.append("\tadd\t$64, %rsi\n\tadd\t$64, %rdi\n\tsub\t$64, %rdx\n")
-    lines.append(f"\tdec\t%rcx\n\tjnz\t.Lblock_{n}\n.Lskip_{n}:\n")
+    skipped = f".Lskip_{n}:\n" if is_last else ""
+    lines.append(f"\tdec\t%rcx\n\tjnz\t.Lblock_{n}\n{skipped}")
     return "".join(lines)
 
 

@@ -28,9 +28,9 @@ FILE = BENCH.parent / "asm" / "memcpy_64.S"
 ROUTINE = "memcpy_trap"
 LENGTHS = (8, 16, 32, 64)
 ALIGNMENTS = {"one": "0", "each": "0, 1, ... 7", "unknown": "unknown"}
-COPIES = (1, 2, 4, 8)
+COPIES = (1, 2, 4, 8, 16)
 FAILED = -1
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def plain_angr(options: argparse.Namespace, proof: Series) -> None:
 
 
 def growth(options: argparse.Namespace) -> None:
-    """`prove` of 1, 2, 4, 8 block loops."""
+    """`prove` of 1, 2, 4, 8, 16 block loops."""
     files = [_generated(copies) for copies in COPIES]
     series = _in_turns([_prove(file) for file in files], options.reps, options.limit)
     table = _table(

@@ -1,4 +1,4 @@
-"""The routine whose growth `make bench` measures: loops that only long calls reach, blocks counted beside bytes."""
+"""The routine of `make bench` whose code grows: loops that only long calls reach, blocks beside bytes."""
 
 from __future__ import annotations
 

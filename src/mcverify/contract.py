@@ -18,7 +18,7 @@ from mcverify.errors import InputError
 from mcverify.models import models_dir, read_toml
 
 Faults = Literal["loads", "stores", "both"]
-Data = Literal["copy", "zero"]
+Data = Literal["copy", "zero", "value"]
 Traps = Literal["pf", "mc", "both"]
 """Which faults may strike: page faults, machine checks (on loads alone), or either."""
 
@@ -38,28 +38,41 @@ _TRAPS = read_toml("x86_64.toml")["traps"]
 MACHINE_CHECK = int(_TRAPS["machine_check"])
 """Trap number of #MC, after which a contract may ask for less."""
 
+WORD = 8
+"""Bytes of a register: a routine that moves a value between one and memory moves no more."""
+
+_OF_A_VALUE = ("O1", "O6", "O7", "O8", "O9")
+"""What can be asked of a routine that has no destination: the others speak of stored bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contract:
     """What one routine, or a family of them, promises.
 
-    `dst`, `src` (None for a clear) and `len` are the argument registers. Of `left` (count of
-    bytes left) and `status` (zero or non-zero) exactly one names a register; `trap` may name the
-    one that returns the trap number. `over_report` is how many bytes `left` may exceed the missing
-    ones by. `given` are registers with a fixed value at entry, `preserved` those that must come
-    back unchanged besides the callee-saved ones. `obligations` bind after a page fault or none,
+    `dst`, `src` (None for a clear) and `len` are the argument registers; in place of `len` there may be
+    a fixed `size` in bytes. `stored_value` is the register whose bytes are to be stored, where there is no
+    source; `loaded_value` the one that returns the bytes of src, zero-extended, and 0 after a fault, where
+    there is no dst. Of `left` (count of bytes left) and `status` (zero or non-zero) exactly one names a
+    register; `trap` may name the one that returns the trap number. `over_report` is how many bytes `left`
+    may exceed the missing ones by. `given` are registers with a fixed value at entry, `preserved` those
+    that must come back unchanged besides the callee-saved ones, `clobbered` such of the latter as need
+    not. `user`: the buffer lies below the end of user memory. `obligations` bind after a page fault or none,
     `on_machine_check` after a machine check (the same ones unless the file says otherwise).
     After a machine check `left` may exceed the missing bytes by `over_report_on_machine_check`.
     `traps` says which faults may strike at all.
-    `status_inverted`: non-zero means success. `routines` maps a routine's name to the kernels in
-    which it bears the contract.
+    `status_inverted`: non-zero means success. `success_unasked`: what `status` is on success is not asked;
+    `error`: the number that it is after a fault, in its low 32 bits (None: any that is no success).
+    `routines` maps a routine's name to the kernels in which it bears the contract.
     """
 
     name: str
     summary: str
-    dst: str
+    dst: str | None
     src: str | None
-    len: str
+    len: str | None
+    size: int | None
+    stored_value: str | None
+    loaded_value: str | None
     left: str | None
     status: str | None
     trap: str | None
@@ -71,6 +84,10 @@ class Contract:
     over_report_on_machine_check: int
     traps: Traps
     status_inverted: bool
+    success_unasked: bool
+    error: int | None
+    user: bool
+    clobbered: tuple[str, ...]
     given: Mapping[str, int]
     preserved: tuple[str, ...]
     routines: Mapping[str, str]
@@ -79,12 +96,23 @@ class Contract:
     @property
     def arguments(self) -> tuple[str, ...]:
         """The argument registers, dst first."""
-        return tuple(r for r in (self.dst, self.src, self.len) if r is not None)
+        return tuple(r for r in (self.dst, self.src, self.len, self.stored_value) if r is not None)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The registers of which something is asked at the return."""
+        named = (self.left, self.status, self.trap, self.loaded_value)
+        return tuple(r for r in named if r is not None)
 
     @property
     def kept(self) -> tuple[str, ...]:
         """All registers, but rsp, that must hold their entry value at an exit."""
-        return CALLEE_SAVED + self.preserved
+        return tuple(r for r in CALLEE_SAVED if r not in self.clobbered) + self.preserved
+
+    @property
+    def buffers(self) -> str:
+        """The buffers in words."""
+        return " and ".join(name for name in ("src", "dst") if getattr(self, name) is not None)
 
     @property
     def load_traps(self) -> tuple[int, ...]:
@@ -103,6 +131,14 @@ class Contract:
     def over_report_after(self, trap: int | None) -> int:
         """How many bytes behind the claim may be stored after a last fault with number `trap`."""
         return self.over_report_on_machine_check if trap == MACHINE_CHECK else self.over_report
+
+    def status_is_right(self, value: int, *, faulted: bool) -> bool:
+        """Whether `value`, of 64 bits, may be the status after a fault, or without one."""
+        if not faulted and self.success_unasked:
+            return True
+        if faulted and self.error is not None:
+            return value % (1 << 32) == self.error % (1 << 32)
+        return ((value != 0) != self.status_inverted) == faulted
 
     def binding(self, trap: int | None) -> tuple[str, ...]:
         """The obligations that bind after a last fault with number `trap` (None: no fault)."""
@@ -242,6 +278,10 @@ def _contract(top: _Table) -> Contract:
     machine_check = top.table("machine_check")
     obligations = _obligations(top, OBLIGATIONS, None)
     src = arguments.word("src", REGISTERS)
+    stored_value = arguments.word("value", REGISTERS)
+    loaded_value = result.word("value", REGISTERS)
+    size = arguments.get("size", int)
+    data = "copy" if src else "value" if stored_value else "zero"
     over_report = top.get("over_report", int, 0)
     contract = Contract(
         name=top.need("name", str),
@@ -250,17 +290,24 @@ def _contract(top: _Table) -> Contract:
         obligations=obligations,
         on_machine_check=_obligations(machine_check, obligations, obligations),
         faults=cast("Faults", top.word("faults", ("loads", "stores", "both"), "loads" if src else "stores")),
-        data=cast("Data", top.word("data", ("copy", "zero"), "copy" if src else "zero")),
+        data=cast("Data", top.word("data", ("copy", "zero", "value"), data)),
         over_report=over_report,
         over_report_on_machine_check=machine_check.get("over_report", int, over_report),
         traps=cast("Traps", top.word("traps", ("pf", "mc", "both"), "both")),
-        dst=_register(arguments, "dst"),
+        dst=arguments.word("dst", REGISTERS) if loaded_value else _register(arguments, "dst"),
         src=src,
-        len=_register(arguments, "len"),
+        len=_register(arguments, "len") if size is None else arguments.word("len", REGISTERS),
+        size=size,
+        stored_value=stored_value,
+        loaded_value=loaded_value,
         left=result.word("left", REGISTERS),
         status=result.word("status", REGISTERS),
         trap=result.word("trap", REGISTERS),
         status_inverted=result.get("status_inverted", bool, False),
+        success_unasked=result.get("success_unasked", bool, False),
+        error=result.get("error", int),
+        user=state.get("user", bool, False),
+        clobbered=state.words("clobbered", CALLEE_SAVED, ()),
         given=_given(state.table("given")),
         preserved=state.words("preserved", REGISTERS, ()),
         routines=top.table("routines").pairs(str),
@@ -297,20 +344,48 @@ def _check(contract: Contract, top: _Table) -> None:
         raise top.wrong("over_report", "must not be negative; it is a number of bytes")
     if contract.data == "copy" and contract.src is None:
         raise top.wrong("data", 'is "copy", but arguments.src names no register', 'a clear has data = "zero"')
-    if contract.data == "zero" and contract.src is not None:
-        raise top.wrong("data", 'is "zero", but arguments.src names a register')
+    if contract.data == "value" and contract.stored_value is None:
+        raise top.wrong("data", 'is "value", but arguments.value names no register')
+    if contract.data != "copy" and contract.src is not None:
+        raise top.wrong("data", f'is "{contract.data}", but arguments.src names a register')
+    if contract.data != "value" and contract.stored_value is not None:
+        raise top.wrong("data", f'is "{contract.data}", but arguments.value names a register')
+    _check_values(contract, top)
+    if contract.status is None and (contract.success_unasked or contract.error is not None):
+        raise top.wrong("result", "says what the status is, but names no status")
     if contract.src is None and contract.faults != "stores":
         raise top.wrong("faults", f'is "{contract.faults}", but a routine without a source has stores only')
     _check_registers(contract, top)
+
+
+def _check_values(contract: Contract, top: _Table) -> None:
+    """Refuse a value in a register that is no whole word, or that goes together with what it stands for."""
+    if contract.size is not None and contract.len is not None:
+        raise top.wrong("arguments", "must name one of len and size, not both")
+    if contract.size is not None and contract.size < 1:
+        raise top.wrong("arguments.size", "must be positive; it is a number of bytes")
+    if contract.stored_value is None and contract.loaded_value is None:
+        return
+    if contract.size not in (1, 2, 4, WORD):
+        raise top.wrong("arguments.size", "must be 1, 2, 4 or 8, since a register holds the bytes")
+    if contract.loaded_value is None:
+        return
+    if contract.dst is not None or contract.src is None:
+        raise top.wrong("result.value", "is for a routine with a src and no dst")
+    if contract.faults != "loads":
+        raise top.wrong("faults", f'is "{contract.faults}", but a routine without a dst has loads only')
+    if beyond := [o for o in contract.obligations if o not in _OF_A_VALUE]:
+        raise top.wrong("obligations", f"holds {beyond[0]}, about stored bytes, but there is no dst")
 
 
 def _check_registers(contract: Contract, top: _Table) -> None:
     for register in (*contract.arguments, *contract.given):
         if (*contract.arguments, *contract.given).count(register) > 1:
             raise top.wrong("arguments", f"use {register} twice")
-    if contract.trap is not None and contract.trap in (contract.left, contract.status):
-        raise top.wrong("result", f"uses {contract.trap} twice")
-    results = (contract.left, contract.status, contract.trap)
+    results = contract.results
+    for register in results:
+        if results.count(register) > 1:
+            raise top.wrong("result", f"uses {register} twice")
     if "rsp" in (*contract.arguments, *contract.given, *contract.preserved, *results):
         raise top.wrong("arguments", "cannot use rsp, the stack pointer")
     for register in contract.kept:

@@ -102,6 +102,14 @@ def test_a_routine_without_a_source_clears(tmp_path: Path) -> None:
         ('name = "mine"', "name = ", "the contract is not TOML"),
         ("[result]", "[results]", "results is not a key of a contract; did you mean 'result'?"),
         ("[result]", "[state]\ngiven = { eax = 0 }\n[result]", "names 'eax', which is unknown"),
+        ("[result]", '[state]\nclobbered = ["rcx"]\n[result]', "names 'rcx', which is unknown"),
+        ('len = "rdx"', 'len = "rdx"\nsize = 4', "must name one of len and size"),
+        ('len = "rdx"', "size = 0", "arguments.size must be positive"),
+        ('src = "rsi"', 'value = "rsi"', "arguments.size must be 1, 2, 4 or 8"),
+        ('len = "rdx"', 'size = 4\nvalue = "rdx"', "arguments.value names a register"),
+        ('left = "rax"', 'left = "rax"\nvalue = "rdx"', "arguments.size must be 1, 2, 4 or 8"),
+        ('left = "rax"', 'left = "rax"\nerror = -14', "names no status"),
+        ('left = "rax"', 'left = "rax"\nsuccess_unasked = true', "names no status"),
     ],
 )  # fmt: skip
 def test_a_wrong_contract_is_refused_with_the_key_that_is_wrong(
@@ -123,3 +131,63 @@ def test_an_unknown_name_is_answered_with_all_names() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.toml: cannot read the contract: No such file"):
         load_contract(tmp_path / "none.toml")
+
+
+VALUE = """
+name = "mine"
+obligations = ["O1", "O6", "O9"]
+[arguments]
+src = "rax"
+size = 4
+[result]
+value = "rdx"
+status = "rax"
+error = -14
+[state]
+user = true
+"""
+
+
+def test_a_value_may_come_back_in_a_register(tmp_path: Path) -> None:
+    contract = of(tmp_path, VALUE)
+    assert (contract.dst, contract.len, contract.size, contract.loaded_value) == (None, None, 4, "rdx")
+    assert (contract.arguments, contract.results, contract.buffers) == (("rax",), ("rax", "rdx"), "src")
+    assert contract.user
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("size = 4", "size = 3", "must be 1, 2, 4 or 8"),
+        ("size = 4", 'size = 4\ndst = "rdi"', "a src and no dst"),
+        ('src = "rax"', 'dst = "rdi"', "a src and no dst"),
+        ('"O6"', '"O4"', "holds O4, about stored bytes, but there is no dst"),
+        ("[arguments]", 'faults = "both"\n[arguments]', "a routine without a dst has loads only"),
+        ('value = "rdx"', 'value = "rax"', "uses rax twice"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        of(tmp_path, VALUE.replace(old, new))
+    assert message in str(caught.value)
+
+
+def test_an_error_is_compared_in_32_bits(tmp_path: Path) -> None:
+    contract = of(tmp_path, VALUE)
+    right = [
+        value for value in (0, 1, 0xFFFFFFF2, (1 << 64) - 14) if contract.status_is_right(value, faulted=True)
+    ]
+    assert right == [0xFFFFFFF2, (1 << 64) - 14]
+    assert [contract.status_is_right(value, faulted=False) for value in (0, 0xFFFFFFF2)] == [True, False]
+
+
+def test_what_a_status_is_on_success_may_be_left_open() -> None:
+    contract = load_contract("checksum")
+    assert [contract.status_is_right(value, faulted=False) for value in (0, 7)] == [True, True]
+    assert [contract.status_is_right(value, faulted=True) for value in (0, 7)] == [True, False]
+
+
+def test_a_register_that_is_free_to_use_need_not_come_back() -> None:
+    kept = load_contract("put_user_8").kept
+    assert "rbx" not in kept
+    assert {"rbp", "rax", "rdx", "r12"} <= set(kept)

@@ -77,7 +77,7 @@ def _row(visit: Visit, start: Visit, contract: Contract, case: Case) -> dict[str
     row = {name: visit.registers[name] for name in GENERAL}
     row |= {f"{name}@0": start.registers[name] for name in GENERAL}
     row |= {f"stack{offset}": value for offset, value in visit.stack.items()}
-    length = start.registers[contract.len]
+    length = case.len
     for name, placement in (("bad_src", case.src), ("bad_dst", case.dst)):
         bad = placement.first_bad
         row[name] = length if bad is None else min(bad, length)

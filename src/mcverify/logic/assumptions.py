@@ -10,8 +10,12 @@ from mcverify.contract import Contract
 from mcverify.logic.ghost import J
 from mcverify.machine.instruction import Kind
 from mcverify.machine.terms import word
+from mcverify.models import read_toml
 from mcverify.paths.explore import entry_symbol
 from mcverify.paths.faults import FIRST_BAD
+
+USER_END = int(read_toml("x86_64.toml")["limits"]["user_end"])
+"""The kernel's TASK_SIZE_MAX: user memory lies below."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +34,30 @@ class Assumptions:
 
     @property
     def length(self) -> z3.BitVecRef:
-        """The length asked for, in bytes."""
+        """The length asked for, in bytes; a constant where the contract fixes it."""
+        if self.contract.len is None:
+            return word(self.contract.size or 0)
         return entry_symbol(self.contract.len)
 
     @property
     def buffers(self) -> tuple[tuple[Kind, z3.BitVecRef], ...]:
         """The buffers' addresses, with the accesses that go there."""
-        dst = (Kind.STORE, entry_symbol(self.contract.dst))
-        return (dst,) if self.contract.src is None else ((Kind.LOAD, entry_symbol(self.contract.src)), dst)
+        named = ((Kind.LOAD, self.contract.src), (Kind.STORE, self.contract.dst))
+        return tuple((kind, entry_symbol(register)) for kind, register in named if register is not None)
 
     @property
     def bounds(self) -> dict[str, int]:
         """Upper bounds of the entry's symbols, by name."""
-        names = [self.length, J, *(FIRST_BAD[kind] for kind, _ in self.buffers)]
+        names = [J, *(FIRST_BAD[kind] for kind, _ in self.buffers)]
+        if self.contract.len is not None:
+            names.append(self.length)
         return {n.decl().name(): self.len_max for n in names}
 
     def remainders(self) -> dict[str, z3.BitVecRef]:
         """What the symbols ``LEN%SIZE`` mean, by name: the length modulo a power of two."""
-        found = {}
+        found: dict[str, z3.BitVecRef] = {}
+        if self.contract.len is None:
+            return found
         for bits in (3, 4, 5, 6):
             name = f"{self.length.decl().name()}%{1 << bits}"
             found[name] = z3.ZeroExt(64 - bits, z3.Extract(bits - 1, 0, self.length))
@@ -58,6 +68,8 @@ class Assumptions:
         length = self.length
         found = [z3.ULE(length, word(self.len_max))]
         found += [z3.ULE(base, word(-1) - length) for _, base in self.buffers]
+        if self.contract.user:
+            found += [z3.ULE(base, word(USER_END) - length) for _, base in self.buffers]
         return tuple(found)
 
     def bad_byte_terms(self) -> tuple[z3.BoolRef, ...]:

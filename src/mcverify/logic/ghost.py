@@ -16,7 +16,7 @@ import z3
 from mcverify.contract import Contract
 from mcverify.machine.instruction import Kind
 from mcverify.machine.terms import constant, replace, symbols_of, word
-from mcverify.paths.explore import entry_symbol
+from mcverify.paths.explore import address_of, entry_symbol
 from mcverify.paths.segment import Transfer
 
 J = z3.BitVec("j", 64)
@@ -24,6 +24,9 @@ J = z3.BitVec("j", 64)
 
 HIT, OK, TOP = z3.Bool("hit"), z3.Bool("ok"), z3.BitVec("top", 64)
 """The ghost's symbols at a location."""
+
+RETURNED = z3.Bool("returned")
+"""Whether byte j is right in the register that returns a value, at an exit."""
 
 SOURCE_BYTE = z3.BitVec("source_byte", 8)
 """The byte of src at offset j."""
@@ -58,8 +61,8 @@ class GhostRules:
     def __init__(self, contract: Contract, definitions: Mapping[str, z3.ExprRef]) -> None:
         self._definitions = definitions
         self._src = entry_symbol(contract.src) if contract.src else None
-        self._dst = entry_symbol(contract.dst)
-        self._expected = SOURCE_BYTE if contract.data == "copy" else z3.BitVecVal(0, 8)
+        self._dst = address_of(contract.dst)
+        self._expected = _expected(contract)
         self._stores: dict[int, _Store] = {}
         self._load_offsets: dict[str, z3.BitVecRef] = {}
 
@@ -77,6 +80,15 @@ class GhostRules:
                 name = transfer.value.decl().name()
                 self._load_offsets[name] = self._offset(transfer.address, self._src)
         return ghost
+
+    def returned(self, value: z3.BitVecRef, size: int) -> z3.BoolRef:
+        """That `value`, a register at the end of what `after` has seen, holds the first `size` bytes of src,
+        zero-extended: byte j, whichever that is, is the one of src."""
+        value = replace(value, self._definitions)
+        bytes_of_src = [z3.Implies(k == J, self._right_byte(value, word(0), k)) for k in range(size)]
+        above = value.size() - 8 * size
+        extended = z3.Extract(value.size() - 1, 8 * size, value) == 0 if above else z3.BoolVal(True)
+        return z3.simplify(z3.And(*bytes_of_src, extended))
 
     def _offset(self, address: z3.BitVecRef, base: z3.BitVecRef) -> z3.BitVecRef:
         return z3.simplify(replace(address - base, self._definitions), som=True)
@@ -135,7 +147,10 @@ class GhostRules:
         """That byte k of `value` is the expected one, given that it goes to offset j."""
         byte = z3.simplify(z3.Extract(8 * k + 7, 8 * k, value))
         loads = {n: self._loaded(n, offset + k, byte) for n in symbols_of(byte) & self._load_offsets.keys()}
-        return z3.simplify(replace(byte, loads) == self._expected)
+        expected = self._expected
+        if expected is not SOURCE_BYTE:
+            expected = replace(expected, {J.decl().name(): z3.simplify(offset + k)})
+        return z3.simplify(replace(byte, loads) == replace(expected, self._definitions))
 
     def _loaded(self, name: str, j: z3.BitVecRef, like: z3.ExprRef) -> z3.BitVecRef:
         """The loaded value `name`: unknown bytes, but for the one that comes from offset `j` of src."""
@@ -157,6 +172,13 @@ class _Store:
     end: z3.BitVecRef
     covers: z3.BoolRef
     right: z3.BoolRef
+
+
+def _expected(contract: Contract) -> z3.BitVecRef:
+    """What byte j of dst is to become."""
+    if contract.stored_value is not None:
+        return z3.Extract(7, 0, z3.LShR(entry_symbol(contract.stored_value), 8 * J))
+    return SOURCE_BYTE if contract.data == "copy" else z3.BitVecVal(0, 8)
 
 
 def _is_prefix(hit: z3.BoolRef) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import z3
 
 from mcverify.logic.assumptions import Assumptions
-from mcverify.logic.ghost import AT_ENTRY, AT_LOCATION, Ghost, GhostRules
+from mcverify.logic.ghost import AT_ENTRY, AT_LOCATION, RETURNED, Ghost, GhostRules
 from mcverify.logic.normal import Normalizer
 from mcverify.logic.solver import Reply, Solver
 from mcverify.machine.terms import replace, symbols_of, variable, word
@@ -107,7 +107,12 @@ class Standpoint:
     def with_ghost(self, segment: Segment, term: z3.ExprRef) -> z3.ExprRef:
         """`term`, whose registers are final values already, with the ghost's values at the end of
         `segment`."""
-        return self.here(replace(term, self.ghost(segment).values()))
+        values = self.ghost(segment).values()
+        loaded, size = self._assumptions.contract.loaded_value, self._assumptions.contract.size
+        if loaded is not None and size is not None:
+            final = segment.final.registers[loaded]
+            values |= {RETURNED.decl().name(): self._rules.returned(final, size)}
+        return self.here(replace(term, values))
 
     def _final_values(self, segment: Segment, names: Iterable[str]) -> dict[str, z3.ExprRef]:
         ghost = self.ghost(segment).values()

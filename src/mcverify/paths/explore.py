@@ -98,6 +98,11 @@ def entry_symbol(register: str) -> z3.BitVecRef:
     return variable(f"{register}@0", WIDTHS[register])
 
 
+def address_of(register: str | None) -> z3.BitVecRef:
+    """Where the buffer lies whose address `register` holds at entry; 0 for one that there is not."""
+    return entry_symbol(register) if register else word(0)
+
+
 @dataclass
 class Explorer:
     """Explores one routine of an image."""
@@ -161,7 +166,7 @@ class Explorer:
         return segments
 
     def _paths(self, graph: Graph, segments: list[Segment]) -> Paths:
-        at_return = frozenset({*self.contract.kept, STACK_POINTER, *_DISCRETE, *_results(self.contract)})
+        at_return = frozenset({*self.contract.kept, STACK_POINTER, *_DISCRETE, *self.contract.results})
         return Paths(
             entry=self._start,
             locations=tuple(self._slots),
@@ -533,8 +538,7 @@ class Explorer:
         return self.options.may_fault(transfer.kind)
 
     def _base(self, transfer: Transfer) -> z3.BitVecRef:
-        register = self.contract.src if transfer.kind is Kind.LOAD else self.contract.dst
-        return entry_symbol(register) if register else word(0)
+        return address_of(self.contract.src if transfer.kind is Kind.LOAD else self.contract.dst)
 
     def _fault(self, source: Location, node: _Node, transfer: Transfer) -> tuple[list[Segment], list[_Node]]:
         """The branch on which `transfer` faults in the node's state: to its fixup, or to an oops."""
@@ -690,7 +694,3 @@ def _words(stack: Mapping[int, z3.BitVecRef]) -> Iterator[int]:
     """Offsets of the whole, aligned 8-byte words below the return address that have been written."""
     offsets = set(stack)
     return (o for o in sorted(offsets) if o < 0 and o % 8 == 0 and all(o + i in offsets for i in range(8)))
-
-
-def _results(contract: Contract) -> tuple[str, ...]:
-    return tuple(r for r in (contract.left, contract.status, contract.trap) if r is not None)

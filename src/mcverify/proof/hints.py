@@ -12,7 +12,7 @@ from mcverify.contract import Contract
 from mcverify.logic.solver import Reply
 from mcverify.machine.instruction import Kind
 from mcverify.machine.terms import word
-from mcverify.paths.explore import entry_symbol
+from mcverify.paths.explore import address_of
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Segment
 
@@ -74,7 +74,10 @@ class Hint:
 def terms_of(contract: Contract, length: z3.BitVecRef, segment: Segment | None) -> dict[str, z3.BitVecRef]:
     """The terms of a hint, over the symbols of the location at which `segment` starts."""
     terms = {"len": length, "bad_src": FIRST_BAD[Kind.LOAD], "bad_dst": FIRST_BAD[Kind.STORE]}
-    terms |= {"dst": entry_symbol(contract.dst), "src": entry_symbol(contract.src or contract.dst)}
+    terms |= {
+        "dst": address_of(contract.dst or contract.src),
+        "src": address_of(contract.src or contract.dst),
+    }
     for fault in reversed(segment.faults if segment is not None else ()):
         buffer = "src" if fault.access.kind is Kind.LOAD else "dst"
         terms[f"fault_{buffer}"] = fault.access.address - terms[buffer]

@@ -9,7 +9,7 @@ import z3
 
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.logic.assumptions import Assumptions
-from mcverify.logic.ghost import HIT, OK, J
+from mcverify.logic.ghost import HIT, OK, RETURNED, J
 from mcverify.logic.standpoint import last_trap
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.terms import word
@@ -124,8 +124,13 @@ def _progress(at: _Exit) -> Iterator[Goal]:
         yield Goal("O5", z3.Implies(nothing, first_is_bad), bad_bytes=True)
 
 
-def _right_data(_: _Exit) -> Iterator[Goal]:
-    yield Goal("O6", z3.Implies(HIT, OK))
+def _right_data(at: _Exit) -> Iterator[Goal]:
+    """Of the bytes that are stored, and of a value that is returned: it is zero after a fault."""
+    if at.contract.dst is not None:
+        yield Goal("O6", z3.Implies(HIT, OK))
+    if at.contract.loaded_value is not None:
+        value = at.register(at.contract.loaded_value)
+        yield Goal("O6", value == 0 if at.segment.faulted else RETURNED)
 
 
 def _machine_state(at: _Exit) -> Iterator[Goal]:
@@ -143,12 +148,13 @@ def _outcome(at: _Exit) -> Iterator[Goal]:
 
 
 def _success(at: _Exit) -> Iterator[z3.BoolRef]:
-    yield z3.Implies(z3.ULT(J, at.length), HIT)
+    if at.contract.dst is not None:
+        yield z3.Implies(z3.ULT(J, at.length), HIT)
     if at.left is not None:
         yield at.left == 0
     if at.contract.trap:
         yield at.register(at.contract.trap) == 0
-    if at.contract.status:
+    if at.contract.status and not at.contract.success_unasked:
         status = at.register(at.contract.status)
         yield status != 0 if at.contract.status_inverted else status == 0
 
@@ -158,6 +164,9 @@ def _failure(at: _Exit) -> Iterator[z3.BoolRef]:
         yield at.register(at.contract.trap) == last_trap(at.segment)
     if at.contract.status:
         status = at.register(at.contract.status)
+        if at.contract.error is not None:
+            yield z3.Extract(31, 0, status) == z3.BitVecVal(at.contract.error, 32)
+            return
         yield status == 0 if at.contract.status_inverted else status != 0
 
 

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 import z3
@@ -16,7 +17,7 @@ from mcverify.image.callees import known
 from mcverify.image.image import Image
 from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
-from mcverify.logic.assumptions import Assumptions
+from mcverify.logic.assumptions import USER_END, Assumptions
 from mcverify.logic.solver import Answer, Solver
 from mcverify.machine.instruction import Kind
 from mcverify.machine.lift import Lifter
@@ -74,7 +75,9 @@ class RoutineProof:
         self._image = image
         self._task = task
         self._contract: Contract = task.contract
-        self._options = options
+        # A size that the contract fixes leaves no other length to look at.
+        size = task.contract.size
+        self._options = options if size is None else replace(options, len_max=size)
         self._deadline = deadline
         self._progress: Progress = lambda text: progress(f"{task.name}: {text}")
         self._witnesses = witnesses
@@ -314,7 +317,7 @@ class RoutineProof:
             file=str(self._image.path),
             contract=self._contract,
             verdict=verdict,
-            domain=Domain(0, self._options.len_max, at, how),
+            domain=Domain(self._contract.size or 0, self._options.len_max, at, how),
             exits=self._exits,
             obligations=obligations,
             counterexamples=counterexamples,
@@ -372,11 +375,21 @@ class RoutineProof:
         slack = ["slack"] if self._slack is not None else []
         return sorted(proved, key=lambda identifier: int(identifier[1:])) + slack
 
+    def _about_buffers(self) -> Iterator[str]:
+        """Where the buffers are taken to lie."""
+        buffers = self._contract.buffers
+        if buffers == "src and dst":
+            yield f"{buffers} do not wrap around the address space, nor overlap each other or the stack frame"
+        else:
+            yield f"{buffers} does not wrap around the address space, nor overlap the stack frame"
+        if self._contract.user:
+            yield f"{buffers} lies in user memory, below {USER_END:#x}"
+
     def _sentences(self) -> Iterator[str]:
         """What the verdict rests on, as sentences."""
-        yield f"0 <= len <= {self._options.len_max:#x}"
-        buffers = "dst" if self._contract.src is None else "src and dst"
-        yield f"{buffers} do not wrap around the address space, nor overlap each other or the stack frame"
+        size = self._contract.size
+        yield f"len = {size}" if size is not None else f"0 <= len <= {self._options.len_max:#x}"
+        yield from self._about_buffers()
         yield {"loads": "loads", "stores": "stores", "both": "loads and stores"}[
             self._task.faults
         ] + _MAY_FAULT[self._contract.traps]

@@ -120,7 +120,9 @@ class Trials:
         )
 
     def may_happen(self, case: Case) -> bool:
-        """Whether only such accesses fault in it as the proof lets fault."""
+        """Whether only such accesses fault in it as the proof lets fault, and its length may be asked for."""
+        if self.contract.size not in (None, case.len):
+            return False
         loads, stores = self._faults in ("loads", "both"), self._faults in ("stores", "both")
         loads = loads and case.trap in self.contract.load_traps
         return (loads or case.src.first_bad is None) and (stores or case.dst.first_bad is None)

@@ -160,7 +160,8 @@ class _Mapped:
         self.claim = _claim(self.case, self.outcome, contract)
         self.promised = self.claim if self.binds("O3") or self.binds("O9") else None
         self.limit = self._limit() if self.binds("O4") else None
-        self.is_clear = contract is not None and contract.src is None
+        named = [] if contract is None else [n for n in ("src", "dst") if getattr(contract, n) is None]
+        self.absent = frozenset(named)
 
     def binds(self, obligation: str) -> bool:
         if self.contract is None:
@@ -186,8 +187,8 @@ class _Mapped:
 
     def map(self) -> ByteMap:
         start, end = self._extent()
-        dst = self._row("dst", self.case.dst, start, end)
-        rows = (dst,) if self.is_clear else (self._row("src", self.case.src, start, end), dst)
+        placements = (("src", self.case.src), ("dst", self.case.dst))
+        rows = tuple(self._row(n, p, start, end) for n, p in placements if n not in self.absent)
         return ByteMap(start, end, self.length, self.claim, rows)
 
     def _extent(self) -> Run:
@@ -268,7 +269,7 @@ def _claim(case: Case, outcome: Outcome, contract: Contract | None) -> int | Non
     if contract.left is not None:
         left = outcome.registers[contract.left]
         return case.len - left if left <= case.len else None
-    if contract.status is None:
+    if contract.status is None or contract.dst is None or contract.success_unasked:
         return None
     succeeded = (outcome.registers[contract.status] == 0) != contract.status_inverted
     return case.len if succeeded else None

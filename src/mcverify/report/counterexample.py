@@ -118,7 +118,9 @@ def fault_words(fault: Fault) -> str:
 
 
 def _call(case: Case, contract: Contract | None) -> str:
-    places = [f"dst at {alignment(case.dst, case.len)} mod {LINE}"]
+    places = []
+    if contract is None or contract.dst is not None:
+        places.append(f"dst at {alignment(case.dst, case.len)} mod {LINE}")
     if contract is None or contract.src is not None:
         places.append(f"src at {alignment(case.src, case.len)} mod {LINE}")
     return ", ".join([f"len {number(case.len)}", *places])
@@ -155,6 +157,7 @@ def _returned(found: Counterexample, contract: Contract | None) -> str:
     if contract is None:
         return f"rax {number(outcome.registers['rax'])}"
     named = [("left", contract.left), ("status", contract.status), ("trap", contract.trap)]
+    named.append(("value", contract.loaded_value))
     return ", ".join(f"{name} {number(outcome.registers[r])} ({r})" for name, r in named if r is not None)
 
 

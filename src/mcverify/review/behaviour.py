@@ -52,7 +52,7 @@ def identical() -> Behaviour:
 def _calling(proved: Proved) -> tuple[object, ...]:
     contract = proved.task.contract
     assert contract is not None
-    results = (contract.left, contract.status, contract.trap)
+    results = (contract.left, contract.status, contract.trap, contract.loaded_value, contract.size)
     return (*contract.arguments, *results, dict(contract.given), contract.data, proved.task.faults)
 
 

@@ -22,8 +22,7 @@ def scratch(proved: Proved) -> frozenset[str]:
     contract = proved.task.contract
     meant = {"rsp"}
     if contract is not None:
-        results = (contract.left, contract.status, contract.trap)
-        meant |= {*contract.kept, *(r for r in results if r is not None)}
+        meant |= {*contract.kept, *contract.results}
     return frozenset(_written(proved)) - meant
 
 

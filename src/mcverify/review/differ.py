@@ -165,8 +165,7 @@ class Pair:
 
     @property
     def _results(self) -> list[str]:
-        contract = self.contract
-        return [r for r in (contract.left, contract.status, contract.trap) if r is not None]
+        return list(self.contract.results)
 
     def _state(self, outcome: Outcome) -> tuple[object, ...]:
         kept = [outcome.registers[name] for name in (*self.contract.kept, "rsp")]

@@ -16,7 +16,7 @@ from mcverify.logic.standpoint import Invariant
 from mcverify.machine.instruction import Kind
 from mcverify.machine.lift import Lifter
 from mcverify.models import read_toml
-from mcverify.paths.explore import Explorer, Options, TooManyPaths, entry_symbol
+from mcverify.paths.explore import Explorer, Options, TooManyPaths, address_of
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Location, Paths
 from mcverify.proof.options import ProveOptions
@@ -103,8 +103,8 @@ def _hint(failed: NotProved, assumptions: Assumptions) -> list[Hint]:
         "bad_dst": FIRST_BAD[Kind.STORE],
         "fault_src": FIRST_BAD[Kind.LOAD],
         "fault_dst": FIRST_BAD[Kind.STORE],
-        "dst": entry_symbol(contract.dst),
-        "src": entry_symbol(contract.src or contract.dst),
+        "dst": address_of(contract.dst or contract.src),
+        "src": address_of(contract.src or contract.dst),
     }
     values = {name: int(reply.value(term).as_long()) for name, term in terms.items()}
     return [lambda name: values[name]]

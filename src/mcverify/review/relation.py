@@ -199,7 +199,7 @@ class Simulation:
 
     def _results(self, old: Half, new: Half) -> Iterator[z3.BoolRef]:
         contract = self.contract
-        results = [r for r in (contract.left, contract.status, contract.trap) if r is not None]
+        results = contract.results
         for name in (*results, *contract.kept, STACK_POINTER, *_DISCRETE):
             yield old.term(old.segment.final.registers[name]) == new.term(new.segment.final.registers[name])
         assert old.segment.returned_to is not None

@@ -26,7 +26,7 @@ def sample_cases(
     faults = faults or contract.faults
     return [
         _case(contract, faults, length, number, random)
-        for number, length in enumerate(_lengths(len_max, count))
+        for number, length in enumerate(_lengths(contract, len_max, count))
     ]
 
 
@@ -36,6 +36,8 @@ def far_cases(contract: Contract, bits: int = 32) -> list[Case]:
     A fault strikes at byte 64 (where the routine has a source there, else in dst): what a narrow counter
     makes of the length is less or far more than that.
     """
+    if contract.size is not None:
+        return []
     lengths = ((1 << bits) + extra for extra in (0, 8, 13, 4096 + 5))
     hole = Placement(Place.HOLE, 64)
     if contract.src is None or contract.faults == "stores":
@@ -43,7 +45,10 @@ def far_cases(contract: Contract, bits: int = 32) -> list[Case]:
     return [Case(length, hole, _FREE) for length in lengths]
 
 
-def _lengths(len_max: int, count: int) -> Iterator[int]:
+def _lengths(contract: Contract, len_max: int, count: int) -> Iterator[int]:
+    if contract.size is not None:
+        yield from [contract.size] * count
+        return
     long = min(_FEW_LONG, count // 8)
     for i in range(count - long):
         yield i * (len_max + 1) // (count - long) if count - long < len_max else i % (len_max + 1)

@@ -257,19 +257,33 @@ _SPARSE = _Density(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The buffers that a routine has, and their size where it is fixed."""
+
+    has_src: bool
+    has_dst: bool
+    size: int | None
+
+    @classmethod
+    def of(cls, contract: Contract) -> _Shape:
+        return cls(contract.src is not None, contract.dst is not None, contract.size)
+
+
 def full_grid(contract: Contract, faults: Faults | None = None) -> Grid:
     """About a million cases: lengths to 300 and some beyond a page, every fault offset."""
-    return _grid(_FULL, contract.src is not None, faults or contract.faults, _only_trap(contract))
+    return _grid(_FULL, _Shape.of(contract), faults or contract.faults, _only_trap(contract))
 
 
 def quick_grid(contract: Contract, faults: Faults | None = None) -> Grid:
     """Some ten thousand cases, of which each class of known mistakes shows in several."""
-    return _grid(_QUICK, contract.src is not None, faults or contract.faults, _only_trap(contract))
+    return _grid(_QUICK, _Shape.of(contract), faults or contract.faults, _only_trap(contract))
 
 
 @lru_cache(maxsize=16)
-def _grid(density: _Density, has_src: bool, faults: Faults, trap: int) -> Grid:
-    blocks = (b for length in density.lens for b in _blocks(density, length, has_src, faults))
+def _grid(density: _Density, shape: _Shape, faults: Faults, trap: int) -> Grid:
+    lens = density.lens if shape.size is None else (shape.size,)
+    blocks = (b for length in lens for b in _blocks(density, length, shape, faults))
     return Grid(tuple(replace(b, trap=trap) for b in blocks if b.src and b.dst))
 
 
@@ -278,15 +292,16 @@ def _only_trap(contract: Contract) -> int:
     return contract.load_traps[0] if len(contract.load_traps) == 1 else 0
 
 
-def _blocks(density: _Density, length: int, has_src: bool, faults: Faults) -> Iterable[Block]:
+def _blocks(density: _Density, length: int, shape: _Shape, faults: Faults) -> Iterable[Block]:
+    has_src, has_dst = shape.has_src, shape.has_dst
     if length > _LONG:
         density = _SPARSE
     turns = [_turns(length, count, step) for count, step in zip(density.turns, (7, 13, 17), strict=True)]
     bad = (*_holes(_offsets(length, density.all_offsets)), *density.inside, *_inside(turns[2]))
     good_src = (*density.good_src, *_free(turns[0])) if has_src else _free((0,))
-    good_dst = (*density.good_dst, *_free(turns[1]))
+    good_dst = (*density.good_dst, *_free(turns[1])) if has_dst else _free((0,))
     bad_src = bad if has_src and faults != "stores" else ()
-    bad_dst = bad if faults != "loads" else ()
+    bad_dst = bad if has_dst and faults != "loads" else ()
     few_src = (*density.few_src, *_free(turns[0][:1])) if has_src else good_src
     seed = 1 + length % _SEEDS
     yield Block(length, good_src, good_dst, seed=seed)

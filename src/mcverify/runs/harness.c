@@ -60,7 +60,7 @@ enum mode { RUN, SAMPLE, TRACE, GRID, JUDGE };
 enum place { FREE, HOLE, INSIDE, END, FRONT };
 enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED };
 enum effect { SET_TRAP, SET_IMM, ADD_IMM, SCALE_ADD, UNMODELLED };
-enum data { COPY, ZERO };
+enum data { COPY, ZERO };	/* a value is copied from a register */
 enum failure { BAD_JOB = 2, NO_MEMORY, OWN_FAULT, NO_MAPPING, NO_RIGHTS };
 
 static const int greg_of[NREGS] = {
@@ -81,6 +81,9 @@ struct contract {
 	u64 data, over_report, over_report_on_mc, inverted;
 	u64 kept;				/* mask of registers */
 	u64 obligations, on_machine_check;	/* masks, bit n for On */
+	u64 stored_value, loaded_value;		/* registers; NONE where there is none */
+	u64 size;				/* of the loaded value */
+	u64 success_unasked, has_error, error;
 	u64 n_given, given[16], value[16];
 };
 
@@ -268,7 +271,7 @@ static void know_contents(u64 seed, u64 bytes)
 	}
 	for (u64 i = 0; i < bytes; i++)
 		contents[i] = (contents[i] & 0x7f) ? (contents[i] & 0x7f) : 0x55;
-	if (contract.data == COPY)
+	if (contract.data != ZERO)
 		for (u64 i = 0; i < bytes; i++)
 			fresh[i] = ~contents[i];
 	known_seed = seed;
@@ -278,7 +281,7 @@ static void know_contents(u64 seed, u64 bytes)
 static void contents_new(void)
 {
 	contents = allocate(1, PERIOD);
-	if (contract.data == COPY) {
+	if (contract.data != ZERO) {
 		wanted = contents;
 		fresh = allocate(1, PERIOD);
 	} else {
@@ -905,10 +908,14 @@ static const u64 *registers_of_seed(u64 seed)
 static void registers_set(const struct test *test)
 {
 	memcpy(run.initial, registers_of_seed(test->seed), sizeof(run.initial));
-	run.initial[contract.dst] = (u64)run.dst.at;
+	if (contract.dst != NONE)
+		run.initial[contract.dst] = (u64)run.dst.at;
 	if (contract.src != NONE)
 		run.initial[contract.src] = (u64)run.src.at;
-	run.initial[contract.len] = test->len;
+	if (contract.len != NONE)
+		run.initial[contract.len] = test->len;
+	if (contract.stored_value != NONE)
+		memcpy(&run.initial[contract.stored_value], contents + LEAD, 8);
 	run.initial[RSP] = (u64)stack_entry;
 }
 
@@ -1227,6 +1234,25 @@ static u64 judge_state(void)
 	return BREAKS(7, !ok);
 }
 
+static bool status_ok(u64 status, bool faulted)
+{
+	if (!faulted && contract.success_unasked)
+		return true;
+	if (faulted && contract.has_error)
+		return (status & 0xffffffff) == contract.error;
+	return ((status != 0) != contract.inverted) == faulted;
+}
+
+/* Of a value that is returned: the bytes of src, zero-extended, and 0 after a fault. */
+static bool value_ok(u64 value)
+{
+	u64 wanted_value = 0;
+
+	if (!run.n_faults)
+		memcpy(&wanted_value, contents + LEAD, contract.size);
+	return value == wanted_value;
+}
+
 static bool result_ok(const struct facts *facts)
 {
 	bool faulted = run.n_faults != 0;
@@ -1234,9 +1260,9 @@ static bool result_ok(const struct facts *facts)
 
 	if (contract.trap != NONE && run.final[contract.trap] != trap)
 		return false;
-	if (contract.status != NONE && ((run.final[contract.status] != 0) != contract.inverted) != faulted)
+	if (contract.status != NONE && !status_ok(run.final[contract.status], faulted))
 		return false;
-	if (faulted)
+	if (faulted || contract.dst == NONE)
 		return true;
 	return facts->missing == run.test.len && (contract.left == NONE || run.final[contract.left] == 0);
 }
@@ -1245,6 +1271,8 @@ static u64 judge_return(const struct facts *facts)
 {
 	u64 broken = judge_state() | BREAKS(9, !result_ok(facts));
 
+	if (contract.loaded_value != NONE)
+		broken |= BREAKS(6, !value_ok(run.final[contract.loaded_value]));
 	if (contract.left != NONE)
 		broken |= judge_count(facts, run.final[contract.left]);
 	return broken;
@@ -1552,7 +1580,7 @@ static void softints_read(void)
 
 static void contract_read(void)
 {
-	take_words(&contract, 13);
+	take_words(&contract, 19);
 	contract.n_given = take();
 	if (contract.n_given > 16)
 		die(BAD_JOB);

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from mcverify.contract import Contract
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Run
+from mcverify.runs.pattern import LEAD, contents
 
 _FLAG_DF = 1 << 10
 _FLAG_AC = 1 << 18
@@ -52,6 +53,7 @@ def _violations(run: Judged) -> Iterator[Violation]:
     yield from _memory(run)
     yield from _footprint(run)
     if run.outcome.ending is Ending.RETURNED:
+        yield from _value(run)
         yield from _count(run)
         yield from _state(run)
         yield from _result(run)
@@ -96,6 +98,13 @@ class Judged:
         """One more than the highest offset within dst that was stored, 0 if none was."""
         ends = (min(end, self.case.len) for first, end in self.stored if first < self.case.len and end > 0)
         return max(ends, default=0)
+
+    @property
+    def right_value(self) -> int:
+        """What a routine that returns the bytes of src in a register must return."""
+        if self.outcome.faults or self.contract.size is None:
+            return 0
+        return int.from_bytes(contents(self.case.seed, LEAD + self.contract.size)[LEAD:], "little")
 
     @cached_property
     def fault_point(self) -> int | None:
@@ -165,7 +174,8 @@ def _memory(run: Judged) -> Iterator[Violation]:
     clipped = ((max(a, 0), min(b, length)) for a, b in run.wrong)
     wrong = [(a, b) for a, b in clipped if a < b]
     if wrong:
-        what = "is not zero" if run.contract.data == "zero" else "is not the source's"
+        of = run.contract.stored_value or "the source"
+        what = "is not zero" if run.contract.data == "zero" else f"is not {of}'s"
         yield Violation("O6", f"what was stored at {_words(wrong)} of dst {what}")
     stray = [
         part for a, b in run.stored for part in ((a, min(b, 0)), (max(a, length), b)) if part[0] < part[1]
@@ -195,6 +205,14 @@ def _is_allowed(access: Access, length: int) -> bool:
         return True
     expected = "dst" if access.is_store else "src"
     return access.buffer == expected and access.offset >= 0 and access.offset + access.size <= length
+
+
+def _value(run: Judged) -> Iterator[Violation]:
+    if run.contract.loaded_value is None:
+        return
+    value, right = run.register(run.contract.loaded_value), run.right_value
+    if value != right:
+        yield Violation("O6", f"the value returned is {value:#x}, not {right:#x}")
 
 
 def _count(run: Judged) -> Iterator[Violation]:
@@ -250,7 +268,7 @@ def _wrong_trap(run: Judged) -> Iterator[str]:
 def _wrong_status(run: Judged) -> Iterator[str]:
     if run.contract.status is not None:
         value, faulted = run.register(run.contract.status), bool(run.outcome.faults)
-        if ((value != 0) != run.contract.status_inverted) != faulted:
+        if not run.contract.status_is_right(value, faulted=faulted):
             yield f"the status returned is {value}, though {'a' if faulted else 'no'} fault was taken"
 
 
@@ -259,5 +277,5 @@ def _wrong_success(run: Judged) -> Iterator[str]:
         return
     if run.contract.left is not None and run.register(run.contract.left) != 0:
         yield f"{run.register(run.contract.left)} bytes are reported left without a fault"
-    if run.missing < run.case.len:
+    if run.contract.dst is not None and run.missing < run.case.len:
         yield f"byte {run.missing} of dst was not stored, though no fault was taken"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from mcverify.contract import Contract
+from mcverify.contract import WORD, Contract
 from mcverify.runs.case import Case
 
 GENERAL = (
@@ -63,9 +63,14 @@ def initial_registers(case: Case, contract: Contract, dst: int, src: int, stack:
     values = {name: _random_word(case.seed, _REGISTERS, i) for i, name in enumerate(GENERAL)}
     values["rflags"] = 0x202 | _random_word(case.seed, _REGISTERS, len(GENERAL)) & _ARITHMETIC_FLAGS
     values.update(contract.given)
-    values[contract.dst] = dst
+    if contract.dst is not None:
+        values[contract.dst] = dst
     if contract.src is not None:
         values[contract.src] = src
-    values[contract.len] = case.len
+    if contract.len is not None:
+        values[contract.len] = case.len
+    if contract.stored_value is not None:
+        whole = contents(case.seed, LEAD + WORD)[LEAD:]
+        values[contract.stored_value] = int.from_bytes(whole, "little")
     values["rsp"] = stack
     return values

@@ -49,16 +49,16 @@ class Terms(Struct):
 
     name: str
     summary: str
-    dst: str
+    dst: str | None
     src: str | None
-    len: str
+    len: str | None
     left: str | None
     status: str | None
     trap: str | None
     obligations: tuple[str, ...]
     on_machine_check: tuple[str, ...]
     faults: Faults
-    data: Literal["copy", "zero"]
+    data: Literal["copy", "zero", "value"]
     over_report: Count
     status_inverted: bool
     given: Words
@@ -67,6 +67,13 @@ class Terms(Struct):
     source: str
     over_report_on_machine_check: Count | None = None
     traps: Traps = "both"
+    size: Count | None = None
+    stored_value: str | None = None
+    loaded_value: str | None = None
+    success_unasked: bool = False
+    error: int | None = None
+    user: bool = False
+    clobbered: tuple[str, ...] = ()
 
 
 class Line(Struct):

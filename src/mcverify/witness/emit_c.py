@@ -195,7 +195,11 @@ def _contract(contract: Contract) -> list[tuple[str, str]]:
 
     return [
         *((key, register(getattr(contract, key))) for key in ("dst", "src", "len", "left", "status", "trap")),
+        *((key, register(getattr(contract, key))) for key in ("stored_value", "loaded_value")),
         ("status_inverted", _bool(contract.status_inverted)),
+        ("success_unasked", _bool(contract.success_unasked)),
+        ("has_error", _bool(contract.error is not None)),
+        ("error", f"{(contract.error or 0) % (1 << 32):#x}"),
         ("zero", _bool(contract.data == "zero")),
         ("over_report", str(contract.over_report)),
         ("over_report_on_mc", str(contract.over_report_on_machine_check)),
@@ -213,8 +217,9 @@ def _buffers(contract: Contract, case: Case, outcome: Outcome) -> list[dict[str,
         ("src", contract.src, case.src, _SRC_AT),
         ("dst", contract.dst, case.dst, _DST_AT),
     ):
-        if register is not None:
-            recorded = outcome.initial.get(register, otherwise)
+        # A dst that the routine is not given lies there all the same, and is to stay as it is.
+        if register is not None or name == "dst":
+            recorded = outcome.initial.get(register, otherwise) if register else otherwise
             found.append(_buffer(name, placement, case, recorded))
     for buffer in found:
         buffer["pattern"] = "contents" if buffer["name"] == "src" else "fresh"

@@ -203,10 +203,31 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
         "faults": terms.faults,
         "data": terms.data,
         "over_report": terms.over_report,
-        "arguments": _given({"dst": terms.dst, "src": terms.src, "len": terms.len}),
-        "result": _given({"left": terms.left, "status": terms.status, "trap": terms.trap})
-        | {"status_inverted": terms.status_inverted},
-        "state": {"given": _numbers(terms.given), "preserved": list(terms.preserved)},
+        "arguments": _given(
+            {
+                "dst": terms.dst,
+                "src": terms.src,
+                "len": terms.len,
+                "size": terms.size,
+                "value": terms.stored_value,
+            }
+        ),
+        "result": _given(
+            {
+                "left": terms.left,
+                "status": terms.status,
+                "trap": terms.trap,
+                "value": terms.loaded_value,
+                "error": terms.error,
+            }
+        )
+        | {"status_inverted": terms.status_inverted, "success_unasked": terms.success_unasked},
+        "state": {
+            "given": _numbers(terms.given),
+            "preserved": list(terms.preserved),
+            "user": terms.user,
+            "clobbered": list(terms.clobbered),
+        },
         "traps": terms.traps,
         "machine_check": _machine_check(terms),
         "routines": dict(terms.routines),
@@ -223,8 +244,8 @@ def _machine_check(terms: document.Terms) -> dict[str, Any]:
     return {"obligations": list(terms.on_machine_check)} | said
 
 
-def _given(registers: Mapping[str, str | None]) -> dict[str, str | bool]:
-    return {key: register for key, register in registers.items() if register is not None}
+def _given(values: Mapping[str, str | int | None]) -> dict[str, str | int]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _listing(routine: document.Routine, path: str) -> tuple[ListingLine, ...]:

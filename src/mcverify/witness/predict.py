@@ -207,8 +207,7 @@ class Predictor:
         if predicted.ending is not Ending.RETURNED:
             return  # a contract speaks of returns only
         contract = self._contract
-        results = (contract.left, contract.status, contract.trap)
-        spoken_of = (*contract.kept, *(r for r in results if r is not None), STACK_POINTER, "df", "ac")
+        spoken_of = (*contract.kept, *contract.results, STACK_POINTER, "df", "ac")
         missing = [name for name in spoken_of if name not in predicted.registers]
         if missing:
             raise Unpredictable(f"the model does not know {', '.join(missing)} at the end")

@@ -97,11 +97,15 @@ def _progress(run: Judged) -> str:
 
 
 def _right_data(run: Judged) -> str:
-    length = run.case.len
+    length, loaded = run.case.len, run.contract.loaded_value
+    if loaded is not None:
+        what = "must be 0 after a fault" if run.outcome.faults else "must be the bytes of src, zero-extended"
+        return f"the value returned {what}: {loaded} is {run.register(loaded):#x}, not {run.right_value:#x}"
     wrong = [(max(a, 0), min(b, length)) for a, b in run.wrong if a < length and b > 0]
     if run.contract.data == "zero":
         return f"every byte that is stored must be zero: {spans(wrong)} {_are(wrong)} not"
-    what = "every byte that is stored must be the source's of the same offset"
+    of = run.contract.stored_value or "the source"
+    what = f"every byte that is stored must be {of}'s of the same offset"
     return f"{what}: {spans(wrong)} {_are(wrong)} not"
 
 
@@ -136,6 +140,8 @@ def _outcome(run: Judged) -> str:
     if contract.status is not None:
         failed = bool(run.outcome.faults)
         must = "not be 0" if failed != contract.status_inverted else "be 0"
+        if failed and contract.error is not None:
+            must = f"be {contract.error}, in 32 bits,"
         when = "after a fault" if failed else "without a fault"
         return f"the status {when} must {must}: {contract.status} is {shown(registers[contract.status])}"
     if contract.left is not None and _left(run):

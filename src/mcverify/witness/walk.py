@@ -192,9 +192,8 @@ class _Follower:
         self._image, self._case, self._outcome = image, case, outcome
         self._operands = Operands(image)
         self._fixups = {entry.insn: entry.fixup for entry in reversed(image.entries)}
-        self._buffers = {"dst": outcome.initial[contract.dst]}
-        if contract.src is not None:
-            self._buffers["src"] = outcome.initial[contract.src]
+        named = (("dst", contract.dst), ("src", contract.src))
+        self._buffers = {name: outcome.initial[r] for name, r in named if r is not None}
         self._length = min(case.len, _FOLLOWED) if is_long(case) else case.len
         self._written, self._correct = _maps(outcome, self._length)
         self._marks = bytearray(self._length)

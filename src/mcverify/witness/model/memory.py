@@ -139,9 +139,8 @@ class Memory:
         self._fresh = known if contract.data == "zero" else complement(known)
         self._wanted = bytes(len(known)) if contract.data == "zero" else known
         self.dst = _side("dst", case.dst, case, dst, self._fresh)
-        self.sides: tuple[Side, ...] = (self.dst,)
-        if contract.src is not None:
-            self.sides = (_side("src", case.src, case, src, known), self.dst)
+        sides = [_side("src", case.src, case, src, known)] if contract.src is not None else []
+        self.sides = (*sides, self.dst) if contract.dst is not None else tuple(sides)
         areas = [area for side in self.sides for area in side.areas]
         self._fast = [(*area.known, area.start, area) for area in areas if area.known[0] < area.known[1]]
         self._areas = tuple(areas)
@@ -150,7 +149,7 @@ class Memory:
         self.unknown: set[int] = set()
         self.met: set[bool] = set()
         at = {side.name: (side.at, side.at + case.len) for side in self.sides}
-        self._bounds = at.get("src", (0, -1)), at["dst"]
+        self._bounds = at.get("src", (0, -1)), at.get("dst", (0, -1))
         self.told: Sequence[int] = ()
         self.version = 0
         self.begin()
@@ -361,7 +360,7 @@ class Memory:
     def _bytes(self, first: int, end: int) -> bytes:
         """What stands at the offsets from `first` to `end` of dst, which are accessible."""
         start = self.dst.at + first
-        area = next(a for a in self._areas if a.start <= start < a.end)
+        area = next(a for a in self.dst.areas if a.start <= start < a.end)
         return bytes(area.data[start - area.start : start - area.start + end - first])
 
 

@@ -127,7 +127,8 @@ class _Walk:
         self._walker, self._faulted_at, self._deadline = walker, faulted_at, deadline
         contract = walker.contract
         src = initial[contract.src] if contract.src is not None else 0
-        self._memory = Memory(contract, case, initial[contract.dst], src)
+        dst = initial[contract.dst] if contract.dst is not None else 0
+        self._memory = Memory(contract, case, dst, src)
         self._values = _entry_values(initial, case)
         self._unknown = frozenset(name for name in entry_names() if name not in self._values)
         self._values |= dict.fromkeys(self._unknown, 0)

@@ -35,6 +35,8 @@ LARGEST = 128 << 20
 _MAGIC = b"mcverify proof 1\n"
 _TOOLS = ("angr", "pyvex", "claripy", "z3-solver", "capstone", "unicorn", "python-flint")
 _TEMPORARY = ".part"
+_OWN = ("cache.py", "essence.py", "prove.py", "recast.py", "revision.py")
+"""What a result depends on in this room; of the others all, but for those that only show or ask."""
 
 
 class Cache:
@@ -152,13 +154,16 @@ def _terms(contract: Contract | None) -> bytes:
 
 @cache
 def _tools() -> tuple[str, ...]:
-    """The program, to the last byte, what it rests on, and the host that the runs are made on."""
+    """The program as far as it makes results, to the last byte, what it rests on, and the kind of host that
+    the runs are made on."""
     own = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
+    aside = (package / "cli", package / "report")
     for folder in (package, models_dir()):
         for path in sorted(folder.rglob("*")):
-            if path.suffix in (".py", ".c", ".h", ".toml", ".jinja"):
-                own.update(path.name.encode() + path.read_bytes())
+            behind = path.parent == Path(__file__).parent and path.name not in _OWN
+            if path.suffix in (".py", ".c", ".h", ".toml") and path.parent not in aside and not behind:
+                own.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
     return (__version__, own.hexdigest(), platform.machine(), *map(_version, _TOOLS))
 
 

@@ -11,12 +11,18 @@ from mcverify.runs.code import detailed, named_addresses
 
 
 def code_of(image: Image, task: Task) -> Iterator[object]:
-    """The instructions and table entries by their distance from the entry, symbols outside by name; all of
-    the image where the code names other addresses of it."""
+    """The instructions and table entries by their distance from the entry, symbols outside by name, what a
+    relocation or the kernel itself writes into them; all of the image where the code names other addresses
+    of it.
+
+    The same bytes may be a number in one file and an address in the other.
+    """
+    yield image.built, image.linked, image.layout
     lines = listing(image, task.entry)
     own = {line.address for line in lines}
     for line in lines:
         yield line.address - task.entry, line.code
+        yield _written_into(image, line.address, len(line.code))
         entry = image.entry_at(line.address)
         if entry is not None:
             yield entry.fixup - task.entry, entry.handler
@@ -30,9 +36,17 @@ def code_of(image: Image, task: Task) -> Iterator[object]:
     yield [entry.insn - task.entry for entry in image.entries if task.entry <= entry.insn < task.end]
 
 
+def _written_into(image: Image, address: int, size: int) -> tuple[object, ...]:
+    """Where in an instruction an address or a distance is written, and whether the kernel rewrites it as it
+    runs."""
+    places = ((k, image.relocated.get(address + k)) for k in range(size))
+    return (*((k, kind) for k, kind in places if kind is not None), image.repatched.get(address, ""))
+
+
 def _whole(image: Image) -> Iterator[object]:
     for section in image.sections:
         yield section.name, section.address, section.data, section.executable
+    yield sorted(image.relocated.items())
 
 
 def _is_indirect(image: Image, address: int) -> bool:

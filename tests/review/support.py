@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PAIRS = HERE / "pairs"
 SERIES = HERE / "memcpy_trap.mbox"
 
 OLD = "/* about */\none\ntwo\nthree\nfour\nfive\nsix\nseven\n"
@@ -48,3 +50,15 @@ def history(folder: Path) -> Path:
     git(folder, "commit", "-q", "--allow-empty", "-m", "before")
     git(folder, "am", "-q", str(SERIES))
     return folder
+
+
+def patch_between(old: bytes, new: bytes, path: str) -> bytes:
+    """The patch, as git would write it, that makes `new` of `old`."""
+    lines = difflib.diff_bytes(
+        difflib.unified_diff,
+        old.splitlines(keepends=True),
+        new.splitlines(keepends=True),
+        f"a/{path}".encode(),
+        f"b/{path}".encode(),
+    )
+    return f"diff --git a/{path} b/{path}\n".encode() + b"".join(lines)

@@ -100,6 +100,7 @@ def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple
                 binary |= dict.fromkeys(paths if change.is_binary else ())
     texts = "".join(patch.text for _, members in series for patch in members).encode("latin-1")
     if found and not has_table(texts) and not any(has_table(base.read(path)) for path in found):
+        _refuse_missing(series, base)
         others, found = {**others, **found}, {}
     if found:
         return tuple(found)
@@ -107,6 +108,33 @@ def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple
     what = ", ".join(list(others)[:4]) + (", ..." if len(others) > 4 else "")
     only = " (a binary patch)" if binary and binary.keys() == others.keys() else ""
     raise InputError(f"it changes {what}{only}: no assembly file with exception-table entries", where=name)
+
+
+def _refuse_missing(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> None:
+    """Raise InputError where a patch changes an assembly file that the base does not have: whether that has a
+    table, nobody knows."""
+    made: set[str] = set()
+    for name, members in series:
+        for change in (change for patch in members for change in changes(patch.text, name)):
+            old = change.old
+            if old is None or old in made or not old.endswith(SOURCE_SUFFIXES):
+                pass
+            elif _is_missing(change, base):
+                raise _not_there(old, base, name)
+            made |= {change.new} if change.new is not None else set()
+
+
+def _is_missing(change: FileChange, base: Base) -> bool:
+    assert change.old is not None
+    return base.read(change.old) is None and (not change.blob or base.blob(change.blob) is None)
+
+
+def _not_there(path: str, base: Base, where: str) -> InputError:
+    return InputError(
+        f"the patch changes {path}, which is not in {base.name}",
+        where="standard input" if where == "-" else where,
+        hint="--base names the folder or the commit that the patch applies to",
+    )
 
 
 @dataclass
@@ -162,11 +190,7 @@ class _Tree:
                     first = first or error
         assert first is not None
         if old is None and change.old is not None:
-            raise InputError(
-                f"the patch changes {change.old}, which is not in {self.base.name}",
-                where=where,
-                hint="--base names the folder or the commit that the patch applies to",
-            )
+            raise _not_there(change.old, self.base, where)
         raise first
 
 

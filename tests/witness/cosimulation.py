@@ -18,7 +18,6 @@ from mcverify.contract import Contract
 from mcverify.errors import Disagreement, InputError
 from mcverify.image.image import Image
 from mcverify.image.load import load
-from mcverify.machine.instruction import Instruction
 from mcverify.machine.lift import Lifter
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import Task, tasks
@@ -57,16 +56,6 @@ class Tally:
     @property
     def runs(self) -> int:
         return self.agreed + self.unpredicted.total()
-
-
-class SharedLifter(Lifter):
-    """Remembers encodings for all images: they mean the same in each."""
-
-    _shared: dict[bytes, Instruction] = {}  # noqa: RUF012 -- shared on purpose
-
-    def __init__(self, image: Image) -> None:
-        super().__init__(image)
-        self._known = self._shared
 
 
 def routines(paths: Sequence[Path]) -> Iterator[tuple[Image, Task, Contract]]:
@@ -113,7 +102,7 @@ def _placement(random: Random, length: int, may_fault: bool) -> Placement:
 def compare(image: Image, task: Task, contract: Contract, cases: Sequence[Case], tally: Tally) -> None:
     """Run the cases on the CPU and hold each outcome against its prediction. Raises Disagreement."""
     runner = CpuRunner(image, task.entry, contract)
-    predictor = Predictor(image, task.entry, contract, task.faults, lifter=SharedLifter(image))
+    predictor = Predictor(image, task.entry, contract, task.faults, lifter=Lifter(image))
     for case, outcome in zip(cases, runner.run(cases), strict=True):
         try:
             found = predictor.agree(case, outcome, lambda case=case: runner.trace(case))  # type: ignore[misc]

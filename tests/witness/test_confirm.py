@@ -34,7 +34,6 @@ from mcverify.witness.confirm import check_predictions
 from mcverify.witness.study import study
 
 from . import found
-from .cosimulation import SharedLifter
 
 pytestmark = pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
 
@@ -43,9 +42,7 @@ FREE = Placement(Place.FREE, 3)
 
 
 @pytest.fixture(autouse=True)
-def _lifted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Instructions are lifted once for all tests, and each explores its routines anew."""
-    monkeypatch.setattr(predict, "Lifter", SharedLifter)
+def _explored_anew() -> None:
     confirm._predictor.cache_clear()
 
 
@@ -64,7 +61,9 @@ def test_every_counterexample_under_asm_is_predicted_by_the_model() -> None:
         for example in checked.counterexamples:
             assert example.prediction is not None
             assert example.prediction.by == "model", (result.file, example.prediction.why)
-            assert example.prediction.registers >= 16
+            # Of what a routine in C may change nothing is known but its result.
+            least = 8 if example.exit.endswith("_handle_tail") else 16
+            assert example.prediction.registers >= least
             assert example.prediction.bytes >= example.case.len
             broken.update(example.obligations)
     assert {"O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O10"} <= broken

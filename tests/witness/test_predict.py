@@ -30,7 +30,7 @@ from mcverify.runs.rep import SCHEDULES
 from mcverify.witness.model.memory import Unpredictable
 from mcverify.witness.predict import Predictor
 
-from .cosimulation import ROOT, SharedLifter, random_cases, routines
+from .cosimulation import ROOT, random_cases, routines
 
 pytestmark = pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
 
@@ -54,9 +54,7 @@ def written(folder: Path, body: str) -> Routine:
 
 def predictor(found: Routine, lifter: Lifter | None = None, **options: str) -> Predictor:
     image, task, contract = found
-    return Predictor(
-        image, task.entry, contract, task.faults, lifter=lifter or SharedLifter(image), **options
-    )
+    return Predictor(image, task.entry, contract, task.faults, lifter=lifter or Lifter(image), **options)
 
 
 def outcomes(found: Routine, cases: list[Case]) -> list[Outcome]:
@@ -144,7 +142,7 @@ def test_a_wrong_handler_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         agree(found, cases_of(found))
 
 
-class WrongLifter(SharedLifter):
+class WrongLifter(Lifter):
     """Takes `sub` for one that subtracts one byte less."""
 
     def instruction(self, address: int) -> Instruction:
@@ -285,7 +283,7 @@ def test_a_walk_ends_at_the_deadline() -> None:
     image, task, contract = found = routine("words_bytes")
     case = Case(20_000, Placement(Place.HOLE, 19_000), FREE)
     (outcome,) = outcomes(found, [case])
-    model = Predictor(image, task.entry, contract, task.faults, lifter=SharedLifter(image))
+    model = Predictor(image, task.entry, contract, task.faults, lifter=Lifter(image))
     model.agree(case, outcome)
     model.deadline = Deadline(0)
     with pytest.raises(OutOfTime):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import angr
 import archinfo
@@ -45,6 +45,7 @@ _MODELLED_VEX = {*GENERAL, *VECTOR, *_FLAG_THUNK, "rip", "d", "ac", "id"}
 _LOW_HALF = {f"xmm{n}": f"ymm{n}" for n in range(16)}
 
 _OPERAND_SIZE = 0x66
+_MOST_KEPT = 5000
 _PLAIN_JUMPS = {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}
 _TRAP_JUMPS = {"Ijk_SigSEGV", "Ijk_SigBUS", "Ijk_SigTRAP", "Ijk_SigILL", "Ijk_SigFPE"}
 _WIDTHS = {"b": 1, "w": 2, "d": 4, "q": 8}
@@ -55,11 +56,14 @@ _REP_STRING = {
 
 
 class Lifter:
-    """Lifts the instructions of one image; each encoding is stepped once and kept."""
+    """Lifts the instructions of one image. Each encoding is stepped once and kept for all images, in which it
+    means the same: a routine is looked at again to predict its runs, and with one line changed to repair it.
+    """
+
+    _known: ClassVar[dict[bytes, Instruction]] = {}
 
     def __init__(self, image: Image) -> None:
         self._image = image
-        self._known: dict[bytes, Instruction] = {}
         self.seconds = 0.0
         self._capstone = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
         self._capstone.detail = True
@@ -84,6 +88,8 @@ class Lifter:
             self.seconds += time.monotonic() - start
             if _depends_on_address(decoded):
                 return instruction
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
             self._known[key] = instruction
         return _moved(self._known[key], address)
 

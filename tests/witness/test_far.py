@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.prove import prove_file
 from mcverify.proof.result import RoutineResult, Verdict
+from mcverify.proof.trials import Trials
 from mcverify.runs import cpu
+from mcverify.runs.case import Case, Outcome
 from mcverify.witness.study import study
 
 pytestmark = pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
@@ -91,3 +94,23 @@ def test_a_failure_at_one_alignment_of_a_page_is_found(tmp_path: Path) -> None:
     [found] = result.counterexamples
     assert found.obligations == ("O3",)
     assert found.case.len - found.case.good_bytes >= 1000
+
+
+def test_no_long_call_is_run_where_the_question_is_only_whether_it_is_proved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a repair: it is not, and a run that shows it may copy for seconds."""
+    longest = 0
+
+    def outcomes(trials: Trials, cases: Sequence[Case]) -> Iterator[tuple[Case, Outcome]]:
+        nonlocal longest
+        longest = max([longest, *(case.len for case in cases)])
+        return run(trials, cases)
+
+    run = Trials.outcomes
+    monkeypatch.setattr(Trials, "outcomes", outcomes)
+    result = studied(tmp_path, "\tcmp\t$0x7ff00000, %rcx", is_thorough=False)
+    assert (result.verdict, result.counterexamples) == (Verdict.UNKNOWN, ())
+    assert longest < 1 << 20
+    studied(tmp_path, "\tcmp\t$0x7ff00000, %rcx")
+    assert longest == 0x7FF00000

@@ -41,3 +41,5 @@ class ProveOptions:
             kernel=self.kernel,
             config=self.config,
         )
+
+    is_thorough: bool = True

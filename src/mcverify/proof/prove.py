@@ -116,6 +116,10 @@ def _notes(
     return said
 
 
+def _no_length(_: int) -> None:
+    """None has been looked for."""
+
+
 def _prove(
     image: Image,
     task: Task,
@@ -131,7 +135,7 @@ def _prove(
             image, task.entry, task.contract, task.faults, options.rep_model, options.len_max, deadline
         )
         search = pool.submit(witnesses.search)
-        beyond = pool.submit(witnesses.beyond, options.len_max)
+        beyond = pool.submit(witnesses.beyond if options.is_thorough else _no_length, options.len_max)
     start = time.monotonic()
     progress("loading angr")
     from mcverify.proof.routine import RoutineProof, unknown_without_contract

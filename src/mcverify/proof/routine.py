@@ -130,10 +130,11 @@ class RoutineProof:
             houdini = self._attempt(paths, cases, visits, persistent)
             if not self._open_findings():
                 break
-        self._look_for_witnesses()
+        if self._options.is_thorough:
+            self._look_for_witnesses()
         with self._phase("proof"):
             self._check_rep(paths)
-        if not self._open_findings() and not self._witnesses.found:
+        if self._options.is_thorough and not self._open_findings() and not self._witnesses.found:
             with self._phase("slack"), suppress(OutOfTime):
                 self._bound_slack(paths, houdini)
 

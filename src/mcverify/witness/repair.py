@@ -133,7 +133,12 @@ class _Bench:
         """The results of all variants of the routine with the changes; none if it is refused."""
         self.path.write_text(applied(self.source, edits), encoding="utf-8")
         self.deadline.check("repair")
-        options = replace(self.options, routines=(self.result.name,), timeout=self.deadline.remaining())
+        options = replace(
+            self.options,
+            routines=(self.result.name,),
+            timeout=self.deadline.remaining(),
+            is_thorough=False,
+        )
         try:
             return prove_file(self.path, options, lambda text: progress(f"repair: {text}"))
         except InputError:

@@ -314,6 +314,7 @@ def test_the_map_is_legible_without_colours():
 
 def test_a_narrow_terminal_gets_shorter_lines():
     text = shown(EXPLAINED, width=50)
+    text = text[: text.index("  exit")] + text[text.index("everywhere") :]  # no name in the table breaks
     assert max(map(len, text.splitlines())) <= 50
     assert "    dst  ████████████████!!!!!!!!········\n" in text
 
@@ -440,3 +441,45 @@ def test_a_fault_at_the_end_of_a_line_is_named_before_it():
     faulted = replace(found.outcome, faults=(replace(found.outcome.faults[0], offset=63),))
     text = shown(replace(REFUTED, counterexamples=(replace(found, outcome=faulted),)))
     assert "fault, a page begins ▲\n" in text
+
+
+# -- narrow terminals --------------------------------------------------------------------------------
+
+
+def long_named(folder, places=("84", "1104")):
+    """A result with an exit of a long name, and some without a label, which are called by their places."""
+    success, *others = PROVED.exits
+    ids = [".Lcopy_user_handle_align", *(f"{folder}/copy_user_64.S:{line}" for line in places)]
+    named = [
+        replace(e, id=i, where=f"{folder}/copy_user_64.S:{n}", count="rdx + 64*rcx - 32")
+        for n, (e, i) in enumerate(zip(others, ids, strict=False), start=1100)
+    ]
+    exits = (replace(success, where=f"{folder}/copy_user_64.S:250"), *named)
+    obligations = tuple(
+        replace(o, id=f"O{number}", exit=e.id)
+        for o, number in zip([PROVED.obligations[0]] * 7, (2, 3, 4, 5, 6, 7, 9), strict=True)
+        for e in exits
+    )
+    return replace(PROVED, exits=exits, obligations=obligations)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 300])
+def test_no_name_and_no_place_breaks(width):
+    text = shown(long_named("/a/long/way/to/the/kernel"), width=width)
+    table = text[text.index("exit ") : text.index("columns ")]
+    for line, name in (
+        ("250", "success"),
+        ("1100", ".Lcopy_user_handle_align"),
+        ("1101", "copy_user_64.S:84"),
+        ("1102", "copy_user_64.S:1104"),
+    ):
+        [found] = [shown for shown in table.splitlines() if shown.split()[:1] == [name]]
+        assert re.search(rf"\b(copy_user_64.S:|line ){line}\b", found)
+        assert found.split().count("ok") == 7
+
+
+def test_at_80_columns_places_are_lines_where_the_file_does_not_fit():
+    text = shown(long_named("asm"), width=80)
+    table = text[text.index("exit ") : text.index("columns ")]
+    assert "line 1101" in table
+    assert max(map(len, table.splitlines())) <= 80

@@ -14,6 +14,7 @@ from mcverify.proof.result import (
     Verdict,
 )
 from mcverify.report.obligations import in_order, title, worst
+from mcverify.report.words import short
 
 
 def verdict_words(result: RoutineResult) -> str:
@@ -107,8 +108,8 @@ def at(obligation: ObligationResult) -> str:
 
 
 def exit_name(identifier: str) -> str:
-    """An exit's id as a reader says it."""
-    return {SUCCESS: "the success exit", EVERYWHERE: "any exit"}.get(identifier, identifier)
+    """An exit's id as a reader says it: that of a fixup without a label is a place."""
+    return {SUCCESS: "the success exit", EVERYWHERE: "any exit"}.get(identifier, short(identifier))
 
 
 def size(value: int) -> str:

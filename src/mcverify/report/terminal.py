@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -83,7 +85,7 @@ def render(result: RoutineResult, width: int, glyphs: Glyphs, *, verbose: bool =
     """Everything about one routine, for a terminal of `width` columns that can show `glyphs`."""
     parts: list[RenderableType] = [Text(), _heading(result), Text()]
     if result.exits:
-        parts += [Padding(_exit_table(result, wide=width >= 100), (0, 0, 0, 2)), Text()]
+        parts += [_Whole(_exit_table(result, width)), Text()]
     parts.append(Padding(_facts(result), (0, 0, 0, 2)))
     parts += [Padding(part, (1, 0, 0, 2)) for part in _findings(result, glyphs, width, verbose)]
     parts.append(Text())
@@ -99,7 +101,7 @@ def print_trimmed(what: RenderableType, console: Console, *, soft_wrap: bool = F
     """Print without the spaces with which rich fills each line. What the stream's encoding does not have,
     and control characters (a symbol of an object file may hold some), are written as escapes."""
     with console.capture() as capture:
-        console.print(what, soft_wrap=soft_wrap)
+        console.print(what, soft_wrap=soft_wrap, crop=False)
     harmless = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", capture.get().removesuffix("\n"))
     text = "".join(line.replace(GLUE, " ").rstrip() + "\n" for line in harmless.split("\n"))
     console.file.write(text.encode(console.encoding, "backslashreplace").decode(console.encoding))
@@ -111,36 +113,72 @@ def _heading(result: RoutineResult) -> Text:
     return Text.assemble("  ", (result.title, "bold"), f"  in {result.file}, contract ", known)
 
 
-def _exit_table(result: RoutineResult, *, wide: bool) -> Table:
+def _exit_table(result: RoutineResult, width: int) -> Table:
+    """One row per exit, for `width` columns. No name and no place breaks: where they do not fit, places are
+    lines alone, and then the table is wider than the terminal."""
     asked = columns(result)
-    counts = any(row.count or goes_on(row, result) for row in result.exits)
+    rows = [_Row(row, result, asked) for row in result.exits]
+    shapes = [_PLACES] if len({row.file for row in rows if row.file}) > 1 else [_PLACES, _LINES]
+    tables = [_table(rows, asked, shape) for shape in ([_ALL] if width >= _WIDE else []) + shapes]
+    return next((table for table in tables if _needed(table) <= width), tables[-1])
+
+
+_WIDE = 100
+_INDENT = 2
+_ANY_WIDTH = 10000
+_ALL = {"continues at": "where", "after a fault at": "access"}
+_PLACES = {"continues at": "where"}
+_LINES = {"continues at": "line"}
+
+
+class _Row:
+    """An exit as the cells of its row."""
+
+    def __init__(self, row: Exit, result: RoutineResult, asked: Iterable[str]) -> None:
+        success = row.id == SUCCESS
+        self.name = Text(row.id if success else exit_name(row.id), "bold" if success else "")
+        self.where = Text(short(row.where), "cyan")
+        self.access = Text("" if success else short(row.access), "cyan")
+        self.file, _, line = self.where.plain.rpartition(":")
+        self.line = Text(f"line {line}" if self.file else self.where.plain, "cyan")
+        self.has_count = bool(row.count) or goes_on(row, result)
+        self.count = Text(f"(tries{GLUE}again)", "dim") if goes_on(row, result) else Text(row.count or "-")
+        verdicts = [verdict_at(result, identifier, row) for identifier in asked]
+        self.marks = [_NOT_ASKED if verdict is None else MARKS[verdict] for verdict in verdicts]
+
+
+def _table(rows: Sequence[_Row], asked: Iterable[str], places: Mapping[str, str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("exit", overflow="fold", min_width=8)
-    table.add_column("continues at", overflow="fold")
-    if wide:
-        table.add_column("after a fault at", overflow="fold")
-    if counts:
-        table.add_column("bytes left", overflow="fold", min_width=10)
+    cells: list[Sequence[Text]] = []
+    for head, cell in {"exit": "name", **places}.items():
+        cells.append([getattr(row, cell) for row in rows])
+        longest = max(text.cell_len for text in (Text(head), *cells[-1]))
+        table.add_column(head, no_wrap=True, min_width=longest)
+    if any(row.has_count for row in rows):
+        table.add_column("bytes left", min_width=10)
+        cells.append([row.count for row in rows])
     for identifier in asked:
         table.add_column(identifier, justify="center", no_wrap=True)
-    for row in result.exits:
-        table.add_row(*_cells(row, result, asked, wide=wide, counts=counts))
+    for row, own in zip(rows, zip(*cells, strict=True), strict=True):
+        table.add_row(*own, *row.marks)
     return table
 
 
-def _cells(
-    row: Exit, result: RoutineResult, asked: Iterable[str], *, wide: bool, counts: bool
-) -> list[RenderableType]:
-    success = row.id == SUCCESS
-    cells: list[RenderableType] = [Text(row.id, "bold" if success else ""), Text(short(row.where), "cyan")]
-    if wide:
-        cells.append(Text("" if success else short(row.access), "cyan"))
-    if counts:
-        cells.append(Text("(tries again)", "dim") if goes_on(row, result) else Text(row.count or "-"))
-    for identifier in asked:
-        verdict = verdict_at(result, identifier, row)
-        cells.append(_NOT_ASKED if verdict is None else MARKS[verdict])
-    return cells
+def _needed(table: Table) -> int:
+    """How wide the indented table is if nothing but the counts wraps."""
+    console = Console(width=_ANY_WIDTH, file=io.StringIO())
+    return Measurement.get(console, console.options, table).minimum + _INDENT
+
+
+class _Whole:
+    """The table, indented, and wider than the terminal where it has to be."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max(options.max_width, _needed(self._table))
+        yield from console.render(Padding(self._table, (0, 0, 0, _INDENT)), options.update_width(width))
 
 
 def _facts(result: RoutineResult) -> Table:

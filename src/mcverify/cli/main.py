@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from mcverify import __version__
+from mcverify.cli.check import check
 from mcverify.cli.interrupt import INTERRUPTED
 from mcverify.cli.output import input_sentence, reason
 from mcverify.cli.prove import prove
@@ -46,6 +47,7 @@ def cli() -> None:
     """
 
 
+cli.add_command(check)
 cli.add_command(prove)
 cli.add_command(replay)
 cli.add_command(review)

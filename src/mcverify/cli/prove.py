@@ -76,6 +76,12 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where a run contradicts the model of the proof, a fault of mcverify: write both states to FILE.",
 )
+@click.option(
+    "--proof",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write what is proved to the new folder DIR, for `mcverify check`.",
+)
 @click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
 @click.option(
     "--rep-model",
@@ -124,6 +130,7 @@ def prove(
     trap: str | None,
     len_max: str | None,
     save_disagreement: str | None,
+    proof: Path | None,
     timeout: str | None,
     rep_model: str,
     include: tuple[Path, ...],
@@ -145,6 +152,8 @@ def prove(
     """  # noqa: D301 -- click wants the control character \b itself
     if file is None and kernel is None:
         raise click.UsageError("Missing argument '[FILE.S|FILE.o]', or --kernel DIR.")
+    if file is None and proof is not None:
+        raise click.UsageError("--proof wants a FILE: a bundle is about one object.")
     limit = max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
     outputs = Outputs.of(reports)
@@ -152,6 +161,10 @@ def prove(
     outputs.check(source=source)
     if save_disagreement is not None:
         check_writable(save_disagreement, "--save-disagreement", source=source)
+    if proof is not None:
+        from mcverify.bundle.write import refuse_unwritable
+
+        refuse_unwritable(proof)
     quieten_libraries()
     from mcverify.proof.prove import ProveOptions
 
@@ -169,8 +182,11 @@ def prove(
         system_map=system_map,
         kernel=kernel,
         config=config,
+        record=proof is not None,
     )
     results = _prove(file, options, save_disagreement)
+    if proof is not None and file is not None:
+        _write_proofs(proof, file, results)
     code = exit_code(results)
     invocation = Invocation(without_outputs(click.get_current_context().obj), code)
     outcome = Outcome(results, options, invocation)
@@ -229,6 +245,19 @@ def _prove(
                 raise
             write_whole(save_disagreement, json.dumps(error.states, indent=2) + "\n")
             raise Disagreement(str(error), error.states, save_disagreement) from error
+
+
+def _write_proofs(folder: Path, file: Path, results: Sequence[RoutineResult]) -> None:
+    """Write down what was proved; nothing where nothing was."""
+    from mcverify.bundle.write import write_bundle
+    from mcverify.proof.result import Verdict
+
+    records = [r.proof for r in results if r.proof is not None and r.verdict is Verdict.PROVED]
+    if not records:
+        click.echo(f"mcverify: no proof is written to {folder}: nothing was proved", err=True)
+        return
+    routines = [record.routine for record in records]
+    write_bundle(folder, file, results[0].sha256, records[0].object_code, routines)
 
 
 def _show(results: Sequence[RoutineResult], quiet: bool, verbose: bool, *, as_table: bool) -> None:

@@ -146,6 +146,7 @@ class Image:
     says so.
     `built` holds for what a kernel's build has made whole: a linked kernel (`linked`), or a module; `packed`
     for what was compressed in the file, `focused` once all is left out that one routine does not need.
+    `object_code` is the object that was read, empty where it is `built`.
     """
 
     path: Path
@@ -165,6 +166,7 @@ class Image:
     linked: bool = False
     packed: bool = False
     focused: bool = False
+    object_code: bytes = field(default=b"", repr=False)
 
     @cached_property
     def _by_address(self) -> dict[int, list[Symbol]]:

@@ -212,6 +212,9 @@ def _image_of_elf(
         built=not raw.relocatable or raw.is_module,
         linked=not raw.relocatable,
     )
+    if not image.built:
+        file.seek(0)
+        image = replace(image, object_code=file.read())
     if refuse_macros:
         _refuse_macros(image, laid_out)
     layout, entries = read_tables(image, _tables(laid_out, SECTION_NAMES))

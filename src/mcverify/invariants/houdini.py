@@ -120,6 +120,12 @@ class Houdini:
             self._standpoints[location] = known
         return known
 
+    def invariant(self, location: Location) -> tuple[z3.BoolRef, ...]:
+        """All that is believed of `location` at present, each part by itself."""
+        if location == self._paths.entry:
+            return ()
+        return tuple(term for term, _ in self._guesses[location].claims() if not z3.is_true(term))
+
     def run(self, progress: Callable[[str], None]) -> None:
         """Drop guesses until every segment establishes all that is left."""
         inner = [s for s in self._paths.segments if isinstance(s.target, Location)]

@@ -45,6 +45,11 @@ class Registers:
             term, {n: loads[n] if n in loads else self[n] for n in names if n in loads or n in WIDTHS}
         )
 
+    def put_into(self, term: z3.ExprRef) -> z3.ExprRef:
+        """`term`, which is over input symbols, in this state, and not simplified."""
+        values = [(z3.BitVec(n, WIDTHS[n]), self[n]) for n in sorted(symbols_of(term) & WIDTHS.keys())]
+        return z3.substitute(term, *values)
+
     def knows(self, name: str) -> bool:
         """Whether `name` is a register of this file."""
         return name in self._values or name in self._pending

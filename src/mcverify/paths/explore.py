@@ -27,7 +27,19 @@ from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, WIDTHS, s
 from mcverify.models import read_toml
 from mcverify.paths.faults import strikes, survives, trap_numbers
 from mcverify.paths.graph import Graph, build_graph
-from mcverify.paths.segment import AccessPoint, Ending, Fault, Location, Paths, Segment, StrayStack, Transfer
+from mcverify.paths.segment import (
+    AccessPoint,
+    Ending,
+    Fault,
+    FrameAccess,
+    Location,
+    Paths,
+    Pruned,
+    Segment,
+    StrayStack,
+    Taken,
+    Transfer,
+)
 
 _MAX_LOCATIONS = 200
 _MAX_NODES = 40_000
@@ -82,6 +94,13 @@ class _Node:
     transfers: tuple[Transfer, ...] = ()
     faults: tuple[Fault, ...] = ()
     trail: tuple[int, ...] = ()
+    steps: tuple[Taken, ...] = ()
+    frame: tuple[FrameAccess, ...] = ()
+
+    def over(self, at: int, fault: Kind | None = None) -> _Node:
+        """The node once the instruction at `at` is over, or has faulted."""
+        counts = len(self.conditions), len(self.transfers), len(self.faults)
+        return changed(self, steps=(*self.steps, Taken(at, fault, *counts, self.frame)), frame=())
 
     def assuming(self, *conditions: z3.BoolRef) -> _Node:
         """The node with more branch conditions; what is plainly true is left out."""
@@ -118,6 +137,7 @@ class Explorer:
     _slots: dict[Location, frozenset[int]] = field(default_factory=dict)
     _accesses: list[AccessPoint] = field(default_factory=list)
     _strays: list[StrayStack] = field(default_factory=list)
+    _pruned: list[Pruned] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
     _seen: set[int] = field(default_factory=set)
     _assumed: set[str] = field(default_factory=set)
@@ -142,7 +162,7 @@ class Explorer:
         entry = self.image.entry_at(instruction)
         if entry is None:
             return []
-        scratch = changed(self, _accesses=[], _strays=[], _numbers=count(), _seen=set())
+        scratch = changed(self, _accesses=[], _strays=[], _pruned=[], _numbers=count(), _seen=set())
         scratch._cuts, scratch._slots = set(self._cuts), {location: frozenset(), **self._slots}
         state = scratch._cut_state(location)
         node = _Node(instruction, state, True, False, trail=(instruction,))
@@ -153,6 +173,7 @@ class Explorer:
         """The segments of all locations; None if a loop without a cut point turned up (it has one now)."""
         start = self._start
         self._slots, self._accesses, self._strays, self._numbers = {start: frozenset()}, [], [], count()
+        self._pruned = []
         waiting, segments = [start], []
         while waiting:
             location = waiting.pop(0)
@@ -178,6 +199,7 @@ class Explorer:
             instructions={a: i.text for a, i in graph.instructions.items()},
             visited=frozenset(self._seen),
             assumed=tuple(sorted(self._assumed)),
+            pruned=tuple(self._pruned),
         )
 
     @property
@@ -231,7 +253,8 @@ class Explorer:
         flags = [constant(node.state.registers[name]) for name in _DISCRETE]
         if offset is None or None in flags:
             lost = "rsp" if offset is None else "the direction or alignment-check flag"
-            return self._end(source, node, Ending.LOST, reason=f"{lost} is not a constant at a loop head")
+            reason = f"{lost} is not a constant at a loop head"
+            return self._end(source, node.over(node.address), Ending.LOST, reason=reason)
         df, ac = (flag or 0 for flag in flags)
         target = Location(node.address, node.faulted, offset, df, ac, node.unfenced)
         if target not in self._slots:
@@ -263,6 +286,7 @@ class Explorer:
             faulted=node.faulted,
             unfenced=node.unfenced,
             reason=reason,
+            steps=node.steps,
         )
 
     # -- one instruction ------------------------------------------------------------------------
@@ -277,10 +301,9 @@ class Explorer:
         except Refused as refused:
             if node.trail and not self.image.code_at(node.address, 1):
                 reason = "the code ends behind this instruction"
-                return [
-                    self._end(source, changed(node, address=node.trail[-1]), Ending.LOST, reason=reason)
-                ], []
-            return [self._end(source, node, Ending.LOST, reason=str(refused))], []
+                at_last = changed(node.over(node.address), address=node.trail[-1])
+                return [self._end(source, at_last, Ending.LOST, reason=reason)], []
+            return [self._end(source, node.over(node.address), Ending.LOST, reason=str(refused))], []
         self._seen.add(node.address)
         if instruction.rep is not None:
             return self._rep(source, node, instruction)
@@ -288,9 +311,18 @@ class Explorer:
         following: list[_Node] = []
         for step in instruction.steps:
             guard = node.state.registers.evaluate(step.guard)
-            if not z3.is_false(guard):
+            if z3.is_false(guard):
+                self._prune(source, node, step)
+            else:
                 self._take(source, node.assuming(guard), instruction, step, ended, following)
         return ended, following
+
+    def _prune(self, source: Location, node: _Node, step: Step) -> None:
+        """Note that nothing goes on by `step`."""
+        guard = node.state.registers.put_into(step.guard)
+        target = step.target if isinstance(step.target, int) else None
+        ended = node.assuming(guard).over(node.address)
+        self._pruned.append(Pruned(source, ended.conditions, ended.steps, target))
 
     def _take(
         self,
@@ -303,7 +335,12 @@ class Explorer:
     ) -> None:
         if step.target is Leave.TRAP:
             ended.append(
-                self._end(source, node, Ending.TRAP, reason=f"{instruction.text} may raise an exception")
+                self._end(
+                    source,
+                    node.over(node.address),
+                    Ending.TRAP,
+                    reason=f"{instruction.text} may raise an exception",
+                )
             )
             return
         loads: dict[str, z3.BitVecRef] = {}
@@ -339,6 +376,7 @@ class Explorer:
         highest = 0 if access.kind is Kind.STORE else 8
         if lowest is None or offset < lowest or offset + access.size > highest:
             self._strays.append(StrayStack(source, node.address, offset, node.conditions))
+        after = changed(after, frame=(*after.frame, FrameAccess(access.kind, offset, access.size)))
         if access.kind is Kind.LOAD:
             loads[access.value.decl().name()] = after.state.read(offset, access.size)
             return after
@@ -390,7 +428,7 @@ class Explorer:
             state=state,
             unfenced=(node.unfenced or instruction.is_nontemporal) and not instruction.is_fence,
             trail=(*node.trail, instruction.address),
-        )
+        ).over(instruction.address)
         if step.target is not Leave.RETURN:
             self._note_exposed(source, changed(node, address=instruction.address))
         if step.target is Leave.RETURN:
@@ -433,7 +471,7 @@ class Explorer:
         if callee is not None:
             return self._callee(source, node, callee)
         if name not in read_toml("externals.toml")["return_thunks"]["names"]:
-            at_jump = changed(node, address=node.trail[-1])
+            at_jump = changed(node.over(node.address), address=node.trail[-1])
             return [
                 self._end(
                     source, at_jump, Ending.OUTSIDE, reason=f"goes to {name}, which is outside the file"
@@ -467,20 +505,21 @@ class Explorer:
         elif any(State.stack_position(registers[name]) is not None for name in ("rdi", "rsi")):
             lost = "on the stack"
         if lost:
-            at_jump = changed(node, address=node.trail[-1])
+            at_jump = changed(node.over(node.address), address=node.trail[-1])
             return [self._end(source, at_jump, Ending.LOST, reason=f"goes to {callee.name} {lost}")], []
         wanted = registers["rdx"]
         short = z3.simplify(z3.ULE(wanted, word((1 << 32) - 1)))
         ended: list[Segment] = []
         following: list[_Node] = []
         if not z3.is_true(short):
-            at_jump = changed(node.assuming(z3.Not(short)), address=node.trail[-1])
+            at_jump = changed(node.assuming(z3.Not(short)).over(node.address), address=node.trail[-1])
             reason = f"goes to {callee.name} with a count of more than 32 bits"
             ended.append(self._end(source, at_jump, Ending.LOST, reason=reason))
         node = node.assuming(short)
         whole = self._callee_transfers(node, callee, wanted)
         self._accesses += [AccessPoint(source, node.conditions, transfer) for transfer in whole]
-        ways = [self._callee_leaves(self._passing(node, whole), callee, word(0))]
+        passed = self._passing(node, whole).over(node.address)
+        ways = [self._callee_leaves(passed, callee, word(0))]
         ways += [
             self._callee_fault(node, callee, wanted, kind)
             for kind in (Kind.LOAD, Kind.STORE)
@@ -520,7 +559,7 @@ class Explorer:
         numbers = self.options.load_traps if is_load else self.options.store_traps
         struck = self._passing(node.assuming(z3.ULT(done, wanted)), before)
         struck = struck.assuming(trap_numbers(trap, numbers)).knowing(strikes(access, self._base(access)))
-        struck = changed(struck, faults=(*node.faults, fault), faulted=True)
+        struck = changed(struck, faults=(*node.faults, fault), faulted=True).over(node.address, kind)
         return self._callee_leaves(struck, callee, z3.simplify(wanted - done))
 
     def _callee_leaves(self, node: _Node, callee: Callee, left: z3.BitVecRef) -> _Node:
@@ -550,7 +589,7 @@ class Explorer:
             node.assuming(trap_numbers(trap, numbers)).knowing(strikes(transfer, self._base(transfer))),
             faults=(*node.faults, fault),
             faulted=True,
-        )
+        ).over(node.address, transfer.kind)
         if entry is None:
             return [self._end(source, node, Ending.UNCOVERED)], []
         return self._handle(source, node, entry, trap)
@@ -578,11 +617,17 @@ class Explorer:
         registers = node.state.registers
         if constant(registers["df"]) != 0:
             return [
-                self._end(source, node, Ending.LOST, reason=f"{instruction.text} with the direction flag set")
+                self._end(
+                    source,
+                    node.over(node.address),
+                    Ending.LOST,
+                    reason=f"{instruction.text} with the direction flag set",
+                )
             ], []
         used = ("rdi", "rsi") if rep.reads_source else ("rdi",)
         if any(State.stack_position(registers[name]) is not None for name in used):
-            return [self._end(source, node, Ending.LOST, reason=f"{instruction.text} on the stack")], []
+            ended_so = node.over(node.address)
+            return [self._end(source, ended_so, Ending.LOST, reason=f"{instruction.text} on the stack")], []
         elements = registers["rcx"]
         kinds = (Kind.LOAD, Kind.STORE) if rep.reads_source else (Kind.STORE,)
         whole = self._rep_transfers(node, instruction, elements)
@@ -626,7 +671,7 @@ class Explorer:
             state=self._rep_advanced(node.state, instruction, elements),
             transfers=(*node.transfers, *whole),
             trail=(*node.trail, instruction.address),
-        )
+        ).over(instruction.address)
 
     def _rep_fault(
         self, source: Location, node: _Node, instruction: Instruction, elements: z3.BitVecRef, kind: Kind

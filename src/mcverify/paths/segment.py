@@ -72,6 +72,29 @@ class Fault:
     before: State
 
 
+@dataclass(frozen=True, slots=True)
+class FrameAccess:
+    """An access of `size` bytes to the own stack frame, at `offset` from rsp at entry."""
+
+    kind: Kind
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One instruction of a segment: its address, the kind of its access that faulted (None: none did), how
+    many of the segment's conditions, transfers and faults there are when it is over, and its accesses to the
+    own frame."""
+
+    at: int
+    fault: Kind | None
+    conditions: int
+    transfers: int
+    faults: int
+    frame: tuple[FrameAccess, ...] = ()
+
+
 class Ending(Enum):
     """How a segment ends if not at a location.
 
@@ -108,6 +131,18 @@ class Segment:
     faulted: bool = False
     unfenced: bool = False
     reason: str = ""
+    steps: tuple[Taken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A way that was not followed since its last condition is plainly false. `conditions` has that one as it
+    was before it was simplified, `target` the address to which it would go (None: out of straight code)."""
+
+    source: Location
+    conditions: tuple[z3.BoolRef, ...]
+    steps: tuple[Taken, ...]
+    target: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +168,8 @@ class StrayStack:
 class Paths:
     """All the ways through a routine. `slots` gives, per location, the stack offsets of the
     8-byte words that are known there; `live` the registers whose value still matters; `assumed` names the
-    routines outside that are taken to do what `models/callees.toml` says."""
+    routines outside that are taken to do what `models/callees.toml` says; `pruned` are the ways that no state
+    can take."""
 
     entry: Location
     locations: tuple[Location, ...]
@@ -145,3 +181,4 @@ class Paths:
     instructions: Mapping[int, str] = field(default_factory=dict)
     visited: frozenset[int] = frozenset()
     assumed: tuple[str, ...] = ()
+    pruned: tuple[Pruned, ...] = ()

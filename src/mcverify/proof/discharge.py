@@ -17,7 +17,7 @@ from mcverify.paths.segment import AccessPoint, Ending, Location, Paths, Segment
 from mcverify.proof.exits import EVERYWHERE, exit_of_segment, place
 from mcverify.proof.hints import Hint, terms_of
 from mcverify.proof.obligations import Goal, access_goal, exit_goals
-from mcverify.proof.termination import endless
+from mcverify.proof.termination import Falling, termination
 
 StandpointAt = Callable[[Location], Standpoint]
 
@@ -41,7 +41,8 @@ class Finding:
 
 
 class Discharger:
-    """Asks all goals of a routine from what is known at its locations."""
+    """Asks all goals of a routine from what is known at its locations. `falling` are the measures of its
+    loops once all has been asked."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Discharger:
         self._options = options
         self._standpoint = standpoint
         self._progress = progress
+        self.falling: tuple[Falling, ...] = ()
 
     def findings(self) -> Iterator[Finding]:
         """Every goal's answer, the exits first, then what belongs to no exit."""
@@ -205,9 +207,8 @@ class Discharger:
             yield replace(found, reason=where + found.reason if found.reason else "")
 
     def _termination(self) -> Iterator[Finding]:
-        where = [
-            self._image.where(location.address)
-            for location in endless(self._paths, self._assumptions, self._standpoint)
-        ]
+        found = termination(self._paths, self._assumptions, self._standpoint)
+        self.falling = found.falling
+        where = [self._image.where(location.address) for location in found.endless]
         reason = f"no measure that falls was found for the loop at {', '.join(where)}" if where else ""
         yield Finding("O9", EVERYWHERE, not where, 0.0, reason)

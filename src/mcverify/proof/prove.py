@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from mcverify.deadline import Deadline
+from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.proof import entries
 from mcverify.proof.listing import listing, table
 from mcverify.proof.options import ProveOptions
-from mcverify.proof.result import RoutineResult
+from mcverify.proof.result import Record, RoutineResult
 from mcverify.proof.search import Witnesses
 from mcverify.proof.select import Task, not_looked_at, tasks
 from mcverify.proof.variants import Variant, variants
@@ -53,6 +56,12 @@ def prove_image(
     """As :func:`prove_file`, for what has been read already, in so many seconds of the time limit."""
     deadline = Deadline(None if options.timeout is None else max(0.0, options.timeout - seconds))
     start = time.monotonic() - seconds
+    if options.record and image.built:
+        raise InputError(
+            "a proof bundle holds the whole object, and this is a linked kernel or a module",
+            where=str(image.path),
+            hint="give the object (.o) or the source with --proof",
+        )
     chosen = tasks(image, options)
     made = [_variants(image, task) for task in chosen]
     notes = _notes(image, chosen, made, all_routines=not options.routines)
@@ -61,10 +70,23 @@ def prove_image(
     with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
         proved = [_prove(v.image, task, options, deadline, progress, pool, phases) for task, v in jobs]
         results = [
-            replace(_with_code(result, v.image), variant=v.name, notes=said)
+            replace(_with_code(result, v.image), variant=v.name, notes=said, proof=_of_variant(result, v))
             for result, (_, v), said in zip(proved, jobs, notes, strict=True)
         ]
         return [study(v.image, result, deadline) for result, (_, v) in zip(results, jobs, strict=True)]
+
+
+def _of_variant(result: RoutineResult, variant: Variant) -> Record | None:
+    """The proof as it was written down, with the variant that it is about."""
+    if result.proof is None:
+        return None
+    routine = structs.replace(
+        result.proof.routine,
+        variant=variant.name,
+        features=dict(variant.features),
+        alternatives=variant.alternatives,
+    )
+    return replace(result.proof, routine=routine)
 
 
 def _with_code(result: RoutineResult, image: Image) -> RoutineResult:

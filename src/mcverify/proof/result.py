@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mcverify.check.manifest import Routine
 from mcverify.contract import Contract
 from mcverify.image.image import TableEntry
 from mcverify.runs.case import Access, Case, Fault, Outcome
@@ -185,6 +186,14 @@ class ListingLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """A proof as it was written down, to be checked by others, and the object that it is about."""
+
+    routine: Routine
+    object_code: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """The lengths for which the verdict holds, in bytes, both ends included. `breaks_at` is a length beyond
     `len_max` for which a run was seen to break the contract, `breaks_how` one sentence on it."""
@@ -207,6 +216,7 @@ class RoutineResult:
     address, `table` the exception-table entries of that code, `sha256` the digest of the input file.
     `variant` are the CPU features that chose the code that was proved ("ERMS,!FSRM"), "" where none matters.
     `held` are the rows that the proof holds whatever runs have shown: a run that breaks one contradicts it.
+    `proof` is the proof as it was written down, if that was asked for.
     """
 
     name: str
@@ -230,6 +240,7 @@ class RoutineResult:
     sha256: str = ""
     variant: str = ""
     held: frozenset[Row] = frozenset()
+    proof: Record | None = None
 
     @property
     def title(self) -> str:

@@ -33,7 +33,7 @@ from mcverify.proof.describe import exits
 from mcverify.proof.discharge import Discharger, Finding
 from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS
 from mcverify.proof.options import ProveOptions
-from mcverify.proof.result import Domain, Exit, ObligationResult, RoutineResult, Verdict
+from mcverify.proof.result import Domain, Exit, ObligationResult, Record, RoutineResult, Verdict
 from mcverify.proof.samples import sampled
 from mcverify.proof.search import Witnesses, probes, quick_cases
 from mcverify.proof.select import Task, no_contract
@@ -88,6 +88,8 @@ class RoutineProof:
         self._unknowns: list[str] = []
         self._exits: tuple[Exit, ...] = ()
         self._paths: Paths | None = None
+        self._discharger: Discharger | None = None
+        self._houdini: Houdini | None = None
         self._slack: int | None = None
         self._persistent = False
         self._beyond: Callable[[], tuple[int, str] | None] = lambda: None
@@ -169,7 +171,7 @@ class RoutineProof:
             discharger = Discharger(
                 self._image, paths, assumptions, options, houdini.standpoint, self._progress
             )
-            self._findings = []
+            self._findings, self._discharger, self._houdini = [], discharger, houdini
             for finding in discharger.findings():
                 self._findings.append(finding)
                 # The second attempt asks everything anew, and knows more.
@@ -331,7 +333,29 @@ class RoutineProof:
             entry=self._task.entry,
             sha256=self._image.sha256,
             held=held(self._findings, unknowns),
+            proof=self._record() if verdict is Verdict.PROVED and self._options.record else None,
         )
+
+    def _record(self) -> Record:
+        """The proof, written down to be checked by others."""
+        assert self._paths is not None
+        assert self._houdini is not None
+        assert self._discharger is not None
+        from mcverify.bundle.gather import Gatherer
+
+        self._progress("proof: writing it down")
+        routine = Gatherer(
+            image=self._image,
+            task=self._task,
+            paths=self._paths,
+            houdini=self._houdini,
+            assumptions=self._assumptions(self._persistent),
+            falling=self._discharger.falling,
+            lifter=self._lifter,
+            rep_model=self._options.rep_model,
+            sentences=self._sentences(),
+        ).routine()
+        return Record(routine, self._image.object_code)
 
     def _obligations(self) -> Iterator[ObligationResult]:
         grouped: dict[tuple[str, str], list[Finding]] = defaultdict(list)

@@ -8,6 +8,7 @@ are taken away, and what is left is treated in the same way (a lexicographic ord
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import networkx
 import z3
@@ -22,21 +23,38 @@ from mcverify.paths.segment import Location, Paths, Segment
 StandpointAt = Callable[[Location], Standpoint]
 
 
-def endless(paths: Paths, assumptions: Assumptions, standpoint: StandpointAt) -> tuple[Location, ...]:
-    """The locations on cycles for which no measure was found; empty if every run ends."""
-    edges = [s for s in paths.segments if isinstance(s.target, Location)]
-    return tuple(dict.fromkeys(_endless(paths, edges, assumptions, standpoint)))
+@dataclass(frozen=True)
+class Falling:
+    """A measure of a strongly connected part: the segments that lower it, and those that do not raise it."""
+
+    measure: z3.BitVecRef
+    falls: tuple[Segment, ...]
+    stays: tuple[Segment, ...]
 
 
-def _endless(
-    paths: Paths, edges: Sequence[Segment], assumptions: Assumptions, standpoint: StandpointAt
-) -> Iterator[Location]:
-    for part in _cycles(edges):
-        rest = _without_falling(paths, part, assumptions, standpoint)
-        if len(rest) == len(part):
-            yield from (segment.source for segment in part)
-        else:
-            yield from _endless(paths, rest, assumptions, standpoint)
+@dataclass(frozen=True)
+class Termination:
+    """The measures that were found, in their order, and the locations on cycles for which none was; every run
+    ends if there are none of these."""
+
+    falling: tuple[Falling, ...]
+    endless: tuple[Location, ...]
+
+
+def termination(paths: Paths, assumptions: Assumptions, standpoint: StandpointAt) -> Termination:
+    """Look for measures of all cycles."""
+    falling: list[Falling] = []
+    endless: list[Location] = []
+    waiting = [[s for s in paths.segments if isinstance(s.target, Location)]]
+    while waiting:
+        for part in _cycles(waiting.pop(0)):
+            found = _falling(paths, part, assumptions, standpoint)
+            if found is None:
+                endless += [segment.source for segment in part]
+            else:
+                falling.append(found)
+                waiting.append(list(found.stays))
+    return Termination(tuple(falling), tuple(dict.fromkeys(endless)))
 
 
 def _cycles(edges: Sequence[Segment]) -> Iterator[list[Segment]]:
@@ -48,17 +66,18 @@ def _cycles(edges: Sequence[Segment]) -> Iterator[list[Segment]]:
             yield part
 
 
-def _without_falling(
+def _falling(
     paths: Paths, part: Sequence[Segment], assumptions: Assumptions, standpoint: StandpointAt
-) -> list[Segment]:
-    """The segments of `part` that the first useful measure does not lower; all of them if there is none."""
+) -> Falling | None:
+    """The first useful measure of `part`, None if there is none."""
     for measure in _measures(paths, part, assumptions):
         lowered = {id(s) for s in part if _compares(standpoint(s.source), s, measure, z3.ULT)}
         if lowered and all(
             id(s) in lowered or _compares(standpoint(s.source), s, measure, z3.ULE) for s in part
         ):
-            return [s for s in part if id(s) not in lowered]
-    return list(part)
+            falls = tuple(s for s in part if id(s) in lowered)
+            return Falling(measure, falls, tuple(s for s in part if id(s) not in lowered))
+    return None
 
 
 def _compares(

@@ -20,12 +20,14 @@ _MOST = 64
 class Variant:
     """A routine on the CPUs that have, and lack, `features`; `image` holds the code that runs there.
 
-    `name` is "" where no feature matters, else such as "ERMS,!FSRM".
+    `name` is "" where no feature matters, else such as "ERMS,!FSRM"; `alternatives` are the numbers of those
+    that were written.
     """
 
     name: str
     features: Mapping[str, bool]
     image: Image
+    alternatives: tuple[int, ...] = ()
 
 
 def variants(image: Image, entry: int) -> tuple[Variant, ...]:
@@ -130,7 +132,8 @@ def _variant(image: Image, features: Mapping[str, bool], taken: Sequence[Alterna
     name = ",".join(feature if has else f"!{feature}" for feature, has in features.items())
     now = patched(image, taken)
     notes = (*image.notes, _sentence(features)) if features else image.notes
-    return Variant(name, features, replace(now, entries=tuple(_of_use(image, now)), notes=notes))
+    there = replace(now, entries=tuple(_of_use(image, now)), notes=notes)
+    return Variant(name, features, there, tuple(sorted(a.index for a in taken)))
 
 
 def _sentence(features: Mapping[str, bool]) -> str:

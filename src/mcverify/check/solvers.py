@@ -1,0 +1,106 @@
+"""The same question to other solvers: bitwuzla and cvc5, each in a process apart.
+
+What kills or stops the process of a question is no answer to it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Said(StrEnum):
+    """What a solver says of premises with the negated goal. Only UNSAT proves."""
+
+    UNSAT = "unsat"
+    SAT = "sat"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, with the seconds that it took; `why` is the solver's own word on an error."""
+
+    said: Said
+    seconds: float
+    why: str = ""
+
+
+def _bitwuzla(text: str, limit: float) -> str:
+    import bitwuzla
+
+    options = bitwuzla.Options()
+    options.set(bitwuzla.Option.TIME_LIMIT_PER, int(limit * 1000))
+    parser = bitwuzla.Parser(bitwuzla.TermManager(), options)
+    parser.parse(text, parse_only=True, parse_file=False)
+    result = parser.bitwuzla().check_sat()
+    names = {bitwuzla.Result.UNSAT: "unsat", bitwuzla.Result.SAT: "sat"}
+    return names.get(result, "unknown")
+
+
+def _cvc5(text: str, limit: float) -> str:
+    """cvc5's translation to integers for half of the time, which is quick on sums, then its bit-blaster."""
+    first = _cvc5_with(text, limit / 2, {"solve-bv-as-int": "sum"})
+    return first if first in ("unsat", "sat") else _cvc5_with(text, limit / 2, {})
+
+
+def _cvc5_with(text: str, limit: float, options: Mapping[str, str]) -> str:
+    import cvc5
+
+    solver = cvc5.Solver(cvc5.TermManager())
+    solver.setOption("tlimit-per", str(int(limit * 1000)))
+    for name, value in options.items():
+        solver.setOption(name, value)
+    parser = cvc5.InputParser(solver)
+    parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, text, "obligation")
+    symbols, said = parser.getSymbolManager(), ""
+    while not (command := parser.nextCommand()).isNull():
+        said = str(command.invoke(solver, symbols)).strip() or said
+    return said
+
+
+SOLVERS: Mapping[str, Callable[[str, float], str]] = {"bitwuzla": _bitwuzla, "cvc5": _cvc5}
+"""Each takes a script and a limit in seconds, and answers "unsat", "sat" or something else."""
+
+
+def ask(solver: str, text: str, limit: float) -> Reply:
+    """What `solver` says of a script, in this process."""
+    start = time.perf_counter()
+    try:
+        said = SOLVERS[solver](text, limit)
+    except Exception as error:  # whatever a solver raises, it has not answered
+        why = " ".join(str(error).split())[:200]
+        return Reply(Said.ERROR, time.perf_counter() - start, why or type(error).__name__)
+    known = {"unsat": Said.UNSAT, "sat": Said.SAT}
+    return Reply(known.get(said, Said.TIMEOUT), time.perf_counter() - start)
+
+
+def versions() -> dict[str, str]:
+    """The solvers' versions."""
+    from importlib import metadata
+
+    return {name: metadata.version(name) for name in SOLVERS}
+
+
+def ask_all(
+    texts: Sequence[str], limit: float, jobs: int, progress: Callable[[int], None]
+) -> Iterator[dict[str, Reply]]:
+    """The replies to each script, by solver, in order. `progress` is told how many scripts are done."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=jobs, mp_context=context) as pool:
+        try:
+            waiting = [{n: pool.submit(ask, n, text, limit) for n in SOLVERS} for text in texts]
+            for number, asked in enumerate(waiting, 1):
+                try:
+                    yield {name: future.result() for name, future in asked.items()}
+                except BrokenProcessPool as error:
+                    yield {name: Reply(Said.ERROR, 0.0, f"its process ended: {error}") for name in asked}
+                progress(number)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

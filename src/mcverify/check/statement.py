@@ -1,0 +1,562 @@
+"""The obligations of a proof, stated from its manifest alone.
+
+From paths, invariants and measures each statement that must hold is put together as SMT-LIB text. Nothing is
+simplified, no equality is used up: what is stored is followed store by store, and the invariant at the end of
+a path is the invariant with the final values for its symbols. The engine that found the proof has code of its
+own for all this, which is not used here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from mcverify.check.manifest import Location, Measure, Moved, Path, Routine, Step, Stray
+from mcverify.check.tree import Node, branches
+from mcverify.contract import MACHINE_CHECK
+from mcverify.models import read_toml
+
+WHY = {
+    "initiation": "a path from the entry to a cut point establishes the invariant there",
+    "consecution": "a path from a cut point to a cut point keeps the invariant: by induction on the number of"
+    " paths taken, an invariant holds whenever its location is reached",
+    "exit": "on a path that returns the contract holds; one file for each obligation",
+    "impossible": "a path that ends at an uncovered fault, at an exception or at something not understood,"
+    " or that was not followed since its condition is false, is taken by no run",
+    "footprint": "an access lies inside its buffer; what lies before it on its path may be used, as it is"
+    " proved by itself",
+    "frame": "a touch of the stack outside the own frame is made by no run",
+    "ways": "at each instruction one of the listed ways is open, so no run leaves the paths of its location",
+    "termination": "a measure is lowered, or not raised, by a path: no loop is taken for ever",
+    "rep": "a REP instruction does what its closed form says, iteration by iteration",
+}
+"""The kinds of obligations, and what each is for."""
+
+USER_END = int(read_toml("x86_64.toml")["limits"]["user_end"])
+"""User memory lies below it."""
+
+_TOKEN = re.compile(r"\|[^|]*\||[^\s()]+")
+_BAD = {"load": "bad_src", "store": "bad_dst"}
+_DONE = re.compile(r"done\d+")
+_GHOSTS = ("hit", "ok", "top")
+
+
+class Inconsistent(Exception):
+    """The manifest contradicts itself; the message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """One statement: a name fit for a file, its kind (a key of `WHY`), what it says, and the SMT-LIB text, to
+    be unsatisfiable."""
+
+    name: str
+    kind: str
+    says: str
+    text: str
+
+
+def word(value: int) -> str:
+    """A 64-bit constant."""
+    return f"#x{value % (1 << 64):016x}"
+
+
+def _all(terms: Iterable[str]) -> str:
+    return _joined("and", "true", list(terms))
+
+
+def _any(terms: Iterable[str]) -> str:
+    return _joined("or", "false", list(terms))
+
+
+def _joined(operator: str, neutral: str, terms: list[str]) -> str:
+    """The terms joined; the operator wants two of them at least."""
+    if len(terms) < 2:
+        return terms[0] if terms else neutral
+    return f"({operator} {' '.join(terms)})"
+
+
+def _implies(premise: str, conclusion: str) -> str:
+    return f"(=> {premise} {conclusion})"
+
+
+def _let(values: Mapping[str, str], term: str) -> str:
+    """`term` with values for symbols, all at once."""
+    used = [n for n in sorted(values) if n in set(_TOKEN.findall(term))]
+    return f"(let ({' '.join(f'({n} {values[n]})' for n in used)}) {term})" if used else term
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "_", text).strip("_") or "x"
+
+
+def obligations(routine: Routine) -> list[Obligation]:
+    """All that must hold, in the order of the manifest; of two statements with the same text the first.
+
+    Raises Inconsistent where the manifest names what it does not have.
+    """
+    found: dict[str, Obligation] = {}
+    names: set[str] = set()
+    for obligation in _Statements(routine).all():
+        if obligation.name in names:
+            raise Inconsistent(f"two obligations of {routine.title} are named {obligation.name}")
+        if found.setdefault(obligation.text, obligation) is obligation:
+            names.add(obligation.name)
+    return list(found.values())
+
+
+@dataclass
+class _Script:
+    """What is said before a goal: conditions, and definitions in their order."""
+
+    asserted: list[str] = field(default_factory=list)
+    defined: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def define(self, name: str, sort: str, term: str) -> str:
+        self.defined.append((name, sort, term))
+        return name
+
+
+@dataclass(frozen=True)
+class _Buffer:
+    kind: str
+    base: str
+    bad: str
+
+
+class _Statements:
+    def __init__(self, routine: Routine) -> None:
+        self._routine = routine
+        self._contract = contract = routine.contract
+        self._length = f"{contract.len}@0" if contract.len else word(contract.size or 0)
+        named = {"load": contract.src, "store": contract.dst}
+        self._buffers = {k: _Buffer(k, f"{name}@0", _BAD[k]) for k, name in named.items() if name}
+        words = [
+            *(f"{r}@0" for r in contract.arguments),
+            "j",
+            "top",
+            "rsp@0",
+            "return@0",
+            *(b.bad for b in self._buffers.values()),
+        ]
+        self._sorts = {n: _sort(w) for n, w in routine.symbols.items()} | dict.fromkeys(words, _sort(64))
+        self._sorts |= {b.base: _sort(64) for b in self._buffers.values()}
+        self._sorts |= {f"{r}@0": _sort(64) for r in (*contract.kept, *contract.given)}
+        self._sorts |= {"hit": "Bool", "ok": "Bool", "source_byte": _sort(8)}
+        self._locations = {location.name: location for location in routine.locations}
+        self._paths = {path.name: path for path in routine.paths}
+        if len(self._locations) != len(routine.locations) or len(self._paths) != len(routine.paths):
+            raise Inconsistent(f"a name stands for two locations or two paths of {routine.title}")
+
+    def all(self) -> Iterator[Obligation]:
+        for location in self._routine.locations:
+            yield from self._ways(location)
+        for path in self._routine.paths:
+            yield from self._footprint(path)
+            yield from self._end(path)
+        for number, stray in enumerate(self._routine.strays, 1):
+            yield self._stray(number, stray)
+        for number, measure in enumerate(self._routine.measures, 1):
+            yield from self._termination(number, measure)
+        for number, claim in enumerate(self._routine.claims, 1):
+            yield self._stated(f"rep{number}-{_plain(claim.says)}", "rep", claim.says, _Script(), claim.term)
+
+    # -- premises
+
+    def _location(self, name: str) -> Location:
+        if name not in self._locations:
+            raise Inconsistent(f"{self._routine.title} has no location {name}")
+        return self._locations[name]
+
+    def _at(self, location: Location, *, bad_bytes: bool) -> _Script:
+        """What is known at a location: the assumptions, its mode, its invariant."""
+        length, limit = self._length, word(self._routine.len_max)
+        said = [f"(bvule {length} {limit})", f"(bvule j {limit})"]
+        said += [f"(bvule {b.base} (bvsub {word(-1)} {length}))" for b in self._buffers.values()]
+        if self._contract.user:
+            said += [f"(bvule {b.base} (bvsub {word(USER_END)} {length}))" for b in self._buffers.values()]
+        said += [f"(= {r}@0 {word(v)})" for r, v in sorted(self._contract.given.items())]
+        if bad_bytes or self._routine.persistent:
+            for buffer in self._buffers.values():
+                said += self._bad_byte(buffer)
+        if not location.entry:
+            said += self._mode(location)
+            said += [fact.term for fact in location.invariant]
+        return _Script(said)
+
+    @staticmethod
+    def _mode(location: Location) -> list[str]:
+        return [
+            f"(= rsp (bvadd rsp@0 {word(location.stack)}))",
+            f"(= df #b{location.df})",
+            f"(= ac #b{location.ac})",
+        ]
+
+    def _bad_byte(self, buffer: _Buffer) -> Iterator[str]:
+        """The first bad byte of a buffer: in it or just behind, at a line's begin if it is inside."""
+        yield f"(bvule {buffer.bad} {self._length})"
+        low = self._routine.granularity.bit_length() - 1
+        if low:
+            line = f"(= ((_ extract {low - 1} 0) (bvadd {buffer.base} {buffer.bad})) (_ bv0 {low}))"
+            yield f"(or (= {buffer.bad} {word(0)}) (= {buffer.bad} {self._length}) {line})"
+
+    def _along(self, path: Path, *, bad_bytes: bool) -> _Script:
+        """What is known at the end of a path, its accesses being inside their buffers."""
+        script = self._at(self._location(path.source), bad_bytes=bad_bytes)
+        for step in path.steps:
+            self._take(script, step, bad_bytes=bad_bytes)
+        script.asserted += path.conditions
+        return script
+
+    def _take(self, script: _Script, step: Step, *, bad_bytes: bool) -> None:
+        script.asserted += step.conditions
+        for moved in step.moved:
+            self._know(script, moved)
+            if (bad_bytes or self._routine.persistent) and not moved.partial and self._may_fault(moved):
+                script.asserted.append(self._survives(moved))
+        if step.fault is not None:
+            script.asserted.append(self._inside(step.fault))
+            if bad_bytes or self._routine.persistent:
+                script.asserted.append(self._strikes(step.fault))
+
+    def _know(self, script: _Script, moved: Moved) -> None:
+        script.asserted.append(self._inside(moved))
+        if moved.kind == "load" and moved.value is not None:
+            for k in range(moved.size):
+                here = f"(= (bvadd {self._offset(moved)} {word(k)}) j)"
+                byte = f"((_ extract {8 * k + 7} {8 * k}) {moved.value})"
+                script.asserted.append(_implies(here, f"(= {byte} source_byte)"))
+
+    def _may_fault(self, moved: Moved) -> bool:
+        return self._routine.faults in ("both", f"{moved.kind}s")
+
+    def _offset(self, moved: Moved) -> str:
+        buffer = self._buffers.get(moved.kind)
+        return f"(bvsub {moved.address} {buffer.base})" if buffer else moved.address
+
+    @staticmethod
+    def _bytes(moved: Moved) -> str:
+        size = word(moved.size)
+        return size if moved.elements is None else f"(bvmul {size} {moved.elements})"
+
+    def _inside(self, moved: Moved) -> str:
+        """Obligation O8 of one access; the bytes of a REP must be countable."""
+        if moved.kind not in self._buffers:
+            return "false"
+        offset, length = self._offset(moved), self._length
+        inside = f"(and (bvule {offset} {length}) (bvule {self._bytes(moved)} (bvsub {length} {offset})))"
+        if moved.elements is None:
+            return inside
+        countable = f"(bvule {moved.elements} {word((1 << 62) // moved.size)})"
+        return f"(and {countable} (or (= {moved.elements} {word(0)}) {inside}))"
+
+    def _survives(self, moved: Moved) -> str:
+        buffer = self._buffers.get(moved.kind)
+        return (
+            f"(bvuge (bvsub {buffer.bad} {self._offset(moved)}) {self._bytes(moved)})" if buffer else "true"
+        )
+
+    def _strikes(self, moved: Moved) -> str:
+        buffer = self._buffers.get(moved.kind)
+        return (
+            f"(bvult {buffer.bad} (bvadd {self._offset(moved)} {self._bytes(moved)}))" if buffer else "true"
+        )
+
+    # -- the one arbitrary byte
+
+    def _ghost(self, script: _Script, path: Path) -> dict[str, str]:
+        """Whether byte j has been stored, whether rightly, and how far stores have come, after a path."""
+        entry = self._location(path.source).entry
+        now = {"hit": "false", "ok": "true", "top": word(0)} if entry else {n: n for n in _GHOSTS}
+        stores = [m for step in path.steps for m in step.moved if m.kind == "store"]
+        for number, store in enumerate(stores, 1):
+            define = script.define
+            offset = define(f"offset.{number}", _sort(64), self._offset(store))
+            end = define(f"end.{number}", _sort(64), f"(bvadd {offset} {self._bytes(store)})")
+            covers = f"(bvult (bvsub j {offset}) {self._bytes(store)})"
+            if store.partial:
+                self._sorts |= {f"stored.{store.partial}": "Bool", f"top.{store.partial}": _sort(64)}
+                covers = f"(and {covers} stored.{store.partial})"
+            covers = define(f"covers.{number}", "Bool", covers)
+            right = define(f"right.{number}", "Bool", self._right(store, offset))
+            top = f"(ite (bvult {now['top']} {end}) {end} {now['top']})"
+            now = {
+                "hit": define(f"hit.{number}", "Bool", f"(or {now['hit']} {covers})"),
+                "ok": define(f"ok.{number}", "Bool", f"(ite {covers} {right} {now['ok']})"),
+                "top": define(f"top.{number}", _sort(64), f"top.{store.partial}" if store.partial else top),
+            }
+        return now
+
+    def _right(self, store: Moved, offset: str) -> str:
+        """That the byte which a store puts at j is the one expected there."""
+        if store.source is not None:
+            return f"(= (bvsub {store.source} {self._buffers['load'].base}) {offset})"
+        if store.value is None:
+            raise Inconsistent(f"{self._routine.title} stores something that is not told")
+        expected = self._expected()
+        parts = []
+        for k in range(store.size):
+            byte = f"(= ((_ extract {8 * k + 7} {8 * k}) {store.value}) {expected})"
+            here = f"(= (bvsub j {offset}) {word(k)})"
+            parts.append(byte if store.elements is not None else _implies(here, byte))
+        return _all(parts)
+
+    def _expected(self) -> str:
+        """What byte j of dst is to become."""
+        if self._contract.stored_value:
+            return f"((_ extract 7 0) (bvlshr {self._contract.stored_value}@0 (bvmul {word(8)} j)))"
+        return "source_byte" if self._contract.data == "copy" else "#x00"
+
+    # -- statements
+
+    def _stated(self, name: str, kind: str, says: str, script: _Script, goal: str) -> Obligation:
+        lines = [f"; {self._routine.title}: {says}", f"; {kind}: {WHY[kind]}", "(set-logic QF_BV)"]
+        body = [f"(assert {term})" for term in script.asserted]
+        body += [f"(define-fun {n} () {sort} {term})" for n, sort, term in script.defined]
+        body.append(f"(assert (not {goal}))")
+        used = set(_TOKEN.findall(" ".join(body)))
+        lines += [f"(declare-const {n} {self._sorts[n]})" for n in sorted(used & self._sorts.keys())]
+        return Obligation(name, kind, says, "\n".join([*lines, *body, "(check-sat)", ""]))
+
+    def _footprint(self, path: Path) -> Iterator[Obligation]:
+        script = self._at(self._location(path.source), bad_bytes=False)
+        number = 0
+        for step in path.steps:
+            script.asserted += step.conditions
+            for moved in (*step.moved, *((step.fault,) if step.fault else ())):
+                number += 1
+                says = f"on {path.name} the {moved.kind} at {step.at:#x} lies inside its buffer"
+                name = f"{path.name}-access{number}-{moved.kind}"
+                yield self._stated(name, "footprint", says, script, self._inside(moved))
+                self._know(script, moved)
+
+    def _end(self, path: Path) -> Iterator[Obligation]:
+        if path.end == "location":
+            yield self._arrival(path)
+        elif path.end == "return":
+            yield from self._return(path)
+        else:
+            script = self._along(path, bad_bytes=path.by_address)
+            says = f"{path.name} from {path.source} to {path.where} ({path.end}) is impossible"
+            yield self._stated(f"{path.name}-{path.end}-impossible", "impossible", says, script, "false")
+
+    def _arrival(self, path: Path) -> Obligation:
+        source, target = self._location(path.source), self._location(path.target or "")
+        script = self._along(path, bad_bytes=False)
+        values = self._final(script, path)
+        goals = [*self._mode(target), *(fact.term for fact in target.invariant)]
+        self._complete(path, values, goals)
+        kind = "initiation" if source.entry else "consecution"
+        says = f"{path.name} from {source.name} establishes the invariant of {target.name} ({target.where})"
+        return self._stated(
+            f"{path.name}-{source.name}-{target.name}-{kind}", kind, says, script, _let(values, _all(goals))
+        )
+
+    def _final(self, script: _Script, path: Path) -> dict[str, str]:
+        """The values of all state at the end of a path, by symbol."""
+        values = {
+            name: script.define(f"{name.strip('|')}.end" if "|" not in name else f"|{name.strip('|')}.end|",
+                                self._sorts.get(name, _sort(64)), term)
+            for name, term in sorted(path.final.items())
+        }  # fmt: skip
+        if path.returned_to is not None:
+            values["returned_to"] = path.returned_to
+        return values | self._ghost(script, path) | {"last_trap": self._trap(path)}
+
+    @staticmethod
+    def _trap(path: Path) -> str:
+        return next((s.trap for s in reversed(path.steps) if s.fault is not None), "last_trap")
+
+    def _complete(self, path: Path, values: Mapping[str, str], goals: Iterable[str]) -> None:
+        """Refuse goals about state whose value at the end is not told: that at the start is not meant."""
+        lasting = {"j", "source_byte", *_BAD.values()}
+        for name in {t for goal in goals for t in _TOKEN.findall(goal)} & self._sorts.keys():
+            if name not in values and name not in lasting and not name.strip("|").endswith("@0"):
+                raise Inconsistent(
+                    f"{path.name} of {self._routine.title} does not tell what becomes of {name}"
+                )
+
+    def _stray(self, number: int, stray: Stray) -> Obligation:
+        script = self._at(self._location(stray.source), bad_bytes=False)
+        script.asserted += stray.conditions
+        says = f"the touch of the stack at {stray.offset:+d}, by {stray.at:#x}, is impossible"
+        return self._stated(f"frame{number}", "frame", says, script, "false")
+
+    # -- returns
+
+    def _return(self, path: Path) -> Iterator[Obligation]:
+        for identifier in dict.fromkeys((*self._contract.obligations, *self._contract.on_machine_check)):
+            for number, (goal, bad_bytes) in enumerate(self._exit_goals(identifier, path)):
+                script = self._along(path, bad_bytes=bad_bytes)
+                values = self._final(script, path)
+                bound = self._where_it_binds(identifier, path, goal)
+                if identifier == "O4":
+                    for n, fault in enumerate(_faults(path), 1):
+                        script.define(f"fault.{n}", _sort(64), self._offset(fault))
+                self._complete(path, values, [bound])
+                again = f"-{number + 1}" if number else ""
+                says = f"{identifier} holds where {path.name} returns ({path.exit})"
+                name = f"{path.name}-return-{_plain(path.exit)}-{identifier}{again}"
+                yield self._stated(name, "exit", says, script, _let(values, bound))
+
+    def _faulted(self, path: Path) -> bool:
+        return path.faulted or self._location(path.source).faulted
+
+    def _where_it_binds(self, identifier: str, path: Path, goal: str) -> str:
+        generally = identifier in self._contract.obligations
+        after_machine_check = identifier in self._contract.on_machine_check
+        if generally and after_machine_check:
+            return goal
+        machine_check = f"(= last_trap {word(MACHINE_CHECK)})" if self._faulted(path) else "false"
+        return _implies(machine_check if after_machine_check else f"(not {machine_check})", goal)
+
+    def _exit_goals(self, identifier: str, path: Path) -> Iterator[tuple[str, bool]]:
+        """Goals over final values, each with whether it rests on bad addresses staying bad."""
+        left, length, faulted = self._contract.left, self._length, self._faulted(path)
+        claim = f"(bvule {left} {length})"
+        claimed = f"(bvsub {length} {left})"
+        if identifier == "O2" and left:
+            yield claim, False
+        elif identifier == "O3" and left:
+            yield _implies(f"(and {claim} (bvult j {claimed}))", "hit"), False
+        elif identifier == "O4":
+            yield from self._nothing_beyond(path, f"(and {claim} hit)", claimed)
+        elif identifier == "O5" and left and faulted:
+            nothing = f"(and (= {left} {length}) (not (= {length} {word(0)})))"
+            yield _implies(nothing, _any(f"(= {bad} {word(0)})" for bad in self._bad())), True
+        elif identifier == "O6":
+            yield from ((goal, False) for goal in self._right_data(faulted=faulted))
+        elif identifier == "O7":
+            yield self._machine_state(path), False
+        elif identifier == "O9":
+            yield _all(self._failure() if faulted else self._success()), False
+        elif identifier == "O10":
+            yield "false" if path.unfenced else "true", False
+
+    def _nothing_beyond(self, path: Path, claim: str, claimed: str) -> Iterator[tuple[str, bool]]:
+        """No byte is stored behind the claim, nor at or behind a bad one."""
+        if self._contract.left:
+            yield _implies(claim, f"(bvult j (bvadd {claimed} {self._over_report(path)}))"), False
+        if self._faulted(path):
+            yield self._before_the_fault(path)
+
+    def _right_data(self, *, faulted: bool) -> Iterator[str]:
+        if self._contract.dst:
+            yield _implies("hit", "ok")
+        if self._contract.loaded_value:
+            yield self._value_returned(self._contract.loaded_value, faulted=faulted)
+
+    def _value_returned(self, register: str, *, faulted: bool) -> str:
+        """That the register returns the bytes of src, zero-extended; 0 after a fault."""
+        size = self._contract.size
+        if faulted or size is None:
+            return f"(= {register} {word(0)})"
+        bytes_of_src = [
+            _implies(f"(= j {word(k)})", f"(= ((_ extract {8 * k + 7} {8 * k}) {register}) source_byte)")
+            for k in range(size)
+        ]
+        above = f"(= ((_ extract 63 {8 * size}) {register}) (_ bv0 {64 - 8 * size}))" if size < 8 else "true"
+        return _all([*bytes_of_src, above])
+
+    def _bad(self) -> list[str]:
+        return [b.bad for b in self._buffers.values() if self._routine.faults in ("both", f"{b.kind}s")]
+
+    def _over_report(self, path: Path) -> str:
+        usually, then = (word(self._contract.over_report_after(t)) for t in (None, MACHINE_CHECK))
+        if not self._faulted(path) or usually == then:
+            return usually
+        return f"(ite (= last_trap {word(MACHINE_CHECK)}) {then} {usually})"
+
+    def _before_the_fault(self, path: Path) -> tuple[str, bool]:
+        """No byte is stored at or behind the one that faulted: the first bad byte where a fault lies before
+        the path, else the place where each access that faulted begins."""
+        if self._location(path.source).faulted or self._routine.persistent:
+            return _implies("hit", _all(f"(bvult j {bad})" for bad in self._bad())), True
+        faults = _faults(path)
+        return _implies("hit", _all(f"(bvult j fault.{n})" for n in range(1, len(faults) + 1))), False
+
+    def _machine_state(self, path: Path) -> str:
+        kept = [f"(= {name} {name}@0)" for name in self._contract.kept]
+        state = [f"(= rsp (bvadd rsp@0 {word(8)}))", "(= df #b0)", "(= ac #b0)"]
+        if path.returned_to is None:
+            raise Inconsistent(f"{path.name} of {self._routine.title} does not tell where it returns to")
+        return _all([*kept, *state, "(= returned_to return@0)"])
+
+    def _success(self) -> Iterator[str]:
+        contract = self._contract
+        if contract.dst:
+            yield _implies(f"(bvult j {self._length})", "hit")
+        if contract.left:
+            yield f"(= {contract.left} {word(0)})"
+        if contract.trap:
+            yield f"(= {contract.trap} {word(0)})"
+        if contract.status and not contract.success_unasked:
+            is_zero = f"(= {contract.status} {word(0)})"
+            yield f"(not {is_zero})" if contract.status_inverted else is_zero
+
+    def _failure(self) -> Iterator[str]:
+        contract = self._contract
+        if contract.trap:
+            yield f"(= {contract.trap} last_trap)"
+        if contract.status and contract.error is not None:
+            yield f"(= ((_ extract 31 0) {contract.status}) #x{contract.error % (1 << 32):08x})"
+        elif contract.status:
+            is_zero = f"(= {contract.status} {word(0)})"
+            yield is_zero if contract.status_inverted else f"(not {is_zero})"
+
+    # -- ways and ends
+
+    def _ways(self, location: Location) -> Iterator[Obligation]:
+        """That at each instruction of the tree of paths one of the ways is open, and each of its faults."""
+        own = [path for path in self._routine.paths if path.source == location.name]
+        goals = [goal for node in branches(own) for goal in self._open(node)]
+        if goals:
+            says = f"at each instruction behind {location.name} one of the listed ways is open"
+            script = self._at(location, bad_bytes=False)
+            yield self._stated(f"{location.name}-ways", "ways", says, script, _all(goals))
+
+    def _open(self, node: Node) -> Iterator[str]:
+        reached = _all(node.conditions)
+        usual = [way for way in node.ways if not way.fault]
+        if all(way.step.conditions for way in usual):
+            yield _implies(reached, _any(_all(way.step.conditions) for way in usual))
+        for kind, numbers in (("load", self._contract.load_traps), ("store", self._contract.store_traps)):
+            faults = [way for way in node.ways if way.fault == kind]
+            others = [_all(w.step.conditions) for w in usual if all(m.kind != kind for m in w.step.moved)]
+            elements = {m.elements for w in usual for m in w.step.moved if m.elements is not None}
+            for number in numbers if faults else ():
+                open_faults, premises = [], [reached]
+                for way in faults:
+                    condition = _all(way.step.conditions)
+                    open_faults.append(f"(let (({way.step.trap} {word(number)})) {condition})")
+                    done = sorted(t for t in set(_TOKEN.findall(condition)) if _DONE.fullmatch(t))
+                    premises += [f"(bvult {d} {e})" for d in done for e in sorted(elements)]
+                yield _implies(_all(premises), _any([*open_faults, *others]))
+
+    def _termination(self, number: int, measure: Measure) -> Iterator[Obligation]:
+        for relation, names in (("falls", measure.falls), ("stays", measure.stays)):
+            for name in names:
+                if name not in self._paths:
+                    raise Inconsistent(
+                        f"{self._routine.title} has no path {name}, which measure {number} names"
+                    )
+                path = self._paths[name]
+                script = self._along(path, bad_bytes=False)
+                values = self._final(script, path)
+                self._complete(path, values, [measure.term])
+                comparison = {"falls": "bvult", "stays": "bvule"}[relation]
+                goal = f"({comparison} {_let(values, measure.term)} {measure.term})"
+                does = {"falls": "lowers", "stays": "does not raise"}[relation]
+                says = f"{path.name} {does} the measure {measure.says}"
+                yield self._stated(
+                    f"measure{number}-{path.name}-{relation}", "termination", says, script, goal
+                )
+
+
+def _faults(path: Path) -> list[Moved]:
+    return [step.fault for step in path.steps if step.fault is not None]
+
+
+def _sort(width: int) -> str:
+    return f"(_ BitVec {width})" if width else "Bool"

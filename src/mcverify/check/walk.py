@@ -1,0 +1,217 @@
+"""Whether the listed paths are all there are, by the bytes of the object and its exception table.
+
+At each instruction of the tree of paths the ways that the code allows must be there: both targets of a
+branch, and for each access that may fault the fixup, or the end where there is none. So each run follows
+listed paths only, from location to location.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mcverify.check.code import Instruction, decode
+from mcverify.check.manifest import Location, Path, Routine
+from mcverify.check.tree import Goal, Node, Way, branches
+from mcverify.image.callees import callees
+from mcverify.image.image import Image
+from mcverify.models import read_toml
+
+Edge = tuple[str, Goal]
+"""A way on: the kind of the access that faults ("" for none), and where it leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that the paths of a routine lack, or have too much; `says` is one sentence."""
+
+    says: str
+
+
+def gaps(routine: Routine, image: Image) -> Iterator[Gap]:
+    """What is wrong with the paths of a routine; nothing if they are complete."""
+    entries = [location for location in routine.locations if location.entry]
+    if [e.address for e in entries] != [routine.entry] or routine.entry not in _entry_points(image, routine):
+        yield Gap(f"{routine.title} does not begin at the address {routine.entry:#x} of its one entry")
+        return
+    walk = _Walk(routine, image)
+    for location in routine.locations:
+        own = [path for path in routine.paths if path.source == location.name]
+        for path in own:
+            yield from walk.ending(location, path)
+        for node in branches(own):
+            yield from walk.node(location, node)
+    yield from _loops(routine)
+
+
+def _entry_points(image: Image, routine: Routine) -> frozenset[int]:
+    address = image.address_of(routine.name)
+    return frozenset(() if address is None else (address,))
+
+
+class _Walk:
+    def __init__(self, routine: Routine, image: Image) -> None:
+        self._routine = routine
+        self._image = image
+        self._locations = {location.name: location for location in routine.locations}
+        self._callees = callees(image)
+        self._thunks = read_toml("externals.toml")["return_thunks"]["names"]
+
+    # -- ends
+
+    def ending(self, source: Location, path: Path) -> Iterator[Gap]:
+        """What a path says of its end, against its steps."""
+        if not path.steps or path.steps[0].at != source.address:
+            yield Gap(f"{path.name} does not begin where {source.name} lies")
+        unfenced = source.unfenced
+        for step in path.steps:
+            instruction = self._decode(step.at)
+            if instruction is not None and step.fault is None:
+                unfenced = (unfenced or instruction.is_nontemporal) and not instruction.is_fence
+        if unfenced != path.unfenced:
+            yield Gap(f"{path.name} is wrong about a non-temporal store that waits for a fence")
+        if path.end != "location":
+            return
+        target = self._locations.get(path.target or "")
+        faulted = source.faulted or path.faulted
+        if target is None:
+            yield Gap(f"{path.name} ends at no location of the list")
+        elif (target.address, target.faulted, target.unfenced) != (
+            path.to,
+            faulted,
+            unfenced,
+        ) or target.entry:
+            yield Gap(f"{path.name} does not end in the mode of {target.name}")
+
+    # -- nodes
+
+    def node(self, location: Location, node: Node) -> Iterator[Gap]:
+        """Whether the ways on from a node are those that the code allows."""
+        address = node.before[-1].to if node.before else location.address
+        if not node.ways:
+            yield Gap(f"no path leaves {location.name} at {self._image.where(location.address)}")
+            return
+        if not isinstance(address, int) or any(way.step.at != address for way in node.ways):
+            yield Gap(f"the steps of {node.ways[0].path.name} do not follow each other")
+            return
+        found = {(way.fault, way.to) for way in node.ways}
+        where, name = self._image.where(address), node.ways[0].path.name
+        back = _return_addresses(node, self._decode)
+        needed, allowed = self._edges(address, back, node)
+        if any(to in ("lost", "outside") for _, to in found):
+            # What is not understood stands for the rest: the path that ends there must be impossible.
+            needed = frozenset(edge for edge in needed if edge[0])
+        for fault, to in sorted(needed - found, key=str):
+            yield Gap(f"{where}: the way {_words(fault, to)} is missing behind {name}")
+        for fault, to in sorted(found - allowed, key=str):
+            yield Gap(f"{where}: the way {_words(fault, to)} of {name} is none that the code allows")
+
+    def _decode(self, address: int) -> Instruction | None:
+        if address in self._image.externals:
+            return None
+        return decode(self._image.code_at(address), address)
+
+    def _edges(self, address: int, back: list[int], node: Node) -> tuple[frozenset[Edge], frozenset[Edge]]:
+        """The ways that must be there, and those that may be."""
+        ends: frozenset[Edge] = frozenset({("", "lost"), ("", "trap"), ("", "outside")})
+        returned: Goal = back[-1] if back else "return"
+        if address in self._callees:
+            by_callee = ((kind, returned) for kind in ("load", "store") if self._may_fault(kind))
+            needed: frozenset[Edge] = frozenset({("", returned), *by_callee})
+            return needed, needed | ends
+        instruction = self._decode(address)
+        if instruction is None:
+            return frozenset({("", "lost")}), ends
+        onward = frozenset(self._onward(instruction, returned))
+        by_table = self._image.entry_at(address)
+        fixup: Goal = by_table.fixup if by_table is not None else "uncovered"
+        faults: set[Edge] = {(kind, fixup) for kind in ("load", "store") if self._may_fault(kind)}
+        needed_faults = {(k, to) for k, to in faults if instruction.accesses(k) and not _in_frame(node, k)}
+        unmodelled: set[Edge] = {(kind, "lost") for kind, _ in faults}
+        needed_faults = {(k, to) for k, to in needed_faults if not _ends_so(node, k, "lost")}
+        return onward | needed_faults, onward | faults | unmodelled | ends
+
+    def _onward(self, instruction: Instruction, returned: Goal) -> Iterator[Edge]:
+        if instruction.returns:
+            yield "", returned
+        elif instruction.indirect:
+            yield "", "lost"
+        elif instruction.calls:
+            for target in instruction.targets:
+                yield "", instruction.end if self._is_thunk(target) else self._reached(target, returned)
+        else:
+            for target in instruction.targets:
+                yield "", self._reached(target, returned)
+
+    def _reached(self, target: int, returned: Goal) -> Goal:
+        name = self._image.externals.get(target)
+        if name is None or target in self._callees:
+            return target
+        return returned if name in self._thunks else target
+
+    def _is_thunk(self, target: int) -> bool:
+        return self._image.externals.get(target) in self._thunks
+
+    def _may_fault(self, kind: str) -> bool:
+        return self._routine.faults in ("both", f"{kind}s")
+
+
+def _in_frame(node: Node, kind: str) -> bool:
+    """Whether the paths say that an access of the kind, by the node's instruction, is to the own frame."""
+    return any(access.kind == kind for way in node.ways for access in way.step.frame)
+
+
+def _ends_so(node: Node, fault: str, end: str) -> bool:
+    return any(way.fault == fault and way.to == end for way in node.ways)
+
+
+def _return_addresses(node: Node, decoded: object) -> list[int]:
+    """Where the calls before a node will return to, the last one last."""
+    assert callable(decoded)
+    found: list[int] = []
+    for way in node.before:
+        instruction = decoded(way.step.at)
+        if way.step.fault is not None and instruction is not None:
+            continue
+        if instruction is None:  # a routine outside returns
+            found = found[:-1]
+        elif instruction.calls:
+            found.append(instruction.end)
+        elif instruction.returns or (found and way.to == found[-1] and way.to not in instruction.targets):
+            found = found[:-1]
+    return found
+
+
+def _words(fault: str, to: Goal) -> str:
+    where = f"to {to:#x}" if isinstance(to, int) else f"({to})"
+    return f"{where} by a fault of the {fault}" if fault else where
+
+
+# -- loops
+
+
+def _loops(routine: Routine) -> Iterator[Gap]:
+    """Whether the measures leave no loop: those paths that one lowers are taken away, one measure after
+    the other, and each must be kept or lowered by every path of the loops in which it lowers one."""
+    import networkx
+
+    edges: Mapping[str, Path] = {p.name: p for p in routine.paths if p.end == "location"}
+    left = dict(edges)
+    for number, measure in enumerate(routine.measures, 1):
+        graph = networkx.MultiDiGraph([(p.source, p.target) for p in left.values()])
+        parts = {n: i for i, part in enumerate(networkx.strongly_connected_components(graph)) for n in part}
+        in_loops = {n: p for n, p in left.items() if parts[p.source] == parts[p.target]}
+        lowered = [in_loops[n] for n in measure.falls if n in in_loops]
+        touched = {parts[p.source] for p in lowered}
+        needed = {n for n, p in in_loops.items() if parts[p.source] in touched}
+        if missing := sorted(needed - {*measure.falls, *measure.stays}):
+            yield Gap(f"measure {number} of {routine.title} says nothing of {', '.join(missing)}")
+            return
+        left = {n: p for n, p in left.items() if n not in measure.falls}
+    graph = networkx.MultiDiGraph([(p.source, p.target) for p in left.values()])
+    for part in networkx.strongly_connected_components(graph):
+        if any(p.source in part and p.target in part for p in left.values()):
+            yield Gap(f"no measure falls in the loop of {routine.title} through {', '.join(sorted(part))}")
+
+
+__all__ = ["Gap", "Way", "gaps"]

@@ -1,0 +1,116 @@
+"""`mcverify check`: a proof bundle, by other solvers."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcverify.cli.sizes import parse_seconds
+from mcverify.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mcverify.check.bundle import Bundle
+    from mcverify.check.check import Checked
+
+_SECONDS = 20.0
+
+
+@click.command(short_help="Check the proofs that `prove --proof DIR` wrote.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--limit",
+    metavar="S",
+    help=f"Give each solver S seconds for each obligation. [default: {_SECONDS:g}]",
+)
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Ask so many at once. [default: one per CPU]")
+@click.option("-v", "--verbose", is_flag=True, help="Every obligation with who said what.")
+def check(folder: Path, limit: str | None, jobs: int | None, verbose: bool) -> ExitCode:
+    """Check a proof bundle with bitwuzla and cvc5, without the engine that made it.
+
+    That no path and no obligation is missing is worked out from the object in the bundle; then both solvers
+    are asked each obligation, as it was before anything was simplified.
+
+    \b
+    Exit codes: 0 every obligation holds, 2 the bundle is damaged, changed or not complete,
+    3 no solver decided an obligation, 4 an obligation does not hold, or the solvers disagree.
+    """  # noqa: D301 -- click wants the control character \b itself
+    seconds = _SECONDS if limit is None else parse_seconds(limit, "--limit")
+    _need_solvers()
+    from mcverify.check.check import checked, complete
+    from mcverify.cli.progress import status_line
+
+    with status_line() as progress:
+        progress("reading the bundle")
+        bundle, found = complete(folder)
+        total = len(found)
+        results = list(
+            checked(
+                found,
+                seconds,
+                jobs or len(os.sched_getaffinity(0)),
+                lambda done: progress(f"obligation {done} of {total}"),
+            )
+        )
+    _show(bundle, results, verbose=verbose)
+    return _code(results)
+
+
+def _need_solvers() -> None:
+    for name in ("bitwuzla", "cvc5"):
+        try:
+            __import__(name)
+        except ImportError as error:
+            raise InputError(
+                f"{name} is not installed ({error})", hint="pip install mcverify[check] brings both solvers"
+            ) from error
+
+
+def _code(results: Sequence[Checked]) -> ExitCode:
+    from mcverify.check.check import Standing
+
+    standings = {result.standing for result in results}
+    if standings & {Standing.DISPUTED, Standing.FAILS}:
+        return ExitCode.INTERNAL
+    return ExitCode.UNKNOWN if Standing.OPEN in standings else ExitCode.PROVED
+
+
+def _show(bundle: Bundle, results: Sequence[Checked], *, verbose: bool) -> None:
+    from mcverify.check.check import Standing
+    from mcverify.check.solvers import SOLVERS, versions
+
+    manifest = bundle.manifest
+    known = versions()
+    click.echo(
+        f"{bundle.folder}: {manifest.source}, proved by mcverify {manifest.tools.get('mcverify', '?')}"
+    )
+    click.echo("solvers: " + ", ".join(f"{name} {known[name]}" for name in SOLVERS))
+    for proof in manifest.proofs:
+        own = [result for result in results if result.proof is proof]
+        routine = proof.routine
+        by_standing = Counter(result.standing for result in own)
+        words = ", ".join(f"{count} {standing}" for standing, count in sorted(by_standing.items()))
+        click.echo(f"\n{routine.title} ({routine.contract.name}): {len(own)} obligations, {words}")
+        click.echo(f"  {len(routine.locations)} locations, {len(routine.paths)} paths: none is missing")
+        for name in SOLVERS:
+            said = Counter(result.replies[name].said for result in own)
+            click.echo(f"  {name}: " + ", ".join(f"{count} {word}" for word, count in sorted(said.items())))
+        for sentence in routine.assumptions:
+            click.echo(f"  assumed: {sentence}")
+        for result in own:
+            if verbose or result.standing is not Standing.HOLDS:
+                _show_one(bundle, result)
+
+
+def _show_one(bundle: Bundle, result: Checked) -> None:
+    replies = ", ".join(
+        f"{name} {reply.said} in {reply.seconds:.2f} s" + (f" ({reply.why})" if reply.why else "")
+        for name, reply in result.replies.items()
+    )
+    click.echo(f"  {result.standing.upper()}: {bundle.folder / result.file}: {replies}")
+    click.echo(f"    {result.obligation.says}")

@@ -1,0 +1,276 @@
+"""`prove --proof DIR` and `check DIR`: what is written is found right, and what is changed is noticed."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ASM = Path(__file__).parents[2] / "asm"
+
+
+def mcverify(*arguments, env=None):
+    return subprocess.run(
+        [sys.executable, "-m", "mcverify", *map(str, arguments)],
+        capture_output=True, text=True, env={**os.environ, **(env or {})}, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def loop(tmp_path_factory):
+    """The proof of a routine with loops and faults."""
+    folder = tmp_path_factory.mktemp("bundle") / "proof"
+    done = mcverify("prove", ASM / "count32.S", "--proof", folder, env={"PYTHONHASHSEED": "1"})
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def copy(loop, tmp_path):
+    return Path(shutil.copytree(loop, tmp_path / "copy"))
+
+
+def manifest(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def seal(folder):
+    """Make the digests those of the files, as one would who changes a bundle with care."""
+    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    lines = [
+        f"{hashlib.sha256((folder / f).read_bytes()).hexdigest()}  {f}\n" for f in files if f != "SHA256SUMS"
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def rewritten(folder, change):
+    """The bundle with a manifest that `change` changed, and files that say what follows from it."""
+    from mcverify.check.manifest import decoded
+    from mcverify.check.statement import obligations
+
+    content = manifest(folder)
+    (proof,) = content["proofs"]
+    change(proof["routine"])
+    routine = decoded(json.dumps(content).encode()).proofs[0].routine
+    shutil.rmtree(folder / proof["folder"])
+    (folder / proof["folder"]).mkdir()
+    proof["obligations"] = []
+    for obligation in obligations(routine):
+        file = f"{obligation.name}.smt2"
+        (folder / proof["folder"] / file).write_text(obligation.text)
+        proof["obligations"].append({"file": file, "kind": obligation.kind, "says": obligation.says})
+    (folder / "manifest.json").write_text(json.dumps(content))
+    seal(folder)
+    return folder
+
+
+def refused(folder, code=2):
+    """The one sentence with which `check` refuses a bundle."""
+    done = mcverify("check", folder)
+    assert (done.returncode, done.stdout) == (code, "")
+    (line,) = done.stderr.strip().splitlines()
+    return line.removeprefix("mcverify: ")
+
+
+def fails(folder):
+    """The files of the obligations that do not hold."""
+    done = mcverify("check", folder, "--limit", "5")
+    assert done.returncode == 4, done.stdout + done.stderr
+    return re.findall(r"(?:FAILS|DISPUTED): (\S+):", done.stdout)
+
+
+def test_both_solvers_agree(loop):
+    done = mcverify("check", loop, "-v")
+    assert done.returncode == 0, done.stdout + done.stderr
+    total = len(manifest(loop)["proofs"][0]["obligations"])
+    assert f"{total} obligations, {total} holds" in done.stdout
+    assert f"bitwuzla: {total} unsat" in done.stdout
+    assert done.stdout.count("HOLDS: ") == total
+    assert "none is missing" in done.stdout
+
+
+def test_a_bundle_is_the_same_from_run_to_run(loop, tmp_path):
+    again = tmp_path / "again"
+    done = mcverify("prove", ASM / "count32.S", "--proof", again, env={"PYTHONHASHSEED": "2"})
+    assert done.returncode == 0, done.stderr
+    assert (again / "SHA256SUMS").read_text() == (loop / "SHA256SUMS").read_text()
+
+
+def test_the_manifest_says_what_makes_it_a_proof(loop):
+    content = manifest(loop)
+    routine = content["proofs"][0]["routine"]
+    assert content["sha256"] == hashlib.sha256((ASM / "count32.S").read_bytes()).hexdigest()
+    assert {"initiation", "consecution", "exit", "footprint", "termination"} <= content["why"].keys()
+    assert {o["kind"] for o in content["proofs"][0]["obligations"]} <= content["why"].keys()
+    assert all(location["invariant"] for location in routine["locations"][1:])
+    assert routine["measures"]
+    assert routine["assumptions"]
+
+
+def test_check_needs_neither_the_lifter_nor_z3_nor_the_engine():
+    code = (
+        "import sys, pkgutil, importlib, mcverify.check as c, mcverify.cli.check\n"
+        "for m in pkgutil.iter_modules(c.__path__): importlib.import_module('mcverify.check.' + m.name)\n"
+        "print(*sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "mcverify.check.walk" in loaded
+    engine = {f"mcverify.{room}" for room in "machine paths logic invariants proof witness bundle".split()}
+    assert not loaded & {"z3", "angr", "claripy", "pyvex", *engine}
+
+
+# -- what is changed is noticed
+
+
+def test_a_changed_file(copy):
+    (copy / "manifest.json").write_text((copy / "manifest.json").read_text().replace("loads", "both"))
+    assert refused(copy).startswith(f"{copy}/manifest.json: error: it is not as it was written")
+
+
+def test_a_file_too_few(copy):
+    file = next(copy.glob("*/*.smt2"))
+    file.unlink()
+    assert refused(copy) == f"{file}: error: the bundle lacks this file"
+
+
+def test_a_file_too_many(copy):
+    (copy / "more.smt2").write_text("(check-sat)")
+    assert "is not among those of SHA256SUMS" in refused(copy)
+    seal(copy)
+    assert "no proof of the manifest lists it" in refused(copy)
+
+
+def test_a_dropped_obligation(copy):
+    content = manifest(copy)
+    (proof,) = content["proofs"]
+    dropped = next(o for o in proof["obligations"] if o["kind"] == "consecution")
+    proof["obligations"].remove(dropped)
+    (copy / proof["folder"] / dropped["file"]).unlink()
+    (copy / "manifest.json").write_text(json.dumps(content))
+    seal(copy)
+    assert f"the obligation {dropped['file'].removesuffix('.smt2')} is missing" in refused(copy)
+
+
+def test_an_obligation_made_easier(copy):
+    file = next(f for f in sorted(copy.glob("*/*consecution.smt2")))
+    file.write_text(file.read_text().replace("(check-sat)", "(assert false)\n(check-sat)"))
+    seal(copy)
+    assert refused(copy) == f"{file}: error: it does not say what follows from the manifest"
+
+
+def test_a_dropped_path(copy):
+    def drop(routine):
+        routine["paths"] = [p for p in routine["paths"] if not any("fault" in s for s in p["steps"])]
+
+    assert "by a fault of the load is missing behind" in refused(rewritten(copy, drop))
+
+
+def test_a_dropped_branch(copy):
+    def drop(routine):
+        back = next(p for p in routine["paths"] if p["source"] == p.get("target"))
+        routine["paths"].remove(back)
+        for measure in routine["measures"]:
+            for names in (measure["falls"], measure["stays"]):
+                names[:] = [n for n in names if n != back["name"]]
+
+    assert "the proof is not complete" in refused(rewritten(copy, drop))
+
+
+def test_a_changed_byte_of_the_object(copy):
+    """A jump of the loop that goes elsewhere."""
+    code = bytearray((copy / "object.o").read_bytes())
+    jump = next(
+        i for i in range(0x40, len(code) - 1) if code[i] in (0x72, 0x73, 0x74, 0x75) and code[i + 1] > 0xE0
+    )
+    code[jump + 1] += 3
+    (copy / "object.o").write_bytes(code)
+    assert "it is not as it was written" in refused(copy)
+    seal(copy)
+    assert "the proof is not complete" in refused(copy)
+
+
+def test_a_weakened_invariant(copy):
+    """Without the equalities nothing follows any more from what is left."""
+
+    def weaken(routine):
+        for location in routine["locations"]:
+            location["invariant"] = [f for f in location["invariant"] if not f["says"].endswith(" = 0")]
+
+    assert any("consecution" in file for file in fails(rewritten(copy, weaken)))
+
+
+def test_an_invariant_made_too_strong(copy):
+    def strengthen(routine):
+        routine["locations"][1]["invariant"] = [{"says": "false", "term": "false"}]
+
+    assert any("initiation" in file for file in fails(rewritten(copy, strengthen)))
+
+
+def test_an_altered_path_condition(copy):
+    """A branch that is said to be taken less often leaves states for which there is no way."""
+
+    def alter(routine):
+        path = next(p for p in routine["paths"] if any(s.get("conditions") for s in p["steps"]))
+        step = next(s for s in path["steps"] if s.get("conditions"))
+        old = step["conditions"]
+        for each in routine["paths"]:
+            for s in each["steps"]:
+                if s["at"] == step["at"] and s.get("conditions") == old:
+                    s["conditions"] = [*old, f"(= {routine['contract']['len']}@0 #x0000000000000007)"]
+
+    assert any(file.endswith("-ways.smt2") for file in fails(rewritten(copy, alter)))
+
+
+def test_a_measure_that_does_not_fall(copy):
+    def change(routine):
+        for measure in routine["measures"]:
+            measure["term"] = "#x0000000000000001"
+
+    assert any("falls" in file for file in fails(rewritten(copy, change)))
+
+
+def test_a_loop_without_a_measure(copy):
+    def drop(routine):
+        routine["measures"] = []
+
+    assert "no measure falls in the loop" in refused(rewritten(copy, drop))
+
+
+def test_a_final_value_that_is_not_told(copy):
+    def forget(routine):
+        path = next(p for p in routine["paths"] if p["end"] == "return")
+        path["final"].pop("rbx")
+
+    with pytest.raises(Exception, match="does not tell what becomes of rbx"):
+        rewritten(copy, forget)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("", "no manifest"), ("[]", "no manifest"), ('{"format": "mcverify-proof 9"}', "this version reads")],
+)
+def test_a_manifest_that_is_none(copy, content, says):
+    (copy / "manifest.json").write_text(content)
+    seal(copy)
+    assert says in refused(copy)
+
+
+def test_what_is_there_is_kept(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    done = mcverify("prove", ASM / "rep_movsb.S", "--proof", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("error: it is there already (--proof wants a new or empty folder)")
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_nothing_is_written_where_nothing_is_proved(tmp_path):
+    done = mcverify("prove", ASM / "rep_movsb_wrong_count.S", "--proof", tmp_path / "proof", "-q")
+    assert done.returncode == 1
+    assert "nothing was proved" in done.stderr
+    assert not (tmp_path / "proof").exists()

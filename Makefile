@@ -36,6 +36,12 @@ format: $(VENV)/.installed ## let ruff format the code
 	$(VENV)/bin/ruff check --fix src tests bench
 	$(VENV)/bin/ruff format src tests bench
 
+.PHONY: silicon
+silicon: $(VENV)/.installed ## compare every form of instruction with this machine's CPU: models/silicon.tsv (KERNELS="...": their arch/x86/lib too)
+	$(VENV)/bin/mcverify silicon asm/*.S \
+	  $$(for tree in $(KERNELS); do grep -lE '_ASM_EXTABLE|__ex_table' $$tree/arch/x86/lib/*.S | grep -vE '_32\.S|msr-reg'; done) \
+	  --cases 3000 --table models/silicon.tsv || [ $$? -eq 3 ]
+
 .PHONY: mutants
 mutants: $(VENV)/.installed ## change the right routines in every small way: each mutant is refuted, or proved with a reason
 	@PYTHONPATH=tests $(PY) -m mutants $(MUTANTFLAGS)

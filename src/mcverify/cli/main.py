@@ -17,6 +17,7 @@ from mcverify.cli.prove import prove
 from mcverify.cli.replay import replay
 from mcverify.cli.review import review
 from mcverify.cli.scan import scan
+from mcverify.cli.silicon import silicon
 from mcverify.cli.streams import silence_stdout
 from mcverify.cli.sweep import sweep
 from mcverify.errors import Disagreement, ExitCode, InputError
@@ -52,6 +53,7 @@ cli.add_command(prove)
 cli.add_command(replay)
 cli.add_command(review)
 cli.add_command(scan)
+cli.add_command(silicon)
 cli.add_command(sweep)
 
 

@@ -72,7 +72,8 @@ class Rep:
 class Instruction:
     """A decoded and lifted instruction. `steps` are all its ways, with guards that exclude each other and
     cover every state; `rep` is set for the string instructions, whose steps are those of one iteration.
-    `is_nontemporal` marks stores that only a fence orders, `is_fence` such a fence."""
+    `is_nontemporal` marks stores that only a fence orders, `is_fence` such a fence. `form` is the key of
+    `machine.forms`."""
 
     address: int
     size: int
@@ -81,6 +82,7 @@ class Instruction:
     rep: Rep | None = None
     is_fence: bool = False
     is_nontemporal: bool = False
+    form: str = ""
 
 
 class Refused(Exception):

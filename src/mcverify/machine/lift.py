@@ -24,6 +24,7 @@ from angr.engines.vex.claripy.ccall import amd64g_calculate_rflags_all
 
 from mcverify.image.image import Image
 from mcverify.machine.events import Event, EventMemory
+from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Rep, Step
 from mcverify.machine.undefined import with_undefined
 from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, VECTOR, WIDTHS, symbol
@@ -111,7 +112,7 @@ class Lifter:
             raise Refused(decoded.address, text, reason)
         model = self._models.get(name)
         if model is not None:
-            return _from_model(decoded, text, model)
+            return replace(_from_model(decoded, text, model), form=form_of(decoded))
         irsb = self._vex(decoded, text)
         written = _written(irsb)
         steps = [self._step(decoded, text, s, written) for s in self._successors(decoded, text, irsb)]
@@ -125,6 +126,7 @@ class Lifter:
             _exhaustive(steps),
             _rep(decoded),
             is_nontemporal=name.startswith(("movnt", "vmovnt")) and not name.endswith("a"),
+            form=form_of(decoded),
         )
 
     def _refusal(self, decoded: Any, name: str) -> str | None:

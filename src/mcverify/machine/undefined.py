@@ -48,7 +48,8 @@ def _undefined(decoded: Any, table: Mapping[str, Any]) -> Iterator[tuple[str, z3
 _COUNTED: Mapping[str, Callable[[z3.BitVecRef, int], z3.BoolRef]] = {
     "unless_count_0": lambda count, _: count != 0,
     "unless_count_0_or_1": lambda count, _: z3.UGT(count, 1),
-    "from_operand_size_on": z3.UGE,
+    # A count that is taken modulo 32 or 64 comes to the size of narrower operands only.
+    "from_operand_size_on": lambda count, size: z3.UGE(count, size) if size < 32 else z3.BoolVal(False),
 }
 
 

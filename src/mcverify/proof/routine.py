@@ -19,6 +19,7 @@ from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
 from mcverify.logic.assumptions import USER_END, Assumptions
 from mcverify.logic.solver import Answer, Solver
+from mcverify.machine.compared import not_compared
 from mcverify.machine.instruction import Kind
 from mcverify.machine.lift import Lifter
 from mcverify.machine.rep import closed_form_claims
@@ -47,6 +48,7 @@ _MAY_FAULT = {
     "mc": " may fault, by machine checks alone",
 }
 _QUERY_SECONDS = 20.0
+_NO_REASON = "it was not proved"
 _SLACKS = (0, 7, 15, 31, 63, 127, 255, 511)
 
 
@@ -384,7 +386,8 @@ class RoutineProof:
             )
         if run is not None:
             return Verdict.REFUTED, run.sentence
-        missing = next((f.reason for f in findings if not f.proved), None) or self._unasked(exit_id)
+        missing = next((f.reason or _NO_REASON for f in findings if not f.proved), "")
+        missing = missing or self._unasked(exit_id)
         return (Verdict.UNKNOWN, missing) if missing else (Verdict.PROVED, "")
 
     def _unasked(self, exit_id: str) -> str:
@@ -429,9 +432,16 @@ class RoutineProof:
             yield f"{register} = {value} at entry"
         for name in self._paths.assumed if self._paths is not None else ():
             yield f"{name}() {known()[name].summary}"
-        if self._paths is not None and any(self._lifter.instruction(a).rep for a in self._paths.visited):
+        if any(self._lifter.instruction(a).rep for a in self._visited()):
             yield f"REP: {read_toml('rep.toml')[self._options.rep_model]['summary']}"
+        forms = not_compared(self._lifter.instruction(a).form for a in self._visited())
+        if forms:
+            yield f"what these instructions do was not compared with a CPU: {', '.join(forms)}"
         yield from self._image.notes
+
+    def _visited(self) -> list[int]:
+        """The addresses of the instructions that were understood, in order."""
+        return sorted(self._paths.visited) if self._paths is not None else []
 
 
 def _by_exit(rows: Sequence[Exit]) -> Callable[[tuple[tuple[str, str], list[Finding]]], tuple[int, str, int]]:

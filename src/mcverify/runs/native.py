@@ -42,14 +42,19 @@ def _probe() -> bool:
     return subprocess.run([harness(), "probe"], capture_output=True, check=False).returncode == 0
 
 
-@cache
 def harness() -> Path:
     """The executable harness. Raises InputError where it cannot be compiled."""
-    source = SOURCE.read_bytes()
-    command = _command()
-    key = hashlib.sha256(b"\0".join([source, *(word.encode() for word in command)])).hexdigest()[:24]
+    return executable(SOURCE)
+
+
+@cache
+def executable(source: Path) -> Path:
+    """The program made of one C file of ours. Raises InputError where it cannot be compiled."""
+    command = (*_command(), str(source))
+    words = (word.encode() for word in command[:-1])
+    key = hashlib.sha256(b"\0".join([source.read_bytes(), *words])).hexdigest()[:24]
     for folder in (_cache_folder, _own_folder):
-        path = folder() / f"harness-{key}"
+        path = folder() / f"{source.stem}-{key}"
         if _is_executable(path) or _compile_into(path, command):
             return path
     raise InputError("the native harness cannot be written to the cache or to the folder of temporary files")
@@ -89,9 +94,7 @@ def _compile_into(path: Path, command: tuple[str, ...]) -> bool:
 
 
 def _compile(target: Path, command: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        [*command, "-o", str(target), str(SOURCE)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*command, "-o", str(target)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         first = next(iter(done.stderr.splitlines()), f"exit code {done.returncode}")
         raise InputError(f"the native harness does not compile with {command[0]}: {first}")

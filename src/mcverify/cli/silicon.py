@@ -1,0 +1,82 @@
+"""`mcverify silicon`: what was lifted against what this machine's CPU does, instruction by instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcverify.cli.output import check_writable, write_whole
+from mcverify.cli.streams import indifferent_to_readers
+from mcverify.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mcverify.silicon.compare import FormResult
+
+_FIRST = "# Lifted instructions compared"
+
+
+@click.command(short_help="Compare the lifter with this machine's CPU.")
+@click.argument("files", metavar="FILE.S|FILE.o...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--cases",
+    type=click.IntRange(1, 1_000_000),
+    default=1000,
+    show_default=True,
+    help="Random states for each form of instruction.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal states.")
+@click.option("--table", metavar="OUT", help="Write the result as tab-separated text, too.")
+@click.option(
+    "-I",
+    "include",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Look for headers here too; may be repeated.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="No table: only differences, and the sum.")
+def silicon(
+    files: tuple[Path, ...], cases: int, seed: int, table: str | None, include: tuple[Path, ...], quiet: bool
+) -> ExitCode:
+    """Execute every form of instruction that occurs in the files, and compare what happens with its model.
+
+    All registers, flags and bytes of memory from thousands of random states, those that a fault leaves
+    included, a REP element by element and at full speed.
+
+    \b
+    Exit codes: 0 all agree, 2 wrong input or usage, 3 something could not be compared,
+    4 the model and the CPU differ: a fault of mcverify itself.
+    """  # noqa: D301 -- click wants the control character \b itself
+    if table is not None:
+        check_writable(table, "--table", is_ours=lambda text: text.startswith(_FIRST))
+    results = _compared(files, cases, seed, include)
+    from mcverify.silicon.table import cpu_name, to_table
+
+    if table is not None:
+        write_whole(table, to_table(results, seed))
+    from mcverify.report.silicon import print_forms
+
+    with indifferent_to_readers():
+        print_forms(results, cpu_name(), with_table=not quiet)
+    return exit_code(results)
+
+
+def _compared(files: Sequence[Path], cases: int, seed: int, include: Sequence[Path]) -> list[FormResult]:
+    from mcverify.cli.progress import status_line
+    from mcverify.image.load import load
+
+    images = [load(file, include=include) for file in files]
+    from mcverify.silicon.compare import compare, encodings
+
+    with status_line() as say:
+        return compare(encodings(images), cases, seed, say)
+
+
+def exit_code(results: Sequence[FormResult]) -> ExitCode:
+    """A difference before something that was not compared before agreement."""
+    if any(result.differences for result in results):
+        return ExitCode.INTERNAL
+    return ExitCode.PROVED if all(result.cases for result in results) else ExitCode.UNKNOWN

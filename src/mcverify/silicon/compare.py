@@ -1,0 +1,199 @@
+"""The lifter against the CPU: one form of instruction after the other, from random states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import capstone
+
+from mcverify.image.image import Image, Section
+from mcverify.machine.forms import form_of
+from mcverify.machine.instruction import Instruction, Leave, Refused
+from mcverify.machine.lift import Lifter
+from mcverify.machine.x86_64 import WIDTHS
+from mcverify.silicon.cpu import CODE, WINDOW, Result, Test, contents, execute
+from mcverify.silicon.predict import OutOfReach, Predicted, Predictor
+from mcverify.silicon.states import States
+
+Progress = Callable[[str], None]
+
+_RIP = CODE + 0x800
+_BATCH = 1000
+_TRIES = 20
+"""States that are made for one that is of use, at most."""
+_MOST_ENCODINGS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A state from which the CPU does other things than the lifted instruction: what, and from where."""
+
+    text: str
+    code: str
+    sentences: tuple[str, ...]
+    before: Mapping[str, int]
+
+
+@dataclass
+class FormResult:
+    """How one form fared. `cases` were run, `faults` of them ended in a fault; `encodings` differ in bytes.
+
+    `why` says why nothing could be run, or why an encoding was left out.
+    """
+
+    form: str
+    encodings: int = 0
+    cases: int = 0
+    faults: int = 0
+    why: str = ""
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def result(self) -> str:
+        """`agrees`, `differs`, or why it was not compared."""
+        if self.differences:
+            return "differs"
+        return "agrees" if self.cases else f"not compared: {self.why}"
+
+
+def encodings(images: Iterable[Image]) -> dict[str, list[bytes]]:
+    """The instructions in the code of `images` by form: each encoding once, in the order of their bytes.
+
+    Code is decoded as it lies there; bytes that are no instruction are passed over.
+    """
+    found: dict[str, set[bytes]] = {}
+    for image in images:
+        for section in (s for s in image.sections if s.executable):
+            for decoded in decoder().disasm(section.data, section.address):
+                found.setdefault(form_of(decoded), set()).add(bytes(decoded.bytes))
+    return {form: sorted(codes) for form, codes in sorted(found.items())}
+
+
+def compare(
+    forms: Mapping[str, Sequence[bytes]], cases: int, seed: int, progress: Progress
+) -> list[FormResult]:
+    """Each form from about `cases` random states, spread over its encodings (at most a dozen of them).
+
+    Equal arguments give equal states. Raises InputError where this machine cannot run them.
+    """
+    results = []
+    for number, (form, codes) in enumerate(forms.items()):
+        progress(f"{number + 1} of {len(forms)}: {form}")
+        results.append(_form(form, _spread(codes), cases, seed))
+    return results
+
+
+def _spread(codes: Sequence[bytes]) -> list[bytes]:
+    step = -(-len(codes) // _MOST_ENCODINGS)
+    return list(codes[::step])
+
+
+def _form(form: str, codes: Sequence[bytes], cases: int, seed: int) -> FormResult:
+    result = FormResult(form, len(codes))
+    for code in codes:
+        try:
+            one = _Encoding(code, seed)
+        except Refused as refused:
+            result.why = f"no proof uses it: {refused.reason}"
+            continue
+        one.run(max(1, cases // len(codes)), result)
+    return result
+
+
+class _Encoding:
+    """One instruction in bytes: lifted, decoded, executed."""
+
+    def __init__(self, code: bytes, seed: int) -> None:
+        section = Section(".text", _RIP, code, executable=True)
+        image = Image(Path("instruction"), (section,), (), (), {}, {}, "")
+        self._code = code
+        self._decoded = next(decoder().disasm(code, _RIP, 1))
+        self._instruction: Instruction = Lifter(image).instruction(_RIP)
+        self._states = States(self._decoded, f"{seed} {code.hex()}")
+        self._contents = contents()
+
+    def run(self, cases: int, result: FormResult) -> None:
+        """Compare `cases` states, and count them in `result`."""
+        if any(step.target is Leave.INDIRECT for step in self._instruction.steps):
+            result.why = "no proof uses it: it goes to a computed address"
+            return
+        wanted, made = cases, self._cases(cases)
+        while wanted > 0:
+            batch = [case for case, _ in zip(made, range(min(wanted, _BATCH)), strict=False)]
+            if not batch:
+                result.why = result.why or "no state is within reach of the test"
+                return
+            wanted -= len(batch)
+            outcomes = execute([test for test, _ in batch])
+            for (test, predicted), outcome in zip(batch, outcomes, strict=True):
+                if self._is_illegal(outcome):
+                    result.why = "this CPU does not execute it in user mode"
+                    return
+                result.cases += 1
+                result.faults += outcome.kind == "fault"
+                self._judge(test, predicted, outcome, result)
+
+    def _cases(self, count: int) -> Iterator[tuple[Test, Predicted]]:
+        predictor = Predictor(self._instruction)
+        rep = self._instruction.rep is not None
+        for number in range(_TRIES * count):
+            before = self._states.registers()
+            at, data = self._states.poke(before)
+            memory = bytearray(self._contents)
+            memory[at - WINDOW : at - WINDOW + len(data)] = data
+            try:
+                predicted = predictor.predict(before, bytes(memory))
+            except OutOfReach:
+                continue
+            if _is_canonical(predicted.rip):
+                yield Test(self._code, _RIP, before, at, data, stepped=not rep or number % 2 == 0), predicted
+
+    @staticmethod
+    def _is_illegal(outcome: Result) -> bool:
+        return outcome.signal == 4  # SIGILL
+
+    def _judge(self, test: Test, predicted: Predicted, outcome: Result, result: FormResult) -> None:
+        sentences = tuple(differences(predicted, outcome))
+        if sentences:
+            text = f"{self._decoded.mnemonic} {self._decoded.op_str}".strip()
+            result.differences.append(Difference(text, self._code.hex(), sentences, test.before))
+
+
+def differences(predicted: Predicted, outcome: Result) -> Iterator[str]:
+    """What the CPU did otherwise, in words."""
+    if predicted.kind != outcome.kind:
+        yield f"lifted: {predicted.kind}; CPU: {outcome.kind} (signal {outcome.signal})"
+        return
+    if predicted.kind == "trap":
+        return  # of the state at an exception that ends a proof nothing is said
+    if predicted.rip != outcome.rip:
+        yield f"goes on at {predicted.rip:#x}; CPU: {outcome.rip:#x}"
+    for name in WIDTHS:
+        mask = ~predicted.free.get(name, 0)
+        if (predicted.after[name] ^ outcome.after[name]) & mask:
+            yield f"{name} = {predicted.after[name]:#x}; CPU: {outcome.after[name]:#x}"
+    if predicted.changed != outcome.changed:
+        yield f"stores {_bytes(predicted.changed)}; CPU: {_bytes(outcome.changed)}"
+    if predicted.touched and not predicted.touched[0] <= outcome.address < predicted.touched[1]:
+        low, high = predicted.touched
+        yield f"faults in {low:#x} to {high - 1:#x}; CPU: at {outcome.address:#x}"
+
+
+def _bytes(changed: Mapping[int, int]) -> str:
+    shown = [f"{address:#x}: {value:02x}" for address, value in sorted(changed.items())[:8]]
+    return ", ".join(shown) + (f" and {len(changed) - 8} more" if len(changed) > 8 else "") or "nothing"
+
+
+def _is_canonical(address: int) -> bool:
+    return address < 1 << 47 or address >= (1 << 64) - (1 << 47)
+
+
+def decoder() -> Any:
+    """A decoder with details."""
+    made = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    made.detail = True
+    made.syntax = capstone.CS_OPT_SYNTAX_ATT
+    return made

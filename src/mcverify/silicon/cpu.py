@@ -1,0 +1,118 @@
+"""Single instructions on this machine's CPU: the face of step.c, whose structs these are."""
+
+from __future__ import annotations
+
+import signal
+import struct
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcverify.errors import InputError
+from mcverify.machine.x86_64 import CONTROL, FLAG_BITS, GENERAL, VECTOR
+from mcverify.runs.native import NO_RIGHTS, executable
+
+CODE = 0x1000_0000_0000
+"""The page that holds the instruction."""
+WINDOW = 0x2000_0000
+WINDOW_SIZE = 2 * 4096
+"""The bytes that may be accessed; a page on each side may not."""
+
+_SOURCE = Path(__file__).with_name("step.c")
+_FLAGS = FLAG_BITS | CONTROL
+_STATE = struct.Struct(f"<{len(GENERAL)}QQQ{32 * len(VECTOR)}s")
+_TEST_TAIL = struct.Struct("<16sQQQQ32s")
+_RESULT_TAIL = struct.Struct("<QQQQ1024s512s")
+_CHANGES = 512
+_SECONDS = 120.0
+_WHY = {5: "the addresses of the test are taken", 6: "the CPU has no AVX"}
+
+Registers = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One execution: the code at `rip`, all registers before it, and bytes put into the window first.
+
+    `stepped`: by the trap flag, a REP element by element; otherwise up to an int3 behind the instruction.
+    """
+
+    code: bytes
+    rip: int
+    before: Registers
+    poke_at: int = WINDOW
+    poke: bytes = b""
+    stepped: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the CPU did: the signal that ended it, the registers, and the bytes of the window that changed.
+
+    `kind` is "done", "fault" (an access to a page that may not be accessed) or "trap" (anything else).
+    """
+
+    kind: str
+    signal: int
+    address: int
+    rip: int
+    after: Registers
+    changed: Mapping[int, int]
+
+
+def contents() -> bytes:
+    """What the window holds before each test, but for its poke."""
+    return bytes(((i * 0x9E3779B1 & 0xFFFFFFFF) >> 11 ^ i >> 3) & 0xFF for i in range(WINDOW_SIZE))
+
+
+def execute(tests: Sequence[Test]) -> list[Result]:
+    """The result of each test. Raises InputError where this machine cannot run them."""
+    head = struct.pack("<QQQ", CODE, WINDOW, len(tests))
+    job = head + b"".join(map(_written, tests))
+    done = subprocess.run(
+        [str(executable(_SOURCE))], input=job, capture_output=True, check=False, timeout=_SECONDS
+    )
+    size = _STATE.size + _RESULT_TAIL.size
+    if done.returncode or len(done.stdout) != size * len(tests):
+        why = _WHY.get(done.returncode, NO_RIGHTS)
+        raise InputError(f"single instructions cannot be run here: {why}")
+    return list(_read(done.stdout, tests))
+
+
+def _written(test: Test) -> bytes:
+    before = test.before
+    flags = sum(before[name] << bit for name, bit in _FLAGS.items())
+    vectors = b"".join(before[name].to_bytes(32, "little") for name in VECTOR)
+    state = _STATE.pack(*(before[name] for name in GENERAL), test.rip, flags, vectors)
+    return state + _TEST_TAIL.pack(
+        test.code, len(test.code), test.stepped, test.poke_at, len(test.poke), test.poke
+    )
+
+
+def _read(output: bytes, tests: Sequence[Test]) -> Iterator[Result]:
+    at = 0
+    for test in tests:
+        *general, rip, flags, vectors = _STATE.unpack_from(output, at)
+        at += _STATE.size
+        number, code, address, count, places, values = _RESULT_TAIL.unpack_from(output, at)
+        at += _RESULT_TAIL.size
+        after = dict(zip(GENERAL, general, strict=True))
+        after |= {name: flags >> bit & 1 for name, bit in _FLAGS.items()}
+        after |= {
+            name: int.from_bytes(vectors[32 * i : 32 * i + 32], "little") for i, name in enumerate(VECTOR)
+        }
+        offsets = struct.unpack(f"<{_CHANGES}H", places)[: min(count, _CHANGES)]
+        changed = {WINDOW + offset: values[i] for i, offset in enumerate(offsets)}
+        if count > _CHANGES:
+            changed[-1] = count  # more than can be told: equal to no prediction
+        if not test.stepped and number == signal.SIGTRAP:
+            rip -= 1  # the int3 itself
+        yield Result(_kind(number, code), number, address, rip, after, changed)
+
+
+def _kind(number: int, code: int) -> str:
+    if number == signal.SIGTRAP:
+        return "done"
+    # Positive codes name an address that is not mapped or not allowed; the kernel's own are a #GP.
+    return "fault" if number == signal.SIGSEGV and code in (1, 2) else "trap"

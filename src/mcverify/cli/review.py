@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,16 @@ if TYPE_CHECKING:
 @click.option("--no-differences", is_flag=True, help="Compare the verdicts only, not the behaviour.")
 @click.option("--no-cache", is_flag=True, help="Prove everything again, and keep nothing.")
 @click.option("--json", "json", metavar="OUT", help="Write the review as JSON to OUT ('-': standard output).")
+@click.option("--html", "html", metavar="OUT", help="Write it as one HTML page, revisions side by side.")
+@click.option(
+    "--sarif",
+    "sarif",
+    metavar="OUT",
+    help="Write what is refuted or unknown in the newest revision as SARIF.",
+)
+@click.option(
+    "--mail", "mail", metavar="OUT", help="Write a reply to the patch, of a page at most, as plain text."
+)
 @click.option("-q", "--quiet", is_flag=True, help="One line for each step of each routine.")
 def review(
     inputs: tuple[str, ...],
@@ -135,7 +145,11 @@ def review(
     )
     result = _review(found, ReviewOptions(proofs, differences=not no_differences), cached=not no_cache)
     code = exit_code(result, fail_on)
-    write_all([(target, _text(name, result, code)) for name, target in targets])
+    texts = [(name, target, _text(name, result, code)) for name, target in targets]
+    write_all([(target, text) for _, target, text in texts if text is not None])
+    for name, target, text in texts:
+        if text is None:
+            click.echo(f"mcverify: --{name} {target} is not written: there is nothing to say", err=True)
     with indifferent_to_readers():
         if not any(target == STDOUT for _, target in targets):
             _show(result, quiet)
@@ -159,16 +173,18 @@ def _check_targets(targets: Sequence[tuple[str, str]], inputs: Sequence[str]) ->
             )
 
 
-def _is_ours(name: str):  # type: ignore[no-untyped-def]
+def _is_ours(name: str) -> Callable[[str], bool]:
     from importlib import import_module
 
     return lambda text: bool(import_module(f"mcverify.report.review_{name}").is_ours(text))
 
 
-def _text(name: str, result: Review, code: ExitCode) -> str:
+def _text(name: str, result: Review, code: ExitCode) -> str | None:
     from importlib import import_module
 
-    return str(getattr(import_module(f"mcverify.report.review_{name}"), f"to_{name}")(result, code))
+    make: Callable[[Review, ExitCode], str | None]
+    make = getattr(import_module(f"mcverify.report.review_{name}"), f"to_{name}")
+    return make(result, code)
 
 
 def _review(found: Gathered, options: ReviewOptions, *, cached: bool) -> Review:

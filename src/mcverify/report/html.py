@@ -46,10 +46,15 @@ def to_html(results: Sequence[RoutineResult], command: str = "") -> str:
     routines = [Routine(result, f"r{index}", command) for index, result in enumerate(results, 1)]
     names = ", ".join(result.title for result in results)
     page = (
-        _environment()
+        environment()
         .get_template("report.html.jinja")
         .render(routines=routines, title=names or "no routine", version=__version__)
     )
+    return harmless_page(page)
+
+
+def harmless_page(page: str) -> str:
+    """The page without what must not stand in HTML, with a newline at its end."""
     return page.translate(_CONTROLS).encode("utf-8", "backslashreplace").decode() + "\n"
 
 
@@ -255,7 +260,7 @@ class Shown:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     """Templates that escape everything, and stop at a name that does not exist."""
     made = Environment(
         loader=PackageLoader("mcverify.report"),

@@ -77,6 +77,7 @@ def _cell(cell: Cell | None) -> _Object | None:
         "has_entry": cell.has_entry,
         "count": cell.count,
         "verdicts": _verdicts(cell.verdicts),
+        "lines": list(cell.lines),
     }
 
 

@@ -8,6 +8,7 @@ from mcverify.proof.result import EVERYWHERE, SUCCESS, RoutineResult, Verdict
 from mcverify.review.access import FaultPoint, fault_points, likeness_of_code, paired
 from mcverify.review.prove import Proved, ProvedRevision
 from mcverify.review.result import Cell, Row
+from mcverify.runs.code import decode
 
 _ALIKE = 0.6
 """So much of its code a routine under another name must have in common with an old one."""
@@ -105,15 +106,33 @@ def _named(chains: Sequence[tuple[Cell | None, ...]]) -> Iterator[Row]:
 
 
 def _plain_row(exit_id: str, track: Sequence[Proved | None]) -> Row:
-    return Row(exit_id, tuple(_plain_cell(exit_id, proved.result) if proved else None for proved in track))
+    return Row(exit_id, tuple(_plain_cell(exit_id, proved) if proved else None for proved in track))
 
 
-def _plain_cell(exit_id: str, result: RoutineResult) -> Cell | None:
+def _plain_cell(exit_id: str, proved: Proved) -> Cell | None:
+    result = proved.result
     row = next((row for row in result.exits if row.id == exit_id), None)
     verdicts = _verdicts_at(result, exit_id)
     if row is None and not verdicts:
         return None
-    return Cell(exit_id, row.where if row else "", "", "", "", row.count if row else "", verdicts)
+    lines = _way(proved, result.entry) if exit_id == SUCCESS else ()
+    return Cell(
+        exit_id, row.where if row else "", "", "", "", row.count if row else "", verdicts, lines=lines
+    )
+
+
+def _way(proved: Proved, start: int, access: str = "") -> tuple[str, ...]:
+    """The places of `access` and of the instructions that `start` leads to without another fault."""
+    found: set[int] = set()
+    waiting = [start]
+    while waiting:
+        address = waiting.pop()
+        insn = None if address in found else decode(proved.image, address)
+        if insn is not None:
+            found.add(address)
+            waiting += insn.targets
+    lines = [line.where for line in proved.result.listing if line.address in found]
+    return tuple(dict.fromkeys([access, *lines] if access else lines))
 
 
 def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
@@ -125,7 +144,10 @@ def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
         at_access = _verdicts_at(result, point.where)
         uncovered = {i: v for i, v in at_access.items() if i == "O1"}
         if line.fixup is None:
-            cell = Cell(point.where, "", line.where, line.label, line.text, "", uncovered, has_entry=False)
+            cell = Cell(
+                point.where, "", line.where, line.label, line.text, "", uncovered, has_entry=False,
+                lines=(line.where,),
+            )  # fmt: skip
         else:
             exit_id = proved.image.label_at(line.fixup) or proved.image.where(line.fixup)
             exit_id = next((known for known in counts if known == exit_id), exit_id)
@@ -134,7 +156,7 @@ def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
             verdicts = {**({"O1": Verdict.PROVED} if "O1" in _asked(result) else {}), **at_exit, **uncovered}
             cell = Cell(
                 exit_id, row.where if row else "", line.where, line.label, line.text,
-                row.count if row else "", verdicts,
+                row.count if row else "", verdicts, lines=_way(proved, line.fixup, line.where),
             )  # fmt: skip
         found.append((point, cell))
     return found

@@ -33,7 +33,8 @@ class Change(StrEnum):
 class Cell:
     """An exit in one revision: its id, where the kernel continues (`file:line`), the access that it serves
     with its label and text, what is returned as bytes left, and the verdicts by obligation. `has_entry` is
-    False for an access that may fault and has none."""
+    False for an access that may fault and has none. `lines` are the places of the access and of the code from
+    the fixup on; of the success, of all that runs without a fault."""
 
     exit: str
     where: str
@@ -43,6 +44,7 @@ class Cell:
     count: str
     verdicts: Mapping[str, Verdict]
     has_entry: bool = True
+    lines: tuple[str, ...] = ()
 
     @property
     def returns(self) -> str:

@@ -1,0 +1,92 @@
+"""A review as SARIF 2.1.0: what is refuted or unknown in the newest revision, and whether that is new against
+the one before (`baselineState`, 3.27.24); what is no longer refuted is listed as absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from mcverify.proof.result import RoutineResult
+from mcverify.report import sarif
+from mcverify.report.invocation import Invocation
+from mcverify.review.result import Review, RoutineReview
+from mcverify.review.revision import Revision
+
+is_ours = sarif.is_ours
+_Object = dict[str, Any]
+_FINGERPRINTS = "partialFingerprints"
+
+
+def to_sarif(review: Review, exit_code: int, arguments: tuple[str, ...] = ("review",)) -> str:
+    """The review as one SARIF log with one run, indented, with a newline at its end."""
+    return json.dumps(log(review, exit_code, arguments), indent=2) + "\n"
+
+
+def log(review: Review, exit_code: int, arguments: tuple[str, ...] = ("review",)) -> _Object:
+    """The SARIF log as plain dicts, lists, strings and numbers."""
+    invocation = Invocation(arguments, int(exit_code))
+    now = [r for routine in review.routines if (r := routine.results[-1]) is not None]
+    found = sarif.log(now, invocation)
+    (run,) = found["runs"]
+    known = {_identity(result): result for result in _of_the_last(review, invocation)}
+    for result in run["results"]:
+        before = known.pop(_identity(result), None)
+        result["baselineState"] = "new" if before is None else "unchanged"
+    run["results"] += [{**result, "baselineState": "absent"} for result in known.values()]
+    with_text = _Snippets(review.revisions[-1])
+    with_text.put_into(run)
+    return found
+
+
+def _of_the_last(review: Review, invocation: Invocation) -> Iterator[_Object]:
+    """The results of the routines as they were in the revision before."""
+    for routine in review.routines:
+        before = _before(routine)
+        if before is not None:
+            yield from sarif.log([before], invocation)["runs"][0]["results"]
+
+
+def _before(routine: RoutineReview) -> RoutineResult | None:
+    earlier = [r for r in routine.results[:-1] if r is not None]
+    return earlier[-1] if earlier and routine.results[-1] is not None else None
+
+
+def _identity(result: _Object) -> tuple[object, ...]:
+    """What makes a result the same in two revisions: rule, kind and fingerprint."""
+    return result["ruleId"], result["kind"], tuple(sorted(result[_FINGERPRINTS].items()))
+
+
+class _Snippets:
+    """Puts the lines of a revision in place of those that the files of the same names have here: what was
+    reviewed is in a patch or a commit, and not in the work tree."""
+
+    def __init__(self, revision: Revision) -> None:
+        self._revision = revision
+        self._lines: dict[str, list[str]] = {}
+
+    def put_into(self, value: Any) -> None:
+        """Correct every physical location in `value`, in place."""
+        if isinstance(value, list):
+            for item in value:
+                self.put_into(item)
+        elif isinstance(value, dict):
+            if "artifactLocation" in value and "region" in value:
+                self._correct(value["artifactLocation"]["uri"], value["region"])
+            for item in value.values():
+                self.put_into(item)
+
+    def _correct(self, uri: str, region: _Object) -> None:
+        path = unquote(uri)
+        if path not in self._revision.files:
+            return
+        lines = self._lines.setdefault(path, _split(self._revision.files, path))
+        number = region.get("startLine", 0)
+        region.pop("snippet", None)
+        if 1 <= number <= len(lines):
+            region["snippet"] = {"text": lines[number - 1]}
+
+
+def _split(files: Mapping[str, bytes], path: str) -> list[str]:
+    return files[path].decode("utf-8", "replace").split("\n")

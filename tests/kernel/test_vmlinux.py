@@ -51,3 +51,11 @@ def test_a_routine_is_proved_from_the_linked_code(vmlinux: Path) -> None:
     (result,) = prove_file(vmlinux, ProveOptions(routines=("copy_mc_enhanced_fast_string",)), lambda _: None)
     assert (result.verdict, result.slack) == (Verdict.PROVED, 0)
     assert result.unknowns == ()
+
+
+def test_the_tail_handler_in_c_is_proved_with_the_routine(vmlinux: Path) -> None:
+    options = ProveOptions(routines=("copy_mc_fragile",), faults="both")
+    (result,) = prove_file(vmlinux, options, lambda _: None)
+    assert (result.verdict, result.slack) == (Verdict.PROVED, 0)
+    assert not any("handle_tail" in sentence for sentence in result.assumptions)
+    assert any("copy_mc.c" in line.where or "handle_tail" in line.where for line in result.listing)

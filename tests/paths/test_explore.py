@@ -7,9 +7,10 @@ import z3
 
 from mcverify.deadline import OutOfTime
 from mcverify.machine.instruction import Kind
+from mcverify.machine.state import RETURN_ADDRESS
 from mcverify.machine.terms import symbols_of
 from mcverify.paths.explore import TooManyPaths
-from mcverify.paths.segment import Ending, Segment
+from mcverify.paths.segment import Ending, Location, Segment
 
 from .conftest import Explore
 
@@ -196,12 +197,23 @@ def test_a_call_comes_back(explore: Explore) -> None:
     assert str(segment.returned_to) == "return@0"
 
 
-def test_a_return_to_one_of_two_callers_is_not_taken_for_the_routines_own(explore: Explore) -> None:
-    found = explore("call .Lsub\n call .Lsub\n RET\n.Lsub: inc %rax\n RET")
-    (location,) = found.at(".Lsub")
-    assert location.stack == -8
-    out = only([s for s in found.leaving(location) if s.target is Ending.RETURN])
-    assert can_happen(out.returned_to != z3.BitVec("return@0", 64))
+def test_a_cut_in_a_callee_is_known_by_where_it_returns(explore: Explore) -> None:
+    found = explore("call .Lsub\n call .Lsub\n RET\n.Lsub: inc %rax\n jnz .Lsub\n RET")
+    first, second = found.at(".Lsub")
+    assert first.stack == second.stack == -8
+    assert first.frames != second.frames
+    assert {s.target for s in found.leaving(first)} == {first, second}
+    out = only([s for s in found.leaving(second) if s.target != second])
+    assert out.target is Ending.RETURN
+    assert out.returned_to is not None
+    assert out.returned_to.eq(RETURN_ADDRESS)
+
+
+def test_a_routine_that_calls_itself_with_one_byte_is_followed(explore: Explore) -> None:
+    again = ".Lagain: mov $1, %edx\n call routine\n dec %rbx\n jnz .Lagain\n"
+    found = explore(f"cmp $1, %rdx\n jbe .Lout\n{again}.Lout: RET")
+    assert {at.stack for at in found.paths.locations} == {0, -8}
+    assert {s.target for s in found.paths.segments if not isinstance(s.target, Location)} == {Ending.RETURN}
 
 
 def test_recursion_is_given_up(explore: Explore) -> None:

@@ -24,7 +24,7 @@ from mcverify.machine.terms import word
 from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
 from mcverify.paths.faults import LAST_TRAP, trap_numbers
 from mcverify.paths.segment import Location, Paths
-from mcverify.runs.case import Case, Visit
+from mcverify.runs.case import PAGE, Case, Visit
 
 _SMALL = 1 << 40
 _MAX_ROWS = 400
@@ -68,9 +68,15 @@ def _rows(
             continue
         depth = visit.registers[STACK_POINTER] - start.registers[STACK_POINTER]
         for location in modes.get((visit.address, visit.faulted), ()):
-            if location.stack == depth:
+            if location.stack == depth and _is_called_as(location, visit):
                 rows.setdefault(location, []).append(_row(visit, start, contract, cases[visit.case]))
     return rows
+
+
+def _is_called_as(location: Location, visit: Visit) -> bool:
+    """Whether the calls that lead to a location are those of the visit. A run may have the code elsewhere
+    than the image, but at whole pages from there."""
+    return all((visit.stack.get(offset, to) - to) % PAGE == 0 for offset, to in location.frames)
 
 
 def _row(visit: Visit, start: Visit, contract: Contract, case: Case) -> dict[str, int]:

@@ -149,7 +149,8 @@ class Explorer:
     def explore(self) -> Paths:
         """All paths of the routine. Raises OutOfTime and TooManyPaths."""
         graph = build_graph(self.image, self.lifter, self.entry, self.deadline, self.progress)
-        self._cuts = set(graph.cut_points()) if graph.instructions else set()
+        # One that calls itself with less to do can be followed through its entry; a loop to there turns up.
+        self._cuts = set(graph.cut_points()) - {self.entry} if graph.instructions else set()
         while True:
             segments = self._explore_all()
             if segments is not None:
@@ -222,7 +223,7 @@ class Explorer:
             nodes += 1
             if nodes > _MAX_NODES:
                 raise TooManyPaths(f"more than {_MAX_NODES} steps from {self.image.where(location.address)}")
-            if node.trail and (node.address in self._cuts or node.address == self.entry):
+            if node.trail and node.address in self._cuts:
                 segments.append(self._arrive(location, node))
                 continue
             if node.address in node.trail:
@@ -246,6 +247,8 @@ class Explorer:
         state = State(Registers(values), {}).pushed(0, RETURN_ADDRESS)
         for offset in self._slots[location]:
             state = state.pushed(offset, slot_symbol(offset))
+        for offset, address in location.frames:
+            state = state.pushed(offset, code_symbol(address))
         return state
 
     def _arrive(self, source: Location, node: _Node) -> Segment:
@@ -256,11 +259,13 @@ class Explorer:
             reason = f"{lost} is not a constant at a loop head"
             return self._end(source, node.over(node.address), Ending.LOST, reason=reason)
         df, ac = (flag or 0 for flag in flags)
-        target = Location(node.address, node.faulted, offset, df, ac, node.unfenced)
+        words = {offset: _code_address(node.state.read(offset, 8)) for offset in _words(node.state.stack)}
+        frames = tuple((offset, to) for offset, to in words.items() if to is not None)
+        target = Location(node.address, node.faulted, offset, df, ac, node.unfenced, frames=frames)
         if target not in self._slots:
             if len(self._slots) >= _MAX_LOCATIONS:
                 raise TooManyPaths(f"more than {_MAX_LOCATIONS} loop heads and stack depths (recursion?)")
-            self._slots[target] = frozenset(_words(node.state.stack))
+            self._slots[target] = frozenset(offset for offset, to in words.items() if to is None)
         return self._end(source, node, target)
 
     def _end(

@@ -21,8 +21,9 @@ from mcverify.machine.state import State
 class Location:
     """A cut point in one discrete mode: code address, whether a fault has been taken, offset of
     rsp from its value at entry (bytes), direction and alignment-check flags, and whether a
-    non-temporal store waits for a fence. `is_entry` tells the call of the routine from a loop back to
-    its first instruction."""
+    non-temporal store waits for a fence. `frames` are the words of the stack, by offset, in which a call has
+    left where it returns to: a loop in a callee is a location of its own for each of its callers. `is_entry`
+    tells the call of the routine from a loop back to its first instruction."""
 
     address: int
     faulted: bool
@@ -31,6 +32,7 @@ class Location:
     ac: int = 0
     unfenced: bool = False
     is_entry: bool = False
+    frames: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

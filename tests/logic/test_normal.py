@@ -283,3 +283,36 @@ def test_a_sum_is_as_wide_as_its_symbols_though_a_premise_bounds_it() -> None:
     normal.premise(z3.ULE(x + y, 7))
     found = normal.formula(z3.ULE(x + y, limit))
     assert z3.is_bool(found)
+
+
+def test_what_one_count_leaves_bounds_the_next() -> None:
+    """Words, then bytes: of the second count nothing is known but that it is below what the first one left,
+    in 32 bits, with the bytes behind the last word. The sum needs no Z3."""
+    total, words, more = z3.BitVecs("total words more", 64)
+    normal = Normalizer({"total": (0, 0x7FFFF000), "words": (0, 1 << 28)})
+    left = z3.ZeroExt(32, z3.Extract(31, 0, total) - 8 * z3.Extract(31, 0, words))
+    premises = [z3.ULT(words, z3.LShR(total, 3)), z3.ULT(more, left)]
+    premises = [z3.simplify(premise) for premise in premises]
+    solver = Solver(5.0, Deadline(None))
+    goal = z3.simplify(total - (left - more) == 8 * words + more)
+    assert solver.ask(premises, goal, normal.fork()).answer is Answer.PROVED
+    assert solver.queries == 0
+    reply = solver.ask(premises, z3.ULT(more, 8), normal.fork())
+    assert reply.answer is Answer.FAILED
+    assert all(z3.is_true(reply.value(premise)) for premise in premises)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_known_of_a_quotient_is_known_of_its_dividend(sign: int) -> None:
+    """quotient - x between bounds, so dividend - 8 * x too, as near as the remainder lets."""
+    total, x = z3.BitVecs("total x", 64)
+    normal = Normalizer({"total": (0, 4096), "x": (0, 512)})
+    quotient = z3.LShR(total, 3)
+    small, great = (x, quotient) if sign > 0 else (quotient, x)
+    solver = Solver(5.0, Deadline(None))
+    premises = [z3.simplify(z3.ULT(small, great))]
+    for bound, holds in ((8, sign > 0), (9, False), (-1, sign < 0), (-2, False)):
+        difference = total - 8 * x
+        goal = difference >= bound if bound > 0 else difference <= bound
+        reply = solver.ask(premises, z3.simplify(goal), normal.fork())
+        assert (reply.answer is Answer.PROVED) == holds, bound

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import gcd
+from fractions import Fraction
+from math import ceil, floor, gcd
 
 import z3
 
@@ -64,6 +65,7 @@ class Normalizer:
         self._divisions: dict[tuple[Linear, int], tuple[Linear, Linear]] = {}
         self._remainders: dict[tuple[Linear, int], str] = {}
         self._dividends: dict[str, tuple[Linear, int]] = {}
+        self._quotients: dict[str, tuple[Linear, int, Linear]] = {}
         self._linear: dict[int, tuple[z3.ExprRef, Linear | None]] = {}
         self._formulas: dict[int, tuple[z3.ExprRef, z3.BoolRef]] = {}
         self._definitions: list[z3.BoolRef] = []
@@ -80,6 +82,7 @@ class Normalizer:
         other._limits, other._plain = dict(self._limits), self._plain
         other._differences, other._heard = dict(self._differences), set(self._heard)
         other._remainders, other._dividends = dict(self._remainders), dict(self._dividends)
+        other._quotients = dict(self._quotients)
         return other
 
     def value_in(self, model: z3.ModelRef, term: z3.ExprRef) -> z3.ExprRef:
@@ -135,6 +138,29 @@ class Normalizer:
                 if found[0] <= found[1] and found != known:
                     self._ranges[name] = found
                     self._forget_symbol(name)
+
+    def hear(self, terms: Sequence[z3.BoolRef]) -> list[z3.BoolRef]:
+        """The premises `terms` in normal form, when all that they tell is known. The range of a symbol may
+        show only when the order of others has been heard: what is left of one REP bounds the next."""
+        self.learn(terms)
+        found = [self.premise(term) for term in terms]
+        while self._learn_new(terms):
+            found = [self.premise(term) for term in terms]
+        return found
+
+    def _learn_new(self, terms: Sequence[z3.BoolRef]) -> bool:
+        """Take ranges from `terms` for symbols that have none. Nothing was told by a term with such a symbol
+        before, so all that is known of the order of sums stands by itself."""
+        learned = False
+        for term in terms:
+            if symbols_of(term) <= self._ranges.keys():
+                continue
+            for name, (low, high) in self._told(term):
+                if name not in self._ranges and low <= high < (1 << 64) - 1:
+                    self._ranges[name] = low, high
+                    self._forget_symbol(name)
+                    learned = True
+        return learned
 
     def _forget_symbol(self, name: str) -> None:
         """Forget what was found out of terms with a symbol whose range has become another. What has been put
@@ -216,8 +242,33 @@ class Normalizer:
             low = max(low, -(-bound // factor))
         if factor < 0 or equal:
             high = min(high, bound // factor)
-        if low <= high:
+        if low <= high and self._differences.get(parts) != (low, high):
             self._differences[parts] = low, high
+            self._learn_of_dividends(bare, low, high)
+            # What was no sum for all that was known may be one now.
+            self._linear = {i: pair for i, pair in self._linear.items() if pair[1] is not None}
+
+    def _learn_of_dividends(self, form: Linear, low: int, high: int) -> None:
+        """What `form`, which lies between `low` and `high`, tells where a quotient stands for a dividend."""
+        for name, coefficient in form.parts:
+            value, bits, _ = self._quotients.get(name, (None, 0, None))
+            if value is None:
+                continue
+            # value = quotient << bits + remainder
+            whole = (
+                form.times(1 << bits).plus(self._symbol(name), -coefficient << bits).plus(value, coefficient)
+            )
+            rest = coefficient * ((1 << bits) - 1)
+            low_end, high_end = (low << bits) + min(0, rest), (high << bits) + max(0, rest)
+            if len(whole.parts) > 1:
+                self._remember(whole, low_end, high_end)
+
+    def _remember(self, form: Linear, low: int, high: int) -> None:
+        """Remember that `form` lies between `low` and `high`, if that is news."""
+        parts, factor = _primitive(form.parts)
+        ends = sorted(Fraction(end - form.constant, factor) for end in (low, high))
+        least, most = self.range_of(Linear(parts, 0))
+        self._differences[parts] = max(least, ceil(ends[0])), min(most, floor(ends[1]))
 
     def _limit(self, name: str) -> z3.BoolRef:
         low, high = self._ranges[name]
@@ -258,8 +309,22 @@ class Normalizer:
         """A form congruent to `term` modulo 2^width."""
         known = self._linear.get(term.get_id())
         if known is None:
-            known = self._linear[term.get_id()] = term, self._modular(term)
+            found = self._modular(term)
+            joined = found and self._rejoined(found)
+            known = self._linear[term.get_id()] = term, joined
         return known[1]
+
+    def _rejoined(self, form: Linear) -> Linear:
+        """`form`, with the dividend where it holds a multiple of both a quotient and its remainder."""
+        for name, coefficient in form.parts if len(form.parts) > 1 else ():
+            value, bits, remainder = self._quotients.get(name, (None, 0, None))
+            if value is None or remainder is None or len(remainder.parts) != 1 or remainder.constant:
+                continue
+            (rest, factor), times = remainder.parts[0], coefficient >> bits
+            if factor == 1 and times << bits == coefficient and dict(form.parts).get(rest) == times:
+                without = Linear(tuple((n, c) for n, c in form.parts if n not in (name, rest)), form.constant)
+                return self._rejoined(without.plus(value, times))
+        return form
 
     def _modular(self, term: z3.BitVecRef) -> Linear | None:
         kind = term.decl().kind()
@@ -351,6 +416,7 @@ class Normalizer:
             name = f"quotient{len(self._divisions)}"
             self._ranges[name] = (self.range_of(value)[0] >> bits, self.range_of(value)[1] >> bits)
             known = self._divisions[value, bits] = self._symbol(name), self._remainder(value, bits)
+            self._quotients[name] = value, bits, known[1]
             parts = known[0].times(1 << bits).plus(known[1])
             self._definitions.append(self._is_zero(value.plus(parts, -1)))
         return known

@@ -67,11 +67,9 @@ class Solver:
             return Reply(Answer.PROVED, 0.0)
         start = time.perf_counter()
         raw = [p for p in premises if not z3.is_true(p)]
-        normal.learn(raw)
+        heard = normal.hear(raw)
         limit = min(_QUICK_SECONDS, self._timeout) if briefly else self._timeout
-        answer, model = self._decide(
-            [normal.premise(p) for p in raw], normal.formula(z3.Not(goal)), normal, limit
-        )
+        answer, model = self._decide(heard, normal.formula(z3.Not(goal)), normal, limit)
         seconds = time.perf_counter() - start
         self.seconds += seconds
         self.slowest = max(self.slowest, seconds)

@@ -46,6 +46,10 @@ silicon: $(VENV)/.installed ## compare every form of instruction with this machi
 mutants: $(VENV)/.installed ## change the right routines in every small way: each mutant is refuted, or proved with a reason
 	@PYTHONPATH=tests $(PY) -m mutants $(MUTANTFLAGS)
 
+.PHONY: self-mutants
+self-mutants: $(VENV)/.installed ## change our own code on which soundness rests in every small way: a test must notice each
+	@PYTHONPATH=tests $(PY) -m self_mutants $(SELFMUTANTFLAGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed ## measure: the whole run, plain angr, growth with code size, time by phase
 	$(PY) bench/run.py $(BENCHFLAGS)

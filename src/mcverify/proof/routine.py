@@ -228,6 +228,8 @@ class RoutineProof:
         hinting = [f.hint for f in self._open_findings() if f.hint is not None]
         suggested = [c for hint in hinting for c in quick_cases(hint)]
         yield lambda: witnesses.try_cases(suggested)
+        if any((f.id, f.exit) == ("O9", EVERYWHERE) for f in self._open_findings()):
+            yield lambda: witnesses.endless(self._has_memory)
         yield lambda: witnesses.try_cases(probes(contract, faults, len_max))
         still_open = {(f.id, f.exit) for f in self._open_findings()}
         identifiers = {identifier for identifier, _ in still_open}

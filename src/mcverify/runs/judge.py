@@ -81,8 +81,7 @@ class Judged:
         """Those that changed to a wrong value."""
         if self.outcome.wrong is not None:
             return self.outcome.wrong
-        marks = bytes(w and not c for w, c in zip(self.outcome.written, self.outcome.correct, strict=True))
-        return _runs(marks, self.outcome.base)
+        return _runs(_and_not(self.outcome.written, self.outcome.correct), self.outcome.base)
 
     @cached_property
     def missing(self) -> int:
@@ -125,6 +124,12 @@ class Judged:
     def register(self, register: str) -> int:
         """The value of a register at the end."""
         return self.outcome.registers[register]
+
+
+def _and_not(marks: bytes, others: bytes) -> bytes:
+    """What is marked (1, else 0) in the one and not in the other."""
+    found = int.from_bytes(marks, "little") & ~int.from_bytes(others, "little")
+    return found.to_bytes(len(marks), "little")
 
 
 def _runs(marks: bytes, base: int) -> list[Run]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import re
 import shutil
 import signal
@@ -275,9 +276,9 @@ def test_no_compiler_says_which_package_brings_one(refused, monkeypatch):
 # -- as a process -------------------------------------------------------------------------------------
 
 
-def prove(*arguments: str, **options) -> subprocess.CompletedProcess:
+def prove(*arguments: str, timeout: float = 60, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [*TOOL, *arguments], capture_output=True, text=True, timeout=60, check=False, **options
+        [*TOOL, *arguments], capture_output=True, text=True, timeout=timeout, check=False, **options
     )
 
 
@@ -301,8 +302,17 @@ SECOND = routine((BYTES + ENTRY).replace(".L", ".M"), name="g", head="", contrac
             r"a\.S:17: \w+ to g, which",
         ),
         (routine(behind=SECOND, contract="bytes_left for f"), "no contract is known for g"),
+        (routine("	hlt\n" + BYTES + ENTRY), r"a\.S:5: hlt: is privileged"),
+        (routine(BYTES.replace("	RET\n.Lfix", "	ud2\n.Lfix") + ENTRY), r"a\.S:17: ud2: "),
     ],
-    ids=["undecodable", "address of code", "external call", "one of two without a contract"],
+    ids=[
+        "undecodable",
+        "address of code",
+        "external call",
+        "one of two without a contract",
+        "privileged",
+        "illegal",
+    ],
 )
 def test_what_is_not_understood_is_unknown_and_named(text, reason):
     ran = prove(write(text))
@@ -320,6 +330,50 @@ def test_recursion_is_unknown_and_refuted_by_no_run_beyond_the_largest_length():
     ran = prove("a.S", "--len-max", "64", "--timeout", "15")
     assert ran.returncode == 3, ran.stdout
     assert re.search(r"recursion|time limit", ran.stdout)
+
+
+def test_one_that_never_returns_is_refuted_in_time():
+    """No long calls of it are tried: each would be run until its limit of steps."""
+    write(routine("1:	jmp 1b\n" + BYTES + ENTRY))
+    ran = prove("a.S", timeout=180)
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "with len = 0 it is at a.S:5 in the same state again: it never ends" in " ".join(
+        ran.stdout.split()
+    )
+
+
+def test_one_that_needs_5_gib_is_refused():
+    ran = prove(write(routine() + ".bss\n.skip 0x140000000\n"))
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert re.fullmatch(r"mcverify: a\.S: error: its sections ask for \d+ bytes, more than .*\n", ran.stderr)
+
+
+FORBIDDING = """
+import ctypes, os, struct, sys
+libc, number = ctypes.CDLL(None), int(sys.argv[1])
+tests = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (6, 0, 0, 0x50001), (6, 0, 0, 0x7FFF0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *test) for test in tests))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(tests), ctypes.addressof(code)))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
+    sys.exit(77)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Runs a command for which one system call fails with EPERM (seccomp(2)); 77 where that cannot be done."""
+
+MEMFD_CREATE = 319
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="skipped: the numbers are those of x86-64")
+def test_a_host_that_forbids_what_runs_need_is_told_of():
+    write(routine())
+    words = [sys.executable, "-c", FORBIDDING, str(MEMFD_CREATE), *TOOL[:-1], "sweep", "a.S"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    if ran.returncode == 77:
+        pytest.skip("skipped: needs seccomp")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "this host does not let a program share memory with a child of its own" in " ".join(
+        ran.stdout.split()
+    )
 
 
 def test_a_useless_entry_is_told_beside_the_verdict():

@@ -65,8 +65,11 @@ def _end() -> None:
 
 
 def _children(pid: int) -> list[int]:
+    """The children of a process; none of one that has ended meanwhile."""
     found: list[int] = []
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [int(child) for child in tasks.read_text(encoding="ascii").split()]
+    with suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):
+                listed = Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii")
+                found += [int(child) for child in listed.split()]
     return found

@@ -31,15 +31,22 @@ def unavailable() -> str | None:
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return f"the host's CPU is {platform.machine()}, not x86-64"
     try:
-        return None if _probe() else NO_RIGHTS
+        return _obstacle()
     except InputError as error:
         return str(error)
 
 
 @cache
-def _probe() -> bool:
-    """Whether the harness may do here what a run needs: map memory where it wants, and execute it."""
-    return subprocess.run([harness(), "probe"], capture_output=True, check=False).returncode == 0
+def _obstacle() -> str | None:
+    """What a run needs and this host forbids: memory shared with a child, a child, memory mapped where it
+    is wanted, and executed."""
+    program = harness()
+    try:
+        os.close(os.memfd_create("mcverify"))
+        probe = subprocess.run([program, "probe"], capture_output=True, check=False)
+    except OSError as error:
+        return f"this host does not let a program share memory with a child of its own: {error.strerror}"
+    return None if probe.returncode == 0 else NO_RIGHTS
 
 
 def harness() -> Path:

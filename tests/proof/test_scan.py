@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from asm_corpus.expectations import ROOT
-from image.conftest import make_object  # noqa: F401 -- a fixture
+from image import conftest as of_images
 from jsonschema import Draft202012Validator
 
 from mcverify.cli import run
 from mcverify.image.load import load
 from mcverify.proof.scan import Access, Scan, scan
 
+make_object = of_images.make_object
 SCHEMA = json.loads((ROOT / "docs/schema/scan.schema.json").read_text())
 
 # Two functions with entries, one with an alternative; a fixup elsewhere; an entry in no function.
@@ -94,7 +95,7 @@ def test_an_entry_lost_would_be_our_fault(tmp_path: Path, monkeypatch: pytest.Mo
         scanned(tmp_path)
 
 
-def test_a_linked_table_out_of_order_is_told(make_object: Callable[..., Path]) -> None:  # noqa: F811
+def test_a_linked_table_out_of_order_is_told(make_object: Callable[..., Path]) -> None:
     text = """
 	.globl f
 	.type f, @function
@@ -116,7 +117,7 @@ f:
     assert not any(said in note for note in scan(load(make_object(wrong))).notes)
 
 
-def test_a_hundred_thousand_entries(make_object: Callable[..., Path]) -> None:  # noqa: F811
+def test_a_hundred_thousand_entries(make_object: Callable[..., Path]) -> None:
     text = """
 	.globl f
 	.type f, @function

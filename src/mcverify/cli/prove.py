@@ -193,7 +193,7 @@ def prove(
     outputs.write(outcome)
     with indifferent_to_readers():
         if not outputs.has_stdout:
-            _show(results, quiet, verbose, as_table=file is None)
+            _show(results, quiet, verbose, as_table=file is None or all_routines)
         outputs.annotate(outcome)
     return code
 

@@ -185,6 +185,10 @@ class Image:
         return sorted(named, key=lambda s: (s.address, not s.is_function))
 
     @cached_property
+    def _symbols_by_address(self) -> list[Symbol]:
+        return sorted(self.symbols, key=lambda s: s.address)
+
+    @cached_property
     def _line_starts(self) -> list[int]:
         return sorted(self.lines)
 
@@ -239,6 +243,12 @@ class Image:
         first = bisect_left(by_site, start - _LONGEST_SITE, key=lambda a: a.site)
         last = bisect_left(by_site, end, key=lambda a: a.site)
         return sorted((a for a in by_site[first:last] if a.end > start), key=lambda a: a.index)
+
+    def symbols_between(self, start: int, end: int) -> list[Symbol]:
+        """The symbols at [start, end), by address."""
+        found = self._symbols_by_address
+        first = bisect_left(found, start, key=lambda s: s.address)
+        return found[first : bisect_left(found, end, key=lambda s: s.address)]
 
     def address_of(self, name: str) -> int | None:
         """The address of the first symbol of that name, None if there is none."""

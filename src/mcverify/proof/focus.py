@@ -39,6 +39,21 @@ def focused(image: Image, entry: int) -> Image:
     return _cut(image, walk)
 
 
+def alone(image: Image, start: int, end: int) -> Image:
+    """The image of a whole kernel or a module with the code at [`start`, `end`) and nothing else."""
+    if not image.built:
+        return image
+    own = [range(start, end)]
+    return replace(
+        image,
+        sections=tuple(_pieces(image, own, executable=True)),
+        symbols=tuple(image.symbols_between(start, end)),
+        entries=tuple(e for e in image.entries if start <= e.insn < end),
+        alternatives=(),
+        focused=True,
+    )
+
+
 @dataclass
 class _Walk:
     """What has been reached: instructions as they stand, and as alternatives make them."""

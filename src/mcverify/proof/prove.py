@@ -20,6 +20,7 @@ from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.proof import entries
+from mcverify.proof.focus import alone
 from mcverify.proof.listing import listing, table
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Record, RoutineResult
@@ -108,7 +109,9 @@ def _without_collector() -> Iterator[None]:
 
 def _variants(image: Image, task: Task) -> tuple[Variant, ...]:
     """The variants to be proved; one is enough of a routine that cannot be proved, having no contract."""
-    return variants(image, task.entry) if task.contract is not None else (Variant("", {}, image),)
+    if task.contract is not None:
+        return variants(image, task.entry)
+    return (Variant("", {}, alone(image, task.entry, task.end)),)
 
 
 def _notes(
@@ -120,6 +123,10 @@ def _notes(
     all_reached: list[Mapping[int, Instruction]] = []
     for task, its_variants in zip(chosen, made, strict=True):
         reached: dict[int, Instruction] = {}
+        if task.contract is None and image.built:  # a function in C mostly, of which nothing is to be proved
+            said.append(())
+            all_reached.append(reached)
+            continue
         served: set[int] = set()
         for variant in its_variants:
             instructions = reachable(variant.image, task.entry)

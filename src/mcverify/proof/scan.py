@@ -123,10 +123,18 @@ def scan(image: Image) -> Scan:
         functions=tuple(found),
         strays=tuple(strays),
         alternatives=len(image.alternatives),
-        notes=image.notes,
+        notes=(*image.notes, *_symbol_notes(image)),
     )
     _account_for(result)
     return result
+
+
+def _symbol_notes(image: Image) -> Iterator[str]:
+    if image.entries and not image.symbols:
+        how = (
+            "--system-map FILE gives those of a linked kernel" if image.linked else "it was stripped of them"
+        )
+        yield f"it has no symbols, so that no entry is known to be in a function: {how}"
 
 
 def access(image: Image, entry: TableEntry) -> Access:

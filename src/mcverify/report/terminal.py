@@ -76,6 +76,8 @@ def print_lines(results: Sequence[RoutineResult], console: Console | None = None
             (f"{result.verdict:<8}", STYLES[result.verdict]), f" {result.title:<{width}}  {result.file}"
         )
         broken = [] if result.verdict is Verdict.PROVED else wrong(result, result.verdict)
+        if result.contract is None:
+            line.append("  no contract")
         if broken:
             line.append("  " + ", ".join(at(o) for o in broken[:3]) + (", ..." if len(broken) > 3 else ""))
         print_trimmed(line, out, soft_wrap=True)

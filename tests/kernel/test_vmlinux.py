@@ -59,3 +59,14 @@ def test_the_tail_handler_in_c_is_proved_with_the_routine(vmlinux: Path) -> None
     assert (result.verdict, result.slack) == (Verdict.PROVED, 0)
     assert not any("handle_tail" in sentence for sentence in result.assumptions)
     assert any("copy_mc.c" in line.where or "handle_tail" in line.where for line in result.listing)
+
+
+def test_a_boot_image_has_the_symbols_of_its_kallsyms(vmlinux: Path) -> None:
+    boot_image = Path("/boot") / vmlinux.name.replace("vmlinux", "vmlinuz")
+    if not boot_image.exists():
+        pytest.skip("skipped: needs the boot image of the same kernel")
+    whole, packed = load(vmlinux), load(boot_image)
+    assert any("its own kallsyms" in note for note in packed.notes)
+    assert packed.entries == whole.entries
+    functions = {(s.name, s.address) for s in whole.functions}
+    assert functions <= {(s.name, s.address) for s in packed.functions}

@@ -20,6 +20,7 @@ from mcverify.image.config import Config
 from mcverify.image.elf import MAX_LINE_BYTES, line_bytes
 from mcverify.image.extable import SECTION_NAMES, Table, read_tables
 from mcverify.image.image import Image, Symbol, TableEntry
+from mcverify.image.kallsyms import read_kallsyms
 from mcverify.image.kernel_tree import KernelTree
 from mcverify.image.lines import read_lines
 from mcverify.image.packed import unpacked
@@ -199,10 +200,11 @@ def _image_of_elf(
     where = str(path)
     raw = elf.parse(file, where)
     laid_out = lay_out(raw, where)
+    symbols = _symbols(raw, laid_out, system_map, where)
     image = Image(
         path=path,
         sections=laid_out.sections,
-        symbols=_symbols(raw, laid_out, system_map, where),
+        symbols=symbols,
         entries=(),
         lines=read_lines(raw, laid_out, where),
         externals=laid_out.externals,
@@ -218,7 +220,11 @@ def _image_of_elf(
     if refuse_macros:
         _refuse_macros(image, laid_out)
     layout, entries = read_tables(image, _tables(laid_out, SECTION_NAMES))
-    notes = (*_line_notes(image, line_bytes(raw)), *_order_notes(entries if image.linked else ()))
+    notes = (
+        *_line_notes(image, line_bytes(raw)),
+        *_order_notes(entries if image.linked else ()),
+        *_symbol_notes(laid_out, image, system_map),
+    )
     image = replace(image, layout=layout, entries=entries, notes=notes)
     tables = _tables(laid_out, (alternatives.SECTION_NAME,))
     image = replace(image, alternatives=alternatives.read_alternatives(image, tables, laid_out.is_relocated))
@@ -226,9 +232,9 @@ def _image_of_elf(
 
 
 def _symbols(raw: elf.RawElf, laid_out: LaidOut, system_map: Path | None, where: str) -> tuple[Symbol, ...]:
-    """The symbols of the file itself, else those of the System.map that was given."""
+    """The symbols of the file itself, else those of the System.map that was given, or of its own kallsyms."""
     if system_map is None:
-        return laid_out.symbols
+        return laid_out.symbols if raw.relocatable else laid_out.symbols or read_kallsyms(laid_out.sections)
     if raw.relocatable:
         raise InputError("--system-map is for a linked kernel, not for an object", where=where)
     return laid_out.symbols or read_system_map(system_map, laid_out.sections)
@@ -255,6 +261,14 @@ def _tables(laid_out: LaidOut, names: Collection[str]) -> list[Table]:
         Table(section, laid_out.relocated.get(section.address, {}))
         for section in laid_out.sections
         if section.name in names
+    ]
+
+
+def _symbol_notes(laid_out: LaidOut, image: Image, system_map: Path | None) -> list[str]:
+    if laid_out.symbols or not image.symbols:
+        return []
+    return [
+        f"its symbols are those of {system_map or 'its own kallsyms'}, which say where functions begin alone"
     ]
 
 

@@ -274,3 +274,40 @@ def test_nothing_is_written_where_nothing_is_proved(tmp_path):
     assert done.returncode == 1
     assert "nothing was proved" in done.stderr
     assert not (tmp_path / "proof").exists()
+
+
+# -- alternatives
+
+
+@pytest.fixture(scope="session")
+def variants(tmp_path_factory):
+    """The proofs of a routine of which CPUs run different code."""
+    folder = tmp_path_factory.mktemp("variants") / "proof"
+    done = mcverify("prove", ASM / "alternative.S", "--proof", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_each_variant_has_a_proof_of_its_own(variants):
+    done = mcverify("check", variants)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [p["routine"]["variant"] for p in manifest(variants)["proofs"]] == ["ERMS", "!ERMS"]
+
+
+def test_a_dropped_variant(variants, tmp_path):
+    copy = Path(shutil.copytree(variants, tmp_path / "copy"))
+    content = manifest(copy)
+    shutil.rmtree(copy / content["proofs"].pop()["folder"])
+    (copy / "manifest.json").write_text(json.dumps(content))
+    seal(copy)
+    assert "the variants of alternative are not those of all CPUs" in refused(copy)
+
+
+def test_the_code_of_another_variant(variants, tmp_path):
+    copy = Path(shutil.copytree(variants, tmp_path / "copy"))
+    content = manifest(copy)
+    one, other = (p["routine"] for p in content["proofs"])
+    one["features"], other["features"] = other["features"], one["features"]
+    (copy / "manifest.json").write_text(json.dumps(content))
+    seal(copy)
+    assert "is not the one that its features choose" in refused(copy)

@@ -65,9 +65,13 @@ def decode(code: bytes, address: int) -> Instruction | None:
         bool(jumps and found.operands and found.operands[0].type != x86.X86_OP_IMM),
         any(_does(found, n, o, capstone.CS_AC_READ) for n, o in outside),
         any(_does(found, n, o, capstone.CS_AC_WRITE) for n, o in outside),
-        name.startswith(("movnt", "vmovnt", "maskmov")) and not name.endswith("ntdqa"),
+        _is_nontemporal(name),
         found.id in _FENCES,
     )
+
+
+def _is_nontemporal(name: str) -> bool:
+    return name.startswith(("movnt", "vmovnt", "maskmov")) and not name.endswith("ntdqa")
 
 
 def _accesses(found: Any) -> bool:
@@ -75,9 +79,12 @@ def _accesses(found: Any) -> bool:
 
 
 def _does(found: Any, number: int, operand: Any, access: int) -> bool:
-    """Whether a memory operand is read, or written; where capstone does not say, the first is written and the
-    others are read, as Intel's order has it."""
-    if operand.access:
+    """Whether a memory operand is read, or written.
+
+    Of moves, of which capstone is sometimes wrong (movups, movnti), and where it says nothing, the first is
+    written and the others are read, as Intel's order has it.
+    """
+    if operand.access and not found.mnemonic.startswith(("mov", "vmov")):
         return bool(operand.access & access)
     return bool((access == capstone.CS_AC_WRITE) == (number == 0 and len(found.operands) > 1))
 

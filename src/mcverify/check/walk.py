@@ -68,7 +68,7 @@ class _Walk:
             instruction = self._decode(step.at)
             if instruction is not None and step.fault is None:
                 unfenced = (unfenced or instruction.is_nontemporal) and not instruction.is_fence
-        if unfenced != path.unfenced:
+        if unfenced != path.unfenced and path.end in ("location", "return"):
             yield Gap(f"{path.name} is wrong about a non-temporal store that waits for a fence")
         if path.end != "location":
             return

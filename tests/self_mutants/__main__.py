@@ -34,7 +34,7 @@ PROOFS = (
 )
 LOGIC = ("tests/logic", *PROOFS)
 MODULES: dict[str, tuple[str, ...]] = {
-    "image/extable.py": ("tests/image/test_layouts.py", "tests/image/test_load.py", "tests/hostile"),
+    "image/extable.py": ("tests/image/test_layouts.py", "tests/image/test_load.py", "tests/proof/test_layouts.py"),
     "logic/assumptions.py": LOGIC,
     "logic/ghost.py": LOGIC,
     "logic/standpoint.py": LOGIC,

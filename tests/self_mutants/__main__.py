@@ -34,7 +34,11 @@ PROOFS = (
 )
 LOGIC = ("tests/logic", *PROOFS)
 MODULES: dict[str, tuple[str, ...]] = {
-    "image/extable.py": ("tests/image/test_layouts.py", "tests/image/test_load.py", "tests/proof/test_layouts.py"),
+    "image/extable.py": (
+        "tests/image/test_layouts.py",
+        "tests/image/test_load.py",
+        "tests/proof/test_layouts.py",
+    ),
     "logic/assumptions.py": LOGIC,
     "logic/ghost.py": LOGIC,
     "logic/standpoint.py": LOGIC,
@@ -92,31 +96,31 @@ class Module:
 
 def _failing(folder: Path, tests: Sequence[str]) -> str:
     """The first of the tests that fails with the code of `folder`; "" if none does."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--no-header",
-        "-rfE",
-        *tests,
-    ]
-    environment = os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "self_mutants.first_failure"]
+    command = [sys.executable, "-m", "pytest", *options, *tests]
+    failure = folder / "failure"
+    failure.unlink(missing_ok=True)
+    environment = os.environ | {
+        "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{ROOT / 'tests'}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "SELF_MUTANTS_FAILURE": str(failure),
+    }
     try:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return f"no end within {_SECONDS} s"
+    if failure.exists():
+        return failure.read_text(encoding="utf-8")
     if done.returncode == 0:
         return ""
-    for line in done.stdout.splitlines():
-        if line.startswith(("FAILED ", "ERROR ")):
-            return line.split(" ")[1] if " - " not in line else line.split(" - ")[0].partition(" ")[2]
-    return f"pytest ends with exit code {done.returncode}"
+    # Without a test that failed, what is read before any test must have: the module itself does not load.
+    if "ImportError while loading conftest" in done.stderr:
+        return "the module does not load"
+    raise RuntimeError(
+        f"pytest ends with exit code {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}"
+    )
 
 
 @click.command()

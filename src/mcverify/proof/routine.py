@@ -401,9 +401,11 @@ class RoutineProof:
 
     def _resting_on_addresses(self) -> list[str]:
         """What was proved with faults as a property of addresses."""
-        proved = {f.id for f in self._findings if f.proved and f.by_address and f.id}
+        resting = [f for f in self._findings if f.proved and f.by_address]
+        proved = {f.id for f in resting if f.id}
+        ways = ["ways that must not be taken"] if any(not f.id for f in resting) else []
         slack = ["slack"] if self._slack is not None else []
-        return sorted(proved, key=lambda identifier: int(identifier[1:])) + slack
+        return sorted(proved, key=lambda identifier: int(identifier[1:])) + ways + slack
 
     def _about_buffers(self) -> Iterator[str]:
         """Where the buffers are taken to lie."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,32 +38,36 @@ def cache(user_cache: Path) -> Cache:
 
 
 @pytest.fixture(scope="session")
-def reviewed(cache: Cache) -> Reviewed:
-    """A review of what a command would name."""
+def reviewed(cache: Cache, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Reviewed:
+    """A review of what a command would name. The same one is made only once in a run, by one worker for
+    all."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
 
-    def make(*names: object, git: str | None = None, base: str | None = None, **options: object) -> Review:
-        found = gathered([str(name) for name in names], git, base)
-        proofs = ProveOptions(**options)  # type: ignore[arg-type]
-        return review(found.revisions, ReviewOptions(proofs), cache, lambda _: None, found.notes)
+    def make(
+        *names: object, git: str | None = None, base: object = None, key: str = "", **options: object
+    ) -> Review:
+        """With a `key` of its own where the names do not tell what is meant."""
+        about = repr((key, [str(n) for n in names] if not key else "", git, sorted(options.items())))
+        kept = shared / f"review-{hashlib.sha256(about.encode()).hexdigest()}"
+        with kept.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.exists():
+                found = gathered([str(name) for name in names], git, None if base is None else str(base))
+                proofs = ProveOptions(**options)  # type: ignore[arg-type]
+                made = review(found.revisions, ReviewOptions(proofs), cache, lambda _: None, found.notes)
+                kept.write_bytes(pickle.dumps(made))
+        result = pickle.loads(kept.read_bytes())
+        assert isinstance(result, Review)
+        return result
 
     return make
 
 
 @pytest.fixture(scope="session")
-def series(reviewed: Reviewed, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Review:
-    """The review of the series of memcpy_trap, of which the base has nothing; made by one worker for all."""
-    base = tmp_path_factory.mktemp("base")
-    if worker_id == "master":
-        return reviewed(SERIES, base=str(base))
-    shared = tmp_path_factory.getbasetemp().parent
-    with (shared / "series.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        kept = shared / "series.pickle"
-        if not kept.exists():
-            kept.write_bytes(pickle.dumps(reviewed(SERIES, base=str(base))))
-        found = pickle.loads(kept.read_bytes())
-    assert isinstance(found, Review)
-    return found
+def series(reviewed: Reviewed, tmp_path_factory: pytest.TempPathFactory) -> Review:
+    """The review of the series of memcpy_trap, of which the base has nothing."""
+    return reviewed(SERIES, base=tmp_path_factory.mktemp("base"), key="series")
 
 
 @pytest.fixture(scope="session")

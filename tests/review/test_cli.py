@@ -11,7 +11,7 @@ import pytest
 
 from mcverify.errors import ExitCode
 from mcverify.review.gather import gathered
-from review.conftest import Ran
+from review.conftest import Ran, Reviewed
 from review.support import PAIRS, SERIES, patch_between
 
 Mcverify = Callable[..., Ran]
@@ -162,31 +162,48 @@ def test_the_exit_code_says_what_got_worse_or_is_refuted(
 
 def test_the_unknown_has_a_code_of_its_own(mcverify: Mcverify, tmp_path: Path) -> None:
     division = b"mov\t$7, %eax\n\txor\t%edx, %edx\n\tmov\t$2, %r8d\n\tdiv\t%r8"  # has no model
-    text = BYTES.replace(b"mov\t%rdx, %rcx", b"mov\t%rdx, %rcx\n\t" + division)
-    (tmp_path / "new.S").write_bytes(text)
-    ran = mcverify(PAIRS / "bytes.S", tmp_path / "new.S", "-q")
+    for name in ("new.S", "newer.S"):
+        (tmp_path / name).write_bytes(BYTES.replace(b"mov\t%rdx, %rcx", b"mov\t%rdx, %rcx\n\t" + division))
+    ran = mcverify(PAIRS / "bytes.S", tmp_path / "new.S", "-q", "--no-differences")
     assert (ran.code, "worse" in ran.out) == (1, True)
-    ran = mcverify(tmp_path / "new.S", PAIRS / "bytes.S", "-q", "--no-differences")
-    assert ran.code == 0
-    (tmp_path / "newer.S").write_bytes(text)
-    assert mcverify(tmp_path / "new.S", tmp_path / "newer.S", "-q").code == 3
-    assert mcverify(tmp_path / "new.S", tmp_path / "newer.S", "-q", "--fail-on", "broken").code == 0
+    unknown = (tmp_path / "new.S", tmp_path / "newer.S", "-q")
+    assert mcverify(*unknown).code == 3
+    assert mcverify(*unknown, "--fail-on", "broken").code == 0
+    assert mcverify(tmp_path / "new.S", PAIRS / "bytes.S", "-q", "--no-differences").code == 0
 
 
-def test_no_cache_keeps_nothing(
-    mcverify: Mcverify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cache: Path
+def test_only_what_changed_is_proved_again_and_nothing_is_kept_where_that_is_asked(
+    mcverify: Mcverify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reviewed: Reviewed
 ) -> None:
+    result = reviewed(PAIRS / "bytes.S", PAIRS / "scratch.S").routines[0].results[0]
+    asked: list[str] = []
+
+    def prove_file(path: Path, *_: object) -> list[object]:
+        asked.append(path.name)
+        return [result]
+
+    monkeypatch.setattr("mcverify.review.prove.prove_file", prove_file)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    arguments = (PAIRS / "bytes.S", PAIRS / "renamed.S", "-q")
+    for name in ("a.S", "b.S"):
+        (tmp_path / name).write_bytes(BYTES)
+    arguments = (tmp_path / "a.S", tmp_path / "b.S", "-q")
     assert mcverify(*arguments, "--no-cache").code == 0
+    assert asked == ["a.S", "b.S"]
     assert not (tmp_path / "cache/mcverify/proofs").exists()
     assert mcverify(*arguments).code == 0
-    kept = list((tmp_path / "cache/mcverify/proofs").iterdir())
-    assert len(kept) == 2
+    assert asked == ["a.S", "b.S", "a.S"]  # the other one has the same code
+    (kept,) = (tmp_path / "cache/mcverify/proofs").iterdir()
     assert "2 proofs of 2 taken from the cache" in mcverify(*arguments).out
-    for path in kept:
-        path.write_bytes(path.read_bytes()[:-9])
-    assert "taken from the cache" not in mcverify(*arguments).out
+    kept.write_bytes(kept.read_bytes()[:-9])
+    assert "1 proof of 2 taken from the cache" in mcverify(*arguments).out
+    assert asked == ["a.S", "b.S", "a.S", "a.S"]
+
+
+def test_what_changes_no_routine_can_be_let_pass(base: Path, mcverify: Mcverify) -> None:
+    name = _written("a.patch", _C)
+    assert mcverify(name, "--base", base).code == 2
+    ran = mcverify(name, "--base", base, "--allow-empty")
+    assert (ran.code, "no assembly file with exception-table entries" in ran.error) == (0, True)
 
 
 # -- what cannot be reviewed --------------------------------------------------------------------------------

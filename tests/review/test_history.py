@@ -57,7 +57,7 @@ def test_a_history_has_the_verdicts_of_the_mails_it_was_made_from(
     series: Review, reviewed: Reviewed, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository)
-    (routine,) = reviewed(git="HEAD~2..HEAD~1").routines
+    (routine,) = reviewed(git="HEAD~2..HEAD~1", key="history").routines
     (expected,) = series.routines
     assert [r.verdict for r in routine.results if r] == [r.verdict for r in expected.results[4:6] if r]
     (step,) = routine.steps

@@ -78,6 +78,11 @@ if TYPE_CHECKING:
     help="What makes the exit code other than 0; may be repeated."
     " [default: all: what got worse, what is refuted or unknown in the newest revision]",
 )
+@click.option(
+    "--allow-empty",
+    is_flag=True,
+    help="A range or a patch that changes no routine with table entries is no wrong input: exit code 0.",
+)
 @click.option("--no-differences", is_flag=True, help="Compare the verdicts only, not the behaviour.")
 @click.option("--no-cache", is_flag=True, help="Prove everything again, and keep nothing.")
 @click.option("--json", "json", metavar="OUT", help="Write the review as JSON to OUT ('-': standard output).")
@@ -105,6 +110,7 @@ def review(
     include: tuple[Path, ...],
     defines: tuple[str, ...],
     fail_on: tuple[str, ...],
+    allow_empty: bool,
     no_differences: bool,
     no_cache: bool,
     quiet: bool,
@@ -126,9 +132,15 @@ def review(
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
     targets = [(name, target) for name, target in reports.items() if target is not None]
     _check_targets(targets, inputs)
-    from mcverify.review.gather import gathered
+    from mcverify.review.gather import NothingToReview, gathered
 
-    found = gathered(inputs, git_range, base)
+    try:
+        found = gathered(inputs, git_range, base)
+    except NothingToReview as nothing:
+        if not allow_empty:
+            raise
+        click.echo(f"mcverify: {nothing}", err=True)
+        return ExitCode.PROVED
     quieten_libraries()
     from mcverify.proof.options import ProveOptions
     from mcverify.review.review import ReviewOptions, exit_code

@@ -30,6 +30,9 @@ _CHECKED = 5
 """Of the grid every so many cases are tried on what was proved to be equivalent."""
 _LENGTHS = tuple(range(130)) + tuple(1 << k for k in range(8, 21))
 
+_ENDLESS = 8
+"""So many cases in which only one of the two seems not to end are run again, alone."""
+
 _REFUSED = (Ending.REFUSED, Ending.DIED)
 
 
@@ -55,6 +58,7 @@ class Pair:
         self.found: dict[str, Difference] = {}
         self.beyond: Difference | None = None
         self.tried = 0
+        self._endless = 0
 
     @property
     def differences(self) -> tuple[Difference, ...]:
@@ -141,11 +145,25 @@ class Pair:
         self.deadline.check("review")
         olds, news = (trials.runner.run(allowed) for trials in self._trials)
         self.tried += len(allowed)
-        for case, old, new in zip(allowed, olds, news, strict=True):
+        for case, *both in zip(allowed, olds, news, strict=True):
+            old, new = self._confirmed(case, both[0], both[1])
             kinds = self._kinds(old, new)
             if kinds:
                 self._keep(case, old, new, kinds)
         return bool(self.found)
+
+    def _confirmed(self, case: Case, old: Outcome, new: Outcome) -> tuple[Outcome, Outcome]:
+        """The two outcomes; of a case in which one of the two did not end, those of another run of it alone.
+
+        Among many a run is stopped the sooner the more of them have not ended, or where the machine is busy.
+        """
+        if (old.ending is Ending.TIMEOUT) is (new.ending is Ending.TIMEOUT):
+            return old, new
+        self._endless += 1
+        if self._endless > _ENDLESS:
+            return old, old  # it shows nothing
+        first, second = (trials.runner.run([case])[0] for trials in self._trials)
+        return first, second
 
     def _kinds(self, old: Outcome, new: Outcome) -> tuple[Kind, ...]:
         """In what two runs of one case differ; nothing where one of them shows nothing."""

@@ -29,6 +29,10 @@ _PATCH_STARTS = (
 )
 
 
+class NothingToReview(InputError):
+    """The input can be read, and changes no routine with table entries."""
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """What the user named: `name` as it was written, its content."""

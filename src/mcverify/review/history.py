@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mcverify.errors import InputError
-from mcverify.review.gather import Gathered
+from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Commit, Repository
 from mcverify.review.revision import Revision, included
 
@@ -28,7 +28,9 @@ def revisions_of_range(text: str, paths: Sequence[str], folder: Path) -> Gathere
     if not touched:
         where = f" under {', '.join(paths)}" if paths else ""
         what = "no commit" if commits else "nothing"
-        raise InputError(f"{what} in {text}{where} changes an assembly file with exception-table entries")
+        raise NothingToReview(
+            f"{what} in {text}{where} changes an assembly file with exception-table entries"
+        )
     found: list[Revision] = []
     for commit in (repository.describe(old), *commits):
         revision = _revision(repository, commit, touched)

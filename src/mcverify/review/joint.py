@@ -113,7 +113,7 @@ def links(old: Half, new: Half, prefix: str) -> Values:
             if same is not None:
                 found[prefix + transfer.value.decl().name()] = same
     for one, other in zip(old.faults, new.faults, strict=False):
-        found |= _same_fault(one, _begun(old, one), other, _begun(new, other), prefix)
+        found |= _same_fault(one, _begun(old, one), other, _begun(new, other), prefix, found)
     return found
 
 
@@ -149,15 +149,20 @@ class _Begun:
 
 
 def _same_fault(
-    one: Point, begun: _Begun | None, other: Point, other_begun: _Begun | None, prefix: str
+    one: Point,
+    begun: _Begun | None,
+    other: Point,
+    other_begun: _Begun | None,
+    prefix: str,
+    known: Values,
 ) -> Values:
-    """Trap number and elements done, where both faulted at the same access."""
+    """Trap number and elements done, where both faulted at the same access; `known` are the links so far."""
     assert one.fault is not None
     assert other.fault is not None
     if (one.kind, one.size) != (other.kind, other.size):
         return {}
     found: dict[str, z3.ExprRef] = {}
-    address = other.address
+    address = replace(other.address, known)
     if begun is not None and other_begun is not None:
         if apart(begun.address, other_begun.address) != 0:
             return {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.review.apply import FileChange, applied, changes
-from mcverify.review.gather import Gathered
+from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Repository
 from mcverify.review.history import SOURCE_SUFFIXES, has_table, with_included
 from mcverify.review.mail import Patch, patches
@@ -107,7 +107,9 @@ def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple
     name = "standard input" if series[0][0] == "-" else series[0][0]
     what = ", ".join(list(others)[:4]) + (", ..." if len(others) > 4 else "")
     only = " (a binary patch)" if binary and binary.keys() == others.keys() else ""
-    raise InputError(f"it changes {what}{only}: no assembly file with exception-table entries", where=name)
+    raise NothingToReview(
+        f"it changes {what}{only}: no assembly file with exception-table entries", where=name
+    )
 
 
 def _refuse_missing(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> None:

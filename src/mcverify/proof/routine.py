@@ -38,6 +38,7 @@ from mcverify.proof.result import Domain, Exit, ObligationResult, Record, Routin
 from mcverify.proof.samples import sampled
 from mcverify.proof.search import Witnesses, probes, quick_cases
 from mcverify.proof.select import Task, no_contract
+from mcverify.proof.values import valued_cases
 from mcverify.runs.case import Case, Visit
 from mcverify.runs.cases import sample_cases
 
@@ -231,6 +232,7 @@ class RoutineProof:
         if any((f.id, f.exit) == ("O9", EVERYWHERE) for f in self._open_findings()):
             yield lambda: witnesses.endless(self._has_memory)
         yield lambda: witnesses.try_cases(probes(contract, faults, len_max))
+        yield lambda: witnesses.try_cases(valued_cases(self._image, self._task.entry, contract, faults))
         still_open = {(f.id, f.exit) for f in self._open_findings()}
         identifiers = {identifier for identifier, _ in still_open}
         if "O8" in identifiers:

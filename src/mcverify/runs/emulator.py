@@ -21,7 +21,16 @@ from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Visit
 from mcverify.runs.code import reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.layout import Buffer, bias_of, by_page, lay_out, needed, page_end
-from mcverify.runs.pattern import FRAME, LEAD, REGISTERS, complement, contents, initial_registers, mix
+from mcverify.runs.pattern import (
+    FRAME,
+    LEAD,
+    REGISTERS,
+    complement,
+    contents,
+    initial_registers,
+    is_value,
+    mix,
+)
 from mcverify.runs.rep import Rep, Schedule, decode_rep, order
 
 Step = tuple[int, dict[str, int]]
@@ -592,6 +601,8 @@ def _is_canonical(address: int) -> bool:
 
 def _base(seed: int, buffer: int) -> int:
     """Where a buffer's pages begin: far from the other's, and another place for each seed."""
+    if is_value(seed):
+        return (buffer << 44) + (1 << 32) - 2 * PAGE  # lay_out puts FREE two pages behind
     return (buffer << 44) + (mix(seed * 2 + buffer & _MASK) & 0xFFF_FFFF_F000)
 
 

@@ -257,6 +257,13 @@ static u8 *contents, *wanted, *fresh;
 static u64 known_seed = NONE, known_bytes;
 
 /*
+ * The 128 seeds from here on are values: they stand in each word of the contents, and buffers of the place FREE lie
+ * as many bytes behind a multiple of 4 GiB as their placement says.
+ */
+#define VALUE (1ull << 40)
+#define IS_VALUE(seed) (((seed) & ~0x7full) == VALUE)
+
+/*
  * The contents are bytes from 1 to 127, what dst holds at first is from 128 to 254: a byte that was
  * copied, even from the wrong place, or cleared is seen as written.
  */
@@ -270,7 +277,10 @@ static void know_contents(u64 seed, u64 bytes)
 		memcpy(contents + i, &word, 8);
 	}
 	for (u64 i = 0; i < bytes; i++)
-		contents[i] = (contents[i] & 0x7f) ? (contents[i] & 0x7f) : 0x55;
+		if (IS_VALUE(seed))
+			contents[i] = i % 8 ? 0 : seed & 0x7f;
+		else
+			contents[i] = (contents[i] & 0x7f) ? (contents[i] & 0x7f) : 0x55;
 	if (contract.data != ZERO)
 		for (u64 i = 0; i < bytes; i++)
 			fresh[i] = ~contents[i];
@@ -308,6 +318,7 @@ struct buffer {
 };
 
 static struct region src_arenas[ARENAS], dst_arenas[ARENAS];
+static struct region src_valued, dst_valued;	/* of seeds that are values */
 static u64 n_arenas;
 static u64 arena_bytes;
 static u8 *stack_entry;		/* where the return address lies */
@@ -335,10 +346,8 @@ static u8 *reserve(u64 bytes)
 	return NULL;
 }
 
-static bool region_reserve(struct region *region, u64 front, u64 behind)
+static bool region_lay_out(struct region *region, u8 *memory, u64 front, u64 behind)
 {
-	u8 *memory = reserve(front + behind + 3 * PAGE);
-
 	if (!memory)
 		return false;
 	region->start = memory + PAGE;
@@ -348,13 +357,38 @@ static bool region_reserve(struct region *region, u64 front, u64 behind)
 	return true;
 }
 
+static bool region_reserve(struct region *region, u64 front, u64 behind)
+{
+	return region_lay_out(region, reserve(front + behind + 3 * PAGE), front, behind);
+}
+
+static void region_open(struct region *region, u64 bytes)
+{
+	if (mprotect(region->start, bytes, PROT_READ | PROT_WRITE) ||
+	    mprotect(region->back, bytes, PROT_READ | PROT_WRITE))
+		die(NO_MEMORY);
+}
+
 static void region_new(struct region *region, u64 bytes)
 {
 	if (!region_reserve(region, bytes, bytes))
 		die(NO_MEMORY);
-	if (mprotect(region->start, bytes, PROT_READ | PROT_WRITE) ||
-	    mprotect(region->back, bytes, PROT_READ | PROT_WRITE))
-		die(NO_MEMORY);
+	region_open(region, bytes);
+}
+
+/* One whose second page begins at `address`; if that is taken, any. */
+static void region_new_at(struct region *region, u64 address, u64 bytes)
+{
+	void *hint = (void *)(address - 2 * PAGE);
+	void *memory = mmap(hint, 2 * bytes + 3 * PAGE, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (memory != MAP_FAILED && memory != hint)
+		munmap(memory, 2 * bytes + 3 * PAGE);
+	if (memory != hint)
+		region_new(region, bytes);
+	else if (region_lay_out(region, memory, bytes, bytes))
+		region_open(region, bytes);
 }
 
 static void arenas_new(void)
@@ -365,6 +399,10 @@ static void arenas_new(void)
 		region_new(&src_arenas[i], arena_bytes);
 		region_new(&dst_arenas[i], arena_bytes);
 	}
+	if (job.mode == GRID)
+		return;
+	region_new_at(&src_valued, 0x610000000000ull, arena_bytes);
+	region_new_at(&dst_valued, 0x620000000000ull, arena_bytes);
 }
 
 static void stack_new(void)
@@ -1014,6 +1052,10 @@ static void set_up(const struct test *test)
 	u64 arena = test->seed % n_arenas;
 	const struct region *src = &src_arenas[arena], *dst = &dst_arenas[mix(test->seed) % n_arenas];
 
+	if (IS_VALUE(test->seed)) {
+		src = &src_valued;
+		dst = &dst_valued;
+	}
 	know_contents(test->seed, round_up(test->len + RED + LEAD));
 	if (contract.src != NONE) {
 		buffer_set(&run.src, src, place(src, test->src_place, test->src_at, test->len), test->len);

@@ -24,12 +24,21 @@ LEAD = 128
 FRAME = b"".join((0x5CA1AB1E00000000 + i).to_bytes(8, "little") for i in range(1, 9))
 """What stands above the return address: words that are no addresses."""
 
+VALUE = 1 << 40
+"""The 128 seeds from here on are values: they stand in each word of src, and buffers of the place FREE lie as
+many bytes behind a multiple of 4 GiB as their placement says."""
+
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _CONTENTS, _REGISTERS = 0, 1
 _ARITHMETIC_FLAGS = 0x8D5
 _COMPLEMENT = bytes(255 - value for value in range(256))
 _SEVEN_BITS = bytes(value & 0x7F or 0x55 for value in range(256))
+
+
+def is_value(seed: int) -> bool:
+    """Whether the seed is a value."""
+    return VALUE <= seed < VALUE + 128
 
 
 def mix(x: int) -> int:
@@ -45,7 +54,10 @@ def _random_word(seed: int, stream: int, index: int) -> int:
 
 @lru_cache(maxsize=64)
 def contents(seed: int, size: int) -> bytes:
-    """What src holds from LEAD bytes before its first byte on, `size` bytes from 1 to 127."""
+    """What src holds from LEAD bytes before its first byte on, `size` bytes from 1 to 127 (0 too, if
+    the seed is a value)."""
+    if is_value(seed):
+        return (bytes([seed & 0x7F, *bytes(7)]) * (size // 8 + 1))[:size]
     words = (_random_word(seed, _CONTENTS, i).to_bytes(8, "little") for i in range((size + 7) // 8))
     return b"".join(words)[:size].translate(_SEVEN_BITS)
 

@@ -19,6 +19,8 @@ from mcverify.image.load import load
 from mcverify.proof.scan import scan
 from mcverify.toolchain import find_compiler
 
+from .test_kallsyms import CODE, tables
+
 MUTANTS = 500
 """Damaged files made of each good one."""
 
@@ -99,6 +101,7 @@ KINDS = {
     "old.o": (OLD, ("-c",)),
     "old.linked": (OLD, LINK),
     "lines.o": (NEW, ("-c", "-g")),
+    "kallsyms": (CODE + tables(["T_text", "Tcopy_mc_fragile"], absolute=True, old=True), (*LINK, "-s")),
 }
 EDGES = (
     0,

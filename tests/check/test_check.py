@@ -311,3 +311,30 @@ def test_the_code_of_another_variant(variants, tmp_path):
     (copy / "manifest.json").write_text(json.dumps(content))
     seal(copy)
     assert "is not the one that its features choose" in refused(copy)
+
+
+@pytest.fixture(scope="module")
+def called(tmp_path_factory):
+    """The proof of a routine that calls a loop from two places."""
+    folder = tmp_path_factory.mktemp("called") / "proof"
+    done = mcverify("prove", ASM.parent / "tests/hostile/call_loop.S", "--proof", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_loop_in_a_callee_returns_to_each_of_its_callers(called):
+    done = mcverify("check", called)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 locations, 14 paths: none is missing" in done.stdout
+
+
+def test_a_location_that_returns_elsewhere_is_noticed(called, tmp_path):
+    def change(routine):
+        first, second = (
+            c for c in routine["locations"][1:] if c["address"] == routine["locations"][1]["address"]
+        )
+        assert first["calls"] != second["calls"]
+        first["calls"] = second["calls"]
+
+    folder = Path(shutil.copytree(called, tmp_path / "changed"))
+    assert "the proof is not complete" in refused(rewritten(folder, change))

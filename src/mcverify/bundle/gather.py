@@ -112,6 +112,7 @@ class Gatherer:
             ac=location.ac,
             unfenced=location.unfenced,
             invariant=tuple(Fact(facts[t], t) for t in sorted(facts, key=lambda t: (len(t), t))),
+            calls=tuple(address for _, address in sorted(location.frames, reverse=True)),
         )
 
     def _invariant(self, location: Location) -> tuple[z3.BoolRef, ...]:
@@ -212,10 +213,12 @@ class Gatherer:
 
     def _pruned(self) -> Iterator[Path]:
         for number, pruned in enumerate(self.paths.pruned, 1):
-            steps, before = [], 0
+            steps, before, faults = [], 0, 0
             for taken in pruned.steps:
-                steps.append(self._step(taken, pruned.conditions[before : taken.conditions], (), None))
-                before = taken.conditions
+                struck = pruned.faults[faults : taken.faults]
+                known = pruned.conditions[before : taken.conditions]
+                steps.append(self._step(taken, known, (), struck[0] if struck else None))
+                before, faults = taken.conditions, taken.faults
             at = pruned.steps[-1].at
             source = self._names[pruned.source]
             yield Path(

@@ -37,7 +37,7 @@ class Fact(_Record, frozen=True):
 
 class Location(_Record, frozen=True):
     """A cut point in one mode, and what holds whenever it is reached. `stack` is rsp minus its value at
-    entry."""
+    entry, `calls` are the addresses to which the calls on the stack return, the last one last."""
 
     name: str
     address: int
@@ -49,6 +49,7 @@ class Location(_Record, frozen=True):
     ac: int
     unfenced: bool
     invariant: tuple[Fact, ...]
+    calls: tuple[int, ...] = ()
 
 
 class Moved(_Record, frozen=True):

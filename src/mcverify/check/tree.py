@@ -43,9 +43,8 @@ def branches(paths: Iterable[Path]) -> list[Node]:
     nodes: dict[tuple[object, ...], Node] = {(): Node(())}
     for path in paths:
         key: tuple[object, ...] = ()
-        for number, step in enumerate(path.steps):
+        for number, way in enumerate(ways_of(path)):
             node = nodes[key]
-            way = Way(step, _leads_to(path, number), path)
             known = next((w for w in node.ways if _same(w, way)), None)
             if known is None:
                 node.ways.append(way)
@@ -53,6 +52,11 @@ def branches(paths: Iterable[Path]) -> list[Node]:
             if number + 1 < len(path.steps):
                 nodes.setdefault(key, Node((*node.before, known or way)))
     return list(nodes.values())
+
+
+def ways_of(path: Path) -> list[Way]:
+    """The ways that a path takes, one for each of its steps."""
+    return [Way(step, _leads_to(path, number), path) for number, step in enumerate(path.steps)]
 
 
 def _identity(way: Way) -> tuple[object, ...]:

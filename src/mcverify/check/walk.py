@@ -7,12 +7,12 @@ listed paths only, from location to location.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mcverify.check.code import Instruction, decode
 from mcverify.check.manifest import Location, Path, Routine
-from mcverify.check.tree import Goal, Node, Way, branches
+from mcverify.check.tree import Goal, Node, Way, branches, ways_of
 from mcverify.image.callees import callees
 from mcverify.image.image import Image
 from mcverify.models import read_toml
@@ -76,10 +76,11 @@ class _Walk:
         faulted = source.faulted or path.faulted
         if target is None:
             yield Gap(f"{path.name} ends at no location of the list")
-        elif (target.address, target.faulted, target.unfenced) != (
+        elif (target.address, target.faulted, target.unfenced, target.calls) != (
             path.to,
             faulted,
             unfenced,
+            tuple(_return_addresses(source, ways_of(path), self._decode)),
         ) or target.entry:
             yield Gap(f"{path.name} does not end in the mode of {target.name}")
 
@@ -96,7 +97,7 @@ class _Walk:
             return
         found = {(way.fault, way.to) for way in node.ways}
         where, name = self._image.where(address), node.ways[0].path.name
-        back = _return_addresses(node, self._decode)
+        back = _return_addresses(location, node.before, self._decode)
         needed, allowed = self._edges(address, back, node)
         if any(to in ("lost", "outside") for _, to in found):
             # What is not understood stands for the rest: the path that ends there must be impossible.
@@ -165,11 +166,11 @@ def _ends_so(node: Node, fault: str, end: str) -> bool:
     return any(way.fault == fault and way.to == end for way in node.ways)
 
 
-def _return_addresses(node: Node, decoded: object) -> list[int]:
-    """Where the calls before a node will return to, the last one last."""
+def _return_addresses(source: Location, ways: Iterable[Way], decoded: object) -> list[int]:
+    """Where the calls at `source` and on the ways from there will return to, the last one last."""
     assert callable(decoded)
-    found: list[int] = []
-    for way in node.before:
+    found = list(source.calls)
+    for way in ways:
         instruction = decoded(way.step.at)
         if way.step.fault is not None and instruction is not None:
             continue

@@ -327,7 +327,7 @@ class Explorer:
         guard = node.state.registers.put_into(step.guard)
         target = step.target if isinstance(step.target, int) else None
         ended = node.assuming(guard).over(node.address)
-        self._pruned.append(Pruned(source, ended.conditions, ended.steps, target))
+        self._pruned.append(Pruned(source, ended.conditions, ended.steps, target, ended.faults))
 
     def _take(
         self,

@@ -145,6 +145,7 @@ class Pruned:
     conditions: tuple[z3.BoolRef, ...]
     steps: tuple[Taken, ...]
     target: int | None
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

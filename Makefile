@@ -54,6 +54,10 @@ self-mutants: $(VENV)/.installed ## change our own code on which soundness rests
 bench: $(VENV)/.installed ## measure: the whole run, plain angr, growth with code size, time by phase
 	$(PY) bench/run.py $(BENCHFLAGS)
 
+.PHONY: kernels
+kernels: $(VENV)/.installed ## docs/kernels.md anew: the copy routines of linux-source-6.1 and 6.12, proved (many minutes)
+	$(PY) bench/kernels.py $(KERNELSFLAGS)
+
 .PHONY: picture
 picture: $(VENV)/.installed ## take docs/report.png anew, the top of an HTML report (needs chromium)
 	@mkdir -p build

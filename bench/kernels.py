@@ -1,0 +1,241 @@
+"""`make kernels`: docs/kernels.md, what is proved of the copy routines of the kernels that Debian packages.
+
+The assembly files of arch/x86/lib come out of /usr/src/linux-source-*.tar.xz. Each routine with table entries
+is proved alone, under its contract, for page faults and for machine checks apart; where the count of
+whole blocks after a machine check is refuted, under the contract that allows it as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcverify.proof.prove import ProveOptions, prove_file
+from mcverify.proof.result import RoutineResult, Verdict
+from mcverify.proof.select import Task, tasks
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "kernels.md"
+VERSIONS = ("6.1", "6.12")
+LIBRARY = "arch/x86/lib"
+FILES = (
+    "clear_page_64.S", "copy_mc_64.S", "copy_user_64.S", "copy_user_uncached_64.S", "csum-copy_64.S",
+    "getuser.S", "putuser.S",
+)  # fmt: skip
+"""Those of arch/x86/lib in 6.1 and 6.12 with entries in an exception table for user or poisoned memory."""
+_ROUNDED = {"uaccess": "uaccess_rounded", "nocache": "nocache_rounded"}
+"""The same contract where the count after a machine check may be that of whole blocks."""
+_HEAD = ("kernel", "routine", "contract", "may fault", "verdict", "lengths", "slack")
+_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One routine to be proved."""
+
+    file: Path
+    routine: str
+    contract: str | None
+    faults: str
+    trap: str
+
+
+def archive(version: str) -> Path:
+    """Debian's archive of the sources of that version."""
+    return Path(f"/usr/src/linux-source-{version}.tar.xz")
+
+
+def extract(version: str, folder: Path) -> list[Path]:
+    """The files of `FILES` that the version has, put into `folder`."""
+    wanted = {f"linux-source-{version}/{LIBRARY}/{name}": folder / name for name in FILES}
+    with tarfile.open(archive(version), "r|xz") as members:
+        for member in members:
+            target = wanted.get(member.name)
+            if target is not None and (text := members.extractfile(member)) is not None:
+                target.write_bytes(text.read())
+            elif member.name > f"linux-source-{version}/arch/x86/m":
+                break  # the archive is in the order of names
+    return sorted(path for path in wanted.values() if path.exists())
+
+
+def jobs(file: Path) -> Iterator[Job]:
+    """What is to be proved of the routines of a file."""
+    image = ProveOptions().image(file)
+    for task in tasks(image, ProveOptions()):
+        for faults in _sides(task):
+            yield Job(file, task.name, None, faults, "pf")
+        if task.contract is not None and task.contract.src is not None:
+            yield Job(file, task.name, None, "loads", "mc")
+
+
+def _sides(task: Task) -> tuple[str, ...]:
+    """Which accesses may fault: those of the contract; a copy_mc routine writes to users' memory as well."""
+    if task.contract is not None and task.contract.name == "bytes_left":
+        return "loads", "stores"
+    return (task.faults,)
+
+
+def rows(job: Job) -> list[tuple[str, ...]]:
+    """The rows of the table for one job, without the kernel."""
+    results = _proved(job)
+    found = _merged(job, results)
+    rounded = _ROUNDED.get(results[0].contract.name) if results[0].contract is not None else None
+    if job.trap == "mc" and rounded and any(r.verdict is Verdict.REFUTED for r in results):
+        job = Job(job.file, job.routine, rounded, job.faults, job.trap)
+        found += _merged(job, _proved(job))
+    return found
+
+
+def _proved(job: Job) -> Sequence[RoutineResult]:
+    options = ProveOptions(
+        routines=(job.routine,), contract=job.contract, faults=job.faults, trap=job.trap, timeout=_SECONDS
+    )
+    return prove_file(job.file, options, lambda _: None)
+
+
+def _merged(job: Job, results: Sequence[RoutineResult]) -> list[tuple[str, ...]]:
+    """One row for all variants of a routine where they agree."""
+    made: dict[tuple[str, ...], list[str]] = {}
+    for result in results:
+        contract = result.contract.name if result.contract is not None else "none"
+        row = (contract, _may_fault(job), _verdict(result), _domain(result), _slack(result))
+        made.setdefault(row, []).append(result.variant)
+    return [
+        (f"`{job.routine}`" + (f" [{'; '.join(variants)}]" if len(made) > 1 else ""), *row)
+        for row, variants in made.items()
+    ]
+
+
+def _may_fault(job: Job) -> str:
+    which = {"pf": "page faults", "mc": "machine checks"}[job.trap]
+    sides = {"loads": "loads", "stores": "stores", "both": "loads, stores"}[job.faults]
+    return f"{sides}: {which}"
+
+
+def _verdict(result: RoutineResult) -> str:
+    if result.verdict is Verdict.PROVED:
+        return "proved"
+    broken = dict.fromkeys(o.id for o in result.obligations if o.verdict is Verdict.REFUTED)
+    open_ = dict.fromkeys(o.id for o in result.obligations if o.verdict is Verdict.UNKNOWN)
+    parts = [f"refuted: {', '.join(broken)}"] if broken else []
+    if open_ or result.verdict is Verdict.UNKNOWN:
+        parts.append(f"unknown: {', '.join(open_) or 'all'}")
+    return "; ".join(parts)
+
+
+def _domain(result: RoutineResult) -> str:
+    domain = result.domain
+    if domain.len_min == domain.len_max:
+        return str(domain.len_min)
+    until = f"{domain.len_min} to {domain.len_max:#x}"
+    return until if domain.breaks_at is None else f"{until}, breaks at {domain.breaks_at:#x}"
+
+
+def _slack(result: RoutineResult) -> str:
+    return "-" if result.slack is None else str(result.slack)
+
+
+def page(table: Sequence[tuple[str, ...]]) -> str:
+    """docs/kernels.md, with these rows."""
+    lines = [_line(_HEAD), "|" + "---|" * len(_HEAD), *map(_line, table)]
+    return _TEXT + "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def rows_of(text: str) -> list[tuple[str, ...]]:
+    """The rows of a page."""
+    table = [
+        tuple(c.strip() for c in line.strip("|").split("|")) for line in text.splitlines() if line[:2] == "| "
+    ]
+    return table[1:]
+
+
+_TEXT = """# The copy routines of Linux 6.1 and 6.12
+
+Made by `make kernels`, from arch/x86/lib of Debian's linux-source-6.1 and
+linux-source-6.12; each file is assembled alone, with the headers and CONFIGs that
+`prove` assumes and prints. Do not edit it.
+
+Each row is one proof, for all lengths in its column, all alignments of both buffers
+and a fault anywhere. The combinations of CPU features that select different code
+are proofs of their own; they share a row where they agree. The contracts are those
+of [contracts.md](contracts.md), the obligations those of
+[obligations.md](obligations.md). Of a refutation a run that shows it was executed.
+*Slack* is how many bytes before the first bad one are at most left uncopied.
+Machine checks strike loads alone.
+
+- The user copies of 6.1 answer a machine check with a count of whole blocks
+  (3376136300a0): part of a block may be stored behind the claim (O4), or no
+  progress reported where there was some (O5). `uaccess_rounded` and
+  `nocache_rounded` are the same contracts where that is allowed.
+- `copy_mc_fragile` goes on in C after a fault on a store: what that routine does is
+  assumed (`models/callees.toml`).
+- Of `csum_partial_copy_generic` it is not asked which sum is returned, of
+  `__get_user_N` and `__put_user_N` not that an address of the kernel is refused.
+
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kernel", action="append", choices=VERSIONS, help="only this version's rows anew")
+    parser.add_argument("--routine", action="append", help="only rows of this routine anew")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes [default: all CPUs]")
+    arguments = parser.parse_args()
+    asked = arguments.kernel or VERSIONS
+    missing = [str(archive(v)) for v in asked if not archive(v).exists()]
+    if missing:
+        print(f"{missing[0]} is missing: install its package", file=sys.stderr)
+        return 2
+    known = rows_of(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else []
+    with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor(arguments.jobs) as pool:
+        for version in asked:
+            folder = Path(scratch, version)
+            folder.mkdir()
+            wanted = [job for file in extract(version, folder) for job in jobs(file)]
+            if arguments.routine:
+                wanted = [job for job in wanted if job.routine in arguments.routine]
+            for job, found in zip(wanted, pool.map(rows, wanted), strict=True):
+                print(version, job.routine, job.faults, job.trap, [row[3] for row in found], flush=True)
+                known = replaced(known, version, job, found)
+                PAGE.write_text(page(known), encoding="utf-8")
+    return 0
+
+
+def replaced(
+    known: Sequence[tuple[str, ...]], version: str, job: Job, found: Sequence[tuple[str, ...]]
+) -> list[tuple[str, ...]]:
+    """The rows `known` with those `found` for a job in place of the ones that it had."""
+    old = [row for row in known if is_of(row, version, job)]
+    rest = [row for row in known if row not in old]
+    return sorted([*rest, *((version, *row) for row in found)], key=_place)
+
+
+def is_of(row: tuple[str, ...], version: str, job: Job) -> bool:
+    """Whether a row is about that job of that version."""
+    named = row[1].partition(" ")[0] == f"`{job.routine}`"
+    return row[0] == version and named and row[3] == _may_fault(job)
+
+
+def _place(row: tuple[str, ...]) -> tuple[object, ...]:
+    return (
+        VERSIONS.index(row[0]),
+        row[1].replace("nocheck_", ""),
+        row[3].endswith("checks"),
+        row[3],
+        len(row[2]),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import z3
 
@@ -20,7 +21,7 @@ from mcverify.invariants.candidates import (
 )
 from mcverify.invariants.houdini import Guesses
 from mcverify.logic.ghost import HIT, OK, TOP, J
-from mcverify.machine.terms import word
+from mcverify.machine.terms import replace, variable, word
 from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
 from mcverify.paths.faults import LAST_TRAP, trap_numbers
 from mcverify.paths.segment import Location, Paths
@@ -28,6 +29,8 @@ from mcverify.runs.case import PAGE, Case, Visit
 
 _SMALL = 1 << 40
 _MAX_ROWS = 400
+_MASKS = (1, 2, 3, 4, 5, 6)
+"""Widths of the low parts of a register that may count the bytes behind pairs, words or blocks."""
 
 
 def guesses(
@@ -136,8 +139,25 @@ class _Guesser:
             *self._facts([*offsets, *changing], found.invariant().definitions),
             *self._ghost_facts(),
         ]
+        if not any(self._ties_progress(e, offsets) for e in affine):
+            found.facts += self._by_low_bits(changing, offsets)
         found.facts += self._trap_facts(self._variables)
         return found
+
+    def _by_low_bits(self, changing: Sequence[str], offsets: Sequence[str]) -> Iterator[z3.BoolRef]:
+        """How far a pointer has come of the length, where the low bits of a register count the bytes behind
+        the words: offset + 8 * words + (register & 7) = length."""
+        length = self._parameters["len"]
+        counters = [n for n in changing if self._largest(n) < _SMALL]
+        for offset in offsets[:1]:
+            for name in changing:
+                for bits in _MASKS:
+                    low = f"{name}%{1 << bits}"
+                    rows = [row | {low: row[name] % (1 << bits)} for row in self._rows]
+                    for equality in equalities(rows, [*counters, offset, low, length]):
+                        if all(equality.coefficient(n) for n in (low, offset, length)):
+                            meaning = z3.ZeroExt(64 - bits, z3.Extract(bits - 1, 0, variable(name)))
+                            yield cast("z3.BoolRef", replace(equality.term(), {low: meaning}))
 
     def _affine(self, columns: Sequence[str], offsets: Sequence[str]) -> list[Equality]:
         """Equalities among registers and arguments, and one that ties `top` to them: by a pointer's offset

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 
 class Said(StrEnum):
@@ -92,15 +93,29 @@ def ask_all(
     texts: Sequence[str], limit: float, jobs: int, progress: Callable[[int], None]
 ) -> Iterator[dict[str, Reply]]:
     """The replies to each script, by solver, in order. `progress` is told how many scripts are done."""
+    questions = [(name, text, limit) for text in texts for name in SOLVERS]
+    replies = in_processes(ask, questions, jobs)
+    for number in range(1, len(texts) + 1):
+        found = {name: next(replies) for name in SOLVERS}
+        yield {n: r if isinstance(r, Reply) else Reply(Said.ERROR, 0.0, r) for n, r in found.items()}
+        progress(number)
+
+
+_Answer = TypeVar("_Answer")
+
+
+def in_processes(
+    function: Callable[..., _Answer], arguments: Sequence[tuple[object, ...]], jobs: int
+) -> Iterator[_Answer | str]:
+    """What `function` gives for each of the `arguments`, in order, `jobs` of them at a time in other
+    processes; a sentence where such a process ended."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=jobs, mp_context=context) as pool:
         try:
-            waiting = [{n: pool.submit(ask, n, text, limit) for n in SOLVERS} for text in texts]
-            for number, asked in enumerate(waiting, 1):
+            for future in [pool.submit(function, *each) for each in arguments]:
                 try:
-                    yield {name: future.result() for name, future in asked.items()}
-                except BrokenProcessPool as error:
-                    yield {name: Reply(Said.ERROR, 0.0, f"its process ended: {error}") for name in asked}
-                progress(number)
+                    yield future.result()
+                except BrokenProcessPool:
+                    yield "its process ended"
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -45,7 +45,12 @@ def reviewed(cache: Cache, tmp_path_factory: pytest.TempPathFactory, worker_id: 
     shared = own if worker_id == "master" else own.parent
 
     def make(
-        *names: object, git: str | None = None, base: object = None, key: str = "", **options: object
+        *names: object,
+        git: str | None = None,
+        base: object = None,
+        key: str = "",
+        differences: bool = True,
+        **options: object,
     ) -> Review:
         """With a `key` of its own where the names do not tell what is meant."""
         about = repr((key, [str(n) for n in names] if not key else "", git, sorted(options.items())))
@@ -55,7 +60,8 @@ def reviewed(cache: Cache, tmp_path_factory: pytest.TempPathFactory, worker_id: 
             if not kept.exists():
                 found = gathered([str(name) for name in names], git, None if base is None else str(base))
                 proofs = ProveOptions(**options)  # type: ignore[arg-type]
-                made = review(found.revisions, ReviewOptions(proofs), cache, lambda _: None, found.notes)
+                asked = ReviewOptions(proofs, differences)
+                made = review(found.revisions, asked, cache, lambda _: None, found.notes)
                 kept.write_bytes(pickle.dumps(made))
         result = pickle.loads(kept.read_bytes())
         assert isinstance(result, Review)

@@ -146,9 +146,9 @@ def clobbered(found: Behaviour) -> str:
     """The scratch registers that only one of the two changes, "" where there are none."""
     said = []
     if found.clobbered_after:
-        said.append(f"changes {', '.join(found.clobbered_after)}, which it left alone before")
+        said.append(f"may change {', '.join(found.clobbered_after)}, which it left alone before")
     if found.clobbered_before:
-        said.append(f"leaves {', '.join(found.clobbered_before)} alone, which it changed before")
+        said.append(f"leaves {', '.join(found.clobbered_before)} alone, which it could change before")
     return "; ".join(said) + " (no contract is broken by that)" if said else ""
 
 

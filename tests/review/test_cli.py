@@ -270,6 +270,8 @@ def test_a_patch_that_cannot_be_reviewed(base: Path, mcverify: Mcverify, content
         (("--git", "HEAD", "--base", "."), "--base goes with a patch"),
         ((PAIRS / "bytes.S", PAIRS / "far.S", "--json", PAIRS / "far.S"), "would overwrite"),
         ((PAIRS / "bytes.S", PAIRS / "far.S", "--routine", "nothing"), "nothing"),
+        ((PAIRS / "bytes.S", PAIRS / "far.S", "--json", "-", "--html", "-"), "name the same place"),
+        ((PAIRS / "bytes.S", PAIRS / "far.S", "--mail", "nowhere/reply.txt"), "--mail cannot be written"),
     ],
 )
 def test_a_command_that_cannot_be_followed(

@@ -13,6 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,7 @@ def main() -> None:
     plain_angr(options, proof)
     growth(options)
     phases(proof)
+    solvers(options)
 
 
 def whole_process(options: argparse.Namespace) -> Series:
@@ -139,6 +141,33 @@ def phases(proof: Series) -> None:
     for name, seconds in spent.items():
         table.add_row(name, f"{seconds:.2f} s", f"{100 * seconds / proof.median:.0f} %")
     _show(table)
+
+
+def solvers(options: argparse.Namespace) -> None:
+    """Z3, bitwuzla and cvc5 on the obligations of a proof bundle, as they are before anything is simplified;
+    `best` takes each from the solver that is quickest there: what a portfolio could come to."""
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / "bundle"
+        proved = _timed([*_prove(FILE), "--proof", str(bundle)], options.limit)
+        script = [sys.executable, str(BENCH / "solvers.py"), str(bundle), "2", str(options.every)]
+        asked = _timed(script, options.limit * 5)
+    if proved.code != 0 or asked.code != 0:
+        console.print("the solvers were not compared: no bundle, or no end within the limit")
+        return
+    found = json.loads(asked.out)
+    table = _table(
+        f"Solvers, one obligation at a time (every {options.every}th)",
+        "solver", "obligations", "decided in 2 s", "median", "longest", "together",
+    )  # fmt: skip
+    for name, one in found.items():
+        table.add_row(name, str(len(one["seconds"])), str(one["decided"]), *_spent(one["seconds"]))
+    best = [min(seconds) for seconds in zip(*(one["seconds"] for one in found.values()), strict=True)]
+    table.add_row("best", str(len(best)), "", *_spent(best))
+    _show(table)
+
+
+def _spent(seconds: list[float]) -> tuple[str, str, str]:
+    return f"{statistics.median(seconds):.3f} s", f"{max(seconds):.2f} s", f"{sum(seconds):.1f} s"
 
 
 def _prove(file: Path) -> list[str]:
@@ -228,6 +257,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--reps", type=int, default=3, help="repetitions of each measurement (3)")
     parser.add_argument(
         "--limit", type=float, default=120.0, help="seconds after which a run is stopped (120)"
+    )
+    parser.add_argument(
+        "--every", type=int, default=8, help="solvers are compared on every Nth obligation (8)"
     )
     return parser.parse_args()
 

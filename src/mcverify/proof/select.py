@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import cast
@@ -191,7 +191,17 @@ def _all(image: Image, functions: Functions) -> list[Symbol]:
         holds = bisect_left(insns, symbol.address) < bisect_left(insns, functions.end(symbol))
         if holds or "" in owners or symbol.name in owners or contract_for(symbol.name) is not None:
             found.append(symbol)
-    return found
+    return sorted([*found, *_ways_in(image, functions)], key=lambda s: s.address)
+
+
+def _ways_in(image: Image, functions: Functions) -> Iterator[Symbol]:
+    """Global labels within a function that bear a contract by their name, such as __put_user_nocheck_8: what
+    is called there is a routine of its own."""
+    starts = {symbol.address for symbol in functions.starts}
+    for symbol in image.symbols:
+        inside = symbol.is_global and symbol.address not in starts and image.code_at(symbol.address, 1)
+        if inside and contract_for(symbol.name) is not None:
+            yield symbol
 
 
 def not_looked_at(image: Image, chosen: Sequence[Task]) -> str:

@@ -69,8 +69,15 @@ def spoken_of(name: str, told: Explanation) -> Iterator[int]:
                 break
 
 
+# The extension of a returned value has no line of its own; a tail's wrong count is told at the loop.
+LINE_NOT_NAMED = {"get_half_wrong_extension", "tail_in_c_wrong_count"}
+
+
 @pytest.mark.parametrize("name", [name for name in WRONG if name not in TABLE_ONLY])
 def test_the_line_that_is_wrong_is_named(name: str) -> None:
+    if name in LINE_NOT_NAMED:
+        assert not any(differing(name) & set(spoken_of(name, told)) for told in explanations(name).values())
+        return
     for (obligation, exit_id), told in explanations(name).items():
         assert differing(name) & set(spoken_of(name, told)), (obligation, exit_id, told)
 
@@ -105,13 +112,22 @@ def test_value_and_expectation_are_those_of_the_run(name: str) -> None:
             assert told.expected is not None
 
 
+# Of these the explanation says the rule and the numbers, and not how the run came to it: a value that is
+# returned has no accounting that parts from memory, nor has a count that is right for another kind of fault.
+WITHOUT_HOW = {
+    ("get_half_wrong_extension", "O6"),
+    ("get_value_wrong_stale", "O6"),
+    ("user_rounded_wrong_page_fault", "O4"),
+}
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_the_rule_is_one_sentence_with_numbers(name: str) -> None:
-    for told in explanations(name).values():
+    for (obligation, _), told in explanations(name).items():
         assert len(told.rule) > 40
         assert "\n" not in told.rule
         assert not told.rule.endswith(".")
-        assert told.how
+        assert bool(told.how) == ((name, obligation) not in WITHOUT_HOW)
         assert "\n" not in told.how
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,9 @@ def test_a_trace_reads_like_the_source(name: str) -> None:
         assert sum(line.times for line in lines) == len(walked(image, result, example).steps)
         for line in lines:
             file, _, number = line.where.rpartition(":")
+            if "(assumed)" in number:  # a routine in C that the file does not hold
+                assert name.startswith("tail_in_c")
+                continue
             assert file == str(ASM / f"{name}.S")
             written = " ".join(source[int(number) - 1].split())
             assert written.startswith(line.text) or line.text in written
@@ -177,7 +181,10 @@ def test_what_cannot_be_stepped_has_no_trace() -> None:
     entry = image.functions[0].address
     case = Case(1 << 33, Placement(Place.HOLE, 0), FREE)
     (outcome,) = CpuRunner(image, entry, contract).run([case])
-    assert walk(image, entry, contract, case, outcome) is None
+    assert walk(image, entry, contract, case, outcome) is not None
+    all_copied = Case(1 << 33, FREE, FREE)
+    assert walk(image, entry, contract, all_copied, outcome) is None
+    assert walk(image, entry, contract, case, replace(outcome, ending=Ending.REFUSED)) is None
 
 
 def test_a_run_of_the_emulator_is_followed_there() -> None:

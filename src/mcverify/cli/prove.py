@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcverify.cli.options import define_option, include_option
 from mcverify.cli.output import check_writable, write_whole
 from mcverify.cli.outputs import Outcome, Outputs, output_options, without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
@@ -90,21 +91,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="What a fault in REP MOVS/STOS leaves: a whole prefix, as the SDM says, or no promise.",
 )
-@click.option(
-    "-I",
-    "include",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Look for headers here too; may be repeated.",
-)
-@click.option(
-    "-D",
-    "defines",
-    multiple=True,
-    metavar="NAME[=VALUE]",
-    help="Define a macro before the source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
-)
+@include_option
+@define_option
 @click.option(
     "--system-map",
     metavar="FILE",

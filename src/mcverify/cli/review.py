@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcverify.cli.options import define_option, include_option
 from mcverify.cli.output import STDOUT, check_writable, write_all
 from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.cli.streams import indifferent_to_readers
@@ -56,21 +57,8 @@ if TYPE_CHECKING:
 )
 @click.option("--len-max", metavar="N", help="The largest length in bytes. [default: 0x7ffff000]")
 @click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
-@click.option(
-    "-I",
-    "include",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Look for headers here too; may be repeated.",
-)
-@click.option(
-    "-D",
-    "defines",
-    multiple=True,
-    metavar="NAME[=VALUE]",
-    help="Define a macro before a source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
-)
+@include_option
+@define_option
 @click.option(
     "--fail-on",
     multiple=True,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mcverify.cli.options import define_option, include_option
 from mcverify.cli.output import STDOUT, check_writable, input_sentence, write_whole
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode, InputError
@@ -20,21 +21,8 @@ from mcverify.report.mark import is_document
     metavar="OUT",
     help="Write the result as JSON to OUT ('-': standard output, without the tables).",
 )
-@click.option(
-    "-I",
-    "include",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Look for headers here too; may be repeated.",
-)
-@click.option(
-    "-D",
-    "defines",
-    multiple=True,
-    metavar="NAME[=VALUE]",
-    help="Define a macro before a source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
-)
+@include_option
+@define_option
 @click.option(
     "--config",
     metavar="FILE",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcverify.cli.options import include_option
 from mcverify.cli.output import check_writable, write_whole
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode
@@ -29,14 +30,7 @@ _FIRST = "# Lifted instructions compared"
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal states.")
 @click.option("--table", metavar="OUT", help="Write the result as tab-separated text, too.")
-@click.option(
-    "-I",
-    "include",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Look for headers here too; may be repeated.",
-)
+@include_option
 @click.option("-q", "--quiet", is_flag=True, help="No table: only differences, and the sum.")
 def silicon(
     files: tuple[Path, ...], cases: int, seed: int, table: str | None, include: tuple[Path, ...], quiet: bool

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from mcverify.cli.options import define_option, include_option
 from mcverify.cli.output import STDOUT, check_writable, write_whole
 from mcverify.cli.sizes import parse_seconds
 from mcverify.cli.streams import indifferent_to_readers
@@ -56,21 +57,8 @@ if TYPE_CHECKING:
     help="Write the result as JSON to OUT ('-': standard output, without the report).",
 )
 @click.option("--timeout", metavar="S", help="End after S seconds, with what has been seen until then.")
-@click.option(
-    "-I",
-    "include",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Look for headers here too; may be repeated.",
-)
-@click.option(
-    "-D",
-    "defines",
-    multiple=True,
-    metavar="NAME[=VALUE]",
-    help="Define a macro before the source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
-)
+@include_option
+@define_option
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the report.")
 def sweep(
     file: Path,

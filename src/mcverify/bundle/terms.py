@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import z3
 
+from mcverify.machine.terms import free_symbols
+
 _PLAIN = re.compile(r"[A-Za-z_!$%^&*~?][A-Za-z0-9_!$%^&*~?@.+-]*")
 _ORDERED_FREELY = frozenset(("bvadd", "bvmul", "bvand", "bvor", "bvxor", "and", "or", "=", "distinct", "xor"))
 _BINARY = frozenset(("bvadd", "bvmul", "bvand", "bvor", "bvxor", "concat", "xor"))
@@ -56,18 +58,7 @@ def smt2(term: z3.ExprRef) -> str:
 
 def symbols_with_widths(term: z3.ExprRef) -> dict[str, int]:
     """The symbols of a term, as SMT-LIB writes them, with their widths in bits; 0 for a truth value."""
-    found: dict[str, int] = {}
-    seen: set[int] = set()
-    waiting = [term]
-    while waiting:
-        node = waiting.pop()
-        if node.get_id() in seen:
-            continue
-        seen.add(node.get_id())
-        waiting += node.children()
-        if z3.is_const(node) and node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-            found[quoted(node.decl().name())] = node.size() if z3.is_bv(node) else 0
-    return found
+    return {quoted(s.decl().name()): s.size() if z3.is_bv(s) else 0 for s in free_symbols(term)}
 
 
 class _Written:

@@ -19,7 +19,7 @@ from math import ceil, floor, gcd
 
 import z3
 
-from mcverify.machine.terms import symbols_of, variable
+from mcverify.machine.terms import free_symbols, is_free_symbol, symbols_of, variable
 
 Range = tuple[int, int]
 """Least and greatest value, both included."""
@@ -88,7 +88,7 @@ class Normalizer:
     def value_in(self, model: z3.ModelRef, term: z3.ExprRef) -> z3.ExprRef:
         """The value of `term`, which is not in normal form, in a model of formulas that are."""
         pairs = []
-        for constant in _constants(term):
+        for constant in free_symbols(term):
             name = constant.decl().name()
             inner = self._widened(name) if _is_word(constant) and name in self._ranges else constant
             pairs.append((constant, model.eval(inner, model_completion=True)))
@@ -330,7 +330,7 @@ class Normalizer:
         kind = term.decl().kind()
         if z3.is_bv_value(term):
             return _number(_centred(term.as_long(), term.size()))
-        if _is_free(term):
+        if is_free_symbol(term):
             return self._symbol(term.decl().name()) if term.decl().name() in self._ranges else None
         if kind == z3.Z3_OP_BADD:
             return self._sum(term.children())
@@ -679,29 +679,9 @@ _TRANSPARENT = {
 
 
 def _is_word(term: z3.ExprRef) -> bool:
-    return _is_free(term) and z3.is_bv(term) and term.size() == 64
-
-
-def _is_free(term: z3.ExprRef) -> bool:
-    return bool(z3.is_const(term)) and term.decl().kind() == z3.Z3_OP_UNINTERPRETED
+    return is_free_symbol(term) and z3.is_bv(term) and term.size() == 64
 
 
 def _centred(value: int, width: int) -> int:
     """The representative of `value` modulo 2^width that is nearest to 0."""
     return value - (1 << width) if value >> (width - 1) else value
-
-
-def _constants(term: z3.ExprRef) -> list[z3.ExprRef]:
-    """The free symbols of `term`, each once, as terms."""
-    found: dict[int, z3.ExprRef] = {}
-    seen: set[int] = set()
-    waiting = [term]
-    while waiting:
-        node = waiting.pop()
-        if node.get_id() in seen:
-            continue
-        seen.add(node.get_id())
-        if _is_free(node):
-            found[node.get_id()] = node
-        waiting.extend(node.children())
-    return list(found.values())

@@ -24,6 +24,27 @@ def symbols_of(term: z3.ExprRef) -> frozenset[str]:
     return known[1]
 
 
+def free_symbols(term: z3.ExprRef) -> list[z3.ExprRef]:
+    """The free symbols of `term`, each once, as terms."""
+    found: list[z3.ExprRef] = []
+    seen: set[int] = set()
+    waiting = [term]
+    while waiting:
+        node = waiting.pop()
+        if node.get_id() in seen:
+            continue
+        seen.add(node.get_id())
+        if is_free_symbol(node):
+            found.append(node)
+        waiting.extend(node.children())
+    return found
+
+
+def is_free_symbol(term: z3.ExprRef) -> bool:
+    """Whether `term` is a symbol that stands for any value."""
+    return bool(z3.is_const(term)) and term.decl().kind() == z3.Z3_OP_UNINTERPRETED
+
+
 def _collected(term: z3.ExprRef) -> frozenset[str]:
     """The names, by a walk over z3's own handles: wrapping every node would take ten times as long."""
     context, names = term.ctx_ref(), set[str]()

@@ -21,7 +21,7 @@ from mcverify.logic.ghost import HIT, OK, TOP, J
 from mcverify.logic.normal import Normalizer
 from mcverify.logic.solver import Answer, Reply, Solver
 from mcverify.logic.standpoint import Invariant
-from mcverify.machine.terms import replace, symbols_of, variable, word
+from mcverify.machine.terms import free_symbols, replace, symbols_of, variable, word
 from mcverify.machine.x86_64 import STACK_POINTER, WIDTHS
 from mcverify.paths.explore import slot_symbol
 from mcverify.paths.faults import FIRST_BAD, LAST_TRAP
@@ -383,15 +383,4 @@ def _like(name: str, term: z3.ExprRef) -> z3.ExprRef:
 
 def _symbols(term: z3.ExprRef) -> dict[str, z3.ExprRef]:
     """The free symbols of a term, by name."""
-    found: dict[str, z3.ExprRef] = {}
-    seen: set[int] = set()
-    waiting = [term]
-    while waiting:
-        node = waiting.pop()
-        if node.get_id() in seen:
-            continue
-        seen.add(node.get_id())
-        if z3.is_const(node) and node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-            found[node.decl().name()] = node
-        waiting.extend(node.children())
-    return found
+    return {symbol.decl().name(): symbol for symbol in free_symbols(term)}

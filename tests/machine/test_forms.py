@@ -9,8 +9,9 @@ from asm_corpus.expectations import FILES
 
 from mcverify.image.load import load
 from mcverify.machine.compared import AGREES, compared, not_compared
+from mcverify.machine.decoder import decoder
 from mcverify.machine.forms import form_of
-from mcverify.silicon.compare import decoder, encodings
+from mcverify.silicon.compare import encodings
 
 from .conftest import assembled
 

@@ -23,6 +23,7 @@ import z3
 from angr.engines.vex.claripy.ccall import amd64g_calculate_rflags_all
 
 from mcverify.image.image import Image
+from mcverify.machine.decoder import decoder
 from mcverify.machine.events import Event, EventMemory
 from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Rep, Step
@@ -66,9 +67,6 @@ class Lifter:
     def __init__(self, image: Image) -> None:
         self._image = image
         self.seconds = 0.0
-        self._capstone = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-        self._capstone.detail = True
-        self._capstone.syntax = capstone.CS_OPT_SYNTAX_ATT
         self._models = read_toml("instructions.toml")
 
     def instruction(self, address: int) -> Instruction:
@@ -78,7 +76,7 @@ class Lifter:
         model, one that touches state which is not modelled, a disagreement between the two decoders.
         """
         code = self._image.code_at(address)
-        decoded = next(self._capstone.disasm(code, address, 1), None) if code else None
+        decoded = next(decoder().disasm(code, address, 1), None) if code else None
         if decoded is None:
             raise Refused(address, f"the code {code[:4].hex(' ')}".strip(), "is no instruction that is known")
         self._refuse_unsettled(decoded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 from mcverify.contract import Contract, Faults
 from mcverify.paths.segment import Paths
@@ -24,9 +25,8 @@ def sampled(
         return [], []
     cases: list[Case] = []
     visits: list[Visit] = []
-    batches = [sample_cases(contract, faults)]
-    batches += [sample_cases(contract, faults, longest, count=count) for longest, count in _LONGER]
-    for batch in batches:
+    longer = (sample_cases(contract, faults, longest, count=count) for longest, count in _LONGER)
+    for batch in chain([sample_cases(contract, faults)], longer):
         within = [case for case in batch if case.len <= len_max]
         seen = runner.sample(within, heads | {paths.entry.address}) if within else []
         visits += [replace(visit, case=visit.case + len(cases)) for visit in seen]

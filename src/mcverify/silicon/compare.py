@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import capstone
 
 from mcverify.image.image import Image, Section
+from mcverify.machine.decoder import decoder
 from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Instruction, Leave, Refused
 from mcverify.machine.lift import Lifter
@@ -189,11 +187,3 @@ def _bytes(changed: Mapping[int, int]) -> str:
 
 def _is_canonical(address: int) -> bool:
     return address < 1 << 47 or address >= (1 << 64) - (1 << 47)
-
-
-def decoder() -> Any:
-    """A decoder with details."""
-    made = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    made.detail = True
-    made.syntax = capstone.CS_OPT_SYNTAX_ATT
-    return made

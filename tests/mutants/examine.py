@@ -15,25 +15,22 @@ from unittest.mock import patch
 
 from asm_corpus.expectations import claims
 
-from mcverify.contract import Contract
 from mcverify.deadline import Deadline
-from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.models import models_dir
 from mcverify.proof import prove
 from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS, exit_of_fault
 from mcverify.proof.options import ProveOptions
-from mcverify.proof.result import RoutineResult, Verdict, titled
+from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.proof.search import Witnesses
-from mcverify.proof.select import Task, tasks
-from mcverify.proof.variants import variants
+from mcverify.proof.select import tasks
 from mcverify.review import prove as review
 from mcverify.review.behaviour import behaviour
 from mcverify.review.result import Behaviour
 from mcverify.runs.case import Case
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.grid import full_grid
-from mutants.endless import never_ends
+from mutants.kills import Routine, killing, routines
 from mutants.operators import Mutant
 from mutants.reasons import Proved, Reason, compared, reason
 from mutants.source import ASM
@@ -83,13 +80,13 @@ def examine(mutant: Mutant, *, blind: bool = False) -> Finding:
     """What becomes of the mutant. `blind`: if a run kills it, the proof without runs is tried too."""
     start = time.monotonic()
     with _written(mutant) as path:
-        killing = tuple(sorted(set().union(*map(broken_on_cpu, routines(path).values()))))
-        if not killing:
+        broken = killing(path)
+        if not broken:
             finding = _proved_or_not(mutant, path)
         elif blind:
-            finding = _killed_without_runs(mutant, path, killing)
+            finding = _killed_without_runs(mutant, path, broken)
         else:
-            finding = Finding(mutant, Fate.KILLED, killing)
+            finding = Finding(mutant, Fate.KILLED, broken)
     return replace(finding, seconds=time.monotonic() - start)
 
 
@@ -101,43 +98,7 @@ def _written(mutant: Mutant) -> Iterator[Path]:
         yield path
 
 
-@dataclass(frozen=True, slots=True)
-class Routine:
-    """A routine of a file, in one of the variants that its alternatives make of it."""
-
-    task: Task
-    image: Image
-
-    @property
-    def contract(self) -> Contract:
-        """What it promises."""
-        assert self.task.contract is not None
-        return self.task.contract
-
-
-def routines(path: Path, options: ProveOptions | None = None) -> dict[str, Routine]:
-    """The routines of a file by their titles, as results have them."""
-    image = load(path)
-    return {
-        titled(task.name, variant.name): Routine(task, variant.image)
-        for task in tasks(image, options or ProveOptions())
-        for variant in variants(image, task.entry)
-    }
-
-
 # -- runs ---------------------------------------------------------------------------------------------
-
-
-def broken_on_cpu(routine: Routine) -> set[tuple[str, str]]:
-    """The obligations, with their exits, that runs of the quick grid break for certain."""
-    task, options = routine.task, ProveOptions()
-    witnesses = Witnesses(
-        routine.image, task.entry, routine.contract, task.faults, options.rep_model, options.len_max
-    )
-    witnesses.search()
-    if not witnesses.found and never_ends(routine.image, task.entry, routine.contract, task.faults):
-        return {("O9", EVERYWHERE)}
-    return set(witnesses.found)
 
 
 def broken_on_full_grid(routine: Routine) -> str:

@@ -1,5 +1,9 @@
-"""Findings kept from one run to the next: what neither the mutant nor the tool has changed is not examined
-again, and a run that was interrupted goes on where it was."""
+"""Findings kept from one run to the next: what is the same, as are the tool and the mutant, is not examined
+again, and a run that was interrupted goes on where it was.
+
+That a run kills a mutant does not depend on the proof: such a finding outlives changes of what `kills` does
+not import.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
+from mutants import examine, kills
+from mutants.depends import ROOT, digest
 from mutants.examine import GOOD, Fate, Finding
 from mutants.operators import Mutant
 from mutants.reasons import Reason
 from mutants.source import ASM
-
-_ROOT = ASM.parent
-_TOOL = (
-    "src/mcverify/**/*.py",
-    "src/mcverify/**/*.[ch]",
-    "models/**/*.toml",
-    "tests/mutants/*.py",
-    "proofs/*.toml",
-)
 
 
 class Kept:
@@ -37,12 +33,11 @@ class Kept:
     def finding(self, mutant: Mutant, *, blind: bool) -> Finding | None:
         """What is known of the mutant, with `blind` of its proof without runs too; None if that is too
         little."""
-        known = self._known.get(_key(mutant))
-        if known is None:
-            return None
-        found = _finding(mutant, known)
-        is_blind = found.blind or found.fate is not Fate.KILLED
-        return found if found.fate in GOOD and (is_blind or not blind) else None
+        known = self._known.get(_whole_key(mutant))
+        if known is None and not blind:
+            known = self._known.get(_run_key(mutant))
+        found = None if known is None else _finding(mutant, known)
+        return found if found is not None and found.fate in GOOD else None
 
     def add(self, finding: Finding) -> None:
         """Write the finding to the file's end."""
@@ -85,7 +80,7 @@ def _read(path: Path) -> dict[str, dict[str, object]]:
 
 def _data(finding: Finding) -> dict[str, object]:
     return {
-        "key": _key(finding.mutant),
+        "key": _key(finding),
         "mutant": finding.mutant.name,
         "fate": finding.fate,
         "broken": finding.broken,
@@ -111,16 +106,23 @@ def _finding(mutant: Mutant, known: Mapping[str, object]) -> Finding:
     )
 
 
-def _key(mutant: Mutant) -> str:
-    """Of the mutant, the right routine that it is compared with, and the tool."""
-    right = (ASM / f"{mutant.file}.S").read_bytes()
-    parts = mutant.name.encode(), mutant.text.encode(), right, _tool()
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+def _key(finding: Finding) -> str:
+    by_a_run = finding.fate is Fate.KILLED and not finding.blind
+    return _run_key(finding.mutant) if by_a_run else _whole_key(finding.mutant)
 
 
-@cache
-def _tool() -> bytes:
-    digest = hashlib.sha256()
-    for path in sorted(path for pattern in _TOOL for path in _ROOT.glob(pattern)):
-        digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes())
-    return digest.digest()
+def _run_key(mutant: Mutant) -> str:
+    """Of the mutant, and what runs it."""
+    return _hashed("run", mutant.name, mutant.text, digest(kills.__name__))
+
+
+def _whole_key(mutant: Mutant) -> str:
+    """Of the mutant, the right routine and what is said of that, and what examines it."""
+    right = (ASM / f"{mutant.file}.S", ROOT / "proofs" / f"{mutant.file}.toml")
+    known = (path.read_bytes() for path in right)
+    return _hashed("all", mutant.name, mutant.text, *known, digest(examine.__name__))
+
+
+def _hashed(*parts: str | bytes) -> str:
+    data = (part.encode() if isinstance(part, str) else part for part in parts)
+    return hashlib.sha256(b"\0".join(data)).hexdigest()

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,8 @@ from rich.console import Console
 
 from mcverify.runs import cpu
 from mutants import __main__ as command
-from mutants import kept as kept_module
 from mutants import report
 from mutants.examine import GOOD, Fate, Finding
-from mutants.kept import Kept, split
 from mutants.operators import Mutant, Operator
 from mutants.reasons import Reason
 from mutants.source import ASM
@@ -98,23 +95,6 @@ def test_the_command_examines_a_file(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert {m["fate"] for m in json.loads(out.read_text())["mutants"]} == {"killed"}
     assert "clear_stosb 4 4 - - - -" in " ".join(done.stdout.split())
-
-
-def test_what_is_kept_is_not_examined_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "kept.jsonl"
-    all_found = [replace(f, mutant=replace(f.mutant, file="sse", line=n)) for n, f in enumerate(MANY)]
-    all_found.append(finding(Fate.UNKNOWN, "sse"))
-    mutants = [found.mutant for found in all_found]
-    for number in (0, 1, 2, 4):
-        Kept(path).add(all_found[number])
-    known, left = split([(mutant, True) for mutant in mutants], Kept(path))
-    # 1 has not been tried without runs, 3 not at all, and 4, which is unknown, is tried again.
-    assert known == {0: all_found[0], 2: all_found[2]}
-    assert [number for number, _, _ in left] == [1, 3, 4]
-    path.write_text(path.read_text()[:-9])  # a run that was killed while it wrote
-    assert set(split([(mutant, False) for mutant in mutants], Kept(path))[0]) == {0, 1, 2}
-    monkeypatch.setattr(kept_module, "_tool", lambda: b"another")
-    assert not split([(mutant, False) for mutant in mutants], Kept(path))[0]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import z3
 
+from mcverify.check.solvers import Reply, Said
 from mcverify.errors import Disagreement
 from mcverify.machine import handlers
 from mcverify.proof import discharge, obligations
@@ -17,6 +19,7 @@ from mcverify.runs import cpu
 
 from .conftest import Engine, Ran
 
+ASM = Path(__file__).parents[2] / "asm"
 Run = Callable[..., Ran]
 SENTENCE = "routine: with len = 8, seed 1: rax is 0x1 on the cpu, 0x8 in the model"
 STATES = {"case": {"len": 8}, "executed": {"rax": "0x1"}, "predicted": {"rax": "0x8"}}
@@ -30,7 +33,7 @@ def test_one_sentence_offers_to_keep_both_states(engine: Engine, mcverify: Run) 
     (line,) = ran.err.splitlines()
     assert line == (
         f"mcverify: internal error: {SENTENCE}; please report it with the file"
-        " (--save-disagreement FILE keeps both states)"
+        " (--save-disagreement FILE keeps both sides)"
     )
 
 
@@ -38,7 +41,7 @@ def test_both_states_are_kept(engine: Engine, mcverify: Run, tmp_path: Path) -> 
     engine.answer, kept = Disagreement(SENTENCE, STATES), tmp_path / "states.json"
     ran = mcverify("prove", "routine.S", "--save-disagreement", kept)
     assert ran.code == 4
-    assert f"(both states are in {kept})" in ran.err
+    assert f"(both sides are in {kept})" in ran.err
     assert json.loads(kept.read_text()) == STATES
 
 
@@ -89,7 +92,7 @@ def test_a_wrong_model_of_a_handler_ends_a_real_run(
     assert (ran.code, ran.out) == (4, "")
     assert ran.err.startswith("mcverify: internal error: claims_all: with len = ")
     assert "rax is 0xe on the cpu, 0xf in the model" in ran.err
-    assert f"(both states are in {kept})" in ran.err
+    assert f"(both sides are in {kept})" in ran.err
     assert json.loads(kept.read_text())["routine"] == "claims_all"
 
 
@@ -138,3 +141,26 @@ def test_a_proof_of_what_a_run_breaks_ends_it_too(
     ran = mcverify("prove", path)
     assert (ran.code, ran.out) == (4, "")
     assert f"O3 at {exit_id} is broken on the cpu, proved in the model" in ran.err
+
+
+def test_solvers_that_contradict_each_other_end_a_run(
+    mcverify: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("bitwuzla")
+    monkeypatch.setattr("mcverify.cli.prove.quieten_libraries", lambda: None)
+    monkeypatch.setattr("mcverify.logic.second.ask", lambda *_: Reply(Said.SAT, 0.0))
+    kept = tmp_path / "question.json"
+    ran = mcverify("prove", ASM / "rep_movsb.S", "--second-solver", "bitwuzla", "--save-disagreement", kept)
+    assert (ran.code, ran.out) == (4, "")
+    assert "Z3 and bitwuzla contradict each other" in ran.err
+    assert json.loads(kept.read_text())["question"].startswith("(set-logic QF_BV)")
+
+
+def test_a_second_solver_confirms_a_real_proof(mcverify: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("bitwuzla")
+    monkeypatch.setattr("mcverify.cli.prove.quieten_libraries", lambda: None)
+    ran = mcverify("prove", ASM / "rep_movsb.S", "--second-solver", "bitwuzla")
+    assert ran.code == 0
+    found = re.search(r"confirmed +bitwuzla confirms (\d+) of (\d+) answers of Z3 \(", ran.out)
+    assert found is not None
+    assert found[1] == found[2] != "0"

@@ -166,7 +166,7 @@ def holds(normal: Normalizer, formula: z3.BoolRef, values: dict[str, int], p: bo
     for name, value in values.items():
         pairs.append((z3.BitVec(name, 64), word(value)))
         pairs += [
-            (z3.BitVec(f"{name}|{w}", w), z3.BitVecVal(value, w)) for w in range(value.bit_length() or 1, 65)
+            (z3.BitVec(f"{name}:{w}", w), z3.BitVecVal(value, w)) for w in range(value.bit_length() or 1, 65)
         ]
     solver = z3.Solver()
     solver.set("timeout", 5000)

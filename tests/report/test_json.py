@@ -10,6 +10,7 @@ from support.results import COUNTEREXAMPLE, FULL, PROVED, REFUTED, UNKNOWN
 
 from mcverify.contract import Contract
 from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import SecondOpinion
 from mcverify.report import json as report
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schema/prove.schema.json").read_text())
@@ -57,6 +58,20 @@ def test_the_options_that_matter_are_there():
         "system_map": None,
         "kernel": "linux",
         "config": None,
+        "second_solver": None,
+    }
+
+
+def test_a_second_opinion_is_told():
+    opinion = SecondOpinion("cvc5", 37, 1, 0.25)
+    written = document([replace(PROVED, second=opinion)], ProveOptions(second_solver="cvc5"))
+    VALIDATOR.validate(written)
+    assert written["options"]["second_solver"] == "cvc5"
+    assert written["routines"][0]["second"] == {
+        "solver": "cvc5",
+        "agreed": 37,
+        "undecided": 1,
+        "seconds": 0.25,
     }
 
 

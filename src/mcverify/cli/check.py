@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcverify.cli.options import need_solvers
 from mcverify.cli.sizes import parse_seconds
-from mcverify.errors import ExitCode, InputError
+from mcverify.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ def check(folder: Path, limit: str | None, certificates: bool, jobs: int | None,
     disagree, or a certificate is wrong.
     """  # noqa: D301 -- click wants the control character \b itself
     seconds = _SECONDS if limit is None else parse_seconds(limit, "--limit")
-    _need("bitwuzla", "cvc5", *(("pysat", "dratify", "cdclkit") if certificates else ()))
+    need_solvers("bitwuzla", "cvc5", *(("pysat", "dratify", "cdclkit") if certificates else ()))
     from mcverify.check.certificates import certify_all
     from mcverify.check.check import checked, complete
     from mcverify.cli.progress import status_line
@@ -66,16 +67,6 @@ def check(folder: Path, limit: str | None, certificates: bool, jobs: int | None,
         )
     _show(bundle, results, made, verbose=verbose)
     return max(_code(results), _code_of_certificates(made))
-
-
-def _need(*names: str) -> None:
-    for name in names:
-        try:
-            __import__(name)
-        except ImportError as error:
-            raise InputError(
-                f"{name} is not installed ({error})", hint="pip install mcverify[check] brings it"
-            ) from error
 
 
 def _code(results: Sequence[Checked]) -> ExitCode:

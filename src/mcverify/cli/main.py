@@ -99,9 +99,7 @@ def _usage_sentence(error: click.ClickException) -> str:
 
 
 def _disagreement_sentence(error: Disagreement) -> str:
-    states = (
-        f"both states are in {error.kept}" if error.kept else "--save-disagreement FILE keeps both states"
-    )
+    states = f"both sides are in {error.kept}" if error.kept else "--save-disagreement FILE keeps both sides"
     return f"internal error: {error}; please report it with the file ({states})"
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from mcverify.errors import InputError
+
 include_option = click.option(
     "-I",
     "include",
@@ -22,3 +24,14 @@ define_option = click.option(
     metavar="NAME[=VALUE]",
     help="Define a macro before a source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
 )
+
+
+def need_solvers(*names: str) -> None:
+    """Raise InputError unless these packages of the extra `check` are there."""
+    for name in names:
+        try:
+            __import__(name)
+        except ImportError as error:
+            raise InputError(
+                f"{name} is not installed ({error})", hint="pip install mcverify[check] brings it"
+            ) from error

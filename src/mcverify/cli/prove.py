@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import define_option, include_option
+from mcverify.cli.options import define_option, include_option, need_solvers
 from mcverify.cli.output import check_writable, write_whole
 from mcverify.cli.outputs import Outcome, Outputs, output_options, without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
@@ -75,13 +75,19 @@ if TYPE_CHECKING:
 @click.option(
     "--save-disagreement",
     metavar="FILE",
-    help="Where a run contradicts the model of the proof, a fault of mcverify: write both states to FILE.",
+    help="Where a run contradicts the model of the proof, or one solver the other, a fault of mcverify: write"
+    " both sides to FILE.",
 )
 @click.option(
     "--proof",
     metavar="DIR",
     type=click.Path(path_type=Path),
     help="Write what is proved to the new folder DIR, for `mcverify check`.",
+)
+@click.option(
+    "--second-solver",
+    type=click.Choice(["bitwuzla", "cvc5"]),
+    help="Take for proved only what this solver proves too; where it contradicts Z3, exit code 4.",
 )
 @click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
 @click.option(
@@ -119,6 +125,7 @@ def prove(
     len_max: str | None,
     save_disagreement: str | None,
     proof: Path | None,
+    second_solver: str | None,
     timeout: str | None,
     rep_model: str,
     include: tuple[Path, ...],
@@ -153,6 +160,8 @@ def prove(
         from mcverify.bundle.write import refuse_unwritable
 
         refuse_unwritable(proof)
+    if second_solver is not None:
+        need_solvers(second_solver)
     quieten_libraries()
     from mcverify.proof.prove import ProveOptions
 
@@ -171,6 +180,7 @@ def prove(
         kernel=kernel,
         config=config,
         record=proof is not None,
+        second_solver=second_solver,
     )
     results = _prove(file, options, save_disagreement)
     if proof is not None and file is not None:

@@ -112,9 +112,9 @@ class Normalizer:
         found = [*terms, *self._definitions]
         names = sorted(frozenset().union(*(symbols_of(f) for f in found)))
         for name in names:
-            if "|" in name and name not in self._limits:
-                self._limits[name] = self._limit(name.rpartition("|")[0])
-        limits = [self._limits[name] for name in names if "|" in name]
+            if ":" in name and name not in self._limits:
+                self._limits[name] = self._limit(name.rpartition(":")[0])
+        limits = [self._limits[name] for name in names if ":" in name]
         return [f for f in (*self._definitions, *limits) if not z3.is_true(f)]
 
     # -- ranges -----------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ class Normalizer:
 
     def _narrow(self, name: str) -> z3.BitVecRef:
         width = max(1, self._ranges[name][1].bit_length())
-        return variable(f"{name}|{width}", width)
+        return variable(f"{name}:{width}", width)
 
     # -- bit-vector terms ---------------------------------------------------------------------------
 

@@ -17,17 +17,20 @@ import z3
 
 from mcverify.deadline import Deadline
 from mcverify.logic.normal import Normalizer
+from mcverify.logic.second import SecondSolver
 from mcverify.machine.terms import symbols_of
 
 _QUICK_SECONDS = 1.5
 
 
 class Answer(Enum):
-    """What Z3 said of a goal."""
+    """What was said of a goal: by Z3, and UNCONFIRMED where Z3 proves it and a second solver that was to
+    prove it too did not."""
 
     PROVED = "proved"
     FAILED = "failed"
     TIMEOUT = "timeout"
+    UNCONFIRMED = "unconfirmed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,13 @@ class Reply:
 
 
 class Solver:
-    """Asks Z3, counts queries and seconds. `timeout` is per query, in seconds."""
+    """Asks Z3, counts queries and seconds. `timeout` is per query, in seconds. Where there is a `second`
+    solver, only what it proves as well is proved."""
 
-    def __init__(self, timeout: float, deadline: Deadline) -> None:
+    def __init__(self, timeout: float, deadline: Deadline, second: SecondSolver | None = None) -> None:
         self._timeout = timeout
         self._deadline = deadline
+        self._second = second
         self.queries = 0
         self.seconds = 0.0
         self.slowest = 0.0
@@ -104,15 +109,21 @@ class Solver:
         answer, model = self._run(_core().solver(), terms, quick)
         if answer is Answer.TIMEOUT and quick < limit:
             self._deadline.check("proof")
-            return self._run(z3.SolverFor("QF_BV"), terms, limit - quick)
+            answer, model = self._run(z3.SolverFor("QF_BV"), terms, limit - quick)
+        if answer is Answer.PROVED and self._second is not None:
+            self._deadline.check("proof")
+            if not self._second.confirms(terms, self._within(self._timeout)):
+                return Answer.UNCONFIRMED, None
         return answer, model
+
+    def _within(self, seconds: float) -> float:
+        remaining = self._deadline.remaining()
+        return seconds if remaining is None else min(seconds, remaining + 0.001)
 
     def _run(
         self, solver: z3.Solver, terms: Sequence[z3.BoolRef], seconds: float
     ) -> tuple[Answer, z3.ModelRef | None]:
-        remaining = self._deadline.remaining()
-        limit = seconds if remaining is None else min(seconds, remaining + 0.001)
-        solver.set("timeout", max(1, int(limit * 1000)))
+        solver.set("timeout", max(1, int(self._within(seconds) * 1000)))
         solver.add(*terms)
         result = solver.check()
         if result == z3.unsat:
@@ -131,7 +142,7 @@ def relevant_premises(goal: z3.BoolRef, premises: Sequence[z3.BoolRef]) -> list[
     """The premises that share symbols with the goal, directly or through others; of those about whole
     addresses only the ones about an address that the goal speaks of."""
     known = set(symbols_of(goal))
-    wide = {n for p in premises for n in symbols_of(p) if n.endswith("|64")} - known
+    wide = {n for p in premises for n in symbols_of(p) if n.endswith(":64")} - known
     waiting = [(p, s) for p in premises if not (s := symbols_of(p)) & wide]
     chosen: list[z3.BoolRef] = []
     while True:

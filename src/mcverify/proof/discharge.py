@@ -125,6 +125,7 @@ class Discharger:
             Answer.PROVED: "",
             Answer.FAILED: "does not follow from the invariants that were found",
             Answer.TIMEOUT: "Z3 did not decide it in time",
+            Answer.UNCONFIRMED: "Z3 proves it, but the second solver did not decide it in time",
         }[reply.answer]
         proved = reply.answer is Answer.PROVED
         return Finding(identifier, exit_id, proved, reply.seconds, reason, at, hint, by_address)

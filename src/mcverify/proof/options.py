@@ -15,7 +15,8 @@ class ProveOptions:
     contract unless `all_routines`; `contract`, `faults` and `trap` None mean what the file, or the routine's
     name, says; `len_max` is in bytes, `timeout` in seconds for the whole run; `kernel` is the tree whose
     headers a source is assembled with (None: that in which it lies, if any), `config` a .config in place of
-    the tree's own; `record`: what is proved is written down (`RoutineResult.proof`)."""
+    the tree's own; `record`: what is proved is written down (`RoutineResult.proof`);
+    `second_solver` names another solver that must prove what Z3 proves."""
 
     routines: tuple[str, ...] = ()
     contract: str | None = None
@@ -31,6 +32,7 @@ class ProveOptions:
     kernel: Path | None = None
     config: Path | None = None
     record: bool = False
+    second_solver: str | None = None
 
     def image(self, path: Path) -> Image:
         """The image of a file, read as these options say. Raises InputError where it cannot be read."""

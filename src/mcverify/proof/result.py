@@ -194,6 +194,17 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """What the second `solver` said of the questions of which Z3 said "unsat": how many it `agreed` on, how
+    many it left `undecided`, and the seconds that it took."""
+
+    solver: str
+    agreed: int
+    undecided: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """The lengths for which the verdict holds, in bytes, both ends included. `breaks_at` is a length beyond
     `len_max` for which a run was seen to break the contract, `breaks_how` one sentence on it."""
@@ -216,7 +227,7 @@ class RoutineResult:
     address, `table` the exception-table entries of that code, `sha256` the digest of the input file.
     `variant` are the CPU features that chose the code that was proved ("ERMS,!FSRM"), "" where none matters.
     `held` are the rows that the proof holds whatever runs have shown: a run that breaks one contradicts it.
-    `proof` is the proof as it was written down, if that was asked for.
+    `proof` is the proof as it was written down, if that was asked for, `second` what a second solver said.
     """
 
     name: str
@@ -241,6 +252,7 @@ class RoutineResult:
     variant: str = ""
     held: frozenset[Row] = frozenset()
     proof: Record | None = None
+    second: SecondOpinion | None = None
 
     @property
     def title(self) -> str:

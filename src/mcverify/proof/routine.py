@@ -18,6 +18,7 @@ from mcverify.image.image import Image
 from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
 from mcverify.logic.assumptions import USER_END, Assumptions
+from mcverify.logic.second import SecondSolver
 from mcverify.logic.solver import Answer, Solver
 from mcverify.machine.compared import not_compared
 from mcverify.machine.instruction import Kind
@@ -34,7 +35,15 @@ from mcverify.proof.describe import exits
 from mcverify.proof.discharge import Discharger, Finding
 from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS
 from mcverify.proof.options import ProveOptions
-from mcverify.proof.result import Domain, Exit, ObligationResult, Record, RoutineResult, Verdict
+from mcverify.proof.result import (
+    Domain,
+    Exit,
+    ObligationResult,
+    Record,
+    RoutineResult,
+    SecondOpinion,
+    Verdict,
+)
 from mcverify.proof.samples import sampled
 from mcverify.proof.search import Witnesses, probes, quick_cases
 from mcverify.proof.select import Task, no_contract
@@ -85,7 +94,8 @@ class RoutineProof:
         self._progress: Progress = lambda text: progress(f"{task.name}: {text}")
         self._witnesses = witnesses
         self._phases = defaultdict(float, phases)
-        self._solver = Solver(_QUERY_SECONDS, deadline)
+        self._second = None if options.second_solver is None else SecondSolver(options.second_solver)
+        self._solver = Solver(_QUERY_SECONDS, deadline, self._second)
         self._lifter = Lifter(image)
         self._findings: list[Finding] = []
         self._unknowns: list[str] = []
@@ -339,8 +349,15 @@ class RoutineProof:
             entry=self._task.entry,
             sha256=self._image.sha256,
             held=held(self._findings, unknowns),
+            second=self._second_opinion(),
             proof=self._record() if verdict is Verdict.PROVED and self._options.record else None,
         )
+
+    def _second_opinion(self) -> SecondOpinion | None:
+        second = self._second
+        if second is None:
+            return None
+        return SecondOpinion(second.name, second.agreed, second.undecided, second.seconds)
 
     def _record(self) -> Record:
         """The proof, written down to be checked by others."""

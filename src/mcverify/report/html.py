@@ -24,6 +24,7 @@ from mcverify.report.summary import (
     goes_on,
     reasons,
     refuted_by_others,
+    second_words,
     slack_words,
     time_words,
     verdict_at,
@@ -87,6 +88,8 @@ class Routine:
             facts.append(("Beyond", breaks_words(result.domain)))
         if result.slack is not None:
             facts.append(("Slack", slack_words(result.slack)))
+        if result.second is not None:
+            facts.append(("Confirmed", second_words(result.second)))
         facts.append(("Time", time_words(result)))
         if result.sha256:
             facts.append(("SHA-256", result.sha256))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def _options(options: ProveOptions) -> dict[str, Any]:
         "system_map": _path(options.system_map),
         "kernel": _path(options.kernel),
         "config": _path(options.config),
+        "second_solver": options.second_solver,
     }
 
 
@@ -85,6 +87,7 @@ def routine_document(result: RoutineResult) -> dict[str, Any]:
         "verdict": str(result.verdict),
         "domain": _domain(result.domain),
         "slack": result.slack,
+        "second": None if result.second is None else asdict(result.second),
         "exits": [_exit(row) for row in result.exits],
         "obligations": [_obligation(obligation) for obligation in result.obligations],
         "counterexamples": [_counterexample(found) for found in result.counterexamples],

@@ -11,6 +11,7 @@ from mcverify.proof.result import (
     Exit,
     ObligationResult,
     RoutineResult,
+    SecondOpinion,
     Verdict,
 )
 from mcverify.report.obligations import in_order, title, worst
@@ -33,6 +34,14 @@ def breaks_words(domain: Domain) -> str:
     if domain.breaks_at is None:
         return ""
     return f"breaks at len {size(domain.breaks_at)}: {domain.breaks_how}"
+
+
+def second_words(second: SecondOpinion) -> str:
+    """What the second solver said of the questions that Z3 answered."""
+    asked = second.agreed + second.undecided
+    noun = "answer" if asked == 1 else "answers"
+    open_ = f", {second.undecided} undecided" if second.undecided else ""
+    return f"{second.solver} confirms {second.agreed} of {asked} {noun} of Z3{open_} ({second.seconds:.1f} s)"
 
 
 def slack_words(slack: int) -> str:

@@ -26,6 +26,7 @@ from mcverify.report.summary import (
     goes_on,
     reasons,
     refuted_by_others,
+    second_words,
     slack_words,
     time_words,
     verdict_at,
@@ -202,6 +203,8 @@ def _facts(result: RoutineResult) -> Table:
     grid.add_row("verdict", _verdict(result))
     if result.slack is not None:
         grid.add_row("slack", slack_words(result.slack))
+    if result.second is not None:
+        grid.add_row("confirmed", second_words(result.second))
     for index, sentence in enumerate(result.assumptions):
         grid.add_row("" if index else "assumed", Text(sentence))
     grid.add_row("time", Text(time_words(result)))

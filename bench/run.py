@@ -82,13 +82,17 @@ def main() -> None:
 
 
 def whole_process(options: argparse.Namespace) -> Series:
-    """`prove` and `import angr`, in turns; gives the runs of `prove`."""
-    commands = [_prove(FILE), [sys.executable, "-c", "import angr"]]
-    proof, angr = _in_turns(commands, options.reps, options.limit)
+    """`prove`, the same with a second solver, and `import angr`, in turns; gives the runs of `prove`."""
+    second = [*_prove(FILE), "--second-solver", "bitwuzla"]
+    commands = [_prove(FILE), second, [sys.executable, "-c", "import angr"]]
+    proof, confirmed, angr = _in_turns(commands, options.reps, options.limit)
     table = _table("Whole process", "command", "median", "range", "times", "result")
     table.add_row("import angr", *angr.cells(), "1.0", "")
     table.add_row(f"mcverify prove {FILE.name}", *proof.cells(), _ratio(proof, angr), _verdicts(proof))
-    _show(table, "target: at most 3 times")
+    table.add_row(
+        "  ... --second-solver bitwuzla", *confirmed.cells(), _ratio(confirmed, angr), _verdicts(confirmed)
+    )
+    _show(table, "target: at most 3 times, the second solver included")
     return proof
 
 

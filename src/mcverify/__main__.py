@@ -7,9 +7,9 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from mcverify.cli.interrupt import leave_on_interrupt
     from mcverify.cli.main import run
     from mcverify.cli.streams import mend_streams
+    from mcverify.interrupt import leave_on_interrupt
 
     mend_streams()
     leave_on_interrupt()

@@ -19,6 +19,10 @@ class Deadline:
     def __init__(self, seconds: float | None) -> None:
         self._end = None if seconds is None else time.monotonic() + seconds
 
+    def __reduce__(self) -> tuple[type[Deadline], tuple[float | None]]:
+        """For another process, whose clock may be another: what is left counts from when it gets it."""
+        return type(self), (self.remaining(),)
+
     def remaining(self) -> float | None:
         """Seconds left (0 or more), None without a limit."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())

@@ -8,8 +8,10 @@ mcverify finds by itself.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 
@@ -42,6 +44,31 @@ class InputError(Exception):
         return f"{prefix}{self.message}{suffix}"
 
 
+class ElsewhereError(Exception):
+    """What went wrong in another process of ours, in the words that would have been said in this one.
+
+    `traceback` is the whole text of where it happened.
+    """
+
+    def __init__(self, message: str, traceback: str = "") -> None:
+        super().__init__(message, traceback)
+        self.message = message
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def in_words(error: BaseException) -> str:
+    """A fault of our own in one line: its type, its place, and what it says."""
+    if isinstance(error, ElsewhereError):
+        return error.message
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}{place}" + (f": {text}" if text else "")
+
+
 class Disagreement(Exception):
     """What a run did is not what the proof's model of the code says of it: one of the two is wrong.
 
@@ -53,3 +80,6 @@ class Disagreement(Exception):
         super().__init__(message)
         self.states = states
         self.kept = kept
+
+    def __reduce__(self) -> tuple[type[Disagreement], tuple[str, Mapping[str, Any], str | None]]:
+        return type(self), (str(self), self.states, self.kept)

@@ -209,6 +209,7 @@ def test_a_mail_tells_the_command_without_its_reports(mcverify, engine):
         ("prove a.S --json x --sarif=y --github -q", "prove a.S"),
         ("prove --mail - -- --json", "prove -- --json"),
         ("prove a.S --json", "prove a.S"),
+        ("prove -j 2 a.S -j3 --jobs=4 b.S --jobs 5", "prove a.S b.S"),
     ],
 )
 def test_what_is_about_reports_is_left_out_of_the_command(arguments, kept):

@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from mcverify.cli.interrupt import INTERRUPTED, leave_on_interrupt
 from mcverify.cli.output import check_writable, write_whole
 from mcverify.errors import ExitCode, InputError
+from mcverify.interrupt import INTERRUPTED, leave_on_interrupt
 from mcverify.runs import cpu
 from mutants import report
 from mutants.kept import Kept, is_ours

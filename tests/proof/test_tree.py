@@ -49,7 +49,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def proved(tree: Path, **options: object) -> list[RoutineResult]:
-    return prove_tree(tree, ProveOptions(**options), lambda _: None, lambda i, r, d: r)  # type: ignore[arg-type]
+    return prove_tree(tree, ProveOptions(**options), lambda _: None)  # type: ignore[arg-type]
 
 
 def test_no_routine_is_lost(tree: Path) -> None:

@@ -54,8 +54,8 @@ def studied(folder: Path, wrong: str, **options: int) -> RoutineResult:
     path.write_text(ROUTINE.format(wrong=wrong))
     chosen = ProveOptions(**options)
 
-    def study_it(image, result, deadline):
-        return study(image, result, chosen, deadline, lambda _: None, repair=False)
+    def study_it(image, result, deadline, progress):
+        return study(image, result, chosen, deadline, progress, repair=False)
 
     [result] = prove_file(path, chosen, lambda _: None, study_it)
     return result

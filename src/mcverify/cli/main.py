@@ -11,7 +11,6 @@ import click
 
 from mcverify import __version__
 from mcverify.cli.check import check
-from mcverify.cli.interrupt import INTERRUPTED
 from mcverify.cli.output import input_sentence, reason
 from mcverify.cli.prove import prove
 from mcverify.cli.replay import replay
@@ -20,7 +19,8 @@ from mcverify.cli.scan import scan
 from mcverify.cli.silicon import silicon
 from mcverify.cli.streams import silence_stdout
 from mcverify.cli.sweep import sweep
-from mcverify.errors import Disagreement, ExitCode, InputError
+from mcverify.errors import Disagreement, ElsewhereError, ExitCode, InputError, in_words
+from mcverify.interrupt import INTERRUPTED
 
 BROKEN_PIPE = 141
 """Exit code when the reader of our output went away: 128 + SIGPIPE."""
@@ -105,12 +105,11 @@ def _disagreement_sentence(error: Disagreement) -> str:
 
 def _internal(error: Exception) -> int:
     if os.environ.get("MCVERIFY_TRACEBACK") == "1":
+        if isinstance(error, ElsewhereError):
+            click.echo(error.traceback, err=True, nl=False)
         traceback.print_exc()
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119
-    text = " ".join(str(error).split())
-    what = f"{type(error).__name__}{place}" + (f": {text}" if text else "")
     return _say(
-        f"internal error: {what}; please report it with the file and the traceback (MCVERIFY_TRACEBACK=1)",
+        f"internal error: {in_words(error)}; please report it with the file and the traceback"
+        " (MCVERIFY_TRACEBACK=1)",
         ExitCode.INTERNAL,
     )

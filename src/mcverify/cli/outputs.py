@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -25,6 +26,8 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 
 _SHOWN = ("--github", "-q", "--quiet", "-v", "--verbose")
 """Options that change what is shown, not what is found."""
+
+_JOBS = re.compile(r"-j\d+")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -133,7 +136,7 @@ def output_options(command: _Command) -> _Command:
 
 def without_outputs(arguments: Sequence[str]) -> tuple[str, ...]:
     """The arguments of a command line that are not about what is shown or written of the result."""
-    options = {"--save-disagreement", *(format_.option for format_ in FORMATS)}
+    options = {"--save-disagreement", "-j", "--jobs", *(format_.option for format_ in FORMATS)}
     kept: list[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -143,7 +146,7 @@ def without_outputs(arguments: Sequence[str]) -> tuple[str, ...]:
         if name in options:
             if not equals:
                 next(rest, None)
-        elif argument not in _SHOWN:
+        elif argument not in _SHOWN and not _JOBS.fullmatch(argument):
             kept.append(argument)
     return tuple(kept)
 

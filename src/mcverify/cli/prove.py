@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
-import warnings
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,17 +17,19 @@ from mcverify.cli.outputs import Outcome, Outputs, output_options, without_outpu
 from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import Disagreement, ExitCode, InputError
+from mcverify.quiet import quieten_libraries
 from mcverify.report.invocation import Invocation
 
 if TYPE_CHECKING:
+    from mcverify.crew import Progress
     from mcverify.deadline import Deadline
     from mcverify.image.image import Image
     from mcverify.proof.prove import ProveOptions
     from mcverify.proof.result import RoutineResult
 
 
-@click.command(short_help="Prove the routines of one file, or of a kernel's tree.")
-@click.argument("file", metavar="[FILE.S|FILE.o]", type=click.Path(path_type=Path), required=False)
+@click.command(short_help="Prove the routines of files, or of a kernel's tree.")
+@click.argument("files", metavar="[FILE.S|FILE.o]...", type=click.Path(path_type=Path), nargs=-1)
 @click.option(
     "--kernel",
     metavar="DIR",
@@ -111,11 +112,17 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Take the CONFIGs from this .config. [default: that of the kernel's tree, else some are assumed]",
 )
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Prove so many routines at a time, each in a process of its own. [default: one per CPU]",
+)
 @output_options
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the table.")
 @click.option("-v", "--verbose", is_flag=True, help="Every counterexample in full, with all its steps.")
 def prove(
-    file: Path | None,
+    files: tuple[Path, ...],
     kernel: Path | None,
     routines: tuple[str, ...],
     all_routines: bool,
@@ -132,11 +139,12 @@ def prove(
     defines: tuple[str, ...],
     system_map: Path | None,
     config: Path | None,
+    jobs: int | None,
     quiet: bool,
     verbose: bool,
     **reports: str | bool | None,
 ) -> ExitCode:
-    """Prove the routines of an assembly file, or of an object, that have exception-table entries.
+    """Prove the routines of assembly files, or of objects, that have exception-table entries.
 
     Each obligation is proved for all lengths up to --len-max, all alignments of both buffers and a
     fault anywhere. A refutation has been executed before it is reported.
@@ -145,17 +153,17 @@ def prove(
     Exit codes: 0 all proved, 1 something refuted, 2 wrong input or usage,
     3 something unknown, 4 a fault of mcverify itself.
     """  # noqa: D301 -- click wants the control character \b itself
-    if file is None and kernel is None:
-        raise click.UsageError("Missing argument '[FILE.S|FILE.o]', or --kernel DIR.")
-    if file is None and proof is not None:
-        raise click.UsageError("--proof wants a FILE: a bundle is about one object.")
+    if not files and kernel is None:
+        raise click.UsageError("Missing argument '[FILE.S|FILE.o]...', or --kernel DIR.")
+    if len(files) != 1 and proof is not None:
+        raise click.UsageError("--proof wants one FILE: a bundle is about one object.")
     limit = max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
     outputs = Outputs.of(reports)
-    source = file if file is not None else config
-    outputs.check(source=source)
-    if save_disagreement is not None:
-        check_writable(save_disagreement, "--save-disagreement", source=source)
+    for source in files or (config,):
+        outputs.check(source=source)
+        if save_disagreement is not None:
+            check_writable(save_disagreement, "--save-disagreement", source=source)
     if proof is not None:
         from mcverify.bundle.write import refuse_unwritable
 
@@ -163,6 +171,7 @@ def prove(
     if second_solver is not None:
         need_solvers(second_solver)
     quieten_libraries()
+    from mcverify.crew import usable_cpus
     from mcverify.proof.prove import ProveOptions
 
     options = ProveOptions(
@@ -181,17 +190,18 @@ def prove(
         config=config,
         record=proof is not None,
         second_solver=second_solver,
+        jobs=jobs or usable_cpus(),
     )
-    results = _prove(file, options, save_disagreement)
-    if proof is not None and file is not None:
-        _write_proofs(proof, file, results)
+    results = _prove(files, options, save_disagreement)
+    if proof is not None:
+        _write_proofs(proof, files[0], results)
     code = exit_code(results)
     invocation = Invocation(without_outputs(click.get_current_context().obj), code)
     outcome = Outcome(results, options, invocation)
     outputs.write(outcome)
     with indifferent_to_readers():
         if not outputs.has_stdout:
-            _show(results, quiet, verbose, as_table=file is None or all_routines)
+            _show(results, quiet, verbose, as_table=len(files) != 1 or all_routines)
         outputs.annotate(outcome)
     return code
 
@@ -219,30 +229,38 @@ def max_rw_count() -> int:
 
 
 def _prove(
-    file: Path | None, options: ProveOptions, save_disagreement: str | None
+    files: Sequence[Path], options: ProveOptions, save_disagreement: str | None
 ) -> Sequence[RoutineResult]:
     from mcverify.cli.progress import status_line
     from mcverify.proof.prove import prove_file
 
+    study = partial(_studied, replace(options, jobs=1))
     with status_line() as progress:
-
-        def studied(image: Image, result: RoutineResult, deadline: Deadline) -> RoutineResult:
-            from mcverify.witness.study import study
-
-            return study(image, result, options, deadline, progress)
-
         try:
-            if file is None:
+            if not files:
                 assert options.kernel is not None
                 from mcverify.proof.tree import prove_tree
 
-                return prove_tree(options.kernel, options, progress, studied)
-            return prove_file(file, options, progress, studied)
+                return prove_tree(options.kernel, options, progress, study)
+            if len(files) > 1:
+                from mcverify.proof.prove import prove_files
+
+                return prove_files(files, options, progress, study)
+            return prove_file(files[0], options, progress, study)
         except Disagreement as error:
             if save_disagreement is None:
                 raise
             write_whole(save_disagreement, json.dumps(error.states, indent=2) + "\n")
             raise Disagreement(str(error), error.states, save_disagreement) from error
+
+
+def _studied(
+    options: ProveOptions, image: Image, result: RoutineResult, deadline: Deadline, progress: Progress
+) -> RoutineResult:
+    """What `mcverify.witness.study` makes of a result, in whatever process."""
+    from mcverify.witness.study import study
+
+    return study(image, result, options, deadline, progress)
 
 
 def _write_proofs(folder: Path, file: Path, results: Sequence[RoutineResult]) -> None:
@@ -268,10 +286,3 @@ def _show(results: Sequence[RoutineResult], quiet: bool, verbose: bool, *, as_ta
         print_table(results)
     else:
         print_results(results, verbose=verbose)
-
-
-def quieten_libraries() -> None:
-    """Keep log lines and warnings of angr and its friends off the screen, unless one looks for a fault."""
-    if os.environ.get("MCVERIFY_TRACEBACK") != "1":
-        logging.disable(logging.CRITICAL)
-        warnings.simplefilter("ignore")

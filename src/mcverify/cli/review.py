@@ -13,6 +13,7 @@ from mcverify.cli.output import STDOUT, check_writable, write_all
 from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode, InputError
+from mcverify.quiet import quieten_libraries
 
 if TYPE_CHECKING:
     from mcverify.review.gather import Gathered
@@ -114,7 +115,7 @@ def review(
     Exit codes: 0 nothing got worse, 1 something got worse or is refuted in the newest revision,
     2 wrong input or usage, 3 something is unknown in the newest, 4 a fault of mcverify itself.
     """  # noqa: D301 -- click wants the control character \b itself
-    from mcverify.cli.prove import max_rw_count, quieten_libraries
+    from mcverify.cli.prove import max_rw_count
 
     limit = max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")

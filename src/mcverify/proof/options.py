@@ -16,7 +16,7 @@ class ProveOptions:
     name, says; `len_max` is in bytes, `timeout` in seconds for the whole run; `kernel` is the tree whose
     headers a source is assembled with (None: that in which it lies, if any), `config` a .config in place of
     the tree's own; `record`: what is proved is written down (`RoutineResult.proof`);
-    `second_solver` names another solver that must prove what Z3 proves."""
+    `second_solver` names another solver that must prove what Z3 proves; so many `jobs` are done at a time."""
 
     routines: tuple[str, ...] = ()
     contract: str | None = None
@@ -33,6 +33,7 @@ class ProveOptions:
     config: Path | None = None
     record: bool = False
     second_solver: str | None = None
+    jobs: int = 1
 
     def image(self, path: Path) -> Image:
         """The image of a file, read as these options say. Raises InputError where it cannot be read."""

@@ -1,4 +1,4 @@
-"""The way from a file to verdicts: one routine after the other.
+"""The way from a file to verdicts: one routine after the other, or several side by side.
 
 What needs angr is imported only when the file has been read and the runs on the CPU have begun, which
 then go on beside it.
@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msgspec import structs
 
+from mcverify.crew import Crew, Pending, Progress, crew
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.image import Image
@@ -25,38 +26,86 @@ from mcverify.proof.listing import listing, table
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Record, RoutineResult
 from mcverify.proof.search import Witnesses
-from mcverify.proof.select import Task, not_looked_at, tasks
+from mcverify.proof.select import Task, not_looked_at, tasks, unknown_without_contract
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs.code import Instruction, reachable
 
-__all__ = ["ProveOptions", "prove_file", "prove_image"]
+__all__ = ["ProveOptions", "prove_file", "prove_files"]
 
-Study = Callable[[Image, RoutineResult, Deadline], RoutineResult]
-"""What is made of a result when it is there."""
+Study = Callable[[Image, RoutineResult, Deadline, Progress], RoutineResult]
+"""What is made of a result when it is there. Where it is to be done in another process it must go through
+pickle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One variant of one routine, to be proved. `notes` are remarks for its result, `phases` what has been
+    spent before, `about` begins what is said of its progress."""
+
+    task: Task
+    variant: Variant
+    notes: tuple[str, ...]
+    phases: Mapping[str, float]
+    about: str = ""
 
 
 def prove_file(
-    path: Path,
-    options: ProveOptions,
-    progress: Callable[[str], None],
-    study: Study = lambda image, result, deadline: result,
+    path: Path, options: ProveOptions, progress: Progress, study: Study | None = None
 ) -> list[RoutineResult]:
     """The results for the routines of a file, in its order, each as `study` leaves it.
 
     `progress` is told in a few words what is being done. Raises InputError where the input is wrong.
     """
-    start = time.monotonic()
-    progress("reading the file")
-    image = options.image(path)
-    return prove_image(image, options, progress, study, time.monotonic() - start)
+    return prove_files([path], options, progress, study)
 
 
-def prove_image(
-    image: Image, options: ProveOptions, progress: Callable[[str], None], study: Study, seconds: float
+def prove_files(
+    paths: Sequence[Path], options: ProveOptions, progress: Progress, study: Study | None = None
 ) -> list[RoutineResult]:
-    """As :func:`prove_file`, for what has been read already, in so many seconds of the time limit."""
-    deadline = Deadline(None if options.timeout is None else max(0.0, options.timeout - seconds))
-    start = time.monotonic() - seconds
+    """As :func:`prove_file`, for the routines of several files, in their order.
+
+    Routines that `options` name are taken from where they are. All files are read before anything is proved.
+    """
+    deadline = Deadline(options.timeout)
+    start = time.monotonic()
+    images = []
+    for path in paths:
+        progress(f"reading {path.name}")
+        images.append(options.image(path))
+    phases = {"assemble": time.monotonic() - start}
+    for name in options.routines if len(images) > 1 else ():
+        if all(image.address_of(name) is None for image in images):
+            raise InputError(f"there is no routine {name!r} in any of the files")
+    chosen = [options_for(image, options) for image in images] if len(images) > 1 else [options]
+    plans = [
+        jobs_of(image, its_own, phases)
+        for image, its_own in zip(images, chosen, strict=True)
+        if its_own is not None
+    ]
+    return [r for found in proved(plans, options, deadline, progress, study) for r in _or_raised(found)]
+
+
+def _or_raised(found: list[RoutineResult] | InputError) -> list[RoutineResult]:
+    if isinstance(found, InputError):
+        raise found
+    return found
+
+
+# -- what is to be proved
+
+
+def options_for(image: Image, options: ProveOptions) -> ProveOptions | None:
+    """The options for one file of several, with the routines that it has; None if it has none that were asked
+    for."""
+    if not options.routines:
+        return options
+    here = tuple(name for name in options.routines if image.address_of(name) is not None)
+    return replace(options, routines=here) if here else None
+
+
+def jobs_of(image: Image, options: ProveOptions, phases: Mapping[str, float], about: str = "") -> list[Job]:
+    """What is to be proved of an image. Raises InputError where it is nothing."""
+    start = time.monotonic()
     if options.record and image.built:
         raise InputError(
             "a proof bundle holds the whole object, and this is a linked kernel or a module",
@@ -66,15 +115,96 @@ def prove_image(
     chosen = tasks(image, options)
     made = [_variants(image, task) for task in chosen]
     notes = _notes(image, chosen, made, all_routines=not options.routines)
-    jobs = [(task, variant) for task, its_own in zip(chosen, made, strict=True) for variant in its_own]
-    phases = {"assemble": time.monotonic() - start}
-    with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
-        proved = [_prove(v.image, task, options, deadline, progress, pool, phases) for task, v in jobs]
-        results = [
-            replace(_with_code(result, v.image), variant=v.name, notes=said, proof=_of_variant(result, v))
-            for result, (_, v), said in zip(proved, jobs, notes, strict=True)
+    routines = [(task, variant) for task, its_own in zip(chosen, made, strict=True) for variant in its_own]
+    spent = {**phases, "assemble": phases.get("assemble", 0.0) + time.monotonic() - start}
+    return [
+        Job(task, variant, said, spent, about) for (task, variant), said in zip(routines, notes, strict=True)
+    ]
+
+
+# -- proving it
+
+
+def proved(
+    plans: Sequence[Sequence[Job]],
+    options: ProveOptions,
+    deadline: Deadline,
+    progress: Progress,
+    study: Study | None,
+) -> list[list[RoutineResult] | InputError]:
+    """The results of each plan, in order, or what is wrong with the input there.
+
+    First all is proved, then what has counterexamples is studied: `options.jobs` of them at a time, in
+    processes of their own if there are several.
+    """
+    provable = sum(job.task.contract is not None for plan in plans for job in plan)
+    with crew(options.jobs, provable, progress) as hands, _without_collector():
+        begun = [[_begun(hands, job, options, deadline) for job in plan] for plan in plans]
+        results = [_ended(pending) for pending in begun]
+        studied = [
+            found if isinstance(found, InputError) else _studied(hands, plan, found, deadline, study)
+            for plan, found in zip(plans, results, strict=True)
         ]
-        return [study(v.image, result, deadline) for result, (_, v) in zip(results, jobs, strict=True)]
+        return [found if isinstance(found, InputError) else _ended(found) for found in studied]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A result for which nothing has to be done."""
+
+    known: RoutineResult
+
+    def result(self) -> RoutineResult:
+        return self.known
+
+
+def _begun(hands: Crew, job: Job, options: ProveOptions, deadline: Deadline) -> Pending[RoutineResult]:
+    if job.task.contract is None:
+        return _Known(_finished(unknown_without_contract(job.variant.image, job.task, options), job))
+    return hands.submit(_proved, job, replace(options, jobs=1), deadline)
+
+
+def _studied(
+    hands: Crew,
+    plan: Sequence[Job],
+    results: Sequence[RoutineResult],
+    deadline: Deadline,
+    study: Study | None,
+) -> list[Pending[RoutineResult]]:
+    return [
+        _Known(result)
+        if study is None or not result.counterexamples
+        else hands.submit(study, job.variant.image, result, deadline)
+        for job, result in zip(plan, results, strict=True)
+    ]
+
+
+def _ended(pending: Sequence[Pending[RoutineResult]]) -> list[RoutineResult] | InputError:
+    try:
+        return [each.result() for each in pending]
+    except InputError as error:
+        return error
+
+
+def _proved(job: Job, options: ProveOptions, deadline: Deadline, progress: Progress) -> RoutineResult:
+    def told(text: str) -> None:
+        progress(f"{job.about}{text}")
+
+    with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
+        return _finished(_prove(job, options, deadline, told, pool), job)
+
+
+def _finished(result: RoutineResult, job: Job) -> RoutineResult:
+    """The result with what only the job knows."""
+    lines = listing(job.variant.image, result.entry)
+    return replace(
+        result,
+        listing=lines,
+        table=table(job.variant.image, lines),
+        variant=job.variant.name,
+        notes=job.notes,
+        proof=_of_variant(result, job.variant),
+    )
 
 
 def _of_variant(result: RoutineResult, variant: Variant) -> Record | None:
@@ -88,11 +218,6 @@ def _of_variant(result: RoutineResult, variant: Variant) -> Record | None:
         alternatives=variant.alternatives,
     )
     return replace(result.proof, routine=routine)
-
-
-def _with_code(result: RoutineResult, image: Image) -> RoutineResult:
-    lines = listing(image, result.entry)
-    return replace(result, listing=lines, table=table(image, lines))
 
 
 @contextmanager
@@ -150,27 +275,19 @@ def _no_length(_: int) -> None:
 
 
 def _prove(
-    image: Image,
-    task: Task,
-    options: ProveOptions,
-    deadline: Deadline,
-    progress: Callable[[str], None],
-    pool: ThreadPoolExecutor,
-    phases: dict[str, float],
+    job: Job, options: ProveOptions, deadline: Deadline, progress: Progress, pool: ThreadPoolExecutor
 ) -> RoutineResult:
-    search = beyond = witnesses = None
-    if task.contract is not None:
-        witnesses = Witnesses(
-            image, task.entry, task.contract, task.faults, options.rep_model, options.len_max, deadline
-        )
-        search = pool.submit(witnesses.search)
-        beyond = pool.submit(witnesses.beyond if options.is_thorough else _no_length, options.len_max)
+    image, task = job.variant.image, job.task
+    assert task.contract is not None
+    witnesses = Witnesses(
+        image, task.entry, task.contract, task.faults, options.rep_model, options.len_max, deadline
+    )
+    search = pool.submit(witnesses.search)
+    beyond = pool.submit(witnesses.beyond if options.is_thorough else _no_length, options.len_max)
     start = time.monotonic()
     progress("loading angr")
-    from mcverify.proof.routine import RoutineProof, unknown_without_contract
+    from mcverify.proof.routine import RoutineProof
 
-    if witnesses is None or search is None or beyond is None:
-        return unknown_without_contract(image, task, options)
-    phases = phases | {"load angr": time.monotonic() - start}
+    phases = {**job.phases, "load angr": time.monotonic() - start}
     proof = RoutineProof(image, task, options, deadline, progress, witnesses, phases)
     return proof.result(search.result, beyond.result)

@@ -46,7 +46,7 @@ from mcverify.proof.result import (
 )
 from mcverify.proof.samples import sampled
 from mcverify.proof.search import Witnesses, probes, quick_cases
-from mcverify.proof.select import Task, no_contract
+from mcverify.proof.select import Task
 from mcverify.proof.values import valued_cases
 from mcverify.runs.case import Case, Visit
 from mcverify.runs.cases import sample_cases
@@ -60,14 +60,6 @@ _MAY_FAULT = {
 _QUERY_SECONDS = 20.0
 _NO_REASON = "it was not proved"
 _SLACKS = (0, 7, 15, 31, 63, 127, 255, 511)
-
-
-def unknown_without_contract(image: Image, task: Task, options: ProveOptions) -> RoutineResult:
-    """The result for a routine of which nobody says what it promises."""
-    return RoutineResult(
-        task.name, str(image.path), None, Verdict.UNKNOWN, Domain(0, options.len_max), (), (), (), None, (),
-        (no_contract(task),), {}, 0.0, entry=task.entry, sha256=image.sha256,
-    )  # fmt: skip
 
 
 class RoutineProof:

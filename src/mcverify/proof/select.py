@@ -13,6 +13,7 @@ from mcverify.errors import InputError
 from mcverify.image.functions import Functions
 from mcverify.image.image import Annotation, Image, Symbol
 from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import Domain, RoutineResult, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,3 +229,11 @@ def no_contract(task: Task) -> str:
         f"no contract is known for {task.name}: give one with --contract NAME, or in a comment {comment};"
         f" NAME is one of {names}"
     )
+
+
+def unknown_without_contract(image: Image, task: Task, options: ProveOptions) -> RoutineResult:
+    """The result for a routine of which nobody says what it promises."""
+    return RoutineResult(
+        task.name, str(image.path), None, Verdict.UNKNOWN, Domain(0, options.len_max), (), (), (), None, (),
+        (no_contract(task),), {}, 0.0, entry=task.entry, sha256=image.sha256,
+    )  # fmt: skip

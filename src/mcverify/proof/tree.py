@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from mcverify.contract import contract_for
+from mcverify.crew import Progress
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.image.kernel_tree import KernelTree, sources
 from mcverify.image.source import Source
 from mcverify.proof.options import ProveOptions
-from mcverify.proof.prove import Study, prove_image
+from mcverify.proof.prove import Job, Study, jobs_of, options_for, proved
 from mcverify.proof.result import Domain, RoutineResult, Verdict
 
 _TABLE = re.compile(r"_ASM_EXTABLE|__ex_table|\bEX_TYPE_")
@@ -25,75 +26,93 @@ _FOR_32_BITS = "_32"
 
 
 @dataclass
+class _File:
+    """What becomes of one file: jobs, or results and notes without a proof."""
+
+    path: Path
+    jobs: Sequence[Job] = ()
+    results: list[RoutineResult] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
 class _Walk:
     """What has been found in the files so far."""
 
     options: ProveOptions
-    deadline: Deadline
-    results: list[RoutineResult] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    files: list[_File] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
 
 
 def prove_tree(
-    folder: Path, options: ProveOptions, progress: Callable[[str], None], study: Study
+    folder: Path, options: ProveOptions, progress: Progress, study: Study | None = None
 ) -> list[RoutineResult]:
     """The results for the routines of a kernel's tree that have exception-table entries or a contract.
 
     A file with such routines that cannot be read gives an unknown result for each; what else is not looked
     at is a note of the last result. Raises InputError where there is no such tree or routine.
     """
+    deadline = Deadline(options.timeout)
     tree = KernelTree.at(folder)
-    walk = _Walk(replace(options, kernel=tree.root), Deadline(options.timeout))
+    walk = _Walk(replace(options, kernel=tree.root))
     for path in sources(tree):
+        file = _File(path)
+        walk.files.append(file)
         if path.stem.endswith(_FOR_32_BITS):
-            walk.notes.append(f"{path.name} is for kernels of 32 bits")
+            file.notes.append(f"{path.name} is for kernels of 32 bits")
         else:
             progress(f"reading {path.name}")
-            _file(path, walk, lambda text, name=path.name: progress(f"{name}: {text}"), study)  # type: ignore[misc]
-    walk.notes += _in_c(tree)
+            _plan(file, walk)
     _refuse_nothing(tree, walk)
-    *before, last = walk.results
-    return [*before, replace(last, notes=(*last.notes, *walk.notes))]
+    plans = [file.jobs for file in walk.files]
+    for file, found in zip(walk.files, proved(plans, walk.options, deadline, progress, study), strict=True):
+        if isinstance(found, InputError):
+            _unread(file, walk, found)
+        else:
+            file.results += found
+    *before, last = [result for file in walk.files for result in file.results]
+    notes = (*(note for file in walk.files for note in file.notes), *_in_c(tree))
+    return [*before, replace(last, notes=(*last.notes, *notes))]
 
 
-def _file(path: Path, walk: _Walk, progress: Callable[[str], None], study: Study) -> None:
+def _plan(file: _File, walk: _Walk) -> None:
+    """Read a file, and find out what is to be proved of it."""
     start = time.monotonic()
     try:
-        image = walk.options.image(path)
+        image = walk.options.image(file.path)
     except InputError as error:
-        _unread(path, walk, error)
+        _unread(file, walk, error)
         return
     walk.names |= {s.name for s in image.functions}
     chosen = _of_this(image, walk.options)
     if chosen is None:
         return
-    within = replace(chosen, timeout=walk.deadline.remaining())
     try:
-        walk.results += prove_image(image, within, progress, study, time.monotonic() - start)
+        phases = {"assemble": time.monotonic() - start}
+        file.jobs = jobs_of(image, chosen, phases, about=f"{file.path.name}: ")
     except InputError as error:
-        _unread(path, walk, error)
+        _unread(file, walk, error)
 
 
 def _of_this(image: Image, options: ProveOptions) -> ProveOptions | None:
     """The options for the routines of one file; None if it has none that were asked for."""
     if options.routines:
-        here = tuple(name for name in options.routines if image.address_of(name) is not None)
-        return replace(options, routines=here) if here else None
+        return options_for(image, options)
     of_use = bool(image.entries) or any(contract_for(s.name) is not None for s in image.functions)
     return options if of_use else None
 
 
-def _unread(path: Path, walk: _Walk, error: InputError) -> None:
+def _unread(file: _File, walk: _Walk, error: InputError) -> None:
     """A result for each routine of a file that cannot be read; a note where it is not about copying."""
+    path = file.path
     source = Source(str(path), path.read_text(encoding="utf-8", errors="replace"))
     walk.names |= set(source.routines)
     asked = [n for n in source.routines if not walk.options.routines or n in walk.options.routines]
     known = [name for name in asked if contract_for(name) is not None]
     if not known and not (_TABLE.search(source.code) and asked):
-        walk.notes.append(f"{path.name} was not read, which says nothing of an exception table: {error}")
+        file.notes.append(f"{path.name} was not read, which says nothing of an exception table: {error}")
         return
-    walk.results += [_unknown(name, path, walk.options, str(error)) for name in known or asked]
+    file.results += [_unknown(name, path, walk.options, str(error)) for name in known or asked]
 
 
 def _unknown(name: str, path: Path, options: ProveOptions, why: str) -> RoutineResult:
@@ -120,5 +139,5 @@ def _refuse_nothing(tree: KernelTree, walk: _Walk) -> None:
                 f"there is no routine {name!r} in {tree.library}",
                 hint=f"did you mean {' or '.join(near)}?" if near else None,
             )
-    if not walk.results:
+    if not any(file.jobs or file.results for file in walk.files):
         raise InputError("no routine has an exception table or a contract", where=str(tree.library))

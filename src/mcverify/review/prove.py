@@ -141,8 +141,8 @@ def _known(
 def _prove(
     path: Path, options: ProveOptions, progress: Progress, deadline: Deadline
 ) -> Iterable[RoutineResult]:
-    def studied(image: Image, result: RoutineResult, until: Deadline) -> RoutineResult:
-        return study(image, result, options, until, progress, repair=False)
+    def studied(image: Image, result: RoutineResult, until: Deadline, told: Progress) -> RoutineResult:
+        return study(image, result, options, until, told, repair=False)
 
     remaining = deadline.remaining()
     within = options if remaining is None else replace(options, timeout=max(0.01, remaining))

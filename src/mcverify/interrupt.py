@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,22 +22,29 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells count it: 128 + SIGINT."""
 
 
-def leave_on_interrupt() -> None:
+helpers: set[int] = set()
+"""Children that end in this way themselves: they are interrupted, and killed only if they stay."""
+
+
+def leave_on_interrupt(*, silently: bool = False) -> None:
     """From now on SIGINT ends this process within about a second.
 
     First the main thread gets a KeyboardInterrupt and the children are killed, so that it can clean up;
-    if it does not come back (it is in the solver), the process ends without it.
+    if it does not come back (it is in the solver), the process ends without it, with a word if not
+    `silently`.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, frame: os.kill(os.getpid(), signal.SIGINT))
     os.register_at_fork(after_in_child=_unblock)
-    threading.Thread(target=_wait, name="interrupt", daemon=True).start()
+    threading.Thread(target=_wait, args=(silently,), name="interrupt", daemon=True).start()
 
 
-def kill_children(pid: int | None = None) -> None:
-    """Kill all descendants of process `pid` (this one unless given)."""
+def kill_children(pid: int | None = None, spared: Collection[int] = ()) -> None:
+    """Kill all descendants of process `pid` (this one unless given) but those `spared`, with theirs."""
     for child in _children(os.getpid() if pid is None else pid):
+        if child in spared:
+            continue
         kill_children(child)
         with suppress(ProcessLookupError, PermissionError):
             os.kill(child, signal.SIGKILL)
@@ -46,21 +54,26 @@ def _unblock() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
-def _wait() -> None:
+def _wait(silently: bool) -> None:
     signal.sigwait([signal.SIGINT])
     _thread.interrupt_main()
-    kill_children()
+    own = helpers.copy()
+    for helper in own:
+        with suppress(ProcessLookupError):
+            os.kill(helper, signal.SIGINT)
+    kill_children(spared=own)
     threading.main_thread().join(GRACE)
     kill_children()
     if threading.main_thread().is_alive():
-        _end()
+        _end(silently)
 
 
-def _end() -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[2K\x1b[?25h")  # the status line goes, the cursor comes back
-    sys.stderr.write("mcverify: interrupted\n")
-    sys.stderr.flush()
+def _end(silently: bool) -> None:
+    if not silently:
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[2K\x1b[?25h")  # the status line goes, the cursor comes back
+        sys.stderr.write("mcverify: interrupted\n")
+        sys.stderr.flush()
     os._exit(INTERRUPTED)
 
 

@@ -62,7 +62,7 @@ class Operands:
     def __init__(self, image: Image) -> None:
         self._image = image
         self._memory: dict[int, tuple[_Operand, ...]] = {}
-        self._written: dict[int, frozenset[str]] = {}
+        self._written: dict[int, Mapping[str, int]] = {}
         self._repeats: dict[int, bool] = {}
 
     def touched(self, address: int, registers: Mapping[str, int]) -> tuple[Touched, ...]:
@@ -76,6 +76,10 @@ class Operands:
 
     def written(self, address: int) -> frozenset[str]:
         """The general registers that the instruction at `address` writes, in part or whole."""
+        return frozenset(self.written_bytes(address))
+
+    def written_bytes(self, address: int) -> Mapping[str, int]:
+        """The same with the bytes that it writes, as masks: bit n stands for byte n of the register."""
         if address not in self._written:
             self._decode(address)
         return self._written[address]
@@ -94,7 +98,11 @@ class Operands:
         memory = list(_memory(insn)) if insn is not None and accesses_memory(self._image, address) else []
         self._memory[address] = tuple(sorted(memory, key=lambda operand: operand.is_store))
         names = (insn.reg_name(r) for r in insn.regs_access()[1]) if insn is not None else ()
-        self._written[address] = frozenset(full for name in names if (full := whole(name)) is not None)
+        written: dict[str, int] = {}
+        for name in names:
+            if (full := whole(name)) is not None:
+                written[full] = written.get(full, 0) | _written_part(full, name)
+        self._written[address] = written
 
 
 def _memory(insn: Any) -> Iterator[_Operand]:
@@ -139,6 +147,15 @@ def _on_stack(insn: Any) -> Iterator[_Operand]:
 def whole(name: str) -> str | None:
     """The 64-bit register of which `name` is a part ("rax" for al, ah, ax, eax, rax); None for others."""
     return next((full for full in GENERAL if name in parts(full)), None)
+
+
+def _written_part(register: str, name: str) -> int:
+    """The mask of the bytes of `register` that a write of its part `name` changes; one of 32 bits clears the
+    upper half (SDM volume 1, 3.4.1.1)."""
+    return _PARTS_WRITTEN[parts(register).index(name)]
+
+
+_PARTS_WRITTEN = (0xFF, 0xFF, 0b11, 0b1, 0b10)
 
 
 @cache

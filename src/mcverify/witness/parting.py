@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+from mcverify.image.callees import assumed_at
 from mcverify.proof.exits import SUCCESS, exit_of_fault
 from mcverify.runs.case import Case, Outcome, Place, Placement
 from mcverify.runs.code import reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
-from mcverify.runs.judge import judge
+from mcverify.runs.judge import Judged, judge
 from mcverify.witness.walk import Step, Walk, walk
 
 _MOST_QUESTIONS = 4000
@@ -28,10 +30,10 @@ _STRETCHES = (1, 7, 8, 16, 24, 64, 120)
 class Parting:
     """The step `at` which account and memory part.
 
-    Before it the fixup of the instruction `asked` would have returned `before` bytes and just as many were
-    missing; after it `after` would be returned, and `missing` are. Where that fixup was right at no
-    moment of the run, `before` is None: `at` is then the access whose fault it miscounts, and `right`
-    the last access before it whose fault would have been counted right.
+    Before it the fixup of the instruction `asked` would have returned `before` bytes; `due` were missing, as
+    many, or as many less as the contract allows. After it `after` would be returned, and `missing` are.
+    Where that fixup was right at no moment of the run, `before` is None: `at` is then the access whose fault
+    it miscounts, and `right` the last access before it whose fault would have been counted right.
     """
 
     at: Step
@@ -39,6 +41,7 @@ class Parting:
     before: int | None
     after: int
     missing: int
+    due: int = 0
     right: Step | None = None
 
 
@@ -62,7 +65,7 @@ class Accounts:
         if left is None or self.exhausted:
             return None
         self._questions += 1
-        found = self._emulator.after_fault(insn, step.before, self._run.return_slot, self._run.case.trap)
+        found = self._emulator.after_fault(insn, step.before, self._run.return_slot, self._trap)
         return None if found is None else found.get(left)
 
     def is_right(self, insn: int, index: int) -> bool | None:
@@ -71,8 +74,15 @@ class Accounts:
         if account is None:
             return None
         missing = self._run.missing_before(index)
-        allowed = self._run.contract.over_report_after(self._run.case.trap)
+        allowed = self._run.contract.over_report_after(self._trap)
         return missing <= account <= missing + allowed
+
+    @cached_property
+    def _trap(self) -> int:
+        """The trap number of the run's last fault, by which its count is judged."""
+        run = self._run
+        last = Judged(run.contract, run.case, run.outcome, (), hex).last_trap
+        return run.case.trap if last is None else last
 
 
 def parting(run: Walk, obligation: str, exit_id: str) -> Parting | None:
@@ -99,7 +109,9 @@ def _place(found: Parting) -> tuple[int, bool]:
 def _parting(run: Walk) -> Parting | None:
     accounts = Accounts(run)
     code = reachable(run.image, run.entry)
-    entries = [entry.insn for entry in run.image.entries if entry.insn in code]
+    own = (entry.insn for entry in run.image.entries if entry.insn in code)
+    # A routine outside the file counts right, what it is handed: `handed`.
+    entries = [insn for insn in own if not assumed_at(run.image, insn)]
     miscounted = _miscounted(run, accounts)
     if miscounted is None:
         latest = _latest_right(run, accounts, entries, len(run.head))
@@ -129,7 +141,7 @@ def _miscounted(run: Walk, accounts: Accounts) -> Parting | None:
             account = accounts.at(step.address, step)
             if account is None:
                 return None
-            return Parting(step, step.address, None, account, run.missing_before(index), right)
+            return Parting(step, step.address, None, account, run.missing_before(index), right=right)
         right = step if answer else right
     return None
 
@@ -153,7 +165,7 @@ def _after(run: Walk, accounts: Accounts, index: int, insn: int) -> Parting | No
     after = accounts.at(insn, behind) if step.after else None
     if before is None or after is None:
         return None
-    return Parting(step, insn, before, after, missing)
+    return Parting(step, insn, before, after, missing, run.missing_before(index))
 
 
 # ---- Other runs that break the same ----------------------------------------------------

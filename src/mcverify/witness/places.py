@@ -14,7 +14,9 @@ from mcverify.runs.code import accesses_memory, decode, is_fence, is_nontemporal
 from mcverify.runs.judge import Judged
 from mcverify.runs.operands import Operands
 from mcverify.witness.formula import shown
+from mcverify.witness.handed import handed
 from mcverify.witness.parting import Parting, parting
+from mcverify.witness.returned import Blame, bits, blame, part
 from mcverify.witness.rules import broken_state, counted, spans
 from mcverify.witness.source import SourceText, Texts
 from mcverify.witness.walk import Step, Walk
@@ -82,6 +84,10 @@ class Places:
         return " in " + " and ".join(f"line {number}" for number in numbers) if numbers else ""
 
     def _counted(self) -> Told:
+        given = handed(self.run) if self.run.is_consistent else None
+        if given is not None and given.count != given.missing:
+            how = f"it hands a count of {given.count} to {given.callee}, while {_missing(given.missing)}"
+            yield given.at, how
         found = parting(self.run, self.obligation, self.exit)
         if found is not None:
             yield found.at, self._parting(found)
@@ -96,8 +102,12 @@ class Places:
                 return f"{said}; one at {self._named(found.right.address)} would have been counted right"
             return said
         before = f"before it {name} is {shown(found.before)}, just what is missing"
+        if found.before != found.due:
+            before = (
+                f"before it {name} is {shown(found.before)}, which is allowed while {_missing(found.due)}"
+            )
         if found.after == found.before:
-            stored = counted(found.before - found.missing, "byte")
+            stored = counted(found.due - found.missing, "byte")
             return f"{before}; the {stored} that it stores are not taken off"
         return f"{before}; after it {shown(found.after)}, while {missing}, and the two do not meet again"
 
@@ -121,6 +131,8 @@ class Places:
             yield fault, f"the fault is at {bad.buffer}[{bad.offset}]; {good} could have been copied"
 
     def _wrong_data(self) -> Told:
+        if self.run.contract.loaded_value is not None:
+            yield from self._wrong_value(self.run.contract.loaded_value)
         found = self._first_wrong_store()
         if found is None:
             return
@@ -135,6 +147,34 @@ class Places:
             entry = self.run.image.entry_at(fault.address)
             how += f" was continued at {self._named(entry.fixup)}" if entry else ""
         yield step, how
+
+    def _wrong_value(self, register: str) -> Told:
+        """Where a value that is returned comes from, or where it is not written."""
+        right, value = self._judged.right_value, self._judged.register(register)
+        found = blame(self.run, register, right)
+        if found is None:
+            return
+        old = f"{part(value, found.wrong):#x}"
+        if found.is_of_call and found.written:
+            how = (
+                f"it writes {bits(found.written)} of {register} alone: {bits(found.wrong)} are still those of"
+            )
+            yield found.at, f"{how} the call, {old}, and nothing clears them up to {self._return}"
+        elif found.is_of_call:
+            how = f"from here up to {self._return} nothing writes {register}, which still is"
+            yield found.at, f"{how} what it was at the call, {old}"
+        else:
+            yield found.at, self._last_written(register, found, value, right)
+
+    def _last_written(self, register: str, found: Blame, value: int, right: int) -> str:
+        loaded = [a for a in found.at.accesses if not a.is_store and a.buffer == "src"]
+        what = f" from {_span(loaded[0])}" if loaded else ""
+        how = f"it is the last to write {bits(found.wrong)} of {register}{what}"
+        fault = self.run.last_fault
+        if fault is not None and found.at.number < fault.number:
+            how += f", before the fault at {self._named(fault.address)}"
+        values = f"{part(value, found.wrong):#x}", f"{part(right, found.wrong):#x}"
+        return f"{how}: it leaves {values[0]} there, and {values[1]} is right"
 
     def _origin(self, load: Step, stored: Access, store: Step) -> str:
         """Where the bytes of a wrong store come from: another place of src, or changed on their way."""

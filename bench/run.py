@@ -127,7 +127,13 @@ def growth(options: argparse.Namespace) -> None:
     for copies, file, runs in zip(COPIES, files, series, strict=True):
         lines = len(file.read_text(encoding="utf-8").splitlines())
         table.add_row(str(copies), str(lines), *runs.cells(), _ratio(runs, series[0]), _verdicts(runs))
-    _show(table)
+    medians = [runs.median for runs in series]
+    slope, start = statistics.linear_regression(COPIES, medians)
+    straight = statistics.correlation(COPIES, medians)
+    _show(
+        table,
+        f"{start:.1f} s and {slope:.2f} s for each loop; correlation with a straight line {straight:.3f}",
+    )
 
 
 def phases(proof: Series) -> None:

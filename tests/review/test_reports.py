@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft4Validator, Draft202012Validator
 from referencing import Registry, Resource
 from support.browser import browse
+from support.devtools import chromium, scrollers, stops
 
 from mcverify.proof.result import Verdict
 from mcverify.report import review_html, review_json, review_mail, review_sarif
@@ -150,6 +151,14 @@ def test_a_browser_shows_it_without_complaint(series: Review, tmp_path: Path) ->
     page = browse(tmp_path / "review.html", tmp_path / "profile", "--dump-dom")
     assert page.console == ()
     assert page.dom.count('class="step"') == 6
+
+
+def test_keys_alone_reach_all_of_it(series: Review, tmp_path: Path) -> None:
+    (tmp_path / "review.html").write_text(review_html.to_html(series, 1))
+    with chromium(tmp_path / "profile") as tab:
+        tab.open(tmp_path / "review.html", width=420)
+        assert stops(tab) > 10
+        assert scrollers(tab) > 4
 
 
 # -- SARIF --------------------------------------------------------------------------------------------------

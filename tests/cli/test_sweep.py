@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -295,3 +296,64 @@ def test_json_overwrites_no_file_that_is_no_sweep(mcverify, tmp_path, content):
     assert ran.code == 2
     assert "would overwrite a file that is no such report" in ran.err
     assert out.read_text() == content
+
+
+# -- an end before its time --------------------------------------------------------------------------
+
+
+def session(leader: int) -> list[int]:
+    """The processes of a session that run."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, of, *_ = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it has gone meanwhile
+            continue
+        if int(of) == leader and state != "Z":
+            found.append(int(entry.name))
+    return found
+
+
+def wait_for(holds: Callable[[], object], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@needs_cpu
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_sweep_that_is_ended_leaves_no_child_and_no_file(how: signal.Signals, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    out = tmp_path / "out.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mcverify", "sweep", str(ASM / "memcpy_64.S"), "--json", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"TMPDIR": str(temporary)},
+    )
+    try:
+        assert wait_for(lambda: any(is_harness(pid) for pid in session(process.pid)))
+        process.send_signal(how)
+        said, err = process.communicate(timeout=60)
+        assert (process.returncode, said, err.strip()) == (130, "", "mcverify: interrupted")
+        assert wait_for(lambda: not session(process.pid), 10), session(process.pid)
+    finally:
+        for pid in session(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+    assert not out.exists()
+    assert list(temporary.iterdir()) == []
+
+
+def is_harness(pid: int) -> bool:
+    """Whether a process runs the grid."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().startswith("harness")
+    except OSError:
+        return False

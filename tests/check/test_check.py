@@ -269,6 +269,14 @@ def test_a_measure_that_does_not_fall(copy):
     assert any("falls" in name for name in fails(rewritten(copy, change)))
 
 
+def test_a_slack_that_is_too_small(copy):
+    def change(routine):
+        assert routine["slack"] == 7
+        routine["slack"] = 6
+
+    assert {name.rpartition("-")[2] for name in fails(rewritten(copy, change))} == {"slack"}
+
+
 def test_a_loop_without_a_measure(copy):
     def drop(routine):
         routine["measures"] = []

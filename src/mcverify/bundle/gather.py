@@ -47,7 +47,8 @@ _SLOT = "stack"
 
 @dataclass
 class Gatherer:
-    """Writes down one proof. `falling` are the measures of its loops, `sentences` what it assumes."""
+    """Writes down one proof. `falling` are the measures of its loops, `sentences` what it assumes, `slack` is
+    the bound on it, if one was proved."""
 
     image: Image
     task: Task
@@ -58,6 +59,7 @@ class Gatherer:
     lifter: Lifter
     rep_model: str
     sentences: Iterable[str]
+    slack: int | None = None
     _symbols: dict[str, int] = field(default_factory=dict)
     _names: dict[Location, str] = field(default_factory=dict)
     _invariants: dict[Location, tuple[z3.BoolRef, ...]] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class Gatherer:
             claims=tuple(self._claims()),
             strays=tuple(self._strays()),
             symbols=dict(sorted(self._symbols.items())),
+            slack=self.slack,
         )
 
     def _text(self, term: z3.ExprRef) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from mcverify import __version__
-from mcverify.check.bundle import MANIFEST, OBJECT, SUMS, folder_of
-from mcverify.check.manifest import FORMAT, Listed, Manifest, Proof, Routine, encoded
+from mcverify.check.bundle import CODE, MANIFEST, OBJECT, SUMS, folder_of, plain
+from mcverify.check.manifest import FORMAT, Listed, Manifest, Proof, encoded
 from mcverify.check.statement import WHY, obligations
 from mcverify.errors import InputError
+from mcverify.proof.result import Record, RoutineResult, Verdict
 
 _TOOLS = ("angr", "capstone", "claripy", "pyvex", "z3-solver")
 
@@ -26,18 +29,36 @@ def refuse_unwritable(folder: Path) -> None:
         raise InputError("there is no such folder to write it into", where=str(folder.absolute().parent))
 
 
-def write_bundle(
-    folder: Path, source: Path, sha256: str, object_code: bytes, routines: Sequence[Routine]
-) -> None:
-    """Write the proofs of `routines` to `folder`, all or nothing.
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """The proofs of one file: its name, its digest, and what was written down of each routine."""
 
-    `sha256` is the digest of the file `source` that was proved, `object_code` what it was assembled to.
+    source: Path
+    sha256: str
+    records: tuple[Record, ...]
+
+
+def proved_of(results: Iterable[RoutineResult]) -> list[Proved]:
+    """What was proved, by file, in the order of the results."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for result in results:
+        if result.proof is not None and result.verdict is Verdict.PROVED:
+            found.setdefault((result.file, result.sha256), []).append(result.proof)
+    return [Proved(Path(file), sha256, tuple(records)) for (file, sha256), records in found.items()]
+
+
+def write_bundles(folder: Path, proved: Sequence[Proved], *, several: bool) -> None:
+    """Write proofs to `folder`, all or nothing: a bundle of one file, or where there are `several` one for
+    each, in a folder with the file's name.
+
     Raises InputError where the folder cannot be written.
     """
     refuse_unwritable(folder)
-    files = dict(_files(source, sha256, object_code, routines))
-    sums = "".join(f"{hashlib.sha256(files[n]).hexdigest()}  {n}\n" for n in sorted(files))
-    files[SUMS] = sums.encode()
+    files: dict[str, bytes] = {}
+    for each, name in zip(proved, _names(proved) if several else ("",), strict=True):
+        own = dict(_files(each))
+        own[SUMS] = "".join(f"{hashlib.sha256(own[n]).hexdigest()}  {n}\n" for n in sorted(own)).encode()
+        files |= {f"{name}/{n}" if name else n: content for n, content in own.items()}
     try:
         with tempfile.TemporaryDirectory(prefix=".mcverify-", dir=folder.absolute().parent) as scratch:
             made = Path(scratch) / "bundle"
@@ -51,21 +72,43 @@ def write_bundle(
         raise InputError(f"it cannot be written: {error.strerror}", where=str(folder)) from error
 
 
-def _files(
-    source: Path, sha256: str, object_code: bytes, routines: Iterable[Routine]
-) -> Iterator[tuple[str, bytes]]:
+def _names(proved: Iterable[Proved]) -> Iterator[str]:
+    """A folder for each file: its name, with a number where another of that name came before."""
+    taken: Counter[str] = Counter()
+    for each in proved:
+        name = plain(each.source.name)
+        taken[name] += 1
+        yield name if taken[name] == 1 else f"{name}-{taken[name]}"
+
+
+def _files(proved: Proved) -> Iterator[tuple[str, bytes]]:
     proofs = []
-    for routine in routines:
+    codes: dict[str, str] = {}
+    objects = [record.object_code for record in proved.records if record.object_code]
+    for record in proved.records:
+        routine = record.routine
         folder = folder_of(routine)
         listed = []
         for obligation in obligations(routine):
             file = f"{obligation.name}.smt2"
             listed.append(Listed(file, obligation.kind, obligation.says))
             yield f"{folder}/{file}", obligation.text.encode()
-        proofs.append(Proof(folder, routine, tuple(listed)))
-    manifest = Manifest(FORMAT, _versions(), source.name, sha256, OBJECT, dict(WHY), tuple(proofs))
+        if record.cut and routine.name not in codes:  # the variants of a routine share it
+            codes[routine.name] = f"{folder}/{CODE}"
+            yield codes[routine.name], record.cut
+        proofs.append(Proof(folder, routine, tuple(listed), codes.get(routine.name, "")))
+    manifest = Manifest(
+        FORMAT,
+        _versions(),
+        proved.source.name,
+        proved.sha256,
+        OBJECT if objects else "",
+        dict(WHY),
+        tuple(proofs),
+    )
     yield MANIFEST, encoded(manifest)
-    yield OBJECT, object_code
+    if objects:
+        yield OBJECT, objects[0]
 
 
 def _versions() -> dict[str, str]:

@@ -13,6 +13,9 @@ from mcverify.check.statement import Inconsistent, Obligation, obligations
 from mcverify.errors import InputError
 
 MANIFEST, OBJECT, SUMS = "manifest.json", "object.o", "SHA256SUMS"
+CODE = "code.json"
+"""The code of a routine in its folder, where there is no object."""
+
 _LINE = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<name>[^\0]+)")
 
 
@@ -27,9 +30,19 @@ class Bundle:
 
 def folder_of(routine: Routine) -> str:
     """The folder of a routine's obligations."""
-    return (
-        re.sub(r"[^A-Za-z0-9_.,!+-]+", "_", routine.title.replace(" [", "-").rstrip("]")).lstrip(".") or "_"
-    )
+    return plain(routine.title.replace(" [", "-").rstrip("]"))
+
+
+def plain(name: str) -> str:
+    """The name without what does not belong into that of a file."""
+    return re.sub(r"[^A-Za-z0-9_.,!+-]+", "_", name).lstrip(".") or "_"
+
+
+def bundles_in(folder: Path) -> list[Path]:
+    """The folder itself if it is a bundle, else those within that are, by name."""
+    if (folder / SUMS).exists() or not folder.is_dir():
+        return [folder]
+    return sorted(path for path in folder.iterdir() if (path / SUMS).exists()) or [folder]
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -111,6 +124,6 @@ def stated(bundle: Bundle, proof: Proof) -> list[Obligation]:
 
 def strangers(bundle: Bundle) -> Iterator[str]:
     """Files of the bundle that no proof of it lists."""
-    known = {MANIFEST, bundle.manifest.object}
+    known = {MANIFEST, bundle.manifest.object} | {p.code for p in bundle.manifest.proofs}
     known |= {f"{p.folder}/{o.file}" for p in bundle.manifest.proofs for o in p.obligations}
     yield from sorted(set(bundle.files) - known)

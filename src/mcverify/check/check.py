@@ -14,6 +14,7 @@ from mcverify.check.statement import Obligation
 from mcverify.check.variants import uncovered, variant_image
 from mcverify.check.walk import gaps
 from mcverify.errors import InputError
+from mcverify.image.cut import differences, read_cut
 from mcverify.image.image import Image
 from mcverify.image.load import load
 
@@ -60,22 +61,39 @@ def complete(folder: Path) -> tuple[Bundle, list[tuple[Proof, Obligation]]]:
         raise InputError("no proof of the manifest lists it", where=str(folder / stranger))
     if not bundle.manifest.proofs:
         raise InputError("it has no proof", where=str(folder / "manifest.json"))
-    image = _image(bundle)
     for says in uncovered(bundle.manifest):
         raise InputError(says, where=str(folder / "manifest.json"))
     found = []
+    images: dict[str, Image] = {}
     for proof in bundle.manifest.proofs:
-        for gap in gaps(proof.routine, variant_image(image, proof.routine)):
+        name = proof.code or bundle.manifest.object
+        if name not in images:
+            images[name] = _image(bundle, name)
+        for gap in gaps(proof.routine, variant_image(images[name], proof.routine)):
             raise InputError(f"the proof is not complete: {gap.says}", where=str(folder))
         found += [(proof, obligation) for obligation in stated(bundle, proof)]
     return bundle, found
 
 
-def _image(bundle: Bundle) -> Image:
-    name = bundle.manifest.object
-    if name not in bundle.files:
-        raise InputError("the bundle lacks the object", where=str(bundle.folder / name))
-    return load(bundle.folder / name)
+def _image(bundle: Bundle, name: str) -> Image:
+    """The object of a bundle, or the code that was cut out for one routine."""
+    path = bundle.folder / name
+    if not name or name not in bundle.files:
+        raise InputError("the bundle lacks the object", where=str(path))
+    return load(path) if name == bundle.manifest.object else read_cut(bundle.files[name], path)
+
+
+def compare(bundle: Bundle, file: Path, system_map: Path | None = None) -> None:
+    """Raise InputError where the code in a bundle is not what the whole `file` has there: the linked kernel
+    or the module that was proved."""
+    whole = load(file, system_map=system_map)
+    if whole.sha256 != bundle.manifest.sha256:
+        raise InputError(f"it is not the file that {bundle.folder} is about", where=str(file))
+    for name in sorted({proof.code for proof in bundle.manifest.proofs}):
+        if not name:
+            raise InputError("the bundle holds the whole object", where=str(bundle.folder))
+        for says in differences(_image(bundle, name), whole):
+            raise InputError(f"it is not as in {file}: {says}", where=str(bundle.folder / name))
 
 
 def checked(

@@ -142,7 +142,8 @@ class Stray(_Record, frozen=True):
 
 class Routine(_Record, frozen=True):
     """The proof of one routine, in one variant of its code. `alternatives` are the numbers of those that the
-    boot code writes where the CPU has (and lacks) `features`."""
+    boot code writes where the CPU has (and lacks) `features`. After a fault at most `slack` good bytes before
+    the bad one are left, if that was proved."""
 
     name: str
     variant: str
@@ -162,6 +163,7 @@ class Routine(_Record, frozen=True):
     measures: tuple[Measure, ...]
     claims: tuple[Claim, ...]
     strays: tuple[Stray, ...]
+    slack: int | None = None
 
     @property
     def title(self) -> str:
@@ -182,11 +184,13 @@ class Listed(_Record, frozen=True):
 
 
 class Proof(_Record, frozen=True):
-    """A routine with the list of its obligations; their files lie in `folder`."""
+    """A routine with the list of its obligations; their files lie in `folder`. `code` is the file with its
+    code where that was cut out of a linked kernel or a module."""
 
     folder: str
     routine: Routine
     obligations: tuple[Listed, ...]
+    code: str = ""
 
 
 class Manifest(_Record, frozen=True):

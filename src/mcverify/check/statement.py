@@ -29,6 +29,7 @@ WHY = {
     "frame": "a touch of the stack outside the own frame is made by no run",
     "ways": "at each instruction one of the listed ways is open, so no run leaves the paths of its location",
     "termination": "a measure is lowered, or not raised, by a path: no loop is taken for ever",
+    "slack": "beside the contract: so many good bytes before the bad one are at most left after a fault",
     "rep": "a REP instruction does what its closed form says, iteration by iteration",
 }
 """The kinds of obligations, and what each is for."""
@@ -342,15 +343,14 @@ class _Statements:
             yield self._stated(f"{path.name}-{path.end}-impossible", "impossible", says, script, "false")
 
     def _arrival(self, path: Path) -> Iterator[Obligation]:
-        """The mode and what the invariant says of registers in one statement, what it says of the stored
-        bytes in one for each fact, which is quicker to decide."""
+        """The mode, and what the invariant says of what the path leaves as it was, in one statement; each of
+        its other facts in one of its own, which is quicker to decide."""
         source, target = self._location(path.source), self._location(path.target or "")
         kind = "initiation" if source.entry else "consecution"
         name = f"{path.name}-{source.name}-{target.name}-{kind}"
-        stored = [f for f in target.invariant if not set(_GHOSTS).isdisjoint(_TOKEN.findall(f.term))]
-        others = [fact.term for fact in target.invariant if fact not in stored]
-        parts = [("registers", _all([*self._mode(target), *others]))]
-        parts += [(fact.says, fact.term) for fact in stored]
+        kept = [fact.term for fact in target.invariant if self._is_left(path, fact.term)]
+        parts = [("its mode, and what it leaves as it was", _all([*self._mode(target), *kept]))]
+        parts += [(fact.says, fact.term) for fact in target.invariant if fact.term not in kept]
         for number, (part, goal) in enumerate(parts):
             script = self._along(path, bad_bytes=False)
             values = self._final(script, path)
@@ -358,6 +358,13 @@ class _Statements:
             says = f"{path.name} establishes the invariant of {target.name} ({target.where}): {part}"
             again = f"-{number}" if number else ""
             yield self._stated(f"{name}{again}", kind, says, script, _let(values, goal))
+
+    @staticmethod
+    def _is_left(path: Path, term: str) -> bool:
+        """Whether a path changes nothing of what a term speaks of."""
+        names = set(_TOKEN.findall(term))
+        changed = {name for name, value in path.final.items() if value not in (name, f"{name}@0")}
+        return names.isdisjoint(changed | {*_GHOSTS, "last_trap"})
 
     def _final(self, script: _Script, path: Path) -> dict[str, str]:
         """The values of all state at the end of a path, by symbol."""
@@ -405,6 +412,20 @@ class _Statements:
                 says = f"{identifier} holds where {path.name} returns ({path.exit})"
                 name = f"{path.name}-return-{_plain(path.exit)}-{identifier}{again}"
                 yield self._stated(name, "exit", says, script, _let(values, bound))
+
+        if self._routine.slack is not None and self._faulted(path) and self._contract.left:
+            yield self._within_slack(path, self._routine.slack)
+
+    def _within_slack(self, path: Path, slack: int) -> Obligation:
+        """That the bytes done and `slack` more reach a bad one."""
+        script = self._along(path, bad_bytes=True)
+        values = self._final(script, path)
+        reached = f"(bvadd (bvsub {self._length} {self._contract.left}) {word(slack)})"
+        goal = _any(f"(bvule {bad} {reached})" for bad in self._bad())
+        self._complete(path, values, [goal])
+        says = f"at most {slack} good bytes are left where {path.name} returns ({path.exit})"
+        name = f"{path.name}-return-{_plain(path.exit)}-slack"
+        return self._stated(name, "slack", says, script, _let(values, goal))
 
     def _faulted(self, path: Path) -> bool:
         return path.faulted or self._location(path.source).faulted

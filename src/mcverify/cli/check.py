@@ -14,7 +14,7 @@ from mcverify.cli.sizes import parse_seconds
 from mcverify.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mcverify.check.bundle import Bundle
     from mcverify.check.certificates import Certificate
@@ -35,10 +35,28 @@ _SECONDS = 20.0
     is_flag=True,
     help="Have a SAT solver prove each obligation too, and a checker of DRAT follow its proofs.",
 )
+@click.option(
+    "--object",
+    "whole",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Compare the code in the bundle with FILE, the linked kernel or the module that was proved.",
+)
+@click.option(
+    "--system-map", metavar="FILE", type=click.Path(path_type=Path), help="The symbols of that kernel."
+)
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Ask so many at once. [default: one per CPU]")
 @click.option("-v", "--verbose", is_flag=True, help="Every obligation with who said what.")
-def check(folder: Path, limit: str | None, certificates: bool, jobs: int | None, verbose: bool) -> ExitCode:
-    """Check a proof bundle with bitwuzla and cvc5, without the engine that made it.
+def check(
+    folder: Path,
+    limit: str | None,
+    certificates: bool,
+    whole: Path | None,
+    system_map: Path | None,
+    jobs: int | None,
+    verbose: bool,
+) -> ExitCode:
+    """Check a proof bundle, or a folder of them, with bitwuzla and cvc5, without the engine that made it.
 
     That no path and no obligation is missing is worked out from the object in the bundle; then both solvers
     are asked each obligation, as it was before anything was simplified.
@@ -50,13 +68,20 @@ def check(folder: Path, limit: str | None, certificates: bool, jobs: int | None,
     """  # noqa: D301 -- click wants the control character \b itself
     seconds = _SECONDS if limit is None else parse_seconds(limit, "--limit")
     need_solvers("bitwuzla", "cvc5", *(("pysat", "dratify", "cdclkit") if certificates else ()))
+    from mcverify.check.bundle import bundles_in
     from mcverify.check.certificates import certify_all
-    from mcverify.check.check import checked, complete
+    from mcverify.check.check import checked, compare, complete
     from mcverify.cli.progress import status_line
 
     with status_line() as progress:
-        progress("reading the bundle")
-        bundle, found = complete(folder)
+        bundles, found = [], []
+        for path in bundles_in(folder):
+            progress(f"reading {path}")
+            bundle, its_own = complete(path)
+            if whole is not None:
+                compare(bundle, whole, system_map)
+            bundles.append(bundle)
+            found += its_own
         total, at_once = len(found), jobs or len(os.sched_getaffinity(0))
         results = list(
             checked(found, seconds, at_once, lambda done: progress(f"obligation {done} of {total}"))
@@ -65,7 +90,7 @@ def check(folder: Path, limit: str | None, certificates: bool, jobs: int | None,
         made = list(
             certify_all(texts, seconds, at_once, lambda done: progress(f"certificate {done} of {total}"))
         )
-    _show(bundle, results, made, verbose=verbose)
+    _show(bundles, results, made, verbose=verbose)
     return max(_code(results), _code_of_certificates(made))
 
 
@@ -87,55 +112,110 @@ def _code_of_certificates(made: Sequence[Certificate]) -> ExitCode:
     return ExitCode.UNKNOWN if Certified.NONE in standings else ExitCode.PROVED
 
 
-def _show(bundle: Bundle, results: Sequence[Checked], made: Sequence[Certificate], *, verbose: bool) -> None:
+def _show(
+    bundles: Sequence[Bundle], results: Sequence[Checked], made: Sequence[Certificate], *, verbose: bool
+) -> None:
     from mcverify.check.check import Standing
     from mcverify.check.solvers import SOLVERS, versions
 
-    manifest = bundle.manifest
     known = versions()
+    click.echo("solvers: " + ", ".join(f"{name} {known[name]}" for name in SOLVERS))
+    folders = {id(proof): bundle.folder for bundle in bundles for proof in bundle.manifest.proofs}
+    certified = list(zip(results, made, strict=True)) if made else []
+    if len(bundles) > 1 and not verbose:
+        _show_table(bundles, results)
+    for bundle in bundles:
+        if len(bundles) == 1 or verbose:
+            _show_bundle(bundle, results, verbose=verbose)
+    for result in results:
+        if len(bundles) > 1 and not verbose and result.standing is not Standing.HOLDS:
+            _show_one(folders[id(result.proof)], result)
+    if certified:
+        _show_certificates(folders, certified, verbose=verbose)
+
+
+def _show_table(bundles: Sequence[Bundle], results: Sequence[Checked]) -> None:
+    """A row for each routine: how many obligations each solver proves, in so many seconds, and what it leaves
+    open."""
+    from mcverify.check.solvers import SOLVERS
+
+    def row(title: str, source: str, own: Sequence[Checked]) -> tuple[str, ...]:
+        said = (_said(own, name) for name in SOLVERS)
+        return title, source, str(len(own)), *said, _together(own)
+
+    rows = [("routine", "file", "obligations", *SOLVERS, "together")]
+    for bundle in bundles:
+        for proof in bundle.manifest.proofs:
+            own = [result for result in results if result.proof is proof]
+            rows.append(row(proof.routine.title, bundle.manifest.source, own))
+    rows.append(row("all", "", results))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for cells in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        click.echo(line.rstrip())
+
+
+def _said(results: Sequence[Checked], solver: str) -> str:
+    from mcverify.check.solvers import Said
+
+    replies = [result.replies[solver] for result in results]
+    said = Counter(reply.said for reply in replies)
+    others = "".join(f", {said[word]} {word}" for word in sorted(said) if word is not Said.UNSAT)
+    return f"{said[Said.UNSAT]}{others} ({sum(reply.seconds for reply in replies):.1f} s)"
+
+
+def _together(results: Sequence[Checked]) -> str:
+    by_standing = Counter(result.standing for result in results)
+    return ", ".join(f"{count} {standing}" for standing, count in sorted(by_standing.items()))
+
+
+def _show_bundle(bundle: Bundle, results: Sequence[Checked], *, verbose: bool) -> None:
+    from mcverify.check.check import Standing
+    from mcverify.check.solvers import SOLVERS
+
+    manifest = bundle.manifest
     click.echo(
         f"{bundle.folder}: {manifest.source}, proved by mcverify {manifest.tools.get('mcverify', '?')}"
     )
-    click.echo("solvers: " + ", ".join(f"{name} {known[name]}" for name in SOLVERS))
     for proof in manifest.proofs:
         own = [result for result in results if result.proof is proof]
         routine = proof.routine
-        by_standing = Counter(result.standing for result in own)
-        words = ", ".join(f"{count} {standing}" for standing, count in sorted(by_standing.items()))
-        click.echo(f"\n{routine.title} ({routine.contract.name}): {len(own)} obligations, {words}")
+        click.echo(f"\n{routine.title} ({routine.contract.name}): {len(own)} obligations, {_together(own)}")
         click.echo(f"  {len(routine.locations)} locations, {len(routine.paths)} paths: none is missing")
         for name in SOLVERS:
             said = Counter(result.replies[name].said for result in own)
             click.echo(f"  {name}: " + ", ".join(f"{count} {word}" for word, count in sorted(said.items())))
+        if routine.slack is not None:
+            click.echo(f"  slack: at most {routine.slack} good bytes before the bad one are left")
         for sentence in routine.assumptions:
             click.echo(f"  assumed: {sentence}")
         for result in own:
             if verbose or result.standing is not Standing.HOLDS:
-                _show_one(bundle, result)
-    if made:
-        _show_certificates(bundle, results, made, verbose=verbose)
+                _show_one(bundle.folder, result)
 
 
 def _show_certificates(
-    bundle: Bundle, results: Sequence[Checked], made: Sequence[Certificate], *, verbose: bool
+    folders: Mapping[int, Path], certified: Sequence[tuple[Checked, Certificate]], *, verbose: bool
 ) -> None:
     from mcverify.check.certificates import Certified
 
+    made = [certificate for _, certificate in certified]
     by_standing = Counter(certificate.standing for certificate in made)
     words = ", ".join(f"{count} {standing}" for standing, count in sorted(by_standing.items()))
     lines = sorted(c.lines for c in made)
     click.echo(f"\ncertificates: {words}; up to {lines[-1]} lines, {lines[len(lines) // 2]} in the middle")
-    for result, certificate in zip(results, made, strict=True):
+    for result, certificate in certified:
         if verbose or certificate.standing is not Certified.CHECKED:
             why = f" ({certificate.why})" if certificate.why else ""
             size = f"{certificate.clauses} clauses, {certificate.lines} lines, {certificate.seconds:.2f} s"
-            click.echo(f"  {certificate.standing}: {bundle.folder / result.file}: {size}{why}")
+            file = folders[id(result.proof)] / result.file
+            click.echo(f"  {certificate.standing}: {file}: {size}{why}")
 
 
-def _show_one(bundle: Bundle, result: Checked) -> None:
+def _show_one(folder: Path, result: Checked) -> None:
     replies = ", ".join(
         f"{name} {reply.said} in {reply.seconds:.2f} s" + (f" ({reply.why})" if reply.why else "")
         for name, reply in result.replies.items()
     )
-    click.echo(f"  {result.standing.upper()}: {bundle.folder / result.file}: {replies}")
+    click.echo(f"  {result.standing.upper()}: {folder / result.file}: {replies}")
     click.echo(f"    {result.obligation.says}")

@@ -83,7 +83,8 @@ if TYPE_CHECKING:
     "--proof",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Write what is proved to the new folder DIR, for `mcverify check`.",
+    help="Write what is proved to the new folder DIR, for `mcverify check`; of several files each to a folder"
+    " within.",
 )
 @click.option(
     "--second-solver",
@@ -155,8 +156,6 @@ def prove(
     """  # noqa: D301 -- click wants the control character \b itself
     if not files and kernel is None:
         raise click.UsageError("Missing argument '[FILE.S|FILE.o]...', or --kernel DIR.")
-    if len(files) != 1 and proof is not None:
-        raise click.UsageError("--proof wants one FILE: a bundle is about one object.")
     limit = max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
     outputs = Outputs.of(reports)
@@ -194,7 +193,7 @@ def prove(
     )
     results = _prove(files, options, save_disagreement)
     if proof is not None:
-        _write_proofs(proof, files[0], results)
+        _write_proofs(proof, results, several=len(files) != 1)
     code = exit_code(results)
     invocation = Invocation(without_outputs(click.get_current_context().obj), code)
     outcome = Outcome(results, options, invocation)
@@ -263,17 +262,15 @@ def _studied(
     return study(image, result, options, deadline, progress)
 
 
-def _write_proofs(folder: Path, file: Path, results: Sequence[RoutineResult]) -> None:
+def _write_proofs(folder: Path, results: Sequence[RoutineResult], *, several: bool) -> None:
     """Write down what was proved; nothing where nothing was."""
-    from mcverify.bundle.write import write_bundle
-    from mcverify.proof.result import Verdict
+    from mcverify.bundle.write import proved_of, write_bundles
 
-    records = [r.proof for r in results if r.proof is not None and r.verdict is Verdict.PROVED]
-    if not records:
+    proved = proved_of(results)
+    if not proved:
         click.echo(f"mcverify: no proof is written to {folder}: nothing was proved", err=True)
         return
-    routines = [record.routine for record in records]
-    write_bundle(folder, file, results[0].sha256, records[0].object_code, routines)
+    write_bundles(folder, proved, several=several)
 
 
 def _show(results: Sequence[RoutineResult], quiet: bool, verbose: bool, *, as_table: bool) -> None:

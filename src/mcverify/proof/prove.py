@@ -19,6 +19,7 @@ from msgspec import structs
 from mcverify.crew import Crew, Pending, Progress, crew
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
+from mcverify.image.cut import cut_out
 from mcverify.image.image import Image
 from mcverify.proof import entries
 from mcverify.proof.focus import alone
@@ -106,12 +107,6 @@ def options_for(image: Image, options: ProveOptions) -> ProveOptions | None:
 def jobs_of(image: Image, options: ProveOptions, phases: Mapping[str, float], about: str = "") -> list[Job]:
     """What is to be proved of an image. Raises InputError where it is nothing."""
     start = time.monotonic()
-    if options.record and image.built:
-        raise InputError(
-            "a proof bundle holds the whole object, and this is a linked kernel or a module",
-            where=str(image.path),
-            hint="give the object (.o) or the source with --proof",
-        )
     chosen = tasks(image, options)
     made = [_variants(image, task) for task in chosen]
     notes = _notes(image, chosen, made, all_routines=not options.routines)
@@ -217,7 +212,8 @@ def _of_variant(result: RoutineResult, variant: Variant) -> Record | None:
         features=dict(variant.features),
         alternatives=variant.alternatives,
     )
-    return replace(result.proof, routine=routine)
+    cut = cut_out(variant.origin) if variant.origin.built else b""
+    return replace(result.proof, routine=routine, cut=cut)
 
 
 @contextmanager
@@ -236,7 +232,8 @@ def _variants(image: Image, task: Task) -> tuple[Variant, ...]:
     """The variants to be proved; one is enough of a routine that cannot be proved, having no contract."""
     if task.contract is not None:
         return variants(image, task.entry)
-    return (Variant("", {}, alone(image, task.entry, task.end)),)
+    own = alone(image, task.entry, task.end)
+    return (Variant("", {}, own, own),)
 
 
 def _notes(

@@ -369,6 +369,7 @@ class RoutineProof:
             lifter=self._lifter,
             rep_model=self._options.rep_model,
             sentences=self._sentences(),
+            slack=self._slack,
         ).routine()
         return Record(routine, self._image.object_code)
 

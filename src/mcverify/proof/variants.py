@@ -21,12 +21,13 @@ class Variant:
     """A routine on the CPUs that have, and lack, `features`; `image` holds the code that runs there.
 
     `name` is "" where no feature matters, else such as "ERMS,!FSRM"; `alternatives` are the numbers of those
-    that were written.
+    that were written to the code as it was before, in `origin`.
     """
 
     name: str
     features: Mapping[str, bool]
     image: Image
+    origin: Image
     alternatives: tuple[int, ...] = ()
 
 
@@ -133,7 +134,7 @@ def _variant(image: Image, features: Mapping[str, bool], taken: Sequence[Alterna
     now = patched(image, taken)
     notes = (*image.notes, _sentence(features)) if features else image.notes
     there = replace(now, entries=tuple(_of_use(image, now)), notes=notes)
-    return Variant(name, features, there, tuple(sorted(a.index for a in taken)))
+    return Variant(name, features, there, image, tuple(sorted(a.index for a in taken)))
 
 
 def _sentence(features: Mapping[str, bool]) -> str:

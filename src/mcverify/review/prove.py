@@ -114,7 +114,7 @@ def _for_file(image: Image, options: ProveOptions) -> ProveOptions:
 
 
 def _variants(image: Image, task: Task) -> tuple[Variant, ...]:
-    return variants(image, task.entry) if task.contract is not None else (Variant("", {}, image),)
+    return variants(image, task.entry) if task.contract is not None else (Variant("", {}, image, image),)
 
 
 def _known(

@@ -150,7 +150,7 @@ def sweep_file(path: Path, options: SweepOptions, progress: Progress) -> list[Sw
 
 def _variants(image: Image, task: Task) -> tuple[Variant, ...]:
     """What alternatives make of the routine. Raises InputError for a table entry within an instruction."""
-    found = variants(image, task.entry) if task.contract is not None else (Variant("", {}, image),)
+    found = variants(image, task.entry) if task.contract is not None else (Variant("", {}, image, image),)
     for variant in found:
         entries.refuse_misplaced(variant.image, reachable(variant.image, task.entry))
     return found

@@ -87,7 +87,10 @@ def examine(mutant: Mutant, *, blind: bool = False) -> Finding:
             finding = _killed_without_runs(mutant, path, broken)
         else:
             finding = Finding(mutant, Fate.KILLED, broken)
-    return replace(finding, seconds=time.monotonic() - start)
+        named = tuple(
+            (obligation, exit_.replace(f"{path.parent}/", "")) for obligation, exit_ in finding.broken
+        )
+    return replace(finding, broken=named, seconds=time.monotonic() - start)
 
 
 @contextmanager

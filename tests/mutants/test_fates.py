@@ -99,6 +99,11 @@ def test_what_a_run_kills_is_not_proved_without_runs(
     assert broken <= set(finding.broken)
 
 
+def test_a_place_without_a_label_is_named_by_its_line() -> None:
+    finding = examine(one("retry_by_trap", "add %rcx, %rdx", "add %rcx, %rdi"))
+    assert ("O1", "retry_by_trap.S:34") in finding.broken
+
+
 # -- what must not pass -------------------------------------------------------------------------------
 
 

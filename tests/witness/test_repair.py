@@ -80,6 +80,7 @@ TWINS = {
     "clear_words_wrong_rest": "rcx should be added",
     "down_words_wrong_cld": "cld is missing",
     "fixup_section_wrong_neighbour": "the fixup of .Lread_q should be .Lfix_q",
+    "get_half_wrong_extension": "mov should be movzbl",
     "index_up_wrong_sign": "neg %rax is missing",
     "mixed_loop_wrong_endless": "ja should be jae",
     "nontemporal_sse_wrong_fence": "sfence is missing",
@@ -89,6 +90,7 @@ TWINS = {
     "retry_moved_wrong_source": "sub $8, %rsi is missing",
     "sse_wrong_rounded": "0 should be -16",
     "status_wrong_unlisted": "the entry for .Lread_q1 should be for .Lread_q2",
+    "tail_in_c_wrong_count": "rdx should be added",
     "user_both_wrong_clac": "clac is missing",
     "words_bytes_wrong_order": "bswap %rax should go",
 }
@@ -151,6 +153,37 @@ def test_the_repair_holds_on_the_cpu(name: str, believing: Callable[..., Believi
     changed = tmp_path / "changed.S"
     changed.write_text(prover.texts[-1])
     assert _is_clean(load(changed), result)
+
+
+STALE = """\
+#include <linux/linkage.h>
+#include <asm/asm.h>
+/* mcverify: contract get_user_2 */
+SYM_FUNC_START(one)
+.Lread:
+	movzwl	(%rax), %edx
+	xor	%eax, %eax
+	RET
+.Lfix:
+	mov	$-14, %eax
+	RET
+	_ASM_EXTABLE_UA(.Lread, .Lfix)
+SYM_FUNC_END(one)
+"""
+
+
+def test_a_value_that_is_not_cleared_after_a_fault(
+    believing: Callable[..., Believing], tmp_path: Path
+) -> None:
+    path = tmp_path / "one.S"
+    path.write_text(STALE)
+    image, result = refuted(path)
+    prover = believing(result)
+    (repair,) = repairs(image, result).values()
+    assert repair is not None
+    assert repair.sentence.startswith("xor %edx, %edx is missing: assembled with this change")
+    assert "mov\t$-14, %eax\n\txor\t%edx, %edx\n\tRET" in prover.texts[-1]
+    _is_in_the_source(path, repair)
 
 
 def _is_in_the_source(path: Path, repair: Repair) -> None:

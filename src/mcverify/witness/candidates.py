@@ -109,12 +109,26 @@ def _results(suspects: Suspects) -> Iterator[Edit]:
             value = f"${_EFAULT}" if failed else "$0"
             text = what.text([value, f"%{contract.status}"], mnemonic="mov")
             yield what.changed(Size.INSTRUCTION, f"{value[1:]} should be returned", text)
+    if contract.loaded_value is not None and suspects.obligation == "O6":
+        yield from _extended(suspects, contract.loaded_value)
     if contract.left is not None and told.expected is not None:
         for step, what in _last_writer(suspects, contract.left):
             for name in suspects.palette.registers:
                 if name != contract.left and step.before[name] == told.expected:
                     text = what.text([f"%{name}", f"%{contract.left}"], mnemonic="mov")
                     yield what.changed(Size.INSTRUCTION, f"{name} should be returned", text)
+
+
+def _extended(suspects: Suspects, register: str) -> Iterator[Edit]:
+    """A load into the low byte or word of the register that clears the rest of it."""
+    _, whole, word, byte, *_ = parts(register)
+    extensions = {f"%{byte}": "movzbl", f"%{word}": "movzwl"}
+    for what in map(operation, suspects.statements_of(suspects.parted)):
+        if what is not None and what.mnemonic.startswith("mov") and what.operands[-1] in extensions:
+            new = extensions[what.operands[-1]]
+            text = what.text([*what.operands[:-1], f"%{whole}"], mnemonic=new)
+            words = f"{what.mnemonic} should be {new}"
+            yield what.changed(Size.INSTRUCTION, words, text, is_suggested=True)
 
 
 def _last_writer(suspects: Suspects, register: str) -> Iterator[tuple[Step, Operation]]:
@@ -153,6 +167,9 @@ def _missing(suspects: Suspects) -> Iterator[str]:
             yield from (_as_elsewhere(suspects, _CLEARS[flag]) for flag in _CLEARS if flag in broken)
         case "O10":
             yield _as_elsewhere(suspects, "sfence")
+        case "O6" if run.contract.loaded_value is not None:
+            name = parts(run.contract.loaded_value)[1]
+            yield f"xor\t%{name}, %{name}"
         case "O6":
             yield from _pointer_moves(suspects)
         case _:

@@ -25,7 +25,7 @@ from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.proof.search import Witnesses
 from mcverify.proof.select import tasks
 from mcverify.review import prove as review
-from mcverify.review.behaviour import behaviour
+from mcverify.review.behaviour import Exits, behaviour
 from mcverify.review.result import Behaviour
 from mcverify.runs.case import Case
 from mcverify.runs.cpu import CpuRunner
@@ -169,7 +169,7 @@ class _Pair:
         options = ProveOptions(trap=trap)
         results = (self.right, _right_results(self.right, trap)[self.title]), (self.mutant, result)
         one, other = (self._side(path, options, found) for path, found in results)
-        return behaviour(one, other, lambda _, where: where, options, Deadline(_SECONDS), _silent)
+        return behaviour(one, other, Exits(lambda _, where: where), options, Deadline(_SECONDS), _silent)
 
     def _side(self, path: Path, options: ProveOptions, result: RoutineResult) -> review.Proved:
         routine = routines(path, options)[self.title]

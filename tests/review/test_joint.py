@@ -16,8 +16,9 @@ from mcverify.machine.terms import replace, symbols_of
 from mcverify.paths.segment import Location
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import tasks
-from mcverify.review.equivalence import _Explored, simulated
+from mcverify.review.equivalence import Equivalence, Explored
 from mcverify.review.joint import Half, links
+from mcverify.review.kept import LastTwo
 from mcverify.review.prove import Progress, Proved
 
 ASM = Path("asm")
@@ -33,32 +34,33 @@ def _loaded(path: Path) -> Proved:
 
 def _same(old: Path, new: Path, *, invariants: bool) -> str:
     """Why it was not proved that both do the same, "" where it was."""
-    answer = simulated(_loaded(old), _loaded(new), ProveOptions(), Deadline(None), print, (invariants,))
+    asked = Equivalence(_loaded(old), _loaded(new), ProveOptions(), Deadline(None), lambda _: None, LastTwo())
+    answer = asked.simulated((invariants,))
     return "" if answer.proved else answer.why
 
 
 @pytest.fixture(autouse=True, scope="module")
 def explored_once() -> Iterator[None]:
     """Explore each routine, and find its invariants, once for all tests: most compare with the same one."""
-    explore, search = _Explored.of, _Explored._invariants
-    paths: dict[str, _Explored] = {}
+    explore, search = Explored.of, Explored._invariants
+    paths: dict[str, Explored] = {}
     found: dict[str, Mapping[Location, Invariant]] = {}
 
-    def of(proved: Proved, options: ProveOptions, deadline: Deadline) -> _Explored:
+    def of(proved: Proved, options: ProveOptions, deadline: Deadline) -> Explored:
         key = proved.image.sha256
         if key not in paths:
             paths[key] = explore(proved, options, deadline)
         return paths[key]
 
-    def invariants(self: _Explored, progress: Progress) -> Mapping[Location, Invariant]:
+    def invariants(self: Explored, progress: Progress) -> Mapping[Location, Invariant]:
         key = self.proved.image.sha256
         if key not in found:
             found[key] = search(self, progress)
         return found[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Explored, "of", of)
-        patch.setattr(_Explored, "_invariants", invariants)
+        patch.setattr(Explored, "of", of)
+        patch.setattr(Explored, "_invariants", invariants)
         yield
 
 
@@ -119,6 +121,82 @@ def test_whatever_a_caller_could_see_is_a_difference(tmp_path: Path, edit: tuple
 def test_data_from_elsewhere_are_a_difference_even_where_the_counts_agree() -> None:
     old, new = (ASM / f"retry_moved{which}.S" for which in ("", "_wrong_source"))
     assert "store different bytes" in _same(old, new, invariants=True)
+
+
+RETRIES = """
+#include <linux/linkage.h>
+#include <asm/asm.h>
+/* mcverify: contract bytes_left */
+SYM_FUNC_START(copy)
+	mov	%rdx, %rcx
+	cmp	$16, %rcx
+	jb	.Ltail
+.Lone:	mov	(%rsi), %r8
+.Ltwo:	mov	8(%rsi), %r9
+	mov	%r8, (%rdi)
+	mov	%r9, 8(%rdi)
+	add	$16, %rsi
+	add	$16, %rdi
+	sub	$16, %rcx
+.Ltail:	test	%rcx, %rcx
+	jz	.Lall
+.Lbyte:	mov	(%rsi), %al
+	mov	%al, (%rdi)
+	inc	%rsi
+	inc	%rdi
+	dec	%rcx
+	jmp	.Ltail
+.Lall:	xor	%eax, %eax
+	RET
+.Lfixone: FIRST
+	jmp	.Lretry
+.Lfixtwo: SECOND
+.Lretry:	test	%rcx, %rcx
+	jz	.Lleft
+.Lagain:	mov	(%rsi), %al
+	mov	%al, (%rdi)
+	inc	%rsi
+	inc	%rdi
+	dec	%rcx
+	jmp	.Lretry
+.Lleft:	mov	%rcx, %rax
+	RET
+	_ASM_EXTABLE(.Lone, .Lfixone)
+	_ASM_EXTABLE(.Ltwo, .Lfixtwo)
+	_ASM_EXTABLE(.Lbyte, .Lleft)
+	_ASM_EXTABLE(.Lagain, .Lleft)
+SYM_FUNC_END(copy)
+"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "differing"),
+    [
+        (("FIRST", "dec\t%rcx"), {".Lone", ".Lagain"}),
+        (("SECOND", "inc\t%rsi"), {".Ltwo", ".Lagain"}),
+        (("xor\t%eax, %eax", "mov\t$1, %eax"), {"success"}),
+        (("mov\t%r9, 8(%rdi)", "mov\t%r8, 8(%rdi)"), {"success", ".Lbyte"}),
+    ],
+)
+def test_what_fails_concerns_the_exits_on_its_way_and_no_others(
+    tmp_path: Path, edit: tuple[str, str], differing: set[str]
+) -> None:
+    """Two faults lead to one loop that tries again; what is wrong behind one is not held against the
+    other."""
+    one, other = tmp_path / "one.S", tmp_path / "other.S"
+    one.write_text(RETRIES.replace("FIRST", "nop").replace("SECOND", "nop"))
+    other.write_text(RETRIES.replace(*edit).replace("FIRST", "nop").replace("SECOND", "nop"))
+    loaded = [_loaded(path) for path in (one, other)]
+    asked = Equivalence(
+        loaded[0],
+        loaded[1],
+        ProveOptions(),
+        Deadline(None),
+        lambda _: None,
+        LastTwo(),
+        lambda side, address: loaded[side].image.label_at(address) or "",
+    )
+    assert asked.simulated().open == differing
 
 
 def test_stores_in_another_order_are_the_same_where_only_loads_fault(tmp_path: Path) -> None:
@@ -234,7 +312,7 @@ def test_only_one_rep_stops_at_the_same_element_whatever_is_tried_behind_it(
     ):
         (tmp_path / f"{name}.S").write_text(text)
         proved = _loaded(tmp_path / f"{name}.S")
-        paths = _Explored.of(proved, ProveOptions(), Deadline(None)).paths
+        paths = Explored.of(proved, ProveOptions(), Deadline(None)).paths
         (twice,) = [s for s in paths.segments if len(s.faults) == 2]
         halves.append(twice)
     old, new = halves

@@ -10,6 +10,7 @@ import pytest
 
 from mcverify.errors import ExitCode, InputError
 from mcverify.proof.result import EVERYWHERE, Verdict
+from mcverify.report.review_words import clobbered
 from mcverify.review.result import Change, Kind, Relation, Review, Step
 from mcverify.review.review import exit_code
 from review.conftest import Reviewed
@@ -49,6 +50,20 @@ def test_each_step_of_the_series_changes_what_is_expected(series: Review) -> Non
             for change in (Change.NEW, Change.GONE):
                 assert _changed(step, change, names) == expected.get(str(change), []), (step.new, change)
         assert sorted(names[c.row] for c in step.counts) == expected.get("counts", [])
+
+
+def test_at_each_exit_the_series_differs_or_is_proved_not_to(series: Review) -> None:
+    names = _by_access(series)
+    (routine,) = series.routines
+    for step, expected in zip(routine.steps, EXPECTED["step"], strict=True):
+        found = {
+            relation: sorted(names.get(e.row, e.row) for e in step.exits(relation)) for relation in Relation
+        }
+        assert found[Relation.DIFFERENT] == expected.get("differ", []), step.new
+        assert found[Relation.OPEN] == expected.get("open", []), step.new
+        assert {d.row for d in step.behaviour.differences} == {e.row for e in step.exits(Relation.DIFFERENT)}
+        if step.code_changed:
+            assert "t" in found[Relation.EQUIVALENT]
 
 
 def test_renamed_labels_cost_no_proof(series: Review) -> None:
@@ -98,6 +113,51 @@ def test_a_difference_for_one_alignment_is_found_by_the_solver(reviewed: Reviewe
     (routine,) = reviewed(pairs / "bytes.S", pairs / "alignment.S").routines
     (difference,) = routine.steps[0].behaviour.differences
     assert (difference.row, difference.case.src.at) == ("success", 0x7A5)
+
+
+def _step(review: Review) -> Step:
+    (routine,) = review.routines
+    (step,) = routine.steps
+    return step
+
+
+def test_each_exit_is_asked_of_the_solver_also_where_runs_differ_at_another(
+    reviewed: Reviewed, pairs: Path, tmp_path: Path
+) -> None:
+    """The count after a fault is wrong for all inputs, that after success for one place in a page only."""
+    both = tmp_path / "both.S"
+    text = (pairs / "alignment.S").read_text()
+    both.write_text(text.replace("mov\t%rcx, %rax\n\tRET\n\t_ASM", "lea\t1(%rcx), %rax\n\tRET\n\t_ASM"))
+    step = _step(reviewed(pairs / "bytes.S", both, key="both"))
+    found = {d.row: d for d in step.behaviour.differences}
+    assert found.keys() == {".Lfix", "success"}
+    assert found["success"].case.src.at == 0x7A5
+    assert step.exits(Relation.OPEN) == step.exits(Relation.EQUIVALENT) == []
+
+
+def test_an_exit_that_changed_without_effect_is_proved_beside_one_that_differs(
+    reviewed: Reviewed, pairs: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "mixed.S"
+    path.write_text((pairs / "status.S").read_text().replace("xor\t%eax, %eax", "mov\t$0, %eax"))
+    step = _step(reviewed(pairs / "bytes.S", path, key="mixed"))
+    (equal,) = step.exits(Relation.EQUIVALENT)
+    assert (equal.row, equal.changed) == ("success", True)
+    assert [e.row for e in step.exits(Relation.DIFFERENT)] == [".Lfix"]
+
+
+def test_a_register_that_is_clobbered_at_one_exit_is_told_with_that_exit(
+    reviewed: Reviewed, pairs: Path, tmp_path: Path
+) -> None:
+    """Both overwrite r9 on their way to success, the newer one also after a fault."""
+    path = tmp_path / "scratch_twice.S"
+    text = (pairs / "scratch.S").read_text()
+    path.write_text(text.replace(".Lfix:\n", ".Lfix:\n\txor\t%r9d, %r9d\n"))
+    found = _step(reviewed(pairs / "scratch.S", path, key="scratch twice")).behaviour
+    assert found.relation is Relation.EQUIVALENT
+    assert (found.clobbered_before, found.clobbered_after) == ((), ())
+    assert {e.row: e.clobbered_after for e in found.exits} == {"success": (), ".Lfix": ("r9",)}
+    assert "may change r9, which it left alone before, at .Lfix" in clobbered(found)
 
 
 def test_a_difference_beyond_the_domain_is_told_and_one_within_a_wider_domain_counts(

@@ -11,9 +11,11 @@ from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.report import html
 from mcverify.report.review_diff import DiffLine, hunks, sheet
 from mcverify.report.review_words import (
+    at_once,
     beyond,
     called,
     clobbered,
+    exit_by_exit,
     folded,
     is_constant,
     kinds,
@@ -178,15 +180,19 @@ class _Step:
         return relation(found), style
 
     @property
-    def remarks(self) -> list[str]:
-        """What else there is to say of their behaviour."""
-        return [said for said in (beyond(self.step.behaviour), clobbered(self.step.behaviour)) if said]
+    def remarks(self) -> list[tuple[str, str]]:
+        """What else there is to say of their behaviour: label and text."""
+        found = self.step.behaviour
+        besides = (("beyond", beyond(found)), ("registers", clobbered(found)))
+        exits = (("by exit" if n == 0 else "", line) for n, line in enumerate(exit_by_exit(found)))
+        return [*exits, *((label, said) for label, said in besides if said)]
 
     @cached_property
     def differences(self) -> list[_Difference]:
         """The runs that differ, the smallest first."""
         return [
-            _Difference(d, self, f"{self.ident}-d{n}") for n, d in enumerate(self.step.behaviour.differences)
+            _Difference(rows, d, self, f"{self.ident}-d{n}")
+            for n, (rows, d) in enumerate(at_once(self.step.behaviour.differences))
         ]
 
     @cached_property
@@ -202,21 +208,23 @@ class _Step:
 
     def target(self, row: str) -> str:
         """Where a link to an exit leads: to the run that differs there, else to its row."""
-        return next((d.ident for d in self.differences if d.found.row == row), self.of.row_id(row))
+        runs = (d.ident for d in self.differences if row in d.rows.split(", "))
+        return next(runs, self.of.row_id(row))
 
 
 @dataclass(frozen=True)
 class _Difference:
     """Two runs of one case as the page shows them."""
 
+    rows: str
     found: Difference
     of: _Step
     ident: str
 
     @property
     def heading(self) -> tuple[str, str]:
-        """The exit, and in what the runs differ."""
-        return self.found.row, kinds(self.found)
+        """The exits, and in what the runs differ."""
+        return self.rows, kinds(self.found)
 
     @property
     def called(self) -> str:

@@ -10,7 +10,7 @@ from mcverify import __version__
 from mcverify.proof.result import Verdict
 from mcverify.report.json import case_document, outcome_document, routine_document
 from mcverify.report.mark import is_document
-from mcverify.review.result import Behaviour, Cell, Difference, Review, RoutineReview, Step
+from mcverify.review.result import Behaviour, Cell, Difference, ExitBehaviour, Review, RoutineReview, Step
 from mcverify.review.revision import Revision
 
 SCHEMA = 1
@@ -112,7 +112,17 @@ def _behaviour(found: Behaviour) -> _Object:
         "tried": found.tried,
         "beyond": _difference(found.beyond) if found.beyond else None,
         "clobbered": {"before": list(found.clobbered_before), "after": list(found.clobbered_after)},
+        "exits": [_exit(known) for known in found.exits],
         "differences": [_difference(difference) for difference in found.differences],
+    }
+
+
+def _exit(found: ExitBehaviour) -> _Object:
+    return {
+        "exit": found.row,
+        "relation": str(found.relation),
+        "changed": found.changed,
+        "clobbered": {"before": list(found.clobbered_before), "after": list(found.clobbered_after)},
     }
 
 

@@ -10,11 +10,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mcverify.proof.result import Verdict
+from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.report.review_words import (
+    at_once,
     beyond,
     called,
     clobbered,
+    exit_by_exit,
     folded,
     is_constant,
     kinds,
@@ -39,9 +41,9 @@ _RELATIONS = {
     Relation.UNASKED: "dim",
 }
 _SHOWN = 3
-"""At most so many differences of a step are shown; --json has all."""
-_FIRST, _COLUMN = 18, 13
-"""Columns of a terminal for the names of exits, and for each revision beside them."""
+"""So many differences of a step are shown with both runs, the others in a line or two."""
+_NAMES, _COLUMN = 24, 13
+"""Columns of a terminal for the names of exits, at most, and for each revision beside them."""
 
 
 def print_review(review: Review, console: Console | None = None) -> None:
@@ -104,14 +106,15 @@ def _routine(routine: RoutineReview, review: Review, width: int) -> RenderableTy
 
 
 def _tables(routine: RoutineReview, names: Sequence[str], width: int) -> Iterator[Table]:
-    beside = max(2, (width - _FIRST) // _COLUMN)
+    first_column = min(_NAMES, max([10, *(len(row.name) for row in routine.rows)]))
+    beside = max(2, (width - 2 - first_column) // _COLUMN)
     for first in range(0, len(names), beside):
-        yield _table(routine, names, range(first, min(len(names), first + beside)))
+        yield _table(routine, names, range(first, min(len(names), first + beside)), first_column)
 
 
-def _table(routine: RoutineReview, names: Sequence[str], shown: range) -> Table:
+def _table(routine: RoutineReview, names: Sequence[str], shown: range, first_column: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("exit", overflow="fold", min_width=8)
+    table.add_column("exit", overflow="fold", width=first_column)
     for number in shown:
         table.add_column(Text(names[number]), overflow="fold")
     there = present(routine)
@@ -171,16 +174,26 @@ def _step(step: Step, routine: RoutineReview, names: Sequence[str], width: int) 
     _add(grid, "returns", [f"{c.row}: {c.before or '?'} -> {c.after or '?'}" for c in step.counts])
     grid.add_row("same", Text(unchanged(step)))
     grid.add_row("behaviour", Text(relation(step.behaviour), _RELATIONS[step.behaviour.relation]))
+    _add(grid, "by exit", exit_by_exit(step.behaviour))
     if said := beyond(step.behaviour):
         grid.add_row("beyond", Text(said))
     if said := clobbered(step.behaviour):
         grid.add_row("registers", Text(said))
     yield Group(Text(f"{names[step.old]} -> {names[step.new]}", "bold"), grid)
-    for difference in step.behaviour.differences[:_SHOWN]:
-        yield _difference(difference, step, routine, names)
-    more = len(step.behaviour.differences) - _SHOWN
-    if more > 0:
-        yield Text(f"and {counted(more, 'more difference')} (--json has them all)", "dim")
+    runs = at_once(step.behaviour.differences)
+    for rows, difference in runs[:_SHOWN]:
+        yield _difference(rows, difference, step, routine, names)
+    if len(runs) > _SHOWN:
+        result = routine.results[step.new]
+        assert result is not None
+        told = (_told(rows, difference, result) for rows, difference in runs[_SHOWN:])
+        yield Group(*told, Text("(--html shows these side by side, too)", "dim"))
+
+
+def _told(rows: str, difference: Difference, result: RoutineResult) -> Text:
+    return Text.assemble(
+        "differ at ", (rows, "bold"), f": {difference.sentence}; {called(difference, result)}"
+    )
 
 
 def _add(grid: Table, label: str, lines: Sequence[str], style: str = "") -> None:
@@ -189,7 +202,7 @@ def _add(grid: Table, label: str, lines: Sequence[str], style: str = "") -> None
 
 
 def _difference(
-    difference: Difference, step: Step, routine: RoutineReview, names: Sequence[str]
+    rows: str, difference: Difference, step: Step, routine: RoutineReview, names: Sequence[str]
 ) -> RenderableType:
     old, new = routine.results[step.old], routine.results[step.new]
     assert old is not None
@@ -204,7 +217,7 @@ def _difference(
         table.add_row(Text(label, "dim"), Text(one, style), Text(other, style))
     heading = Text.assemble(
         "differ at ",
-        (difference.row, "bold"),
+        (rows, "bold"),
         f" in {kinds(difference)}: {called(difference, new)}, run on {difference.after.on}",
     )
     return Group(heading, Padding(table, (0, 0, 0, 2)))

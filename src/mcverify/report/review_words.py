@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mcverify.proof.result import Counterexample, RoutineResult, Verdict
 from mcverify.report.bytemap import LINE
@@ -21,7 +21,7 @@ from mcverify.review.result import (
     Step,
 )
 from mcverify.review.revision import Revision
-from mcverify.runs.case import Access, Place
+from mcverify.runs.case import Access, Case, Place
 
 NOTHING = "-"
 
@@ -130,9 +130,45 @@ def relation(found: Behaviour) -> str:
     """How the two revisions stand to each other, in one line."""
     words = _RELATION[found.relation]
     if found.relation is Relation.DIFFERENT:
-        rows = list(dict.fromkeys(d.row for d in found.differences))
-        words = f"{words} at {', '.join(rows[:6])}" + (f" and {len(rows) - 6} more" if len(rows) > 6 else "")
+        order = [e.row for e in found.exits if e.relation is Relation.DIFFERENT]
+        return f"{words} at {listed([*order, *(d.row for d in found.differences)])}"
     return f"{words}: {found.why}" if found.why and found.relation is not Relation.IDENTICAL else words
+
+
+def exit_by_exit(found: Behaviour) -> list[str]:
+    """At which exits two revisions that differ, or are not proved to be equivalent, are equivalent, and of
+    which that is not known; nothing where it is the same for all of them."""
+    equal = [e for e in found.exits if e.relation is Relation.EQUIVALENT]
+    undecided = [e.row for e in found.exits if e.relation is Relation.OPEN]
+    lines = []
+    if equal and found.relation is not Relation.EQUIVALENT:
+        proved = "equivalent for all inputs (proved)"
+        changed = [e.row for e in equal if e.changed]
+        rest = [e.row for e in equal if not e.changed]
+        if changed:
+            lines.append(f"{listed(changed)}: changed, and {proved}")
+        if rest:
+            lines.append(f"{listed(rest)}: {proved}")
+    if undecided and len(undecided) < len(found.exits):
+        why = f": {found.why}" if found.relation is Relation.DIFFERENT and found.why else ""
+        lines.append(f"{listed(undecided)}: no difference found, equivalence not proved{why}")
+    return lines
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names, the first six of them."""
+    found = list(dict.fromkeys(names))
+    return ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
+
+
+def at_once(differences: Iterable[Difference]) -> list[tuple[str, Difference]]:
+    """Differences with the exits that each is the smallest of: one run may take several."""
+    rows: dict[Case, list[str]] = {}
+    first: dict[Case, Difference] = {}
+    for found in differences:
+        rows.setdefault(found.case, []).append(found.row)
+        first.setdefault(found.case, found)
+    return [(", ".join(rows[case]), found) for case, found in first.items()]
 
 
 def beyond(found: Behaviour) -> str:
@@ -143,13 +179,24 @@ def beyond(found: Behaviour) -> str:
 
 
 def clobbered(found: Behaviour) -> str:
-    """The scratch registers that only one of the two changes, "" where there are none."""
-    said = []
-    if found.clobbered_after:
-        said.append(f"may change {', '.join(found.clobbered_after)}, which it left alone before")
-    if found.clobbered_before:
-        said.append(f"leaves {', '.join(found.clobbered_before)} alone, which it could change before")
+    """The scratch registers that only one of the two changes, and where that is known, at which exits; ""
+    where there are none."""
+    after = {e.row: e.clobbered_after for e in found.exits}
+    before = {e.row: e.clobbered_before for e in found.exits}
+    said = [
+        *_changes("may change {}, which it left alone before", found.clobbered_after, after),
+        *_changes("leaves {} alone, which it could change before", found.clobbered_before, before),
+    ]
     return "; ".join(said) + " (no contract is broken by that)" if said else ""
+
+
+def _changes(words: str, anywhere: Sequence[str], at: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    names = sorted({*anywhere, *(name for own in at.values() for name in own)})
+    where: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        where.setdefault(tuple(row for row, own in at.items() if name in own), []).append(name)
+    for rows, own in where.items():
+        yield words.format(", ".join(own)) + (f", at {listed(rows)}" if rows else "")
 
 
 def called(difference: Difference, result: RoutineResult) -> str:

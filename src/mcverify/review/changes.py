@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mcverify.proof.result import Verdict
 from mcverify.review.essence import code_of
 from mcverify.review.prove import Proved
-from mcverify.review.result import Change, ChangedCount, ChangedObligation, Row
+from mcverify.review.result import Cell, Change, ChangedCount, ChangedObligation, Row
 
 EVERYWHERE = "everywhere"
 
@@ -59,6 +59,16 @@ def changed_counts(rows: Sequence[Row], old: int, new: int) -> tuple[ChangedCoun
         for name, before, after in pairs
         if before is not None and after is not None and before.returns != after.returns
     )
+
+
+def changed_exits(rows: Sequence[Row], old: int, new: int) -> frozenset[str]:
+    """The rows of which the code from the fixup on (of the success: all of it), what it returns or a verdict
+    changed, and those that are there in one revision only."""
+    return frozenset(row.name for row in rows if _essence(row.cells[old]) != _essence(row.cells[new]))
+
+
+def _essence(cell: Cell | None) -> object:
+    return None if cell is None else (cell.code, cell.returns, cell.verdicts, cell.has_entry)
 
 
 def same_code(before: Proved, after: Proved) -> bool:

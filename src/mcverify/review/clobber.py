@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import capstone
 
 from mcverify.review.prove import Proved
-from mcverify.runs.code import detailed
+from mcverify.runs.code import decode, detailed
 
 _LEGACY = {"a": "rax", "b": "rbx", "c": "rcx", "d": "rdx", "si": "rsi", "di": "rdi", "bp": "rbp", "sp": "rsp"}
 _PARTS = re.compile(r"(?:[re]?(?P<wide>[abcd])x|(?P<byte>[abcd])[lh]|[re]?(?P<index>si|di|bp|sp)l?)")
@@ -19,26 +20,78 @@ _VECTOR = re.compile(r"[xyz]mm(?P<number>\d+)")
 def scratch(proved: Proved) -> frozenset[str]:
     """Whole registers that some reachable instruction writes, but for those that the contract gives a meaning
     at the end: results, and what must be kept."""
+    return _written(proved, (line.address for line in proved.result.listing)) - _meaning(proved)
+
+
+def scratch_by_exit(proved: Proved) -> dict[int | None, frozenset[str]]:
+    """The same for the ways that end at an exit, by the address of the access with a table entry that it
+    serves; None is the success. A way goes to the access, then from its fixup on without another fault."""
+    graph = _Graph.of(proved)
+    meant = _meaning(proved)
+    ways: dict[int | None, set[int]] = {None: graph.ahead(proved.result.entry)}
+    ways |= {at: graph.behind(at) | graph.ahead(fixup) for at, fixup in graph.fixups.items()}
+    return {at: _written(proved, way) - meant for at, way in ways.items()}
+
+
+def _meaning(proved: Proved) -> frozenset[str]:
     contract = proved.task.contract
-    meant = {"rsp"}
-    if contract is not None:
-        meant |= {*contract.kept, *contract.results}
-    return frozenset(_written(proved)) - meant
+    kept = () if contract is None else (*contract.kept, *contract.results)
+    return frozenset({"rsp", *kept})
 
 
-def _written(proved: Proved) -> Iterator[str]:
-    for line in proved.result.listing:
-        insn = detailed(proved.image, line.address)
+@dataclass(frozen=True)
+class _Graph:
+    """Where each instruction of a routine goes, and the fixups of those that have a table entry."""
+
+    targets: Mapping[int, tuple[int, ...]]
+    fixups: Mapping[int, int]
+
+    @classmethod
+    def of(cls, proved: Proved) -> _Graph:
+        lines = proved.result.listing
+        decoded = ((line.address, decode(proved.image, line.address)) for line in lines)
+        targets = {address: tuple(insn.targets) for address, insn in decoded if insn is not None}
+        return cls(targets, {line.address: line.fixup for line in lines if line.fixup is not None})
+
+    def ahead(self, start: int) -> set[int]:
+        """The instructions from `start` on, as long as nothing faults."""
+        return _closure(start, lambda address: self.targets.get(address, ()))
+
+    def behind(self, end: int) -> set[int]:
+        """The instructions from which a way leads to `end`, also by faults, but for itself as the last."""
+        sources: dict[int, list[int]] = {}
+        for address, targets in self.targets.items():
+            for target in (*targets, *([self.fixups[address]] if address in self.fixups else [])):
+                sources.setdefault(target, []).append(address)
+        steps = (
+            _closure(source, lambda address: sources.get(address, ())) for source in sources.get(end, ())
+        )
+        return set().union(*steps)
+
+
+def _closure(start: int, step: Callable[[int], Iterable[int]]) -> set[int]:
+    found: set[int] = set()
+    waiting = [start]
+    while waiting:
+        address = waiting.pop()
+        if address not in found:
+            found.add(address)
+            waiting += step(address)
+    return found
+
+
+def _written(proved: Proved, addresses: Iterable[int]) -> frozenset[str]:
+    found: set[str] = set()
+    for address in addresses:
+        insn = detailed(proved.image, address)
         if insn is None:
             continue
         try:
             _, written = insn.regs_access()
         except capstone.CsError:
             continue
-        for register in written:
-            name = whole(insn.reg_name(register))
-            if name:
-                yield name
+        found |= {whole(insn.reg_name(register)) for register in written}
+    return frozenset(found - {""})
 
 
 def whole(name: str) -> str:

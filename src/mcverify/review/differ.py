@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mcverify.contract import Contract, Faults
 from mcverify.deadline import Deadline
 from mcverify.errors import Disagreement
+from mcverify.proof.result import SUCCESS
 from mcverify.proof.search import hinted, probes
 from mcverify.proof.trials import Trials
+from mcverify.review.answer import Hint
 from mcverify.review.prove import Proved
 from mcverify.review.result import Difference, Kind
 from mcverify.runs.case import Access, Case, Ending, Outcome, Place
@@ -19,7 +22,8 @@ from mcverify.runs.grid import quick_grid
 ExitName = Callable[[int, str], str]
 """The row of the exit for an access of the old (0) or the new (1) revision, by the place of the access."""
 
-Hint = Callable[[str], int]
+A_FAULT = "a fault"
+"""Stands for an access that has no row: it has no entry, and nothing is proved of it."""
 
 _FLAGS = {"df": 1 << 10}
 _ON_EMULATOR = 400
@@ -38,7 +42,8 @@ _REFUSED = (Ending.REFUSED, Ending.DIED)
 
 @dataclass
 class Pair:
-    """Two revisions that are run with the same cases. `found` keeps the smallest difference for each exit."""
+    """Two revisions that are run with the same cases. `found` keeps the smallest difference for each
+    exit that one of them takes."""
 
     old: Proved
     new: Proved
@@ -55,6 +60,10 @@ class Pair:
             Trials(p.image, p.task.entry, contract, self.faults, deadline=self.deadline)
             for p in (self.old, self.new)
         )
+        self._rows = tuple(
+            {line.address: self.exit_name(side, line.where) for line in proved.result.listing}
+            for side, proved in enumerate((self.old, self.new))
+        )
         self.found: dict[str, Difference] = {}
         self.beyond: Difference | None = None
         self.tried = 0
@@ -65,42 +74,45 @@ class Pair:
         """What was found, the smallest first."""
         return tuple(sorted(self.found.values(), key=lambda d: size(d.case)))
 
+    def row_of(self, side: int, address: int) -> str:
+        """The row of the exit that serves the access of the instruction at an address."""
+        return self._rows[side].get(address) or A_FAULT
+
     # -- where to look ----------------------------------------------------------------------------
 
-    def glance(self) -> bool:
-        """Try a small part of the grid; whether anything differs."""
-        return self._try(self._grid()[::_FIRST])
+    def glance(self) -> None:
+        """Try a small part of the grid."""
+        self._try(self._grid[::_FIRST])
 
-    def check(self) -> None:
-        """Try another part of the grid on revisions that were proved to be equivalent.
+    def sample(self) -> None:
+        """Try another part of the grid."""
+        self._try(self._grid[1::_CHECKED])
 
-        Raises Disagreement if they differ: then a proof is wrong.
-        """
-        if self._try(self._grid()[1::_CHECKED]):
-            first = self.differences[0]
+    def check(self, proved: Iterable[str]) -> None:
+        """Raise Disagreement if a run differs at an exit at which they were proved to be equivalent."""
+        for row in sorted({*proved} & self.found.keys()):
+            found = self.found[row]
             raise Disagreement(
-                f"two revisions of {self.new.result.title} were proved to be equivalent, and differ"
-                f" with len = {first.case.len}, seed {first.case.seed}: {first.sentence}",
-                {"old": self.old.result.file, "new": self.new.result.file, "len": first.case.len},
+                f"two revisions of {self.new.result.title} were proved to be equivalent at {row}, and differ"
+                f" with len = {found.case.len}, seed {found.case.seed}: {found.sentence}",
+                {"old": self.old.result.file, "new": self.new.result.file, "len": found.case.len},
             )
 
-    def grid(self) -> bool:
-        """Try the whole grid; whether anything differs."""
-        cases = self._grid()
-        return self._try([case for number, case in enumerate(cases) if number % _FIRST])
+    def grid(self) -> None:
+        """Try the rest of the grid."""
+        self._try([case for number, case in enumerate(self._grid) if number % _FIRST])
 
-    def closer(self, hints: Iterable[Hint]) -> bool:
-        """Try what the solver suggests, counters near their ends, and what both touch outside their buffers;
-        whether anything differs."""
+    def closer(self, hints: Iterable[Hint]) -> None:
+        """Try what the solver suggests, and counters near their ends; shrink what only that shows."""
+        known = {*self.found}
         suggested = [case for hint in hints for case in hinted(hint)]
         self._try([*suggested, *probes(self.contract, self.faults, self.len_max)])
-        for row, difference in list(self.found.items()):
-            self.found[row] = self._shrunk(difference)
+        for row in self.found.keys() - known:
+            self.found[row] = self._shrunk(self.found[row])
         self._try(far_cases(self.contract))
-        return bool(self.found)
 
-    def outside(self) -> bool:
-        """Compare what both touch outside the buffers; whether anything differs."""
+    def outside(self) -> None:
+        """Compare what both touch outside the buffers, until something differs."""
         cases = [
             c for c in sample_cases(self.contract, self.faults, 70, count=_FOOTPRINTS) if self._allowed(c)
         ]
@@ -113,8 +125,7 @@ class Pair:
             }:
                 kinds = (Kind.OUTSIDE, *self._kinds(runs[0][0], runs[1][0]))
                 self._keep(case, runs[0][0], runs[1][0], kinds, strays[0], strays[1])
-                return True
-        return False
+                return
 
     def far(self) -> None:
         """Look for a difference at a length beyond the domain, with counters of more than 32 bits."""
@@ -125,23 +136,23 @@ class Pair:
                 old, new = (trials.runner.run([case])[0] for trials in self._trials)
                 kinds = self._kinds(old, new)
                 if kinds:
-                    self.beyond = self._difference(case, old, new, kinds)
+                    self.beyond = self._difference(self.rows(old, new)[0], case, old, new, kinds)
                     return
 
+    @cached_property
     def _grid(self) -> list[Case]:
-        grid = quick_grid(self.contract, self.faults)
-        step = 1 if self._trials[0].cpu is not None else max(1, len(grid) // _ON_EMULATOR)
-        return [grid.case(number) for number in range(0, len(grid), step)]
+        cases = quick_grid(self.contract, self.faults).cases()
+        return cases if self._trials[0].cpu is not None else cases[:: max(1, len(cases) // _ON_EMULATOR)]
 
     def _allowed(self, case: Case) -> bool:
         return case.len <= self.len_max and self._trials[0].may_happen(case)
 
     # -- trying -----------------------------------------------------------------------------------
 
-    def _try(self, cases: Sequence[Case]) -> bool:
+    def _try(self, cases: Sequence[Case]) -> None:
         allowed = sorted((case for case in cases if self._allowed(case)), key=size)
         if not all(trials.is_faithful for trials in self._trials):
-            return False
+            return
         self.deadline.check("review")
         olds, news = (trials.runner.run(allowed) for trials in self._trials)
         self.tried += len(allowed)
@@ -150,7 +161,6 @@ class Pair:
             kinds = self._kinds(old, new)
             if kinds:
                 self._keep(case, old, new, kinds)
-        return bool(self.found)
 
     def _confirmed(self, case: Case, old: Outcome, new: Outcome) -> tuple[Outcome, Outcome]:
         """The two outcomes; of a case in which one of the two did not end, those of another run of it alone.
@@ -199,13 +209,14 @@ class Pair:
         before: tuple[Access, ...] = (),
         after: tuple[Access, ...] = (),
     ) -> None:
-        difference = self._difference(case, old, new, kinds, before, after)
-        known = self.found.get(difference.row)
-        if known is None or size(case) < size(known.case):
-            self.found[difference.row] = difference
+        for row in self.rows(old, new):
+            known = self.found.get(row)
+            if known is None or size(case) < size(known.case):
+                self.found[row] = self._difference(row, case, old, new, kinds, before, after)
 
     def _difference(
         self,
+        row: str,
         case: Case,
         old: Outcome,
         new: Outcome,
@@ -213,18 +224,14 @@ class Pair:
         before: tuple[Access, ...] = (),
         after: tuple[Access, ...] = (),
     ) -> Difference:
-        sentence = self._sentence(old, new, kinds)
-        return Difference(self._row(old, new), kinds, case, old, new, sentence, before, after)
+        return Difference(row, kinds, case, old, new, self._sentence(old, new, kinds), before, after)
 
-    def _row(self, old: Outcome, new: Outcome) -> str:
-        """The exit that the newer run took; the older's where the newer met no fault."""
-        for side, outcome, proved in ((1, new, self.new), (0, old, self.old)):
-            if outcome.faults:
-                insn = outcome.faults[-1].insn
-                where = next((line.where for line in proved.result.listing if line.address == insn), "")
-                if name := self.exit_name(side, where):
-                    return name
-        return "success" if not old.faults and not new.faults else "a fault"
+    def rows(self, old: Outcome, new: Outcome) -> list[str]:
+        """The exits that one of the two runs took, the newer's first; the success where neither met a
+        fault."""
+        taken = [self.row_of(1, fault.insn) for fault in new.faults]
+        taken += [self.row_of(0, fault.insn) for fault in old.faults]
+        return list(dict.fromkeys(taken)) or [SUCCESS]
 
     def _sentence(self, old: Outcome, new: Outcome, kinds: Sequence[Kind]) -> str:
         if Kind.ENDING in kinds:
@@ -242,15 +249,15 @@ class Pair:
         return "a register that must be kept, a flag or the caller's frame differs"
 
     def _shrunk(self, difference: Difference) -> Difference:
-        """The same difference at the same exit for the least length that shows it, as far as a few tell."""
+        """A difference at the same exit for the least length that shows one, as far as a few tell."""
         smaller = [c for n in _LENGTHS if (c := _with_len(difference.case, n)) is not None]
         cases = sorted((c for c in smaller if self._allowed(c)), key=size)
         olds, news = (trials.runner.run(cases) for trials in self._trials)
         self.tried += len(cases)
         for case, old, new in zip(cases, olds, news, strict=True):
             kinds = self._kinds(old, new)
-            if kinds and self._row(old, new) == difference.row:
-                return self._difference(case, old, new, kinds)
+            if kinds and difference.row in self.rows(old, new):
+                return self._difference(difference.row, case, old, new, kinds)
         return difference
 
 

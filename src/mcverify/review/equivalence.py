@@ -3,15 +3,16 @@ before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
 from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
 from mcverify.logic.assumptions import Assumptions
-from mcverify.logic.solver import Solver
+from mcverify.logic.solver import Reply, Solver
 from mcverify.logic.standpoint import Invariant
 from mcverify.machine.instruction import Kind
 from mcverify.machine.lift import Lifter
@@ -23,79 +24,110 @@ from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import EVERYWHERE, RoutineResult, Verdict
 from mcverify.proof.samples import sampled
 from mcverify.proof.trials import Trials
+from mcverify.review.answer import Answer, Hint
+from mcverify.review.kept import LastTwo
 from mcverify.review.prove import Progress, Proved
-from mcverify.review.relation import NotProved, Side, Simulation
+from mcverify.review.relation import Failure, NotProved, Side, Simulation, Walk
+from mcverify.review.ways import Ways
 
 _QUERY_SECONDS = 5.0
 _EXACT = ("O2", "O3", "O4", "O6", "O7", "O8", "O9")
 
-Hint = Callable[[str], int]
+_MOST_HINTS = 24
+
+RowOf = Callable[[int, int], str]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Whether equivalence is proved, why (a sentence), and inputs on which the two may differ."""
-
-    proved: bool
-    why: str
-    hints: tuple[Hint, ...] = ()
+def _address(_: int, address: int) -> str:
+    return f"{address:#x}"
 
 
-def equivalent(
-    old: Proved, new: Proved, options: ProveOptions, deadline: Deadline, progress: Progress
-) -> Answer:
-    """Try to prove that both do the same for all inputs of the domain. Raises OutOfTime."""
-    if _is_determined(old.result) and _is_determined(new.result) and _same_terms(old.result, new.result):
-        return Answer(True, "both are proved to copy every good byte, and the contract leaves nothing open")
-    missing = _missing(old.result) or _missing(new.result)
-    if missing:
-        return Answer(False, missing)
-    if not _same_terms(old.result, new.result):
-        return Answer(False, "their contracts differ")
-    return simulated(old, new, options, deadline, progress)
+@dataclass
+class Equivalence:
+    """What may be asked of two revisions. `row_of` names the exit that serves an access of the old (0) or the
+    new (1) one; at those in `different` they are known to differ."""
 
+    old: Proved
+    new: Proved
+    options: ProveOptions
+    deadline: Deadline
+    progress: Progress
+    explored: LastTwo[Explored]
+    row_of: RowOf = _address
+    different: frozenset[str] = frozenset()
 
-def simulated(
-    old: Proved,
-    new: Proved,
-    options: ProveOptions,
-    deadline: Deadline,
-    progress: Progress,
-    attempts: tuple[bool, ...] = (False, True),
-) -> Answer:
-    """Try to prove it by walking both at once, in `attempts` without and with the invariants of each.
+    def answer(self) -> Answer:
+        """Try to prove that both do the same for all inputs of the domain, or at which exits. Raises
+        OutOfTime."""
+        old, new = self.old.result, self.new.result
+        if not _same_terms(old, new):
+            return Answer("their contracts differ")
+        if _is_determined(old) and _is_determined(new) and not self.different:
+            why = "both are proved to copy every good byte, and the contract leaves nothing open"
+            return Answer(why, frozenset())
+        missing = _missing(old) or _missing(new)
+        return Answer(missing) if missing else self.simulated()
 
-    Both must be known to stay within their buffers and stack frames. Raises OutOfTime.
-    """
-    contract = new.task.contract
-    assert contract is not None
-    hints: list[Hint] = []
-    why = ""
-    try:
-        sides = [_Explored.of(proved, options, deadline) for proved in (old, new)]
+    def simulated(self, attempts: tuple[bool, ...] = (False, True)) -> Answer:
+        """Try to prove it by walking both at once, in `attempts` without and with the invariants of each.
+
+        Both must be known to stay within their buffers and stack frames. Raises OutOfTime.
+        """
+        try:
+            sides = [self.explored.of(p, partial(self._explore, p)) for p in (self.old, self.new)]
+        except TooManyPaths as many:
+            return Answer(str(many))
+        ways = [Ways(side.paths, self._rows(number)) for number, side in enumerate(sides)]
+        still_open: frozenset[str] | None = None
+        hints: list[Hint] = []
+        why = ""
         for with_invariants in attempts:
-            progress("proving that nothing else changed")
-            one, other = (explored.side(with_invariants, progress) for explored in sides)
-            assumptions = _assumptions(contract, options)
-            solver = Solver(_QUERY_SECONDS, deadline)
-            simulation = Simulation(one, other, contract, assumptions, solver, deadline)
+            self.progress("proving that nothing else changed")
             try:
-                count = simulation.prove()
+                walk = self._walk(sides, ways, with_invariants)
             except NotProved as failed:
                 why = str(failed)
-                hints += _hint(failed, assumptions)
                 continue
-            places = "place" if count == 1 else "places"
-            return Answer(True, f"they keep step at {count} {places}, with the same stores and results")
-    except TooManyPaths as many:
-        why = str(many)
-    return Answer(False, why, tuple(hints))
+            still_open = walk.open if still_open is None else still_open & walk.open
+            if not still_open:
+                places = "place" if walk.places == 1 else "places"
+                why = f"they keep step at {walk.places} {places}, with the same stores and results"
+                return Answer(why, still_open)
+            if still_open <= self.different:
+                break
+            why = next(f.why for f in walk.failures if not f.rows <= self.different)
+            hints += [hint for f in walk.failures if (hint := self._hint(f)) is not None]
+        return Answer(why, still_open, tuple(hints[:_MOST_HINTS]))
+
+    def _explore(self, proved: Proved) -> Explored:
+        return Explored.of(proved, self.options, self.deadline)
+
+    def _rows(self, side: int) -> Callable[[int], str]:
+        return lambda address: self.row_of(side, address)
+
+    def _walk(self, sides: Sequence[Explored], ways: Sequence[Ways], with_invariants: bool) -> Walk:
+        one, other = (
+            Side(way, side.invariants(self.progress) if with_invariants else {})
+            for side, way in zip(sides, ways, strict=True)
+        )
+        contract = self.new.task.contract
+        assert contract is not None
+        assumptions = _assumptions(contract, self.options)
+        solver = Solver(_QUERY_SECONDS, self.deadline)
+        return Simulation(one, other, contract, assumptions, solver, self.deadline, self.different).walk()
+
+    def _hint(self, failed: Failure) -> Hint | None:
+        """The inputs that a failed goal's model has, None where there is none, or no need of it."""
+        if failed.rows <= self.different:
+            return None
+        contract = self.new.task.contract
+        assert contract is not None
+        return _hint(failed.reply, _assumptions(contract, self.options))
 
 
-def _hint(failed: NotProved, assumptions: Assumptions) -> list[Hint]:
-    reply = failed.reply
+def _hint(reply: Reply | None, assumptions: Assumptions) -> Hint | None:
     if reply is None or reply.model is None:
-        return []
+        return None
     contract = assumptions.contract
     terms = {
         "len": assumptions.length,
@@ -107,7 +139,7 @@ def _hint(failed: NotProved, assumptions: Assumptions) -> list[Hint]:
         "src": address_of(contract.src or contract.dst),
     }
     values = {name: int(reply.value(term).as_long()) for name, term in terms.items()}
-    return [lambda name: values[name]]
+    return lambda name: values[name]
 
 
 def _assumptions(contract: Contract, options: ProveOptions) -> Assumptions:
@@ -148,16 +180,17 @@ def _is_determined(result: RoutineResult) -> bool:
 
 
 @dataclass
-class _Explored:
+class Explored:
     """One revision, explored; its invariants are sought when they are first needed."""
 
     proved: Proved
     paths: Paths
     options: ProveOptions
     deadline: Deadline
+    _known: Mapping[Location, Invariant] | None = None
 
     @classmethod
-    def of(cls, proved: Proved, options: ProveOptions, deadline: Deadline) -> _Explored:
+    def of(cls, proved: Proved, options: ProveOptions, deadline: Deadline) -> Explored:
         """Explore a revision. Raises TooManyPaths and OutOfTime."""
         contract = proved.task.contract
         assert contract is not None
@@ -172,11 +205,13 @@ class _Explored:
         )
         return cls(proved, explorer.explore(), options, deadline)
 
-    def side(self, with_invariants: bool, progress: Progress) -> Side:
-        """What the simulation needs of it."""
-        return Side(self.paths, self._invariants(progress) if with_invariants else {})
+    def invariants(self, progress: Progress) -> Mapping[Location, Invariant]:
+        """What is proved of its locations."""
+        if self._known is None:
+            self._known = self._invariants(progress)
+        return self._known
 
-    def _invariants(self, progress: Progress) -> dict[Location, Invariant]:
+    def _invariants(self, progress: Progress) -> Mapping[Location, Invariant]:
         contract, faults = self.proved.task.contract, self.proved.task.faults
         assert contract is not None
         paths, len_max = self.paths, self.options.len_max

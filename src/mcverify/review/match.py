@@ -115,14 +115,16 @@ def _plain_cell(exit_id: str, proved: Proved) -> Cell | None:
     verdicts = _verdicts_at(result, exit_id)
     if row is None and not verdicts:
         return None
-    lines = _way(proved, result.entry) if exit_id == SUCCESS else ()
+    lines, code = _way(proved, result.entry) if exit_id == SUCCESS else ((), ())
     return Cell(
-        exit_id, row.where if row else "", "", "", "", row.count if row else "", verdicts, lines=lines
-    )
+        exit_id, row.where if row else "", "", "", "", row.count if row else "", verdicts,
+        lines=lines, code=code,
+    )  # fmt: skip
 
 
-def _way(proved: Proved, start: int, access: str = "") -> tuple[str, ...]:
-    """The places of `access` and of the instructions that `start` leads to without another fault."""
+def _way(proved: Proved, start: int, access: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The places of `access` and of the instructions that `start` leads to without another fault, and these
+    instructions without the places that they jump to."""
     found: set[int] = set()
     waiting = [start]
     while waiting:
@@ -131,8 +133,15 @@ def _way(proved: Proved, start: int, access: str = "") -> tuple[str, ...]:
         if insn is not None:
             found.add(address)
             waiting += insn.targets
-    lines = [line.where for line in proved.result.listing if line.address in found]
-    return tuple(dict.fromkeys([access, *lines] if access else lines))
+    own = [line for line in proved.result.listing if line.address in found]
+    places = dict.fromkeys(
+        [access, *(line.where for line in own)] if access else (line.where for line in own)
+    )
+    return tuple(places), tuple(_without_place(line.text) for line in own)
+
+
+def _without_place(text: str) -> str:
+    return text.partition(" ")[0] if text.startswith(("j", "call", "loop")) else text
 
 
 def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
@@ -154,9 +163,10 @@ def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
             row = counts.get(exit_id)
             at_exit = _verdicts_at(result, exit_id)
             verdicts = {**({"O1": Verdict.PROVED} if "O1" in _asked(result) else {}), **at_exit, **uncovered}
+            lines, code = _way(proved, line.fixup, line.where)
             cell = Cell(
                 exit_id, row.where if row else "", line.where, line.label, line.text,
-                row.count if row else "", verdicts, lines=_way(proved, line.fixup, line.where),
+                row.count if row else "", verdicts, lines=lines, code=code,
             )  # fmt: skip
         found.append((point, cell))
     return found

@@ -5,12 +5,16 @@ on the same inputs, they must end alike, with the same bytes stored. What is bel
 are equalities between a register (or stack word) of one and of the other; those that some pair of segments
 does not establish are dropped until the rest proves itself, as with the invariants of one routine. It is a
 simulation, step by step: routines that do the same in another order of loops are not recognized.
+
+A pair that fails is followed no further. What was proved holds of every run that goes through no such pair,
+and a pair that failed concerns only the exits that lie on the ways to it and behind it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from zlib import crc32
 
 import z3
 
@@ -21,18 +25,23 @@ from mcverify.logic.ghost import HIT, OK, TOP, J
 from mcverify.logic.normal import Normalizer
 from mcverify.logic.solver import Answer, Reply, Solver
 from mcverify.logic.standpoint import Invariant
-from mcverify.machine.terms import free_symbols, replace, symbols_of, variable, word
+from mcverify.machine.terms import constant, free_symbols, replace, symbols_of, variable, word
 from mcverify.machine.x86_64 import STACK_POINTER, WIDTHS
 from mcverify.paths.explore import slot_symbol
 from mcverify.paths.faults import FIRST_BAD, LAST_TRAP
 from mcverify.paths.segment import Ending, Location, Paths, Segment
 from mcverify.review.joint import Half, Values, contradicts, coupling, links, same_stores
+from mcverify.review.ways import Ways, both
 
 PREFIX = "new."
 """Begins the names of the newer revision's symbols."""
 
-Node = tuple[Location, Location]
-_MOST_NODES = 60
+Node = tuple[Location, Location, tuple[str, str]]
+"""A location of each, and the row of the first fault before it in each ("" without one): so what fails behind
+one fault is not held against the others."""
+_MOST_PLACES, _MOST_NODES = 60, 600
+_PATIENCE = 4
+"""So many goals may take all the time that a question has; others then get less."""
 _SHARED = frozenset(
     t.decl().name() for t in (J, HIT, OK, TOP, *FIRST_BAD.values())
 )  # one arbitrary byte, what became of it, and the set of bad bytes are the same for both
@@ -40,21 +49,48 @@ _DISCRETE = ("df", "ac")
 
 
 class NotProved(Exception):
-    """Equivalence was not proved; the text says where. `hint` gives inputs (as a failed goal's model has
-    them) on which the two may differ."""
+    """Equivalence was not proved; the text says why. `reply` is that of the solver, if one was asked."""
 
-    def __init__(self, why: str, at: int | None = None, reply: Reply | None = None) -> None:
+    def __init__(self, why: str, reply: Reply | None = None) -> None:
         super().__init__(why)
-        self.at = at
         self.reply = reply
 
 
 @dataclass(frozen=True)
-class Side:
-    """One revision: its paths, and what was proved of its locations."""
+class Failure:
+    """A pair of segments that may be taken at once and was not proved to end alike: why, and the `rows` of
+    the exits that such runs may take. A model in `reply` gives inputs on which the two may differ."""
 
-    paths: Paths
+    rows: frozenset[str]
+    why: str
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What came of a walk: at how many pairs of locations the two keep step, and what was not proved."""
+
+    places: int
+    failures: tuple[Failure, ...]
+
+    @property
+    def open(self) -> frozenset[str]:
+        """The rows of the exits at which the two were not proved to do the same. At all others they do: no
+        run that takes one of those goes through a pair that failed."""
+        return frozenset().union(*(failure.rows for failure in self.failures))
+
+
+@dataclass(frozen=True)
+class Side:
+    """One revision: its ways, and what was proved of its locations."""
+
+    ways: Ways
     invariants: Mapping[Location, Invariant]
+
+    @property
+    def paths(self) -> Paths:
+        """Its paths."""
+        return self.ways.paths
 
     def leaving(self, location: Location) -> list[Segment]:
         """The segments that begin at the location."""
@@ -78,7 +114,8 @@ class Equal:
 
 @dataclass
 class Simulation:
-    """The product of two revisions under `assumptions`."""
+    """The product of two revisions under `assumptions`. Where all exits that a pair of segments can lead to
+    are among those `given_up`, nothing is asked: at these the two are known to differ."""
 
     old: Side
     new: Side
@@ -86,23 +123,29 @@ class Simulation:
     assumptions: Assumptions
     solver: Solver
     deadline: Deadline
+    given_up: frozenset[str] = frozenset()
     _believed: dict[Node, list[Equal]] = field(default_factory=dict)
     _names_given: dict[int, tuple[z3.ExprRef, z3.ExprRef]] = field(default_factory=dict)
+    _failures: dict[tuple[Node, int, int], Failure] = field(default_factory=dict)
 
-    def prove(self) -> int:
-        """Walk to the end; the number of pairs of locations. Raises NotProved and OutOfTime."""
-        start = (self.old.paths.entry, self.new.paths.entry)
+    def walk(self) -> Walk:
+        """Walk to the end. Raises NotProved where that is too far, and OutOfTime."""
+        start = (self.old.paths.entry, self.new.paths.entry, ("", ""))
         self._believed[start] = []
         waiting = [start]
         while waiting:
             self.deadline.check("review")
             node = waiting.pop(0)
             for target in self._leave(node):
-                if len(self._believed) > _MOST_NODES:
+                if self._places > _MOST_PLACES or len(self._believed) > _MOST_NODES:
                     raise NotProved("their loops do not keep step")
                 if target not in waiting:
                     waiting.append(target)
-        return len(self._believed)
+        return Walk(self._places, tuple(self._failures.values()))
+
+    @property
+    def _places(self) -> int:
+        return len({node[:2] for node in self._believed})
 
     # -- one pair of locations --------------------------------------------------------------------
 
@@ -119,10 +162,37 @@ class Simulation:
                 linked = new.linked(links(old, new, PREFIX))
                 if contradicts(old, linked):
                     continue
-                target = self._pair(node, old, linked)
+                target = self._checked(node, old, linked)
                 if target is not None and target not in weaker:
                     weaker.append(target)
         return weaker
+
+    def _checked(self, node: Node, old: Half, new: Half) -> Node | None:
+        """Check a pair of segments, and go no further behind one that failed; the node of which less is
+        believed now."""
+        key = node, id(old.segment), id(new.segment)
+        if key in self._failures:
+            return None
+        rows = both(self.old.ways, self.new.ways, (old.segment, new.segment), node[2])
+        if rows <= self.given_up:
+            self._failures[key] = Failure(rows, "they are known to differ")
+            return None
+        try:
+            return self._pair(node, old, new)
+        except NotProved as failed:
+            self._failures[key] = Failure(rows, str(failed), failed.reply)
+            return None
+
+    def _firsts(self, node: Node, old: Half, new: Half) -> tuple[str, str]:
+        before = node[2]
+        one = self.old.ways.first(old.segment, before[0])
+        return one, self.new.ways.first(new.segment, before[1])
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether a goal may still have all of its time."""
+        answers = [f.reply.answer for f in self._failures.values() if f.reply is not None]
+        return answers.count(Answer.TIMEOUT) < _PATIENCE
 
     def _values(self, node: Node) -> Values:
         """What the symbols of both are at the node: the older's by its invariant's definitions, the newer's
@@ -179,7 +249,7 @@ class Simulation:
         ends = (old.segment.target, new.segment.target)
         if isinstance(ends[0], Location) and isinstance(ends[1], Location):
             self._same_memory(question)
-            return self._arrive((ends[0], ends[1]), question)
+            return self._arrive((ends[0], ends[1], self._firsts(node, old, new)), question)
         if ends[0] is not ends[1] or ends[0] not in (Ending.RETURN, Ending.UNCOVERED):
             question.refute("they go different ways")
             return None
@@ -209,13 +279,10 @@ class Simulation:
     def _arrive(self, target: Node, question: _Question) -> Node | None:
         """Drop what is believed of the target and does not hold; the target if that was something."""
         fresh = target not in self._believed
-        believed = list(self._candidates(target)) if fresh else self._believed[target]
+        candidates = filter(question.seems_equal, self._candidates(target)) if fresh else ()
+        believed = list(candidates) if fresh else self._believed[target]
         goals = {equal: question.equal(equal) for equal in believed}
         open_goals = [equal for equal, goal in goals.items() if not z3.is_true(goal)]
-        if fresh:
-            luck = [equal for equal in open_goals if not question.seems_true(goals[equal])]
-            open_goals = [equal for equal in open_goals if equal not in luck]
-            believed = [equal for equal in believed if equal not in luck]
         wrong = {equal for equal in open_goals if not question.holds(goals[equal])}
         kept = [equal for equal in believed if equal not in wrong]
         if not fresh:
@@ -279,15 +346,16 @@ class _Question:
     old: Half
     new: Half
     _premises: list[z3.BoolRef] | None = None
+    _sampled: dict[tuple[bool, str], tuple[int | None, ...]] = field(default_factory=dict)
 
     def demand(self, goals: Sequence[z3.BoolRef], otherwise: str) -> None:
         """Raise NotProved, with these words, unless the goals hold."""
         open_goals = [goal for goal in map(z3.simplify, goals) if not z3.is_true(goal)]
         if not open_goals:
             return
-        reply = self._ask(z3.And(open_goals))
+        reply = self._ask(z3.And(open_goals), briefly=not self.simulation.is_patient)
         if reply.answer is not Answer.PROVED:
-            raise NotProved(otherwise, self.old.segment.at, reply)
+            raise NotProved(otherwise, reply)
 
     def refute(self, otherwise: str) -> None:
         """Raise NotProved unless the two cannot be taken at once."""
@@ -307,18 +375,27 @@ class _Question:
         other = _final(self.new, equal.new)
         return z3.simplify(_low(one, equal.bits) == _low(other, equal.bits))
 
-    def seems_true(self, goal: z3.BoolRef) -> bool:
-        """Whether the goal holds for a few small values of all symbols: what fails there is luck at best."""
-        symbols = _symbols(goal)
-        for seed in (3, 1021):
-            values = {
-                name: z3.BitVecVal(seed * (number + 7) % 4093, term.size())
-                for number, (name, term) in enumerate(sorted(symbols.items()))
-                if isinstance(term, z3.BitVecRef)
-            }
-            if not z3.is_false(replace(goal, values)):
-                return True
-        return False
+    def seems_equal(self, equal: Equal) -> bool:
+        """Whether the values are equal at the target for one of a few values of all symbols: otherwise they
+        are so by luck at best."""
+        ones = self._samples(self.old, equal.old)
+        others = self._samples(self.new, equal.new)
+        mask = (1 << equal.bits) - 1
+        return any(
+            one is None or other is None or (one ^ other) & mask == 0
+            for one, other in zip(ones, others, strict=True)
+        )
+
+    def _samples(self, half: Half, name: str) -> tuple[int | None, ...]:
+        """A value at the end of a segment, for each of a few values of all symbols; None where that is no
+        number."""
+        key = half is self.old, name
+        if key not in self._sampled:
+            term = _final(half, name)
+            symbols = free_symbols(term)
+            values = (replace(term, _values(symbols, seed)) for seed in (3, 1021))
+            self._sampled[key] = tuple(constant(z3.simplify(value)) for value in values)
+        return self._sampled[key]
 
     def _ask(self, goal: z3.BoolRef, *, briefly: bool = False) -> Reply:
         if self._premises is None:
@@ -379,6 +456,12 @@ def _low(term: z3.BitVecRef, bits: int) -> z3.BitVecRef:
 
 def _like(name: str, term: z3.ExprRef) -> z3.ExprRef:
     return variable(name, term.size()) if isinstance(term, z3.BitVecRef) else z3.Const(name, term.sort())
+
+
+def _values(symbols: Sequence[z3.ExprRef], seed: int) -> dict[str, z3.ExprRef]:
+    """A small value for each symbol that is a number, by name: the same in every term."""
+    names = ((symbol.decl().name(), symbol) for symbol in symbols if isinstance(symbol, z3.BitVecRef))
+    return {n: z3.BitVecVal(crc32(f"{seed} {n}".encode()) % 4093, t.size()) for n, t in names}
 
 
 def _symbols(term: z3.ExprRef) -> dict[str, z3.ExprRef]:

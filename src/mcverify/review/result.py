@@ -34,7 +34,8 @@ class Cell:
     """An exit in one revision: its id, where the kernel continues (`file:line`), the access that it serves
     with its label and text, what is returned as bytes left, and the verdicts by obligation. `has_entry` is
     False for an access that may fault and has none. `lines` are the places of the access and of the code from
-    the fixup on; of the success, of all that runs without a fault."""
+    the fixup on; of the success, of all that runs without a fault. `code` are those instructions, without the
+    places that they jump to."""
 
     exit: str
     where: str
@@ -45,6 +46,7 @@ class Cell:
     verdicts: Mapping[str, Verdict]
     has_entry: bool = True
     lines: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
 
     @property
     def returns(self) -> str:
@@ -96,8 +98,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Inputs on which two revisions differ, executed with both. `row` is the exit of the newer one (of the
-    older one where the newer took none), `kinds` what differs, `sentence` how, in one sentence."""
+    """Inputs on which two revisions differ, executed with both. `row` is an exit that one of the two takes,
+    `kinds` what differs, `sentence` how, in one sentence."""
 
     row: str
     kinds: tuple[Kind, ...]
@@ -127,14 +129,30 @@ class Relation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ExitBehaviour:
+    """How the runs that take an exit, in one of the two revisions, stand to each other: DIFFERENT, EQUIVALENT
+    or OPEN. Several faults on a run are several exits that it takes; the success is taken where neither meets
+    a fault. `changed`: its code, its count or a verdict is another. The scratch registers may be changed, by
+    a run that ends there, in one of the two only."""
+
+    row: str
+    relation: Relation
+    changed: bool
+    clobbered_before: tuple[str, ...] = ()
+    clobbered_after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Behaviour:
     """The relation of two revisions, why it holds or is not known (a sentence), the differences that were
-    seen, and the scratch registers that only one of the two changes. `tried` cases were run with both;
-    `beyond` is a difference at a length beyond the domain."""
+    seen, the smallest for each exit, and the scratch registers that only one of the two changes. `tried`
+    cases were run with both; `beyond` is a difference at a length beyond the domain; `exits` say it for each
+    exit, where the codes differ and were compared."""
 
     relation: Relation
     why: str = ""
     differences: tuple[Difference, ...] = ()
+    exits: tuple[ExitBehaviour, ...] = ()
     clobbered_before: tuple[str, ...] = ()
     clobbered_after: tuple[str, ...] = ()
     tried: int = 0
@@ -151,6 +169,10 @@ class Step:
     counts: tuple[ChangedCount, ...]
     behaviour: Behaviour
     code_changed: bool
+
+    def exits(self, relation: Relation) -> list[ExitBehaviour]:
+        """The exits of which this is known."""
+        return [found for found in self.behaviour.exits if found.relation is relation]
 
     def of(self, *changes: Change) -> list[ChangedObligation]:
         """The obligations that changed in one of these ways."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from mcverify.deadline import Deadline
 from mcverify.errors import ExitCode, InputError
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Verdict
-from mcverify.review.behaviour import behaviour, identical
+from mcverify.review.behaviour import Exits, behaviour, identical
 from mcverify.review.cache import Cache
-from mcverify.review.changes import changed_counts, changed_obligations, same_code
-from mcverify.review.match import everywhere, rows, tracks
+from mcverify.review.changes import changed_counts, changed_exits, changed_obligations, same_code
+from mcverify.review.kept import LastTwo
+from mcverify.review.match import AFTER_FAULT, everywhere, rows, tracks
 from mcverify.review.prove import Progress, Proved, ProvedRevision, prove_revision
 from mcverify.review.result import Behaviour, Relation, Review, RoutineReview, Row, Step
 from mcverify.review.revision import Revision
+
+if TYPE_CHECKING:
+    from mcverify.review.equivalence import Explored
 
 FAIL_ON = ("broken", "refuted", "unknown")
 
@@ -95,6 +100,7 @@ def _routine(
     there = [number for number, proved in enumerate(track) if proved is not None]
     name = results[there[-1]].title  # type: ignore[union-attr]
     steps = []
+    explored: LastTwo[Explored] = LastTwo()
     for old, new in pairwise(there):
         before, after = track[old], track[new]
         assert before is not None
@@ -107,7 +113,7 @@ def _routine(
                 new,
                 changed_obligations(own, spread, old, new),
                 changed_counts(own, old, new),
-                _behaviour(before, after, _exit_names(own, old, new), options, deadline, say, same=same),
+                _behaviour(before, after, _exits(own, old, new), options, deadline, say, explored, same=same),
                 code_changed=not same,
             )
         )
@@ -117,10 +123,11 @@ def _routine(
 def _behaviour(
     before: Proved,
     after: Proved,
-    exit_name: Callable[[int, str], str],
+    exits: Exits,
     options: ReviewOptions,
     deadline: Deadline,
     progress: Progress,
+    explored: LastTwo[Explored],
     *,
     same: bool,
 ) -> Behaviour:
@@ -128,18 +135,23 @@ def _behaviour(
         return identical()
     if not options.differences:
         return Behaviour(Relation.UNASKED)
-    return behaviour(before, after, exit_name, options.prove, deadline, progress)
+    return behaviour(before, after, exits, options.prove, deadline, progress, explored)
 
 
-def _exit_names(own: Sequence[Row], old: int, new: int) -> Callable[[int, str], str]:
-    """The name of the row for an exit of the old (0) or the new (1) revision, by where its access lies."""
+def _exits(own: Sequence[Row], old: int, new: int) -> Exits:
+    """The rows of two revisions, by where their accesses lie."""
     names: dict[tuple[int, str], str] = {}
     for row in own:
         for side, number in enumerate((old, new)):
             cell = row.cells[number]
             if cell is not None and cell.access:
                 names[side, cell.access] = row.name
-    return lambda side, access: names.get((side, access), "")
+    there = [row for row in own if row.name != AFTER_FAULT and (row.cells[old] or row.cells[new])]
+    return Exits(
+        lambda side, access: names.get((side, access), ""),
+        tuple(row.name for row in there),
+        changed_exits(there, old, new),
+    )
 
 
 def exit_code(review: Review, fail_on: Sequence[str]) -> ExitCode:

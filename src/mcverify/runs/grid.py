@@ -69,6 +69,12 @@ class Grid:
             words.extend((b.len, b.seed, b.trap, len(b.src), len(b.dst), *b.src, *b.dst))
         return words.tobytes()
 
+    def cases(self) -> list[Case]:
+        """All cases, in the order in which they are run."""
+        return [
+            block.case(index) for block in self.blocks for index in range(len(block.src) * len(block.dst))
+        ]
+
     def case(self, number: int) -> Case:
         """The case that is run as number `number`, counted from 0."""
         for block in self.blocks:

@@ -50,6 +50,12 @@ mutants: $(VENV)/.installed ## change the right routines in every small way: eac
 self-mutants: $(VENV)/.installed ## change our own code on which soundness rests in every small way: a test must notice each
 	@PYTHONPATH=tests $(PY) -m self_mutants $(SELFMUTANTFLAGS)
 
+.PHONY: check-asm
+check-asm: $(VENV)/.installed ## write the proofs of asm/ as bundles, and have bitwuzla and cvc5 check them all (hours; CHECKFLAGS="--limit 5")
+	@rm -rf build/proofs && mkdir -p build
+	$(VENV)/bin/mcverify prove -q $(filter-out $(wildcard asm/*_wrong_*.S),$(wildcard asm/*.S)) --proof build/proofs
+	$(VENV)/bin/mcverify check build/proofs $(CHECKFLAGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed ## measure: the whole run, plain angr, growth with code size, time by phase
 	$(PY) bench/run.py $(BENCHFLAGS)

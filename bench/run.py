@@ -1,8 +1,9 @@
 """`make bench`: what `prove` costs, measured side by side in one run.
 
 The whole process against `import angr`; against angr as it comes, one length and one alignment at a time
-(plain_angr.py); the growth with the size of the code (blocks.py); the time by phase. Medians of
-several repetitions, taken in turns so that a busy machine disturbs all alike.
+(plain_angr.py); the growth with the size of the code (blocks.py); the time by phase; several routines at a
+time; the whole of asm/ and of a kernel's library. Medians of several repetitions, taken in turns so that a
+busy machine disturbs all alike; the whole is run once.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kernels
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -36,11 +39,13 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a command: its wall time, exit code (None: it was stopped at the limit) and output."""
+    """One run of a command: its wall time, exit code (None: it was stopped at the limit), output, and the CPU
+    time of it and its children, in seconds."""
 
     seconds: float
     code: int | None
     out: str
+    cpu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,11 @@ class Series:
     @property
     def median(self) -> float:
         return statistics.median(run.seconds for run in self.runs)
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds, the median."""
+        return statistics.median(run.cpu for run in self.runs)
 
     @property
     def failed(self) -> bool:
@@ -79,6 +89,9 @@ def main() -> None:
     growth(options)
     phases(proof)
     solvers(options)
+    side_by_side(options)
+    if not options.brief:
+        everything(options)
 
 
 def whole_process(options: argparse.Namespace) -> Series:
@@ -176,12 +189,55 @@ def solvers(options: argparse.Namespace) -> None:
     _show(table)
 
 
+def side_by_side(options: argparse.Namespace) -> None:
+    """Two files, their routines one after the other and side by side; wall time and CPU time."""
+    files = (FILE, FILE.with_name("words_bytes.S"))
+    one, two = (_prove(*files, jobs=jobs) for jobs in (1, 2))
+    series = _in_turns([one, two], options.reps, options.limit)
+    table = _table(
+        "Two files", "processes", "median", "range", "times one", "CPU seconds", "proofs per second", "result"
+    )
+    for jobs, runs in zip((1, 2), series, strict=True):
+        table.add_row(
+            str(jobs), *runs.cells(), _ratio(runs, series[0]), f"{runs.cpu:.1f}", _rate(runs), _verdicts(runs)
+        )
+    _show(table)
+
+
+def everything(options: argparse.Namespace) -> None:
+    """The whole of asm/, and the copy routines of the newest kernel whose sources are there, once each."""
+    table = _table(
+        "Everything, once", "what", "processes", "time", "CPU seconds", "proofs per second", "result"
+    )
+    asm = sorted(FILE.parent.glob("*.S"))
+    jobs = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as folder:
+        there = next((v for v in reversed(kernels.VERSIONS) if kernels.archive(v).exists()), None)
+        library = [] if there is None else kernels.extract(there, Path(folder))
+        for name, files in ((f"asm/ ({len(asm)} files)", asm), (f"linux-source-{there}", library)):
+            if files:
+                [runs] = _in_turns([_prove(*files, jobs=jobs)], 1, options.limit * 20)
+                counts = Counter(
+                    r["verdict"] for r in (_document(runs.runs[0]) or {"routines": []})["routines"]
+                )
+                words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+                table.add_row(name, str(jobs), runs.cells()[0], f"{runs.cpu:.0f}", _rate(runs), words)
+    _show(table)
+
+
+def _rate(series: Series) -> str:
+    """Routines, and variants, with a verdict per second."""
+    document = _document(series.runs[-1])
+    return "-" if document is None else f"{len(document['routines']) / series.median:.2f}"
+
+
 def _spent(seconds: list[float]) -> tuple[str, str, str]:
     return f"{statistics.median(seconds):.3f} s", f"{max(seconds):.2f} s", f"{sum(seconds):.1f} s"
 
 
-def _prove(file: Path) -> list[str]:
-    return [sys.executable, "-m", "mcverify", "prove", str(file), "--json", "-"]
+def _prove(*files: Path, jobs: int = 1) -> list[str]:
+    named = [str(file) for file in files]
+    return [sys.executable, "-m", "mcverify", "prove", *named, "--jobs", str(jobs), "--json", "-"]
 
 
 def _plain(length: int, alignment: str) -> list[str]:
@@ -209,7 +265,7 @@ def _in_turns(commands: list[list[str]], repetitions: int, limit: float) -> list
 
 
 def _timed(command: list[str], limit: float) -> Run:
-    start = time.perf_counter()
+    start, before = time.perf_counter(), _cpu_seconds()
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
@@ -217,9 +273,14 @@ def _timed(command: list[str], limit: float) -> Run:
     seconds = time.perf_counter() - start
     allowed = (0, 1, 3) if "mcverify" in command else (0,)
     if done.returncode in allowed:
-        return Run(seconds, done.returncode, done.stdout)
+        return Run(seconds, done.returncode, done.stdout, _cpu_seconds() - before)
     console.print(f"failed: {' '.join(command)}\n{done.stderr.strip()[-2000:]}", soft_wrap=True, markup=False)
     return Run(seconds, FAILED, done.stdout)
+
+
+def _cpu_seconds() -> float:
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 def _document(run: Run) -> dict[str, Any] | None:
@@ -271,6 +332,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--every", type=int, default=8, help="solvers are compared on every Nth obligation (8)"
     )
+    parser.add_argument("--brief", action="store_true", help="leave out the whole of asm/ and of a kernel")
     return parser.parse_args()
 
 

@@ -1,13 +1,15 @@
 """`make self-mutants`: change the modules on which soundness rests; a test must notice each change.
 
 Each mutant of a module is run against the tests that watch over it, those first that noticed others of the
-module. What no test notices has survived: `survivors.toml` explains it, or the exit code is 1.
+module. What no test notices has survived: `survivors.toml` explains it, or the exit code is 1. With `--keep`
+a run that was interrupted goes on where it was.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,9 +24,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from self_mutants.kept import ROOT, Kept
 from self_mutants.operators import Mutant, mutants
 
-ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 PROOFS = (
     "tests/proof/test_one_each.py",
@@ -52,7 +54,9 @@ MODULES: dict[str, tuple[str, ...]] = {
 """The modules that are changed, and the tests that must notice, the quick ones first."""
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
-_SECONDS = 600
+_CPU_SECONDS = 600
+"""A run of tests that needs more has noticed: the mutant does not come to an end."""
+
 _KILLERS = 8
 """So many tests that have killed before are tried first."""
 
@@ -62,19 +66,25 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 class Module:
     """One module under change, in folders of its own."""
 
-    def __init__(self, name: str, folders: SimpleQueue[Path]) -> None:
+    def __init__(self, name: str, folders: SimpleQueue[Path], kept: Kept) -> None:
         self.name = name
         self._folders = folders
+        self._kept = kept
         self._killers: list[str] = []
 
     def fate(self, mutant: Mutant) -> str:
         """Which test noticed; "" if none did."""
+        known = self._kept.killer(mutant)
+        if known:
+            self._remember(known)
+            return known
         folder = self._folders.get()
         try:
             target = folder / "src/mcverify" / self.name
             target.write_text(mutant.text, encoding="utf-8")
             found = self._noticed(folder)
             shutil.copy(SOURCE / "mcverify" / self.name, target)
+            self._kept.add(self.name, mutant, found)
             return found
         finally:
             self._folders.put(folder)
@@ -105,12 +115,10 @@ def _failing(folder: Path, tests: Sequence[str]) -> str:
         "PYTHONDONTWRITEBYTECODE": "1",
         "SELF_MUTANTS_FAILURE": str(failure),
     }
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"no end within {_SECONDS} s"
+    limited = ["prlimit", f"--cpu={_CPU_SECONDS}", *command]
+    done = subprocess.run(limited, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        return f"no end within {_CPU_SECONDS} CPU seconds"
     if failure.exists():
         return failure.read_text(encoding="utf-8")
     if done.returncode == 0:
@@ -127,11 +135,17 @@ def _failing(folder: Path, tests: Sequence[str]) -> str:
 @click.argument("modules", nargs=-1, metavar="[logic/ghost.py]...")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="So many mutants at a time.")
 @click.option("--every", default=1, show_default=True, help="Only every Nth mutant.")
-def main(modules: tuple[str, ...], jobs: int, every: int) -> None:
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write each finding to this file, and do not ask again what it knows to be noticed.",
+)
+def main(modules: tuple[str, ...], jobs: int, every: int, keep: Path | None) -> None:
     """Change the modules on which soundness rests, and see that a test notices each change."""
     unknown = [name for name in modules if name not in MODULES]
     if unknown:
         raise click.UsageError(f"no such module: {unknown[0]}; there are {', '.join(MODULES)}")
+    kept = Kept(keep)
     explained = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))
     table = Table("module", "mutants", "noticed", "explained", "survived", "CPU minutes")
     survived = []
@@ -144,7 +158,7 @@ def main(modules: tuple[str, ...], jobs: int, every: int) -> None:
             folders.put(folder)
         for name in modules or MODULES:
             start = _cpu_seconds()
-            fates = _fates(name, folders, jobs, every)
+            fates = _fates(name, folders, kept, jobs, every)
             left = [mutant for mutant, found in fates if not found]
             known = [m for m in left if m.name in explained.get(name, {})]
             survived += [(name, m) for m in left if m not in known]
@@ -161,9 +175,11 @@ def _cpu_seconds() -> float:
     return spent.children_user + spent.children_system
 
 
-def _fates(name: str, folders: SimpleQueue[Path], jobs: int, every: int) -> list[tuple[Mutant, str]]:
+def _fates(
+    name: str, folders: SimpleQueue[Path], kept: Kept, jobs: int, every: int
+) -> list[tuple[Mutant, str]]:
     found = list(mutants((SOURCE / "mcverify" / name).read_text(encoding="utf-8")))[::every]
-    module = Module(name, folders)
+    module = Module(name, folders, kept)
     fates: dict[str, str] = {}
     with ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(module.fate, mutant): mutant for mutant in found}

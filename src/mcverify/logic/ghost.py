@@ -33,12 +33,28 @@ SOURCE_BYTE = z3.BitVec("source_byte", 8)
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """`length` bytes of dst from `offset` on, all of them right; of the others `ok` is what `before` says."""
+
+    offset: z3.BitVecRef
+    length: int
+    before: z3.BoolRef
+
+    def ok(self) -> z3.BoolRef:
+        """Whether the last store put the right value at byte j."""
+        covers = z3.ULT(z3.simplify(J - self.offset, som=True), word(self.length))
+        return z3.simplify(z3.Or(covers, self.before))
+
+
+@dataclass(frozen=True, slots=True)
 class Ghost:
-    """Values of the ghost at one point of a path."""
+    """Values of the ghost at one point of a path. `run` is how `ok` came about, where its last stores are
+    known to be right."""
 
     hit: z3.BoolRef
     ok: z3.BoolRef
     top: z3.BitVecRef
+    run: Run | None = None
 
     def values(self) -> dict[str, z3.ExprRef]:
         """By symbol name, to put into a term about a location."""
@@ -108,15 +124,16 @@ class GhostRules:
 
     @staticmethod
     def _stored(ghost: Ghost, store: _Store) -> Ghost:
-        ok = z3.simplify(z3.If(store.covers, store.right, ghost.ok))
+        run = _longer(ghost, store)
+        ok = run.ok() if run is not None else z3.simplify(z3.If(store.covers, store.right, ghost.ok))
         if store.transfer.partial:
             return Ghost(z3.Or(ghost.hit, store.covers), ok, z3.BitVec(f"top?{store.transfer.at:x}", 64))
-        prefix = ghost.hit.arg(1) if _is_prefix(ghost.hit) else word(0) if z3.is_false(ghost.hit) else None
+        prefix = _prefix(ghost.hit)
         extends = prefix is not None and _reaches(store, prefix)
         hit = z3.ULT(J, store.end) if extends else z3.Or(ghost.hit, store.covers)
         if _reaches(store, ghost.top):
-            return Ghost(hit, ok, store.end)
-        return Ghost(hit, ok, z3.simplify(z3.If(z3.ULT(ghost.top, store.end), store.end, ghost.top)))
+            return Ghost(hit, ok, store.end, run)
+        return Ghost(hit, ok, z3.simplify(z3.If(z3.ULT(ghost.top, store.end), store.end, ghost.top)), run)
 
     def _right(self, transfer: Transfer, offset: z3.BitVecRef) -> z3.BoolRef:
         """That the byte which `transfer` stores at offset j is the expected one."""
@@ -181,9 +198,17 @@ def _expected(contract: Contract) -> z3.BitVecRef:
     return SOURCE_BYTE if contract.data == "copy" else z3.BitVecVal(0, 8)
 
 
-def _is_prefix(hit: z3.BoolRef) -> bool:
-    """Whether `hit` is written as j < end."""
-    return bool(z3.is_app_of(hit, z3.Z3_OP_ULT)) and bool(hit.arg(0).eq(J))
+def _prefix(hit: z3.BoolRef) -> z3.BitVecRef | None:
+    """The end of the prefix of dst that is stored where `hit` says j < end, also as z3 simplifies it to
+    not (end <= j); None where it says something else."""
+    if z3.is_false(hit):
+        return word(0)
+    if z3.is_app_of(hit, z3.Z3_OP_ULT) and hit.arg(0).eq(J):
+        return hit.arg(1)
+    inner = hit.arg(0) if z3.is_not(hit) else None
+    if inner is not None and z3.is_app_of(inner, z3.Z3_OP_ULEQ) and inner.arg(1).eq(J):
+        return inner.arg(0)
+    return None
 
 
 def _reaches(store: _Store, prefix: z3.BitVecRef) -> bool:
@@ -193,6 +218,19 @@ def _reaches(store: _Store, prefix: z3.BitVecRef) -> bool:
         return True
     length = constant(store.length)
     return overlap is not None and length is not None and overlap <= length
+
+
+def _longer(ghost: Ghost, store: _Store) -> Run | None:
+    """The ghost's run with a store that is right everywhere and begins in it, or just behind it; one of that
+    store alone where it does not. None if not all of it is known to be right, or how many bytes it has."""
+    length = constant(store.length)
+    if length is None or store.transfer.partial or not z3.is_true(store.right):
+        return None
+    run = ghost.run
+    distance = constant(z3.simplify(store.offset - run.offset, som=True)) if run is not None else None
+    if run is None or distance is None or distance > run.length:
+        return Run(store.offset, length, ghost.ok)
+    return Run(run.offset, max(run.length, distance + length), run.before)
 
 
 def _width(term: z3.ExprRef, name: str) -> int:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import z3
 
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.ghost import AT_ENTRY, AT_LOCATION, RETURNED, Ghost, GhostRules
 from mcverify.logic.normal import Normalizer
-from mcverify.logic.solver import Reply, Solver
+from mcverify.logic.solver import Answer, Reply, Solver
 from mcverify.machine.terms import replace, symbols_of, variable, word
 from mcverify.paths.faults import LAST_TRAP
 from mcverify.paths.segment import Location, Segment
@@ -39,6 +40,12 @@ def last_trap(segment: Segment) -> z3.BitVecRef:
 
 
 _SLOT = "stack-"
+_MOST_KEPT = 3000
+
+
+def _ids(terms: Iterable[z3.ExprRef]) -> tuple[int, ...]:
+    """What tells terms from others as long as they are kept."""
+    return tuple(term.get_id() for term in terms)
 
 
 def _word_at_end(segment: Segment, name: str) -> z3.BitVecRef:
@@ -53,7 +60,12 @@ class Standpoint:
 
     A symbol ``rsi~rsi@0`` of an invariant is the distance of the register from the entry's symbol behind
     the tilde.
+
+    What was proved is kept: the variants of a routine for CPUs with and without a feature ask the same again.
+    A question is known by its very terms, which are kept with it so that no other is taken for one of them.
     """
+
+    _proved: ClassVar[dict[object, object]] = {}
 
     def __init__(
         self,
@@ -84,6 +96,8 @@ class Standpoint:
         known = [self._normal.premise(p) for p in self._premises]
         self._normal.limits([*known, *(self._normal.formula(p) for p in self._bad_bytes)])
         self._ghosts: dict[int, tuple[Segment, Ghost]] = {}
+        facts = _ids(self._premises), _ids(self._bad_bytes)
+        self._known = tuple(sorted(bounds.items())), *facts, solver.is_seconded
 
     def here(self, term: z3.ExprRef) -> z3.ExprRef:
         """`term` with the location's definitions applied."""
@@ -145,7 +159,16 @@ class Standpoint:
         premises = [*self._premises, *(self.here(c) for c in conditions)]
         if bad_bytes or self._assumptions.persistent:
             premises += [*self._bad_bytes, *(self.here(f) for f in fault_facts)]
-        return self._solver.ask(premises, self.here(goal), self._normal.fork(), briefly=briefly)
+        goal = self.here(goal)
+        key = self._known, _ids(premises), goal.get_id()
+        if key in self._proved:
+            return Reply(Answer.PROVED, 0.0)
+        reply = self._solver.ask(premises, goal, self._normal.fork(), briefly=briefly)
+        if reply.answer is Answer.PROVED:
+            if len(self._proved) >= _MOST_KEPT:
+                self._proved.clear()
+            self._proved[key] = self._premises, self._bad_bytes, premises, goal
+        return reply
 
     def ask_at_end(
         self, segment: Segment, goal: z3.BoolRef, *, bad_bytes: bool = False, briefly: bool = False

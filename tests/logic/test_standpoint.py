@@ -1,0 +1,118 @@
+"""What a standpoint has proved is known again: the same question, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import z3
+
+from mcverify.contract import load_contract
+from mcverify.deadline import Deadline
+from mcverify.logic.assumptions import Assumptions
+from mcverify.logic.ghost import AT_ENTRY, AT_LOCATION, GhostRules, J
+from mcverify.logic.solver import Answer, Solver
+from mcverify.logic.standpoint import Invariant, Standpoint
+from mcverify.machine.instruction import Kind
+from mcverify.machine.terms import symbols_of, word
+from mcverify.machine.x86_64 import symbol
+from mcverify.paths.explore import entry_symbol
+from mcverify.paths.segment import Location, Transfer
+
+GOAL = z3.ULT(symbol("rcx"), word(100))
+
+
+def standpoint(solver: Solver, bounds: Mapping[str, int], *facts: z3.BoolRef) -> Standpoint:
+    assumptions = Assumptions(load_contract("bytes_left"), 1 << 20, 64, persistent=False)
+    return Standpoint(Location(0x1000, False, 0), False, Invariant({}, bounds, facts), assumptions, solver)
+
+
+def test_the_same_question_is_asked_once() -> None:
+    solver = Solver(5, Deadline(None))
+    facts = (z3.Or(symbol("rcx") == 5, symbol("rcx") == symbol("rdx")), z3.ULT(symbol("rdx"), word(90)))
+    assert standpoint(solver, {}, *facts).ask(GOAL).answer is Answer.PROVED
+    asked = solver.queries
+    assert asked
+    assert standpoint(solver, {}, *facts).ask(GOAL).answer is Answer.PROVED
+    assert solver.queries == asked
+
+
+def test_what_is_proved_under_one_bound_is_not_known_under_another() -> None:
+    solver = Solver(5, Deadline(None))
+    assert standpoint(solver, {"rcx": 99}).ask(GOAL).answer is Answer.PROVED
+    assert standpoint(solver, {"rcx": 101}).ask(GOAL).answer is Answer.FAILED
+    assert standpoint(solver, {}).ask(GOAL).answer is Answer.FAILED
+
+
+def test_what_is_proved_under_a_condition_is_not_known_without_it() -> None:
+    solver, condition = Solver(5, Deadline(None)), z3.ULT(symbol("rcx"), word(50))
+    here = standpoint(solver, {})
+    assert here.ask(GOAL, [condition]).answer is Answer.PROVED
+    assert here.ask(GOAL).answer is Answer.FAILED
+    assert here.ask(GOAL, (), [condition]).answer is Answer.FAILED
+    assert here.ask(GOAL, (), [condition], bad_bytes=True).answer is Answer.PROVED
+    assert here.ask(z3.ULT(symbol("rcx"), word(40)), [condition]).answer is Answer.FAILED
+
+
+def store(at: int, size: int, loaded_at: int) -> tuple[Transfer, Transfer]:
+    """Bytes of src from `loaded_at` on, stored at `at` in dst."""
+    value = z3.BitVec(f"load{at}.{loaded_at}", 8 * size)
+    load = Transfer(Kind.LOAD, 0, entry_symbol("rsi") + loaded_at, size, value)
+    return load, Transfer(Kind.STORE, 0, entry_symbol("rdi") + at, size, value)
+
+
+def is_valid(term: z3.BoolRef) -> bool:
+    solver = z3.Solver()
+    solver.add(z3.Not(term))
+    return bool(solver.check() == z3.unsat)
+
+
+def test_right_stores_one_behind_the_other_are_one_range() -> None:
+    rules = GhostRules(load_contract("bytes_left"), {})
+    begun = rules.start(AT_ENTRY)
+    moved = [part for at in (0, 8, 16) for part in store(at, 8, at)]
+    ghost = rules.after(begun, tuple(moved))
+    assert is_valid(ghost.hit == z3.ULT(J, word(24)))
+    assert symbols_of(ghost.hit) == {"j"}
+    later = rules.after(ghost, store(24, 4, 24))
+    assert is_valid(later.hit == z3.ULT(J, word(28)))
+
+
+def test_a_prefix_is_known_as_z3_writes_it() -> None:
+    """At a loop head `hit` stands for j < top, which z3 turns round."""
+    definitions = {"hit": z3.ULT(J, symbol("rcx")), "top": symbol("rcx")}
+    rules = GhostRules(load_contract("bytes_left"), definitions)
+    begun = rules.start(AT_LOCATION)
+    value = z3.BitVec("load0", 64)
+    at = symbol("rcx")
+    moved = (
+        Transfer(Kind.LOAD, 0, entry_symbol("rsi") + at, 8, value),
+        Transfer(Kind.STORE, 0, entry_symbol("rdi") + at, 8, value),
+    )
+    ghost = rules.after(begun, moved)
+    assert ghost.hit.eq(z3.ULT(J, z3.simplify(at + 8, som=True)))
+    assert "hit" not in symbols_of(ghost.hit)
+
+
+def test_a_wrong_store_among_right_ones_stays_wrong() -> None:
+    rules = GhostRules(load_contract("bytes_left"), {})
+    begun = rules.start(AT_ENTRY)
+    for order in ((0, 8, 16), (8, 0, 16), (16, 8, 0)):
+        moved = [part for at in order for part in store(at, 8, 0 if at == 8 else at)]
+        ghost = rules.after(begun, tuple(moved))
+        wrong = z3.And(z3.UGE(J, word(8)), z3.ULT(J, word(16)))
+        assert is_valid(z3.Implies(z3.ULT(J, word(24)), z3.Implies(z3.Not(wrong), ghost.ok)))
+        assert not is_valid(ghost.ok)
+        over = rules.after(ghost, store(8, 8, 8))
+        assert is_valid(over.ok)
+        under = rules.after(over, store(10, 2, 11))
+        assert not is_valid(under.ok)
+        assert is_valid(z3.Implies(z3.And(J != 10, J != 11), under.ok))
+
+
+def test_a_gap_between_right_stores_says_nothing_of_the_bytes_in_it() -> None:
+    rules = GhostRules(load_contract("bytes_left"), {})
+    begun = rules.start(AT_ENTRY)
+    ghost = rules.after(begun, (*store(0, 8, 1), *store(16, 8, 16), *store(32, 8, 32)))
+    inside = z3.ULT(J, word(8))
+    assert is_valid(z3.Implies(z3.Not(inside), ghost.ok))
+    assert not is_valid(z3.Implies(inside, ghost.ok))

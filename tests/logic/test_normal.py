@@ -75,6 +75,8 @@ class Maker:
                 self._quotient,
                 self._shifted,
                 self._choice,
+                self._signed,
+                self._union,
             )
         )(depth - 1)
 
@@ -110,6 +112,12 @@ class Maker:
         shift = self.random.choice((1, 3, 6, 32))
         low = z3.BitVecVal(self.random.randrange(1 << shift), shift)
         return z3.Concat(z3.Extract(63 - shift, 0, self.term(depth)), low)
+
+    def _signed(self, depth: int) -> z3.BitVecRef:
+        return self.term(depth) >> word(self.random.choice((1, 6, 32, 63, 64, 70)))
+
+    def _union(self, depth: int) -> z3.BitVecRef:
+        return self.term(depth) | self.random.choice((self._signed, self._quotient, self.term))(depth)
 
     def _choice(self, depth: int) -> z3.BitVecRef:
         return z3.If(self.comparison(depth), self.term(depth), self.term(depth))

@@ -347,7 +347,24 @@ class Normalizer:
             return self._concatenation(term)
         if kind == z3.Z3_OP_EXTRACT:
             return self._extraction(term)
+        if kind == z3.Z3_OP_BASHR and z3.is_bv_value(term.arg(1)):
+            return self._sign(*term.children())
+        if kind == z3.Z3_OP_BOR:
+            return self._union(term.children())
         return None
+
+    def _sign(self, shifted: z3.BitVecRef, by: z3.BitVecRef) -> Linear | None:
+        """The zero that is left when a value without a sign is shifted out: of an address of user memory."""
+        value = self.exact(shifted)
+        if value is None:
+            return None
+        most = self.range_of(value)[1]
+        return None if most >> min(by.as_long(), shifted.size() - 1) else _number(0)
+
+    def _union(self, parts: Sequence[z3.BitVecRef]) -> Linear | None:
+        """The one of the parts that is not zero."""
+        others = [part for part in parts if self.exact(part) != _number(0)]
+        return self.modular(others[0]) if len(others) == 1 else None if others else _number(0)
 
     def _sum(self, parts: Sequence[z3.BitVecRef]) -> Linear | None:
         total = _number(0)

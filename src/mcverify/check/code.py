@@ -14,6 +14,7 @@ import capstone
 from capstone import x86_const as x86
 
 _NO_ACCESS = frozenset((x86.X86_INS_LEA, x86.X86_INS_NOP))
+_HINTS = frozenset((x86.X86_INS_CLWB, x86.X86_INS_CLFLUSHOPT, x86.X86_INS_CLFLUSH))
 _FENCES = frozenset((x86.X86_INS_SFENCE, x86.X86_INS_MFENCE))
 _STACK = (x86.X86_REG_RSP, x86.X86_REG_ESP)
 
@@ -22,7 +23,7 @@ _STACK = (x86.X86_REG_RSP, x86.X86_REG_ESP)
 class Instruction:
     """One instruction. `targets` are the addresses where it may go on, `returns` and `calls` say that it is a
     return or a call, `indirect` that it goes to an address which the code does not show. `loads` and `stores`
-    are its memory accesses, those by rsp left out."""
+    are its memory accesses, those by rsp left out; `hints`: it may fault, but moves nothing (clwb)."""
 
     address: int
     size: int
@@ -35,6 +36,7 @@ class Instruction:
     stores: bool
     is_nontemporal: bool
     is_fence: bool
+    hints: bool = False
 
     @property
     def end(self) -> int:
@@ -67,6 +69,7 @@ def decode(code: bytes, address: int) -> Instruction | None:
         any(_does(found, n, o, capstone.CS_AC_WRITE) for n, o in outside),
         _is_nontemporal(name),
         found.id in _FENCES,
+        found.id in _HINTS and any(o.mem.base not in _STACK for o in found.operands),
     )
 
 
@@ -75,7 +78,7 @@ def _is_nontemporal(name: str) -> bool:
 
 
 def _accesses(found: Any) -> bool:
-    return not (found.id in _NO_ACCESS or str(found.mnemonic).startswith("prefetch"))
+    return not (found.id in _NO_ACCESS or found.id in _HINTS or str(found.mnemonic).startswith("prefetch"))
 
 
 def _does(found: Any, number: int, operand: Any, access: int) -> bool:

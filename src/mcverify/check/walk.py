@@ -99,7 +99,11 @@ class _Walk:
         where, name = self._image.where(address), node.ways[0].path.name
         back = _return_addresses(location, node.before, self._decode)
         needed, allowed = self._edges(address, back, node)
-        if any(to in ("lost", "outside") for _, to in found):
+        instruction = self._decode(address)
+        hints = instruction is not None and instruction.hints
+        if hints and ("", "lost") not in found:
+            yield Gap(f"{where}: the way on which a hint faults is missing behind {name}")
+        if not hints and any(to in ("lost", "outside") for _, to in found):
             # What is not understood stands for the rest: the path that ends there must be impossible.
             needed = frozenset(edge for edge in needed if edge[0])
         for fault, to in sorted(needed - found, key=str):

@@ -72,8 +72,9 @@ class Rep:
 class Instruction:
     """A decoded and lifted instruction. `steps` are all its ways, with guards that exclude each other and
     cover every state; `rep` is set for the string instructions, whose steps are those of one iteration.
-    `is_nontemporal` marks stores that only a fence orders, `is_fence` such a fence. `form` is the key of
-    `machine.forms`."""
+    `is_nontemporal` marks stores that only a fence orders, `is_fence` such a fence. `hint` is the address of
+    the byte whose cache line an instruction like clwb is about: it faults where a load of that byte would.
+    `form` is the key of `machine.forms`."""
 
     address: int
     size: int
@@ -82,6 +83,7 @@ class Instruction:
     rep: Rep | None = None
     is_fence: bool = False
     is_nontemporal: bool = False
+    hint: z3.BitVecRef | None = None
     form: str = ""
 
 

@@ -27,6 +27,7 @@ from mcverify.machine.decoder import decoder
 from mcverify.machine.events import Event, EventMemory
 from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Rep, Step
+from mcverify.machine.terms import word
 from mcverify.machine.undefined import with_undefined
 from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, VECTOR, WIDTHS, symbol
 from mcverify.models import read_toml
@@ -325,7 +326,23 @@ def _check_register(address: int, text: str, offset: int, verb: str) -> None:
 def _from_model(decoded: Any, text: str, model: Mapping[str, Any]) -> Instruction:
     writes = {name: z3.BitVecVal(value, WIDTHS[name]) for name, value in model.get("writes", {}).items()}
     step = Step(z3.BoolVal(True), (), writes, decoded.address + decoded.size)
-    return Instruction(decoded.address, decoded.size, text, (step,), is_fence=model.get("fence", False))
+    hint = _hinted_at(decoded, text) if model.get("hint", False) else None
+    return Instruction(
+        decoded.address, decoded.size, text, (step,), is_fence=model.get("fence", False), hint=hint
+    )
+
+
+def _hinted_at(decoded: Any, text: str) -> z3.BitVecRef:
+    """The address that is the operand of a hint."""
+    (operand,) = decoded.operands
+    memory = operand.mem
+    registers = [decoded.reg_name(r) for r in (memory.base, memory.index) if r]
+    if memory.segment in (capstone.x86.X86_REG_FS, capstone.x86.X86_REG_GS) or any(
+        name not in GENERAL for name in registers
+    ):
+        raise Refused(decoded.address, text, "has an address that is not modelled")
+    base, index = (symbol(decoded.reg_name(r)) if r else word(0) for r in (memory.base, memory.index))
+    return z3.simplify(base + index * memory.scale + word(memory.disp))
 
 
 def _rep(decoded: Any) -> Rep | None:

@@ -25,7 +25,7 @@ from mcverify.machine.terms import constant, symbols_of, variable, word
 from mcverify.machine.undefined import PREFIX as UNDEFINED
 from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, WIDTHS, symbol
 from mcverify.models import read_toml
-from mcverify.paths.faults import strikes, survives, trap_numbers
+from mcverify.paths.faults import FIRST_BAD, is_harmless, strikes, survives, trap_numbers
 from mcverify.paths.graph import Graph, build_graph
 from mcverify.paths.segment import (
     AccessPoint,
@@ -314,6 +314,8 @@ class Explorer:
             return self._rep(source, node, instruction)
         ended: list[Segment] = []
         following: list[_Node] = []
+        if instruction.hint is not None:
+            node = self._hint(source, node, instruction, ended)
         for step in instruction.steps:
             guard = node.state.registers.evaluate(step.guard)
             if z3.is_false(guard):
@@ -321,6 +323,31 @@ class Explorer:
             else:
                 self._take(source, node.assuming(guard), instruction, step, ended, following)
         return ended, following
+
+    def _hint(self, source: Location, node: _Node, instruction: Instruction, ended: list[Segment]) -> _Node:
+        """The node at a hint that does not fault. That it may is a segment that must be impossible: no fixup
+        is followed."""
+        assert instruction.hint is not None
+        address = node.state.registers.evaluate(instruction.hint)
+        if State.stack_position(address) is not None:
+            return node  # the stack does not fault
+        harmless = z3.simplify(z3.Or([self._is_harmless(address, kind) for kind in Kind]))
+        reason = f"{instruction.text} may fault, which is not followed"
+        at_hint = node.assuming(z3.Not(harmless)).over(node.address)
+        if not z3.is_true(harmless):
+            ended.append(self._end(source, at_hint, Ending.LOST, reason=reason))
+        return node.assuming(harmless)
+
+    def _is_harmless(self, address: z3.BitVecRef, kind: Kind) -> z3.BoolRef:
+        """That a hint about `address` cannot fault, since its line holds a good byte of a buffer."""
+        contract = self.contract
+        register = contract.src if kind is Kind.LOAD else contract.dst
+        if register is None:
+            return z3.BoolVal(False)
+        length = entry_symbol(contract.len) if contract.len else word(contract.size or 0)
+        bad = FIRST_BAD[kind] if self.options.may_fault(kind) else None
+        line = read_toml("x86_64.toml")["faults"]["granularity"]
+        return is_harmless(address, entry_symbol(register), length, bad, line)
 
     def _prune(self, source: Location, node: _Node, step: Step) -> None:
         """Note that nothing goes on by `step`."""

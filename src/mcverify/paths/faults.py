@@ -12,6 +12,7 @@ from __future__ import annotations
 import z3
 
 from mcverify.machine.instruction import Kind
+from mcverify.machine.terms import word
 from mcverify.paths.segment import Transfer
 
 FIRST_BAD = {Kind.LOAD: z3.BitVec("bad_src", 64), Kind.STORE: z3.BitVec("bad_dst", 64)}
@@ -37,3 +38,17 @@ def strikes(transfer: Transfer, base: z3.BitVecRef) -> z3.BoolRef:
 def trap_numbers(trap: z3.BitVecRef, numbers: tuple[int, ...]) -> z3.BoolRef:
     """That `trap` is one of the exception `numbers`."""
     return z3.Or([trap == number for number in numbers])
+
+
+def is_harmless(
+    address: z3.BitVecRef, base: z3.BitVecRef, length: z3.BitVecRef, bad: z3.BitVecRef | None, line: int
+) -> z3.BoolRef:
+    """That the cache line (`line` bytes, a power of two) of the byte at `address` holds a good byte of the
+    buffer at `base`, so that a hint about it does not fault: they lie in one page. `bad` is the offset of the
+    first bad byte, None where no access to the buffer faults.
+
+    A hint may lie before the buffer, in the line where that begins.
+    """
+    starts_here = z3.And(z3.ULE(address, base), z3.UGE(address | word(line - 1), base))
+    good = length if bad is None else bad
+    return z3.Or(z3.ULT(address - base, good), z3.And(starts_here, good != 0))

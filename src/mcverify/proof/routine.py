@@ -450,6 +450,11 @@ class RoutineProof:
             yield f"{name}() {known()[name].summary}"
         if any(self._lifter.instruction(a).rep for a in self._visited()):
             yield f"REP: {read_toml('rep.toml')[self._options.rep_model]['summary']}"
+        hints = {
+            i.text.split()[0] for a in self._visited() if (i := self._lifter.instruction(a)).hint is not None
+        }
+        if hints:
+            yield f"{', '.join(sorted(hints))}: {read_toml('instructions.toml')['hints']['summary']}"
         forms = not_compared(self._lifter.instruction(a).form for a in self._visited())
         if forms:
             yield f"what these instructions do was not compared with a CPU: {', '.join(forms)}"

@@ -16,6 +16,7 @@ from mcverify.image.image import Image, Section
 from mcverify.runs.case import PAGE, Case, Ending, Fault, Outcome, Place, Placement, Run, Visit
 from mcverify.runs.code import Instruction, returning_externals
 from mcverify.runs.effects import operations
+from mcverify.runs.hints import missing_hints
 from mcverify.runs.layout import bias_of, by_page, extent, needed, page_end
 from mcverify.runs.pattern import GENERAL, REGISTERS
 
@@ -88,9 +89,10 @@ def program(image: Image, entry: int, contract: Contract, code: dict[int, Instru
     user_access = {
         i.address: _AC_BY_MNEMONIC[i.mnemonic] for i in code.values() if i.mnemonic in _AC_BY_MNEMONIC
     }
+    replaced = {address: bytes([_INT3]) for address in user_access} | missing_hints(code)
     parts = [
         _words(entry - bias),
-        *_pages(sections, bias, user_access),
+        *_pages(sections, bias, replaced),
         _code_ranges(sections, bias),
         _table(image, bias),
         _externals(image, bias),
@@ -127,20 +129,20 @@ def _words(*values: int) -> bytes:
     return struct.pack(f"={len(values)}Q", *(value % WORD for value in values))
 
 
-def _pages(sections: Sequence[Section], bias: int, user_access: dict[int, int]) -> list[bytes]:
+def _pages(sections: Sequence[Section], bias: int, replaced: dict[int, bytes]) -> list[bytes]:
     groups = by_page(sections)
-    return [_words(len(groups)), *(word for group in groups for word in _mapping(group, bias, user_access))]
+    return [_words(len(groups)), *(word for group in groups for word in _mapping(group, bias, replaced))]
 
 
-def _mapping(group: Sequence[Section], bias: int, user_access: dict[int, int]) -> tuple[bytes, bytes]:
+def _mapping(group: Sequence[Section], bias: int, replaced: dict[int, bytes]) -> tuple[bytes, bytes]:
     start, end = group[0].address & -PAGE, page_end(group)
     executable = any(section.executable for section in group)
     memory = bytearray([_INT3 if executable else 0]) * (end - start)
     for section in group:
         memory[section.address - start : section.end - start] = section.data
-    for address in user_access:
+    for address, code in replaced.items():
         if start <= address < end:
-            memory[address - start] = _INT3
+            memory[address - start : address - start + len(code)] = code
     return _words(start - bias, end - start, executable), bytes(memory)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import z3
+
 from mcverify.machine.instruction import Instruction, Kind, Leave, Step
 from mcverify.machine.terms import symbols_of
 from mcverify.machine.undefined import PREFIX
@@ -83,6 +85,7 @@ class Predictor:
 
     def __init__(self, instruction: Instruction) -> None:
         self._instruction = instruction
+        self._hint = _compiled_address(instruction.hint) if instruction.hint is not None else None
         self._steps = [(step, _compiled(step), _needs_undefined(step)) for step in instruction.steps]
 
     def predict(self, before: Registers, contents: bytes) -> Predicted:
@@ -105,6 +108,8 @@ class Predictor:
         raise OutOfReach
 
     def _once(self, registers: dict[str, int], memory: Memory, free: dict[str, int]) -> tuple[str, int]:
+        if self._hint is not None:
+            memory.load(self._hint(registers), 1)
         taken = [
             (step, run if doubtful else None, found)
             for step, run, doubtful in self._steps
@@ -130,6 +135,13 @@ def _needs_undefined(step: Step) -> bool:
 Compiled = Callable[[Registers, int, Callable[[int, int], int]], Any]
 """From registers, the value of what is undefined, and a way to load: None where the guard fails, else the
 stores in order, the registers written, and the first value loaded."""
+
+
+def _compiled_address(term: z3.BitVecRef) -> Callable[[Registers], int]:
+    source = Source(lambda name: f"v[{name!r}]")
+    source.lines.append(f"return {source.value(term)}")
+    found: Callable[[Registers], int] = source.function("v")
+    return found
 
 
 def _compiled(step: Step) -> Compiled:

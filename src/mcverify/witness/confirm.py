@@ -20,8 +20,10 @@ from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, ObligationResult, Prediction, RoutineResult, Verdict
 from mcverify.runs import emulator
 from mcverify.runs.case import Ending
+from mcverify.runs.code import reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
+from mcverify.runs.hints import missing_hints
 from mcverify.runs.judge import judge
 from mcverify.runs.pattern import GENERAL
 from mcverify.runs.wire import is_long
@@ -169,6 +171,8 @@ class _Confirmer:
         """The emulator's run of the same case, which must be the same and break the same."""
         if found.outcome.on == "emulator":
             raise Unconfirmed(f"{why}, and the emulator made it")
+        if missing_hints(reachable(self._image, self._result.entry)):
+            raise Unconfirmed(f"{why}, and this CPU has not the hints of the code, whose faults nobody sees")
         missing = emulator.available()
         if missing is not None:
             raise Unconfirmed(f"{why}, and {missing}")

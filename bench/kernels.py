@@ -1,13 +1,15 @@
 """`make kernels`: docs/kernels.md, what is proved of the copy routines of the kernels that Debian packages.
 
-The assembly files of arch/x86/lib come out of /usr/src/linux-source-*.tar.xz. Each routine with table entries
-is proved alone, under its contract, for page faults and for machine checks apart; where the count of
-whole blocks after a machine check is refuted, under the contract that allows it as well.
+The assembly files of arch/x86/lib come out of /usr/src/linux-source-*.tar.xz, the linked kernel of 6.12
+lies in /usr/lib/debug/boot. Each routine with table entries is proved alone, under its contract, for page
+faults and for machine checks apart; where the count of whole blocks after a machine check is refuted, under
+the contract that allows it as well. The page ends with a comparison of 6.12's linked code with its source.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import tarfile
@@ -17,13 +19,21 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcverify.proof.prove import ProveOptions, prove_file
+from mcverify.deadline import Deadline
+from mcverify.errors import InputError
+from mcverify.image.image import Image
+from mcverify.proof.prove import ProveOptions, jobs_of, proved
 from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.proof.select import Task, tasks
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "kernels.md"
 VERSIONS = ("6.1", "6.12")
+LINKED = "6.12 vmlinux"
+"""The kernel that Debian built and linked of the sources of `LINKED_FROM`."""
+LINKED_FROM = "6.12"
+KERNELS = (*VERSIONS, LINKED)
+DEBUG = Path("/usr/lib/debug/boot")
 LIBRARY = "arch/x86/lib"
 FILES = (
     "clear_page_64.S", "copy_mc_64.S", "copy_user_64.S", "copy_user_uncached_64.S", "csum-copy_64.S",
@@ -65,10 +75,33 @@ def extract(version: str, folder: Path) -> list[Path]:
     return sorted(path for path in wanted.values() if path.exists())
 
 
+def vmlinux() -> Path | None:
+    """Debian's linked kernel with symbols, None where its package is not installed."""
+    return next(iter(sorted(DEBUG.glob(f"vmlinux-{LINKED_FROM}.*"))), None)
+
+
+def inputs(kernel: str, folder: Path) -> list[Path]:
+    """The files in which the routines of one of `KERNELS` are; those of an archive are put into `folder`."""
+    linked = vmlinux()
+    return ([linked] if linked else []) if kernel == LINKED else extract(kernel, folder)
+
+
+def missing(kernel: str) -> str | None:
+    """What has to be installed for the rows of one of `KERNELS`; None if nothing has to."""
+    if kernel == LINKED:
+        return None if vmlinux() else f"{DEBUG}/vmlinux-{LINKED_FROM}.* (linux-image-*-cloud-amd64-dbg)"
+    return None if archive(kernel).exists() else str(archive(kernel))
+
+
+@functools.lru_cache(maxsize=1)
+def image(file: Path) -> Image:
+    """The image of a file. That of a linked kernel takes seconds: one process reads it once."""
+    return ProveOptions().image(file)
+
+
 def jobs(file: Path) -> Iterator[Job]:
     """What is to be proved of the routines of a file."""
-    image = ProveOptions().image(file)
-    for task in tasks(image, ProveOptions()):
+    for task in tasks(image(file), ProveOptions()):
         for faults in _sides(task):
             yield Job(file, task.name, None, faults, "pf")
         if task.contract is not None and task.contract.src is not None:
@@ -94,10 +127,17 @@ def rows(job: Job) -> list[tuple[str, ...]]:
 
 
 def _proved(job: Job) -> Sequence[RoutineResult]:
-    options = ProveOptions(
-        routines=(job.routine,), contract=job.contract, faults=job.faults, trap=job.trap, timeout=_SECONDS
+    options = ProveOptions(routines=(job.routine,), contract=job.contract, faults=job.faults, trap=job.trap)
+    read = image(job.file)
+    (results,) = proved(
+        [jobs_of(read, options, {})],
+        options,
+        Deadline(_SECONDS),
+        lambda _: None,
+        lambda _, result, *__: result,
     )
-    return prove_file(job.file, options, lambda _: None)
+    assert not isinstance(results, InputError)
+    return results
 
 
 def _merged(job: Job, results: Sequence[RoutineResult]) -> list[tuple[str, ...]]:
@@ -145,7 +185,25 @@ def _slack(result: RoutineResult) -> str:
 def page(table: Sequence[tuple[str, ...]]) -> str:
     """docs/kernels.md, with these rows."""
     lines = [_line(_HEAD), "|" + "---|" * len(_HEAD), *map(_line, table)]
-    return _TEXT + "\n".join(lines) + "\n"
+    return _TEXT + "\n".join(lines) + "\n\n" + _COMPARED + "\n".join(comparison(table)) + "\n"
+
+
+def comparison(table: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines that say where the rows of the linked kernel are not those of its sources."""
+    source = [row[1:] for row in table if row[0] == LINKED_FROM]
+    linked = [row[1:] for row in table if row[0] == LINKED]
+    same = sum(row in source for row in linked)
+    lines = [
+        f"Of {len(source)} rows from source and {len(linked)} from the linked code, {same} are the same."
+    ]
+    only = [(LINKED_FROM, row) for row in source if row not in linked]
+    only += [(LINKED, row) for row in linked if row not in source]
+    if only:
+        lines += ["Only in one of them:", "", _line(_HEAD), "|" + "---|" * len(_HEAD)]
+        lines += [
+            _line((kernel, *row)) for kernel, row in sorted(only, key=lambda r: _place((r[0], *r[1]))[1:])
+        ]
+    return lines
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -153,9 +211,12 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def rows_of(text: str) -> list[tuple[str, ...]]:
-    """The rows of a page."""
+    """The rows of a page's first table."""
+    first = text.partition(_COMPARED)[0]
     table = [
-        tuple(c.strip() for c in line.strip("|").split("|")) for line in text.splitlines() if line[:2] == "| "
+        tuple(c.strip() for c in line.strip("|").split("|"))
+        for line in first.splitlines()
+        if line[:2] == "| "
     ]
     return table[1:]
 
@@ -164,7 +225,9 @@ _TEXT = """# The copy routines of Linux 6.1 and 6.12
 
 Made by `make kernels`, from arch/x86/lib of Debian's linux-source-6.1 and
 linux-source-6.12; each file is assembled alone, with the headers and CONFIGs that
-`prove` assumes and prints. Do not edit it.
+`prove` assumes and prints. *6.12 vmlinux* is the kernel that Debian links of the
+latter (linux-image-cloud-amd64-dbg): its code is proved as it is linked, relocated
+and patched at boot. Do not edit it.
 
 Each row is one proof, for all lengths in its column, all alignments of both buffers
 and a fault anywhere. The combinations of CPU features that select different code
@@ -179,58 +242,64 @@ Machine checks strike loads alone.
   progress reported where there was some (O5). `uaccess_rounded` and
   `nocache_rounded` are the same contracts where that is allowed.
 - `copy_mc_fragile` goes on in C after a fault on a store: what that routine does is
-  assumed (`models/callees.toml`).
+  assumed (`models/callees.toml`) from source. The vmlinux holds it: there it is
+  proved with the rest.
 - Of `csum_partial_copy_generic` it is not asked which sum is returned, of
   `__get_user_N` and `__put_user_N` not that an address of the kernel is refused.
+
+"""
+
+_COMPARED = """## The linked code of 6.12 against its source
 
 """
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kernel", action="append", choices=VERSIONS, help="only this version's rows anew")
+    parser.add_argument("--kernel", action="append", choices=KERNELS, help="only this one's rows anew")
     parser.add_argument("--routine", action="append", help="only rows of this routine anew")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes [default: all CPUs]")
     arguments = parser.parse_args()
-    asked = arguments.kernel or VERSIONS
-    missing = [str(archive(v)) for v in asked if not archive(v).exists()]
-    if missing:
-        print(f"{missing[0]} is missing: install its package", file=sys.stderr)
+    asked = arguments.kernel or KERNELS
+    absent = [what for kernel in asked if (what := missing(kernel)) is not None]
+    if absent:
+        print(f"{absent[0]} is missing: install its package", file=sys.stderr)
         return 2
     known = rows_of(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else []
     with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor(arguments.jobs) as pool:
-        for version in asked:
-            folder = Path(scratch, version)
+        for kernel in asked:
+            folder = Path(scratch, kernel)
             folder.mkdir()
-            wanted = [job for file in extract(version, folder) for job in jobs(file)]
+            wanted = [job for file in inputs(kernel, folder) for job in jobs(file)]
             if arguments.routine:
                 wanted = [job for job in wanted if job.routine in arguments.routine]
             for job, found in zip(wanted, pool.map(rows, wanted), strict=True):
-                print(version, job.routine, job.faults, job.trap, [row[3] for row in found], flush=True)
-                known = replaced(known, version, job, found)
+                print(kernel, job.routine, job.faults, job.trap, [row[3] for row in found], flush=True)
+                known = replaced(known, kernel, job, found)
                 PAGE.write_text(page(known), encoding="utf-8")
     return 0
 
 
 def replaced(
-    known: Sequence[tuple[str, ...]], version: str, job: Job, found: Sequence[tuple[str, ...]]
+    known: Sequence[tuple[str, ...]], kernel: str, job: Job, found: Sequence[tuple[str, ...]]
 ) -> list[tuple[str, ...]]:
     """The rows `known` with those `found` for a job in place of the ones that it had."""
-    old = [row for row in known if is_of(row, version, job)]
+    old = [row for row in known if is_of(row, kernel, job)]
     rest = [row for row in known if row not in old]
-    return sorted([*rest, *((version, *row) for row in found)], key=_place)
+    return sorted([*rest, *((kernel, *row) for row in found)], key=_place)
 
 
-def is_of(row: tuple[str, ...], version: str, job: Job) -> bool:
-    """Whether a row is about that job of that version."""
+def is_of(row: tuple[str, ...], kernel: str, job: Job) -> bool:
+    """Whether a row is about that job of that kernel."""
     named = row[1].partition(" ")[0] == f"`{job.routine}`"
-    return row[0] == version and named and row[3] == _may_fault(job)
+    return row[0] == kernel and named and row[3] == _may_fault(job)
 
 
 def _place(row: tuple[str, ...]) -> tuple[object, ...]:
     return (
-        VERSIONS.index(row[0]),
-        row[1].replace("nocheck_", ""),
+        KERNELS.index(row[0]),
+        row[1].lstrip("`_").replace("nocheck_", ""),
+        row[1],
         row[3].endswith("checks"),
         row[3],
         len(row[2]),

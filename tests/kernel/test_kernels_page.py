@@ -50,9 +50,12 @@ def sources(version: str, base: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    """The files of both versions."""
+    """The files of both versions, and the linked kernel."""
     base = tmp_path_factory.getbasetemp()
-    return {version: sources(version, base) for version in kernels.VERSIONS}
+    linked = kernels.vmlinux()
+    if linked is None:
+        pytest.skip(f"skipped: needs {kernels.missing(kernels.LINKED)}")
+    return {version: sources(version, base) for version in kernels.VERSIONS} | {kernels.LINKED: [linked]}
 
 
 def test_nothing_is_unknown() -> None:
@@ -70,7 +73,19 @@ def test_every_refuted_row_has_one_for_the_contract_that_allows_it() -> None:
         assert [r[4] for r in ROWS if r[:2] == row[:2] and r[2] == f"{row[2]}_rounded"] == ["proved"]
 
 
-@pytest.mark.parametrize("version", kernels.VERSIONS)
+def test_the_linked_code_has_the_verdicts_of_its_source() -> None:
+    """Routine by routine: for the same faults, under the same contract, for the same lengths."""
+    linked = [row[1:] for row in ROWS if row[0] == kernels.LINKED]
+    assert len(linked) > 30
+    assert linked == [row[1:] for row in ROWS if row[0] == kernels.LINKED_FROM]
+    (first, *rest) = kernels.comparison(ROWS)
+    assert f"{len(linked)} are the same" in first
+    assert rest == []
+    changed = [(*row[:4], "refuted: O4", *row[5:]) if row[0] == kernels.LINKED else row for row in ROWS]
+    assert "0 are the same" in kernels.comparison(changed)[0]
+
+
+@pytest.mark.parametrize("version", kernels.KERNELS)
 def test_every_routine_has_its_rows(files: dict[str, list[Path]], version: str) -> None:
     jobs = [job for file in files[version] for job in kernels.jobs(file)]
     assert len(jobs) > 20
@@ -80,12 +95,15 @@ def test_every_routine_has_its_rows(files: dict[str, list[Path]], version: str) 
         assert any(kernels.is_of(row, version, job) for job in jobs), row
 
 
+@pytest.mark.parametrize("kernel", ["6.12", kernels.LINKED])
 @pytest.mark.parametrize("routine", ANEW)
-def test_a_row_of_6_12_comes_out_the_same_again(files: dict[str, list[Path]], routine: str) -> None:
-    jobs = [job for file in files["6.12"] for job in kernels.jobs(file) if job.routine == routine]
+def test_a_row_of_6_12_comes_out_the_same_again(
+    files: dict[str, list[Path]], routine: str, kernel: str
+) -> None:
+    jobs = [job for file in files[kernel] for job in kernels.jobs(file) if job.routine == routine]
     assert jobs
     for job in jobs:
-        listed = [row[1:] for row in ROWS if kernels.is_of(row, "6.12", job)]
+        listed = [row[1:] for row in ROWS if kernels.is_of(row, kernel, job)]
         assert kernels.rows(job) == listed
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import click
@@ -83,6 +84,8 @@ def _sources(files: Sequence[Path]) -> list[Source]:
 
 def run() -> int:
     """Run the command line and give the exit code."""
+    # What the first worker would start, and unblock Ctrl-C for the thread that does so.
+    resource_tracker.ensure_running()
     leave_on_interrupt()
     try:
         return int(main.main(standalone_mode=False) or ExitCode.PROVED)

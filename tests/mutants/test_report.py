@@ -97,6 +97,29 @@ def test_the_command_examines_a_file(tmp_path: Path) -> None:
     assert "clear_stosb 4 4 - - - -" in " ".join(done.stdout.split())
 
 
+WORKER = """
+import multiprocessing, signal
+from mutants import __main__ as command
+class Command:
+    @staticmethod
+    def main(**_):
+        worker = multiprocessing.get_context("spawn").Process(target=int)
+        worker.start()
+        worker.join()
+        print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+command.main = Command
+command.run()
+"""
+
+
+def test_an_interrupt_goes_to_the_thread_that_waits_for_it_when_workers_run_too() -> None:
+    """Else the main thread waits for workers that nobody ends."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
+    words = [sys.executable, "-c", WORKER]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -40,6 +40,18 @@ def leave_on_interrupt(*, silently: bool = False) -> None:
     threading.Thread(target=_wait, args=(silently,), name="interrupt", daemon=True).start()
 
 
+def prepare_processes() -> None:
+    """Start what `multiprocessing` starts along with its first process, and keep SIGINT as it is.
+
+    Else it would be unblocked in the thread that does so (CPython, Lib/multiprocessing/resource_tracker.py).
+    """
+    from multiprocessing import resource_tracker
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def kill_children(pid: int | None = None, spared: Collection[int] = ()) -> None:
     """Kill all descendants of process `pid` (this one unless given) but those `spared`, with theirs."""
     for child in _children(os.getpid() if pid is None else pid):

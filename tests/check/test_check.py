@@ -5,8 +5,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -394,3 +396,32 @@ def test_no_way_is_missing_where(name, tmp_path):
     ways = [o for _, o in found if o.kind in ("ways", "impossible", "initiation")]
     assert len(ways) > 3
     assert {ask("bitwuzla", o.text, 20).said for o in ways} == {Said.UNSAT}
+
+
+SLEEPING = """
+import os, sys, time
+from mcverify.check.solvers import in_processes
+from mcverify.interrupt import leave_on_interrupt
+def sleep(folder):
+    open(f"{folder}/{os.getpid()}", "w").close()
+    time.sleep(300)
+if __name__ == "__main__":
+    leave_on_interrupt()
+    list(in_processes(sleep, [(sys.argv[1],)], 1))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_does_not_wait_for_a_solver(tmp_path: Path, number: signal.Signals) -> None:
+    program, folder = tmp_path / "sleeping.py", tmp_path / "pids"
+    program.write_text(SLEEPING)
+    folder.mkdir()
+    process = subprocess.Popen([sys.executable, program, folder], stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while not (pids := os.listdir(folder)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert len(pids) == 1
+    process.send_signal(number)
+    assert process.wait(timeout=30) != 0
+    stat = Path(f"/proc/{pids[0]}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import resource_tracker
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ from rich.console import Console
 
 from mcverify.cli.output import check_writable, write_whole
 from mcverify.errors import ExitCode, InputError
-from mcverify.interrupt import INTERRUPTED, leave_on_interrupt
+from mcverify.interrupt import INTERRUPTED, leave_on_interrupt, prepare_processes
 from mcverify.runs import cpu
 from mutants import report
 from mutants.kept import Kept, is_ours
@@ -84,9 +83,8 @@ def _sources(files: Sequence[Path]) -> list[Source]:
 
 def run() -> int:
     """Run the command line and give the exit code."""
-    # What the first worker would start, and unblock Ctrl-C for the thread that does so.
-    resource_tracker.ensure_running()
     leave_on_interrupt()
+    prepare_processes()
     try:
         return int(main.main(standalone_mode=False) or ExitCode.PROVED)
     except click.ClickException as error:

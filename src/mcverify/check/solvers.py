@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from mcverify.interrupt import prepare_processes
+
 
 class Said(StrEnum):
     """What a solver says of premises with the negated goal. Only UNSAT proves."""
@@ -114,6 +116,7 @@ def in_processes(
 ) -> Iterator[_Answer | str]:
     """What `function` gives for each of the `arguments`, in order, `jobs` of them at a time in other
     processes; a sentence where such a process ended."""
+    prepare_processes()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=jobs, mp_context=context) as pool:
         try:

@@ -39,7 +39,9 @@ def test_the_patches_of_a_series_come_in_the_order_of_their_numbers_and_letters_
         _mail("[PATCH v3 0/2] cover", "just words\n"),
         _mail("[PATCH v3 1/2] first"),
     )
-    assert [(p.number, p.subject) for p in patches("m", series)] == [(1, "first"), (2, "second")]
+    found = patches("m", series)
+    assert [(p.number, p.subject) for p in found] == [(1, "first"), (2, "second")]
+    assert [p.heading for p in found] == ["[PATCH v3 1/2] first", "[PATCH v3 2/2] second"]
 
 
 def test_line_ends_of_the_transport_do_not_count() -> None:

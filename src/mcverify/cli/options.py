@@ -17,6 +17,13 @@ include_option = click.option(
     help="Look for headers here too; may be repeated.",
 )
 
+config_option = click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Take the CONFIGs from this .config. [default: that of the kernel's tree, else some are assumed]",
+)
+
 define_option = click.option(
     "-D",
     "defines",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import define_option, include_option, need_solvers
+from mcverify.cli.options import config_option, define_option, include_option, need_solvers
 from mcverify.cli.output import check_writable, write_whole
 from mcverify.cli.outputs import Outcome, Outputs, output_options, without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
@@ -107,12 +107,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Take the symbols of a linked kernel that has none of its own from its System.map.",
 )
-@click.option(
-    "--config",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Take the CONFIGs from this .config. [default: that of the kernel's tree, else some are assumed]",
-)
+@config_option
 @click.option(
     "-j",
     "--jobs",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import define_option, include_option
+from mcverify.cli.options import config_option, define_option, include_option
 from mcverify.cli.output import STDOUT, check_writable, write_all
 from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.cli.streams import indifferent_to_readers
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
 @include_option
 @define_option
+@config_option
 @click.option(
     "--fail-on",
     multiple=True,
@@ -98,6 +99,7 @@ def review(
     timeout: str | None,
     include: tuple[Path, ...],
     defines: tuple[str, ...],
+    config: Path | None,
     fail_on: tuple[str, ...],
     allow_empty: bool,
     no_differences: bool,
@@ -119,6 +121,10 @@ def review(
 
     limit = max_rw_count() if len_max is None else parse_size(len_max, "--len-max")
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
+    if config is not None:
+        from mcverify.image.kernel_tree import read_config
+
+        read_config(config)  # whatever is wrong with it is said before anything else is done
     targets = [(name, target) for name, target in reports.items() if target is not None]
     _check_targets(targets, inputs)
     from mcverify.review.gather import NothingToReview, gathered
@@ -143,6 +149,7 @@ def review(
         timeout=budget,
         include=include,
         defines=defines,
+        config=config,
     )
     result = _review(found, ReviewOptions(proofs, differences=not no_differences), cached=not no_cache)
     code = exit_code(result, fail_on)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from mcverify.cli.options import define_option, include_option
+from mcverify.cli.options import config_option, define_option, include_option
 from mcverify.cli.output import STDOUT, check_writable, write_whole
 from mcverify.cli.sizes import parse_seconds
 from mcverify.cli.streams import indifferent_to_readers
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", metavar="S", help="End after S seconds, with what has been seen until then.")
 @include_option
 @define_option
+@config_option
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the report.")
 def sweep(
     file: Path,
@@ -72,6 +73,7 @@ def sweep(
     timeout: str | None,
     include: tuple[Path, ...],
     defines: tuple[str, ...],
+    config: Path | None,
     quiet: bool,
 ) -> ExitCode:
     """Run the routines of a file on a grid of cases, with real faults, and judge each run by the contract.
@@ -89,7 +91,16 @@ def sweep(
     from mcverify.witness.sweep import SweepOptions
 
     options = SweepOptions(
-        routines, contract, faults, quick, cast("On | None", on), budget, include, defines, trap
+        routines,
+        contract,
+        faults,
+        quick,
+        cast("On | None", on),
+        budget,
+        include,
+        defines,
+        trap,
+        config=config,
     )
     results = _sweep(file, options)
     if json_target is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +85,29 @@ class Repository:
                 return self.blob(identifier) if kind == "blob" and mode != _LINK else None
         return None
 
+    def names(self, commit: str, paths: Sequence[str]) -> frozenset[str]:
+        """Those of the paths that are in a commit: files and folders."""
+        text = self._text("ls-tree", "-z", "--full-tree", "--name-only", commit, "--", *paths)
+        return frozenset(name for name in text.split("\0") if name)
+
+    def contents(self, commit: str, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """The files of a commit below the paths, with their contents; no links."""
+        text = self._text("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
+        found = []
+        for entry in text.split("\0"):
+            meta, tab, name = entry.partition("\t")
+            if tab and meta.split()[1] == "blob" and meta.split()[0] != _LINK:
+                found.append((name, meta.split()[2]))
+        asked = "".join(f"{identifier}\n" for _, identifier in found).encode()
+        rest = memoryview(self._run("cat-file", "--batch", given=asked).stdout)
+        for name, _ in found:
+            head, end = _line(rest)
+            if not head.split()[-1:] or not head.split()[-1].isdigit():
+                raise InputError(f"git cannot read {name} of {commit}: {head}")
+            size = int(head.split()[-1])
+            yield name, bytes(rest[end : end + size])
+            rest = rest[end + size + 1 :]
+
     def blob(self, identifier: str) -> bytes | None:
         """The content of a blob, None if it is not there. `identifier` may be a beginning that is unique."""
         if identifier not in self._blobs:
@@ -102,7 +125,7 @@ class Repository:
             raise InputError(f"git cannot read the repository: {said}")
         return done.stdout.decode("utf-8", "surrogateescape")
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = ["git", "--no-pager", "-c", "core.quotepath=off", "-c", "core.fsmonitor=false", *arguments]
         environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         try:
@@ -110,7 +133,7 @@ class Repository:
                 command,
                 cwd=self.folder,
                 env=environment | {"GIT_NO_LAZY_FETCH": "1"},
-                stdin=subprocess.DEVNULL,
+                input=given,
                 capture_output=True,
                 timeout=_TIMEOUT_SECONDS,
                 check=False,
@@ -119,3 +142,9 @@ class Repository:
             raise InputError("git is not installed", hint="apt install git") from error
         except subprocess.TimeoutExpired as error:
             raise InputError(f"git did not answer within {_TIMEOUT_SECONDS} seconds") from error
+
+
+def _line(text: memoryview) -> tuple[str, int]:
+    """The first line of a text, and where the next one begins."""
+    end = bytes(text[:4096]).find(b"\n")
+    return bytes(text[: max(end, 0)]).decode("utf-8", "replace"), end + 1

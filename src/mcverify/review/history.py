@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Commit, Repository
 from mcverify.review.revision import Revision, included
+from mcverify.review.tree import HEADER_FOLDERS, CommitTree
 
 SOURCE_SUFFIXES = (".S", ".s")
 _TABLE = re.compile(rb"EXTABLE|ex_table|mcverify:", re.IGNORECASE)
 _MOST = 200
 """Commits of one review that touch a routine."""
+_MOST_HEADERS = 300
+"""Where more headers than this changed since the first commit, a revision has a tree of its own."""
 
 
 def revisions_of_range(text: str, paths: Sequence[str], folder: Path) -> Gathered:
@@ -34,11 +38,31 @@ def revisions_of_range(text: str, paths: Sequence[str], folder: Path) -> Gathere
     found: list[Revision] = []
     for commit in (repository.describe(old), *commits):
         revision = _revision(repository, commit, touched)
-        if not found or revision.files != found[-1].files or revision.others != found[-1].others:
+        if not found or not revision.same_files(found[-1]):
             found.append(revision)
+    found = _in_tree(repository, old, found)
     if len(found) > _MOST:
         raise InputError(f"{len(found)} commits change {', '.join(touched)}: more than {_MOST} columns")
     return Gathered(tuple(found), _left_out(len(commits) + 1 - len(found)))
+
+
+def _in_tree(repository: Repository, old: str, revisions: Sequence[Revision]) -> list[Revision]:
+    """The revisions within the kernel's tree of their commits, if it is one: that of `old`, and the headers
+    that are other ones since."""
+    tree = CommitTree.of(repository, old)
+    if tree is None:
+        return [*revisions]
+    return [_with_tree(repository, tree, revision) for revision in revisions]
+
+
+def _with_tree(repository: Repository, tree: CommitTree, revision: Revision) -> Revision:
+    commit = repository.commit(revision.name)
+    paths = repository.changed(tree.commit, commit, [f":(top){folder}" for folder in HEADER_FOLDERS])
+    if len(paths) > _MOST_HEADERS:
+        return replace(revision, tree=CommitTree(repository, commit))
+    headers: dict[str, bytes | None] = dict.fromkeys(paths)
+    headers |= dict(repository.contents(commit, paths)) if paths else {}
+    return replace(revision, tree=tree, headers=headers)
 
 
 def _left_out(count: int) -> tuple[str, ...]:

@@ -27,7 +27,8 @@ _SIGNATURE = re.compile(r"^-- $", re.MULTILINE)
 @dataclass(frozen=True, slots=True)
 class Patch:
     """One patch as text; every character stands for one byte, so that nothing is lost. `other` is the same in
-    UTF-8 where the mail was of another encoding. `number` and `total` are those of its subject, 0 without."""
+    UTF-8 where the mail was of another encoding. `number` and `total` are those of its subject, 0 without;
+    `heading` is the subject with all of its tags."""
 
     subject: str
     text: str
@@ -36,6 +37,7 @@ class Patch:
     total: int = 0
     author: str = ""
     message_id: str = ""
+    heading: str = ""
 
 
 def patches(name: str, content: bytes) -> list[Patch]:
@@ -93,6 +95,7 @@ def _patch(raw: bytes) -> Patch | None:
                 int(numbered["total"]) if numbered else 0,
                 _header(message, "From"),
                 _header(message, "Message-ID"),
+                subject,
             )
     return None
 

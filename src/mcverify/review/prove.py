@@ -18,6 +18,7 @@ from mcverify.proof.variants import Variant, variants
 from mcverify.review.cache import Cache, key_of
 from mcverify.review.recast import moved, with_words
 from mcverify.review.revision import Revision, laid_out
+from mcverify.review.tree import Tree
 from mcverify.witness.study import study
 
 Progress = Callable[[str], None]
@@ -57,10 +58,11 @@ def prove_revision(
     with laid_out(revision) as files:
         for name, path in files.items():
             folder = str(path)[: -len(name)] if str(path).endswith(name) and str(path) != name else ""
+            plain = _without(folder, revision.tree)
             try:
-                results, hits = _of_file(path, folder, options, cache, progress, deadline)
+                results, hits = _of_file(path, plain, options, cache, progress, deadline)
             except InputError as error:
-                sentence = with_words(str(error), _without(folder))
+                sentence = with_words(str(error), plain)
                 (empty if _is_nothing(error) else failures).append(sentence)
                 continue
             found |= {proved.result.title: proved for proved in results}
@@ -76,17 +78,25 @@ def _is_nothing(error: InputError) -> bool:
     return any(words in error.message for words in _NOTHING)
 
 
-def _without(folder: str) -> Callable[[str], str]:
-    return lambda text: text.replace(folder, "") if folder else text
+def _without(folder: str, tree: Tree | None) -> Callable[[str], str]:
+    """Says names of files in a temporary folder as the revision has them, and the folder as its tree."""
+    if not folder:
+        return lambda text: text
+    name = tree.name if tree is not None else "."
+    return lambda text: text.replace(folder, "").replace(folder.rstrip("/"), name)
 
 
 def _of_file(
-    path: Path, folder: str, options: ProveOptions, cache: Cache, progress: Progress, deadline: Deadline
+    path: Path,
+    plain: Callable[[str], str],
+    options: ProveOptions,
+    cache: Cache,
+    progress: Progress,
+    deadline: Deadline,
 ) -> tuple[list[Proved], int]:
     image = options.image(path)
     chosen = tasks(image, _for_file(image, options))
     made = {task.name: _variants(image, task) for task in chosen}
-    plain = _without(folder)
     notes = tuple(map(plain, image.notes))
     keys = {task.name: key_of(image, task, made[task.name], options, notes) for task in chosen}
     known = {t.name: _known(t, made[t.name], cache.get(keys[t.name]), plain, image) for t in chosen}

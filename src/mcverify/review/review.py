@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -50,13 +50,20 @@ def review(
     _check(proved, options.prove)
     found = [_routine(track, options, deadline, progress) for track in tracks(proved)]
     return Review(
-        revisions=tuple(revisions),
+        revisions=tuple(replace(revision, tree=None) for revision in revisions),
         routines=tuple(found),
         failures={n: p.failures for n, p in enumerate(proved) if p.failures},
-        notes=tuple(notes),
+        notes=(*notes, *_on_headers(proved)),
         reused=sum(p.reused for p in proved),
         proved=sum(p.proved for p in proved),
     )
+
+
+def _on_headers(proved: Sequence[ProvedRevision]) -> list[str]:
+    """With whose headers sources of a kernel's tree were assembled, each once."""
+    notes = [note for p in proved for routine in p.routines.values() for note in routine.result.assumptions]
+    words = ("headers of the kernel ", "mcverify's stand-in headers were taken")
+    return list(dict.fromkeys(note for note in notes if note.startswith(words)))
 
 
 def _prefixed(progress: Progress, prefix: str) -> Progress:

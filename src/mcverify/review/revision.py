@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from mcverify.review.tree import Changed, Tree, lay_over
+
 _QUOTED = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULTILINE)
 
 
@@ -18,7 +20,9 @@ class Revision:
 
     `name` is short and unique, `title` a subject ("" for a plain file). `files` maps paths to contents; files
     that lie on the disk as they are have `on_disk` instead, and no contents. `others` are the files that they
-    include. `author` and `message_id` are those of the mail that brought it, or of the commit.
+    include. `author` and `message_id` are those of the mail that brought it, or of the commit. `tree` is the
+    kernel's in which the files lie, None for files of no kernel; its `headers` are others in this revision.
+    `patch` is the patch that made it, as it was sent, `subject` that of its mail.
     """
 
     name: str
@@ -28,11 +32,20 @@ class Revision:
     on_disk: tuple[Path, ...] = ()
     author: str = ""
     message_id: str = ""
+    tree: Tree | None = None
+    headers: Changed = field(default_factory=dict)
+    patch: str = ""
+    subject: str = ""
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The files that may hold routines, as they are named in reports."""
         return (*(str(p) for p in self.on_disk), *self.files)
+
+    def same_files(self, other: Revision) -> bool:
+        """Whether its files are those of another revision, with all that is included."""
+        own = self.files, self.others, self.headers
+        return own == (other.files, other.others, other.headers)
 
     def text(self, path: str) -> str | None:
         """The text of one of its files, None if it is not there."""
@@ -46,16 +59,12 @@ class Revision:
 @contextmanager
 def laid_out(revision: Revision) -> Iterator[Mapping[str, Path]]:
     """The revision's files on the disk, by their names in reports: those of a patch or a commit in a
-    folder of their own, which goes with the context."""
+    folder of their own, which goes with the context; within the kernel's tree that they belong to."""
     with tempfile.TemporaryDirectory(prefix="mcverify-review-") as folder:
+        changed = {**revision.headers, **revision.others, **revision.files}
+        lay_over(None if revision.tree is None else revision.tree.root, changed, Path(folder))
         found = {str(path): path for path in revision.on_disk}
-        for path, content in (*revision.others.items(), *revision.files.items()):
-            target = Path(folder) / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-            if path in revision.files:
-                found[path] = target
-        yield found
+        yield found | {path: Path(folder) / path for path in revision.files}
 
 
 def included(path: str, content: bytes) -> list[str]:

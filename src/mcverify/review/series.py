@@ -13,17 +13,20 @@ from mcverify.review.git import Repository
 from mcverify.review.history import SOURCE_SUFFIXES, has_table, with_included
 from mcverify.review.mail import Patch, patches
 from mcverify.review.revision import Revision
+from mcverify.review.tree import CommitTree, FolderTree, Tree
 
 _HEADERS = (".h", ".inc")
 
 
 @dataclass(frozen=True)
 class Base:
-    """What a series applies to: `read` gives a file by its path, `blob` one by its id."""
+    """What a series applies to: `read` gives a file by its path, `blob` one by its id. `tree` is the kernel's
+    that it is, if any."""
 
     name: str
     read: Callable[[str], bytes | None]
     blob: Callable[[str], bytes | None] = lambda _: None
+    tree: Tree | None = None
 
 
 def revisions_of_patches(
@@ -35,7 +38,7 @@ def revisions_of_patches(
     series = [(name, patches(name, content)) for name, content in inputs]
     tree = _Tree(base)
     tracked = _tracked(series, base)
-    start = Revision("base", base.name, *tree.contents(tracked))
+    start = Revision("base", base.name, *tree.contents(tracked), tree=base.tree)
     found: list[Revision] = []
     notes: list[str] = []
     for name, members in series:
@@ -46,11 +49,12 @@ def revisions_of_patches(
             if len(series) == 1:
                 found.append(_revision(tree, tracked, label, patch))
         if len(series) > 1:
-            found.append(_revision(tree, tracked, Path(name).stem if name != "-" else "stdin", members[-1]))
+            whole = replace(members[-1], text="\n".join(member.text for member in members))
+            found.append(_revision(tree, tracked, Path(name).stem if name != "-" else "stdin", whole))
     columns = [start] if start.files else []
     for revision in found:
         last = columns[-1] if columns else start
-        if revision.files == last.files and revision.others == last.others:
+        if revision.same_files(last):
             notes.append(f"{revision.name} ({revision.title}) leaves the routines' files as they were")
         else:
             columns.append(revision)
@@ -83,7 +87,18 @@ def _unique(revisions: Sequence[Revision]) -> tuple[Revision, ...]:
 
 def _revision(tree: _Tree, tracked: Sequence[str], name: str, patch: Patch) -> Revision:
     files, others = tree.contents(tracked)
-    return Revision(name, patch.subject, files, others, author=patch.author, message_id=patch.message_id)
+    return Revision(
+        name,
+        patch.subject,
+        files,
+        others,
+        author=patch.author,
+        message_id=patch.message_id,
+        tree=tree.base.tree,
+        headers=tree.headers(),
+        patch=patch.text.encode("latin-1").decode("utf-8", "replace"),
+        subject=patch.heading,
+    )
 
 
 def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple[str, ...]:
@@ -156,6 +171,12 @@ class _Tree:
         files = {path: content for path, content in read.items() if content is not None}
         return files, with_included(files, self.read)
 
+    def headers(self) -> dict[str, bytes | None]:
+        """Those that are other than in the base, where that is a kernel's tree."""
+        if self.base.tree is None:
+            return {}
+        return {path: content for path, content in self.changed.items() if path.endswith(_HEADERS)}
+
     def apply(self, patch: Patch, where: str, notes: list[str]) -> None:
         """Apply all of a patch that can matter, or nothing. Raises InputError where it does not apply."""
         now: dict[str, bytes | None] = {}
@@ -199,14 +220,15 @@ class _Tree:
 def _base(name: str | None, folder: Path) -> Base:
     if name is not None and Path(name).is_dir():
         root = Path(name)
-        return Base(name, lambda path: _read(root, path))
+        return Base(name, lambda path: _read(root, path), tree=FolderTree.of(root))
     repository = Repository.around(folder)
     if repository is None:
         if name is not None:
             raise InputError(f"--base {name} is no folder, and {folder} lies in no git repository")
-        return Base(str(folder), lambda path: _read(folder, path))
+        return Base(str(folder), lambda path: _read(folder, path), tree=FolderTree.of(folder))
     commit = repository.commit(name or "HEAD")
-    return Base(name or "HEAD", lambda path: repository.file(commit, path), repository.blob)
+    tree = CommitTree.of(repository, commit)
+    return Base(name or "HEAD", lambda path: repository.file(commit, path), repository.blob, tree)
 
 
 def _read(root: Path, path: str) -> bytes | None:

@@ -66,6 +66,7 @@ class SweepOptions:
     include: tuple[Path, ...] = ()
     defines: tuple[str, ...] = ()
     trap: str | None = None
+    config: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def sweep_file(path: Path, options: SweepOptions, progress: Progress) -> list[Sw
     deadline = Deadline(options.timeout)
     on, why = _choose(options.on)
     progress("reading the file")
-    image = load(path, include=options.include, defines=options.defines)
+    image = load(path, include=options.include, defines=options.defines, config=options.config)
     chosen = tasks(image, _as_proof(options))
     jobs = [(task, variant) for task in chosen for variant in _variants(image, task)]
     notes = tuple(filter(None, [*image.notes, why, "" if options.routines else not_looked_at(image, chosen)]))

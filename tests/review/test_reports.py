@@ -18,6 +18,7 @@ from support.devtools import chromium, scrollers, stops
 from mcverify.proof.result import Verdict
 from mcverify.report import review_html, review_json, review_mail, review_sarif
 from mcverify.report.review_diff import hunks
+from mcverify.report.review_quote import patch_between, quoted
 from mcverify.review.result import Review
 from review.conftest import Reviewed
 
@@ -201,13 +202,42 @@ def test_a_reply_begins_with_what_is_wrong_at_the_line_of_the_patch(worse: Revie
     newest = worse.revisions[-1]
     assert f"In-Reply-To: {newest.message_id}" in head.splitlines()
     assert f"Subject: Re: [PATCH 3/7] {newest.title}" in head.splitlines()
-    quoted, first = body.splitlines()[:2]
-    line = re.match(r"arch/x86/lib/memcpy_64\.S:(\d+): memcpy_trap breaks O9", first)
+    line = re.search(r"^> (.*)\narch/x86/lib/memcpy_64\.S:(\d+): memcpy_trap breaks O9", body, re.M)
     assert line is not None
     (content,) = newest.files.values()
-    assert quoted == f"> +{content.decode().splitlines()[int(line[1]) - 1]}"
+    assert line[1] == f"+{content.decode().splitlines()[int(line[2]) - 1]}"
     assert "before: left 0 (rdx), trap 0 (rax)" in body
     assert "now: left 0 (rdx), trap 1 (rax)" in body
+
+
+@pytest.mark.parametrize(
+    ("count", "last"),
+    [
+        (1, "+	RET"),
+        (2, "+	_ASM_EXTABLE_FAULT(.Lread_b2, .Lfix_b2)"),
+        (3, "+	mov	$1, %eax"),
+        (5, "+	mov	$1, %eax"),
+    ],
+)
+def test_a_reply_quotes_lines_of_the_patch_that_it_answers(series: Review, count: int, last: str) -> None:
+    """Of a missing entry the line of the table; of what was never right all of the fixup."""
+    text = _mail(_until(series, count))
+    answered = next(r for r in series.revisions if f"In-Reply-To: {r.message_id}\n" in text)
+    first = re.search(r"\n\n((?:> .*\n)+)arch/x86/lib/memcpy_64\.S:\d+: ", text)
+    assert first is not None
+    quoted = [line.removeprefix("> ") for line in first[1].splitlines()]
+    assert quoted[-1] == last
+    assert "\n".join(quoted) in answered.patch
+    assert answered.name == f"{min(count, 3)}/7"
+
+
+def test_a_line_is_quoted_from_where_a_patch_has_it_and_not_at_all_if_it_has_not() -> None:
+    patch = patch_between(["a", "b", "c", "d"], ["a", "x", "c", "d", "x"], "f.S")
+    assert quoted(patch, "f.S", 2, "x") == [">  a", "> -b", "> +x"]
+    assert quoted(patch, "f.S", 5, "x") == ["> +x", ">  c", ">  d", "> +x"]
+    assert quoted(patch, "f.S", 2, "x", behind=1) == ["> -b", "> +x", ">  c"]
+    assert quoted(patch, "f.S", 2, "b", removed=True) == [">  a", "> -b"]
+    assert quoted(patch, "f.S", 1, "a") == quoted(patch, "g.S", 2, "x") == []
 
 
 def test_a_reply_is_a_page_and_silent_on_what_is_unknown(series: Review) -> None:

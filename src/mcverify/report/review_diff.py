@@ -118,7 +118,7 @@ def _concerning(routine: RoutineReview, step: Step, number: int, own: Sheet) -> 
     there."""
     changed = changed_rows(step)
     at = {place: n for n, place in enumerate(own.places)}
-    labelled = [set(_WORD.findall(line)) if _names_labels(line) else set[str]() for line in own.lines]
+    labelled = [set(_WORD.findall(line)) if names_labels(line) else set[str]() for line in own.lines]
     found: dict[int, list[str]] = {}
     for row in routine.rows:
         cell = row.cells[number]
@@ -131,7 +131,7 @@ def _concerning(routine: RoutineReview, step: Step, number: int, own: Sheet) -> 
     return found
 
 
-def _names_labels(line: str) -> bool:
+def names_labels(line: str) -> bool:
     """Whether it is a line of a table: an entry has the labels of an access and of a fixup, and no code."""
     return "EXTABLE" in line or "ex_table" in line or ".long" in line
 

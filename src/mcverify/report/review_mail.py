@@ -14,8 +14,9 @@ from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.report.account import executed_on, labelled
 from mcverify.report.counterexample import describe
 from mcverify.report.finding import Finding, refutations
-from mcverify.report.place import Place
-from mcverify.report.review_diff import hunks
+from mcverify.report.place import Place, parse
+from mcverify.report.review_diff import DiffLine, hunks, names_labels
+from mcverify.report.review_quote import patch_between, quoted
 from mcverify.report.review_words import called, kinds, sides
 from mcverify.report.words import counted, harmless
 from mcverify.review.changes import EVERYWHERE
@@ -28,6 +29,8 @@ LINES = 66
 
 _MOST = 4
 """So many findings are told; one of them with its run."""
+_STUB = 5
+"""So many lines behind the first one of a fixup are quoted at most."""
 _INDENT = "    "
 _MARK = re.compile(r"^Reviewed with mcverify \d\S*\.", re.MULTILINE)
 
@@ -58,8 +61,8 @@ def _headers(revision: Revision) -> list[str]:
         return []
     to = [f"To: {revision.author}"] if revision.author else []
     about = [f"In-Reply-To: {revision.message_id}", f"References: {revision.message_id}"]
-    number = f" {revision.name}" if "/" in revision.name else ""
-    return [*to, f"Subject: Re: [PATCH{number}] {revision.title}", *about, ""]
+    answered = re.sub(r"^(?:Re:\s*)+", "", revision.subject, flags=re.I)
+    return [*to, f"Subject: Re: {answered}", *about, ""]
 
 
 # -- what is wrong ------------------------------------------------------------------------------------------
@@ -90,26 +93,80 @@ class _Wrong:
         steps = [s for s in self.routine.steps if any((o.row, o.obligation) == key for o in s.worse)]
         return steps[-1] if steps else None
 
+    @cached_property
+    def number(self) -> int:
+        """The number of the revision that is to be answered: the one that broke it, or, if it was never
+        right, the one that brought it."""
+        if self.step is not None:
+            return self.step.new
+        cells = next((row.cells for row in self.routine.rows if row.name == self.row), ())
+        number = last = len(self.review.revisions) - 1
+        while number > 0 and number <= len(cells) and _is_wrong(cells[number - 1], self.finding.id):
+            number -= 1
+        return number if self.review.revisions[number].patch else last
+
     @property
     def revision(self) -> Revision:
         """The revision that is to be answered."""
-        return self.review.revisions[self.step.new if self.step is not None else -1]
+        return self.review.revisions[self.number]
 
     @cached_property
-    def place(self) -> tuple[Place, str]:
-        """Where the patch that broke it changes what the exit does, and the line as a reply quotes it; else
-        where it is broken now."""
-        if self.step is not None:
-            for line in (line for hunk in hunks(self.review, self.routine, self.step) for line in hunk):
-                if line.new and line.changed and self.row in line.exits:
-                    result = self.routine.results[self.step.new]
-                    assert result is not None
-                    text = _lines(self.revision, result.file)
-                    quoted = f"> +{text[line.new - 1]}" if line.new <= len(text) else ""
-                    return Place(result.file, line.new), quoted.rstrip()
-        place = self.finding.place
-        text = _lines(self.review.revisions[-1], place.file)
-        return place, f"> {text[place.line - 1]}".rstrip() if place.line and place.line <= len(text) else ""
+    def place(self) -> tuple[Place, list[str]]:
+        """The line that is wrong, in the file as it is behind the patch, and how a reply quotes it: where the
+        patch that broke it changes what the exit does, else where it is broken."""
+        line = next(iter(self._changed()), None)
+        result = self.routine.results[self.number]
+        assert result is not None
+        if line is not None and self.step is not None:
+            old = self.routine.results[self.step.old]
+            assert old is not None
+            at = Place(result.file, line.new) if line.new else self._broken_at()
+            if line.new:
+                return at, self._quoted(result.file, line.new)
+            return at, self._quoted(old.file, line.old, removed=True)
+        place = self._broken_at()
+        return place, self._quoted(place.file, place.line or 0, behind=self._behind(place))
+
+    def _changed(self) -> list[DiffLine]:
+        """The lines of the step that broke it which concern its exit, those of the table first where an entry
+        is missed, then those that are there now."""
+        if self.step is None:
+            return []
+        own = [line for hunk in hunks(self.review, self.routine, self.step) for line in hunk]
+        found = [line for line in own if line.changed and self.row in line.exits]
+        is_table = self.finding.id == "O1"
+        return sorted(
+            (line for line in found if line.new or is_table),
+            key=lambda line: (is_table and not names_labels(line.before + line.after), not line.new),
+        )
+
+    def _broken_at(self) -> Place:
+        """Where it is broken, in the revision that is answered."""
+        cell = next((row.cells[self.number] for row in self.routine.rows if row.name == self.row), None)
+        if self.number == len(self.review.revisions) - 1 or cell is None:
+            return self.finding.place
+        return parse(cell.where or cell.access) or self.finding.place
+
+    def _behind(self, place: Place) -> int:
+        """How many of the lines behind a place belong to the exit."""
+        cell = next((row.cells[self.number] for row in self.routine.rows if row.name == self.row), None)
+        own = cell.lines if cell is not None and place.line else ()
+        return next(
+            n
+            for n in range(_STUB + 1)
+            if n == _STUB or f"{place.file}:{(place.line or 0) + n + 1}" not in own
+        )
+
+    def _quoted(self, path: str, number: int, *, removed: bool = False, behind: int = 0) -> list[str]:
+        """The line as it stands in the patch; nothing where the patch does not have it."""
+        old = self.review.revisions[self.step.old] if self.step is not None else None
+        before = _lines(old, path) if old is not None else []
+        text = before if removed else _lines(self.revision, path)
+        if not 0 < number <= len(text):
+            return []
+        patch = self.revision.patch or patch_between(before, _lines(self.revision, path), path)
+        found = quoted(patch, path, number, text[number - 1], removed=removed, behind=behind)
+        return found or ([] if self.revision.patch else [f"> {text[number - 1]}".rstrip()])
 
     @property
     def since(self) -> str:
@@ -127,8 +184,8 @@ class _Wrong:
 
 def _wrong(broken: Sequence[_Wrong]) -> Iterator[list[str]]:
     for number, wrong in enumerate(broken[:_MOST]):
-        place, quoted = wrong.place
-        lines = [quoted] if quoted else []
+        place, quote = wrong.place
+        lines = [*quote]
         lines += _paragraph(f"{place}: {wrong.finding.headline}.")
         lines += _paragraph(wrong.since)
         if number == 0:
@@ -136,6 +193,10 @@ def _wrong(broken: Sequence[_Wrong]) -> Iterator[list[str]]:
         yield lines
     if len(broken) > _MOST:
         yield [f"And {counted(len(broken) - _MOST, 'more finding')} of this kind."]
+
+
+def _is_wrong(cell: Cell | None, obligation: str) -> bool:
+    return cell is not None and cell.verdicts.get(obligation) is Verdict.REFUTED
 
 
 def _is_at(cell: Cell | None, exit_id: str) -> bool:

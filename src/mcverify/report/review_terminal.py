@@ -106,7 +106,7 @@ def _routine(routine: RoutineReview, review: Review, width: int) -> RenderableTy
 
 
 def _tables(routine: RoutineReview, names: Sequence[str], width: int) -> Iterator[Table]:
-    first_column = min(_NAMES, max([10, *(len(row.name) for row in routine.rows)]))
+    first_column = min(_NAMES, max([len("99 exits the same"), *(len(row.name) for row in routine.rows)]))
     beside = max(2, (width - 2 - first_column) // _COLUMN)
     for first in range(0, len(names), beside):
         yield _table(routine, names, range(first, min(len(names), first + beside)), first_column)

@@ -219,7 +219,10 @@ class Processes:
                     return
                 hand = _Hand(self._largest)
                 self._hands.append(hand)
-            hand.begin(self._waiting.popleft())
+            try:
+                hand.begin(self._waiting.popleft())
+            except ConnectionError:  # it has ended while it had nothing to do
+                self._lose(hand)
 
     def _hear(self, hand: _Hand) -> None:
         assert hand.piece is not None

@@ -73,6 +73,16 @@ def test_what_a_process_was_at_is_told_and_shown() -> None:
     assert shown == ["0 of 1 done; memcpy: proof"]
 
 
+def test_a_process_that_was_killed_while_it_waited_is_told_of() -> None:
+    with Processes(1, silent) as hands:
+        _, pid = hands.submit(work.where, 1, 0.0).result()
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not is_alive(pid))
+        with pytest.raises(ElsewhereError, match=r"was killed by signal 9"):
+            hands.submit(work.where, 2, 0.0).result()
+        assert hands.submit(work.where, 3, 0.0).result()[0] == 3
+
+
 def test_a_process_that_has_grown_makes_room_for_another() -> None:
     with Processes(1, silent, largest=0) as hands:
         pids = [hands.submit(work.where, n, 0.0).result()[1] for n in range(2)]

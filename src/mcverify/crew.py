@@ -24,7 +24,14 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from mcverify.errors import Disagreement, ElsewhereError, InputError, in_words
-from mcverify.interrupt import GRACE, INTERRUPTED, helpers, kill_children, leave_on_interrupt
+from mcverify.interrupt import (
+    GRACE,
+    INTERRUPTED,
+    helpers,
+    kill_children,
+    leave_on_interrupt,
+    prepare_processes,
+)
 from mcverify.quiet import quieten_libraries
 
 Progress = Callable[[str], None]
@@ -178,6 +185,7 @@ class Processes:
     """
 
     def __init__(self, size: int, progress: Progress, largest: int = LARGEST) -> None:
+        prepare_processes()
         self._size = size
         self._largest = largest
         self._progress = progress

@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from support import work
 
 from mcverify.check.check import Checked, complete
-from mcverify.check.solvers import Reply, Said, ask
+from mcverify.check.solvers import Reply, Said, ask, in_processes
 from mcverify.cli.check import _code
 from mcverify.errors import ExitCode
 
@@ -425,3 +426,9 @@ def test_an_interrupt_does_not_wait_for_a_solver(tmp_path: Path, number: signal.
     assert process.wait(timeout=30) != 0
     stat = Path(f"/proc/{pids[0]}/stat")
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_question_that_ends_its_process_is_told_and_costs_no_other():
+    first, second, third = in_processes(work.vanish_at, [(n, 1) for n in range(3)], 2)
+    assert (first, third) == (0, 2)
+    assert second == "a process of its own was killed by signal 9 (Killed)"

@@ -39,6 +39,12 @@ def vanish(_: object) -> None:
     os.kill(os.getpid(), 9)
 
 
+def vanish_at(number: int, last: int) -> int:
+    if number == last:
+        os.kill(os.getpid(), 9)
+    return number
+
+
 def last_words(text: str, progress: Any) -> None:
     progress(text)
     os._exit(7)

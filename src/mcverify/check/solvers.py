@@ -5,16 +5,14 @@ What kills or stops the process of a question is no answer to it.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from mcverify.interrupt import prepare_processes
+from mcverify.crew import Processes
+from mcverify.errors import ElsewhereError
 
 
 class Said(StrEnum):
@@ -116,14 +114,18 @@ def in_processes(
 ) -> Iterator[_Answer | str]:
     """What `function` gives for each of the `arguments`, in order, `jobs` of them at a time in other
     processes; a sentence where such a process ended."""
-    prepare_processes()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=jobs, mp_context=context) as pool:
-        try:
-            for future in [pool.submit(function, *each) for each in arguments]:
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    yield "its process ended"
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with Processes(jobs, _silent) as hands:
+        for pending in [hands.submit(_called, function, *each) for each in arguments]:
+            try:
+                yield pending.result()
+            except ElsewhereError as error:
+                yield error.message
+
+
+def _called(function: Callable[..., _Answer], *arguments: object) -> _Answer:
+    """What the function gives; the last argument, which would be told of its progress, is of no use to it."""
+    return function(*arguments[:-1])
+
+
+def _silent(_: str) -> None:
+    pass

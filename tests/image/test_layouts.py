@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcverify.errors import InputError
-from mcverify.image.extable import Table, layouts, read_tables
-from mcverify.image.image import Image, Section
+from mcverify.image.extable import Table, entry_bytes, layouts, read_tables
+from mcverify.image.image import Image, Section, Symbol
 from mcverify.image.load import load
 
 ROUTINE = """
@@ -182,6 +183,7 @@ def entry(insn: str = "copy", fixup: str = "fix", third: str = "1") -> str:
         ),
         ("\t.long copy - ., 0\n", "those of no known layout"),
         ("\t.quad copy - .\n", "those of no known layout"),
+        ("\t.quad copy\n", "those of no known layout$"),
         (
             "\t.zero 24\n",
             "its contents are those of no layout that its size allows: relative .* or handler .* or type",
@@ -273,6 +275,19 @@ def test_bytes_that_are_two_layouts_at_once_are_refused():
     table = table[:8] + data + table[12:20] + data
     with pytest.raises(InputError, match=r"cannot be told: it may be relative .* or type"):
         read_tables(*linked(table))
+
+
+def test_a_third_word_that_is_a_handler_s_address_and_a_type_is_the_handler() -> None:
+    image, tables = linked(relative_words(CODE_AT, CODE_AT + 4) + (0x10001).to_bytes(4, "little"))
+    handler = Symbol("ex_handler_default", TABLE_AT + 8 + 0x10001, 0, is_function=True, is_global=True)
+    assert read_tables(replace(image, symbols=(handler,)), tables)[0] == "handler"
+    assert read_tables(image, tables)[0] == "type"
+
+
+def test_the_size_of_an_entry_is_that_of_its_layout() -> None:
+    sizes = {layout.name: entry_bytes(layout.name) for layout in layouts()}
+    assert sizes == {"absolute": 16, "relative": 8, "handler": 12, "type": 12}
+    assert entry_bytes("none") == 0
 
 
 @given(st.binary(min_size=1, max_size=96))

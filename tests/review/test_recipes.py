@@ -11,8 +11,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from review.support import PAIRS, git, patch_between
 
@@ -76,20 +78,53 @@ def sh(clone: Path, tmp_path: Path, user_cache: Path):  # type: ignore[no-untype
     return run
 
 
+def _yaml(heading: str) -> Any:
+    (block,) = _blocks(heading, "yaml")
+    return YAML(typ="safe", pure=True).load(block)
+
+
+@pytest.mark.parametrize(
+    ("heading", "schema", "needed"),
+    [("GitHub Actions", "github-workflows", "runs-on:"), ("GitLab", "gitlab-ci", "  script:")],
+)
+def test_the_files_fit_their_schemas(tmp_path: Path, heading: str, schema: str, needed: str) -> None:
+    (block,) = _blocks(heading, "yaml")
+    files = [tmp_path / "good.yml", tmp_path / "bad.yml"]
+    assert block.count(needed) == 1
+    for path, text in zip(files, (block, block.replace(needed, f"not-{needed.strip()}")), strict=True):
+        path.write_text(text)
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
+    ran = [subprocess.run([*check, path], capture_output=True, text=True, check=False) for path in files]
+    assert ran[0].returncode == 0, ran[0].stdout
+    assert ran[1].returncode == 1
+
+
 def test_the_github_action(clone: Path, sh) -> None:  # type: ignore[no-untyped-def]
+    """The base may have gone on since: that is no change of the pull request."""
+    git(clone, "checkout", "-q", "-b", "topic")
     _commit(clone, "lib/copy.S", STATUS)
-    (block,) = _blocks("GitHub Actions", "yaml")
-    (command,) = re.findall(r"- run: (mcverify .*)", block)
-    ran = sh(command, GITHUB_BASE_REF="master")
+    git(clone, "checkout", "-q", "master")
+    _commit(clone, "lib/copy.S", LABELS)
+    git(clone, "push", "-q", "origin", "HEAD:refs/heads/main")
+    git(clone, "fetch", "-q")
+    git(clone, "checkout", "-q", "topic")
+    install, command = [
+        step["run"] for step in _yaml("GitHub Actions")["jobs"]["review"]["steps"] if "run" in step
+    ]
+    assert install == "pip install mcverify"
+    ran = sh(command, GITHUB_BASE_REF="main")
     assert (ran.returncode, ran.stderr) == (1, "")
+    assert "first" in ran.stdout
+    assert "change lib/copy.S" in ran.stdout
     assert '"baselineState": "new"' in (clone / "review.sarif").read_text()
     assert (clone / "review.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def test_the_gitlab_job_of_a_change_without_routines(clone: Path, sh) -> None:  # type: ignore[no-untyped-def]
     _commit(clone, "lib/other.c", b"int x;\n")
-    (block,) = _blocks("GitLab", "yaml")
-    (command,) = re.findall(r"^ +- (mcverify .*)", block, re.MULTILINE)
+    job = _yaml("GitLab")["review"]
+    assert job["before_script"] == ["pip install mcverify"]
+    (command,) = job["script"]
     base, head = (git(clone, "rev-parse", name).strip() for name in ("HEAD^", "HEAD"))
     ran = sh(command, CI_MERGE_REQUEST_DIFF_BASE_SHA=base, CI_COMMIT_SHA=head)
     assert ran.returncode == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcverify.image.load import load
-from mcverify.review.gather import gathered
+from mcverify.review.gather import NothingToReview, gathered
 from mcverify.review.revision import Revision, laid_out
 from mcverify.review.tree import lay_over
 from review.conftest import Ran
@@ -47,6 +47,7 @@ FILES = {
     "arch/x86/lib/copy.S": SOURCE,
 }
 FILE, HEADER = "arch/x86/lib/copy.S", "include/asm-generic/extra.h"
+UNUSED = "include/asm-generic/unused.h"
 OTHER = SOURCE.replace(b"mov\t%rcx, %rax", b"lea\t(%rcx), %rax")
 ONE_MORE = b"#define EXTRA inc %rax\n"
 
@@ -134,6 +135,41 @@ def test_each_commit_of_a_range_has_its_headers_and_nothing_is_left_behind(
     assert codes[-1] == codes[-2] == MOV + INC
     del found
     assert os.listdir(temporary) == []
+
+
+@pytest.mark.parametrize("is_commit", [False, True])
+def test_a_patch_to_a_header_alone_is_about_the_sources_that_include_it(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_commit: bool
+) -> None:
+    """The source includes it by way of another header."""
+    monkeypatch.chdir(tree if is_commit else tmp_path)
+    patch = tmp_path / "header.patch"
+    patch.write_bytes(patch_between(FILES[HEADER], ONE_MORE, HEADER))
+    base, patched = gathered([str(patch)], None, None if is_commit else str(tree)).revisions
+    assert _code(base)[1].startswith(MOV + NOP)
+    assert _code(patched)[1].startswith(MOV + INC)
+
+
+def test_a_commit_to_a_header_alone_is_about_the_sources_that_include_it(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tree)
+    for name, content in ((HEADER, ONE_MORE), (UNUSED, b"\n"), (HEADER, b"#define EXTRA dec %rax\n")):
+        (tree / name).write_bytes(content)
+        git(tree, "commit", "-q", "-a", "-m", name)
+    found = gathered((), "HEAD~3..HEAD", None)
+    codes = [_code(revision)[1] for revision in found.revisions]
+    assert [code[:4] for code in codes] == [MOV + NOP, MOV + INC[:1], MOV + INC[:1]]
+    assert codes[1] != codes[2]
+    with pytest.raises(NothingToReview):
+        gathered((), "HEAD~2..HEAD~1", None)
+
+
+def test_a_patch_to_a_header_that_nothing_includes_changes_no_routine(tree: Path, tmp_path: Path) -> None:
+    patch = tmp_path / "header.patch"
+    patch.write_bytes(patch_between(FILES[UNUSED], b"\n", UNUSED))
+    with pytest.raises(NothingToReview, match=r"unused\.h: no assembly file with exception-table entries"):
+        gathered([str(patch)], None, str(tree))
 
 
 def test_a_view_of_a_tree_is_made_of_links_but_for_what_changed(tree: Path, tmp_path: Path) -> None:

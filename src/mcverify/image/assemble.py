@@ -30,8 +30,20 @@ def assembled(path: Path, config: Config, defines: Sequence[str] = ()) -> Iterat
         yield target
 
 
-def _run(path: Path, target: Path, arguments: Sequence[str]) -> None:
-    command = [*_compiler(), *_language(path, arguments), "-c", _as_file(path), "-o", str(target)]
+def included(path: Path, config: Config, defines: Sequence[str] = ()) -> list[Path]:
+    """The files that the source `path` includes with these definitions, as the compiler names them.
+
+    Raises InputError with its first complaint.
+    """
+    with tempfile.TemporaryDirectory(prefix="mcverify-") as folder:
+        target = Path(folder) / "rule"
+        _run(path, target, [*config.arguments(), *(f"-D{define}" for define in defines)], "-M")
+        _, _, names = target.read_text(errors="surrogateescape").replace("\\\n", " ").partition(": ")
+    return [Path(re.sub(r"\\(.)", r"\1", name)) for name in re.findall(r"(?:\\.|[^\s\\])+", names)][1:]
+
+
+def _run(path: Path, target: Path, arguments: Sequence[str], what: str = "-c") -> None:
+    command = [*_compiler(), *_language(path, arguments), what, _as_file(path), "-o", str(target)]
     try:
         done = subprocess.run(
             command,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import BinaryIO
 
 from mcverify.errors import InputError
 from mcverify.image import alternatives, elf
-from mcverify.image.assemble import assembled
+from mcverify.image.assemble import assembled, included
 from mcverify.image.callees import with_callees
 from mcverify.image.config import Config
 from mcverify.image.elf import MAX_LINE_BYTES, line_bytes
@@ -80,6 +81,19 @@ def load(
         else:
             raise _not_ours(path, _head(content, len(_ARCHIVE)))
     return with_callees(replace(image, sha256=digest))
+
+
+def included_by(path: Path) -> list[Path]:
+    """The files of a kernel's tree that an assembly source in it includes, by their paths in the tree. Raises
+    InputError where it cannot be read."""
+    tree = _tree_of(path, None)
+    if tree is None:
+        return []
+    source = Source(str(path), path.read_bytes().decode("utf-8", "replace"))
+    with Config.of_tree(tree, (), (), None) as own:
+        found = included(path, own, _own_defines(source, own))
+    inside = (Path(os.path.normpath(name)) for name in found)
+    return [name.relative_to(tree.root) for name in inside if name.is_relative_to(tree.root)]
 
 
 @contextmanager

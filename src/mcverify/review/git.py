@@ -90,6 +90,11 @@ class Repository:
         text = self._text("ls-tree", "-z", "--full-tree", "--name-only", commit, "--", *paths)
         return frozenset(name for name in text.split("\0") if name)
 
+    def sources(self, commit: str, folder: str) -> list[str]:
+        """The assembly files of a commit right below a folder, which is named from the root."""
+        text = self._text("ls-tree", "-z", "--full-tree", "--name-only", commit, "--", f"{folder}/")
+        return [name for name in text.split("\0") if name.endswith(".S")]
+
     def contents(self, commit: str, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """The files of a commit below the paths, with their contents; no links."""
         text = self._text("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Commit, Repository
-from mcverify.review.revision import Revision, included
-from mcverify.review.tree import HEADER_FOLDERS, CommitTree
+from mcverify.review.revision import Revision, included, including
+from mcverify.review.tree import HEADER_FOLDERS, SOURCE_FOLDER, CommitTree
 
 SOURCE_SUFFIXES = (".S", ".s")
 _TABLE = re.compile(rb"EXTABLE|ex_table|mcverify:", re.IGNORECASE)
 _MOST = 200
 """Commits of one review that touch a routine."""
+_IN_HEADERS = tuple(f"{folder}/" for folder in HEADER_FOLDERS)
 _MOST_HEADERS = 300
 """Where more headers than this changed since the first commit, a revision has a tree of its own."""
 
@@ -29,6 +30,9 @@ def revisions_of_range(text: str, paths: Sequence[str], folder: Path) -> Gathere
     old, new = _ends(text, repository)
     commits = repository.commits(old, new, paths)
     touched = _touched(repository, old, commits, paths)
+    watched: frozenset[str] = frozenset()
+    if not touched:
+        touched, watched = _including(repository, old, commits, paths)
     if not touched:
         where = f" under {', '.join(paths)}" if paths else ""
         what = "no commit" if commits else "nothing"
@@ -37,7 +41,7 @@ def revisions_of_range(text: str, paths: Sequence[str], folder: Path) -> Gathere
         )
     found: list[Revision] = []
     for commit in (repository.describe(old), *commits):
-        revision = _revision(repository, commit, touched)
+        revision = _revision(repository, commit, touched, watched)
         if not found or not revision.same_files(found[-1]):
             found.append(revision)
     found = _in_tree(repository, old, found)
@@ -101,11 +105,32 @@ def has_table(content: bytes | None) -> bool:
     return content is not None and _TABLE.search(content) is not None
 
 
-def _revision(repository: Repository, commit: Commit, paths: Iterable[str]) -> Revision:
+def _including(
+    repository: Repository, old: str, commits: Sequence[Commit], paths: Sequence[str]
+) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The assembly files with a table beside a kernel's copy routines that include a header which some commit
+    changes, and those headers."""
+    tree = CommitTree.of(repository, old)
+    ends = zip((old, *(commit.id for commit in commits)), (commit.id for commit in commits), strict=False)
+    changed = {path for before, after in ends for path in repository.changed(before, after, paths)}
+    headers = {path for path in changed if path.endswith(".h") and path.startswith(_IN_HEADERS)}
+    if tree is None or not headers:
+        return (), frozenset()
+    read = ((path, repository.file(old, path)) for path in repository.sources(old, SOURCE_FOLDER))
+    files = {path: content for path, content in read if content is not None and has_table(content)}
+    others = with_included(files, lambda path: repository.file(old, path))
+    found = including(Revision("", files=files, others=others, tree=tree), headers)
+    return tuple(found), frozenset().union(*found.values())
+
+
+def _revision(
+    repository: Repository, commit: Commit, paths: Iterable[str], watched: Collection[str]
+) -> Revision:
     contents = {path: repository.file(commit.id, path) for path in paths}
     files = {path: content for path, content in contents.items() if content is not None}
     others = with_included(files, lambda path: repository.file(commit.id, path))
-    return Revision(commit.short, commit.subject, files, others, author=commit.author)
+    headers: dict[str, bytes | None] = {path: repository.file(commit.id, path) for path in sorted(watched)}
+    return Revision(commit.short, commit.subject, files, others, author=commit.author, headers=headers)
 
 
 def with_included(files: Mapping[str, bytes], read: Callable[[str], bytes | None]) -> dict[str, bytes]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from mcverify.errors import InputError
+from mcverify.image.load import included_by
 from mcverify.review.tree import Changed, Tree, lay_over
 
 _QUOTED = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULTILINE)
@@ -65,6 +67,19 @@ def laid_out(revision: Revision) -> Iterator[Mapping[str, Path]]:
         lay_over(None if revision.tree is None else revision.tree.root, changed, Path(folder))
         found = {str(path): path for path in revision.on_disk}
         yield found | {path: Path(folder) / path for path in revision.files}
+
+
+def including(revision: Revision, headers: Collection[str]) -> dict[str, frozenset[str]]:
+    """Of the files of a revision within a kernel's tree those that include one of the `headers`, directly or
+    not, and which; a file that cannot be read includes none."""
+    found: dict[str, frozenset[str]] = {}
+    with laid_out(revision) as files:
+        for name, path in files.items():
+            with suppress(InputError):  # it is told once it is to be assembled
+                own = frozenset(map(str, included_by(path))) & {*headers}
+                if own:
+                    found[name] = own
+    return found
 
 
 def included(path: str, content: bytes) -> list[str]:

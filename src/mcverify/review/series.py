@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Repository
 from mcverify.review.history import SOURCE_SUFFIXES, has_table, with_included
 from mcverify.review.mail import Patch, patches
-from mcverify.review.revision import Revision
-from mcverify.review.tree import CommitTree, FolderTree, Tree
+from mcverify.review.revision import Revision, including
+from mcverify.review.tree import SOURCE_FOLDER, CommitTree, FolderTree, Tree
 
 _HEADERS = (".h", ".inc")
 
@@ -21,12 +21,13 @@ _HEADERS = (".h", ".inc")
 @dataclass(frozen=True)
 class Base:
     """What a series applies to: `read` gives a file by its path, `blob` one by its id. `tree` is the kernel's
-    that it is, if any."""
+    that it is, if any, `sources` lists the assembly files beside its copy routines."""
 
     name: str
     read: Callable[[str], bytes | None]
     blob: Callable[[str], bytes | None] = lambda _: None
     tree: Tree | None = None
+    sources: Callable[[], Sequence[str]] = tuple
 
 
 def revisions_of_patches(
@@ -117,6 +118,8 @@ def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple
     if found and not has_table(texts) and not any(has_table(base.read(path)) for path in found):
         _refuse_missing(series, base)
         others, found = {**others, **found}, {}
+    if not found:
+        found = dict.fromkeys(_including(others, base))
     if found:
         return tuple(found)
     name = "standard input" if series[0][0] == "-" else series[0][0]
@@ -125,6 +128,17 @@ def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple
     raise NothingToReview(
         f"it changes {what}{only}: no assembly file with exception-table entries", where=name
     )
+
+
+def _including(headers: Collection[str], base: Base) -> Sequence[str]:
+    """The sources with table entries beside the copy routines of a kernel's tree which include one of the
+    `headers`."""
+    own = [path for path in headers if path.endswith(_HEADERS)]
+    if base.tree is None or not own:
+        return ()
+    read = {path: base.read(path) for path in base.sources()}
+    files = {path: content for path, content in read.items() if content is not None and has_table(content)}
+    return tuple(including(Revision("base", "", files, with_included(files, base.read), tree=base.tree), own))
 
 
 def _refuse_missing(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> None:
@@ -220,15 +234,28 @@ class _Tree:
 def _base(name: str | None, folder: Path) -> Base:
     if name is not None and Path(name).is_dir():
         root = Path(name)
-        return Base(name, lambda path: _read(root, path), tree=FolderTree.of(root))
+        return _of_folder(name, root)
     repository = Repository.around(folder)
     if repository is None:
         if name is not None:
             raise InputError(f"--base {name} is no folder, and {folder} lies in no git repository")
-        return Base(str(folder), lambda path: _read(folder, path), tree=FolderTree.of(folder))
+        return _of_folder(str(folder), folder)
     commit = repository.commit(name or "HEAD")
     tree = CommitTree.of(repository, commit)
-    return Base(name or "HEAD", lambda path: repository.file(commit, path), repository.blob, tree)
+    return Base(
+        name or "HEAD",
+        lambda path: repository.file(commit, path),
+        repository.blob,
+        tree,
+        lambda: repository.sources(commit, SOURCE_FOLDER),
+    )
+
+
+def _of_folder(name: str, root: Path) -> Base:
+    def sources() -> Sequence[str]:
+        return sorted(str(path.relative_to(root)) for path in (root / SOURCE_FOLDER).glob("*.S"))
+
+    return Base(name, lambda path: _read(root, path), tree=FolderTree.of(root), sources=sources)
 
 
 def _read(root: Path, path: str) -> bytes | None:

@@ -44,6 +44,10 @@ def test_samples_fault_where_they_may(
 
 def test_far_cases_lie_beyond_the_counter_and_fault_early() -> None:
     assert all(c.len >= 1 << 32 and c.src.first_bad == 64 for c in far_cases(load_contract("bytes_left")))
+    of_stores = far_cases(load_contract("bytes_left"), faults="stores")
+    assert all(c.dst.first_bad == 64 and c.src.first_bad is None for c in of_stores)
+    by_machine_check = far_cases(load_contract("uaccess").restricted("mc"))
+    assert {c.trap for c in by_machine_check} == {18}
     assert all(c.len >= 1 << 16 and c.dst.first_bad == 64 for c in far_cases(load_contract("clear"), bits=16))
 
 

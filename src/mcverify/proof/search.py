@@ -124,7 +124,8 @@ class Witnesses:
         """A length of 2^32 or more, beyond `len_max`, for which a run breaks the contract, and how."""
         if self._trials.cpu is None or self._stopped:
             return None  # it does not return from short ones
-        cases = [c for c in far_cases(self._contract)[:1] if c.len > len_max and self._trials.may_happen(c)]
+        far = far_cases(self._contract, faults=self._faults)[:1]
+        cases = [c for c in far if c.len > len_max and self._trials.may_happen(c)]
         try:
             outcomes = self.runner.run(cases)
         except OutOfTime:

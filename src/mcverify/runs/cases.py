@@ -30,19 +30,19 @@ def sample_cases(
     ]
 
 
-def far_cases(contract: Contract, bits: int = 32) -> list[Case]:
+def far_cases(contract: Contract, bits: int = 32, faults: Faults | None = None) -> list[Case]:
     """Cases with a length just beyond 2**bits, of which a routine that counts in more bits copies little.
 
-    A fault strikes at byte 64 (where the routine has a source there, else in dst): what a narrow counter
-    makes of the length is less or far more than that.
+    A fault strikes at byte 64 (of src where loads fault by `faults`, else of dst), one of those that the
+    contract knows: what a narrow counter makes of the length is less or far more than that.
     """
     if contract.size is not None:
         return []
     lengths = ((1 << bits) + extra for extra in (0, 8, 13, 4096 + 5))
     hole = Placement(Place.HOLE, 64)
-    if contract.src is None or contract.faults == "stores":
+    if contract.src is None or (faults or contract.faults) == "stores":
         return [Case(length, _FREE, hole) for length in lengths]
-    return [Case(length, hole, _FREE) for length in lengths]
+    return [Case(length, hole, _FREE, trap=contract.load_traps[0]) for length in lengths]
 
 
 def _lengths(contract: Contract, len_max: int, count: int) -> Iterator[int]:

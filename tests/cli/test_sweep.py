@@ -357,3 +357,16 @@ def is_harness(pid: int) -> bool:
         return Path(f"/proc/{pid}/comm").read_text().startswith("harness")
     except OSError:
         return False
+
+
+@needs_cpu
+def test_the_configuration_is_that_of_a_file(mcverify: Callable, written: Callable[..., Path]) -> None:
+    source = written("#ifndef CONFIG_X86_MCE\n mov $1, %rax\n ret\n#endif\n")
+    config = source.with_name("a.config")
+    for line, code in (("CONFIG_X86_MCE=y", 0), ("CONFIG_X86_MCE=n", 1), ("# CONFIG_X86_MCE is not set", 1)):
+        config.write_text(f"CONFIG_X86_64=y\n{line}\n")
+        ran = mcverify("sweep", source, "--quick", "-q", "--config", config)
+        assert ran.code == code, ran.err
+    ran = mcverify("sweep", source, "--quick", "--config", config.with_name("missing"))
+    assert (ran.code, ran.out) == (2, "")
+    assert "the configuration cannot be read" in ran.err

@@ -232,6 +232,21 @@ def test_a_file_stripped_of_symbols_still_loads(make_object):
     assert image.code_at(image.sections[0].address, 1) == b"\xc3"
 
 
+@pytest.mark.parametrize("what", ["-s", "-g"])
+def test_a_stripped_object_lacks_the_relocations_of_its_table(make_object, what):
+    path = make_object(
+        ".globl copy\n.type copy,@function\ncopy:\n1: movb (%rsi),%al\nret\n.size copy,.-copy\n"
+        '2: ret\n.section __ex_table,"a"\n.long 1b-., 2b-., 3\n'
+    )
+    subprocess.run(["strip", what, str(path)], check=True)
+    if what == "-g":
+        assert len(load(path).entries) == 1
+        return
+    with pytest.raises(InputError, match="no relocations, as in a file that was stripped") as refused:
+        load(path)
+    assert "before it was stripped" in str(refused.value.hint)
+
+
 # -- damage
 
 

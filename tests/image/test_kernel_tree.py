@@ -102,6 +102,7 @@ def test_values_are_those_of_autoconf(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text(
         'CONFIG_X86_64=y\nCONFIG_A=m\nCONFIG_B="a \\" b"\nCONFIG_C=0x10\n# CONFIG_D is not set\n'
+        "CONFIG_E=n\nCONFIG_F=y\nCONFIG_F=n\nCONFIG_G=m\n# CONFIG_G is not set\nCONFIG_A=n\nCONFIG_A=m\n"
     )
     assert read_config(config) == {
         "CONFIG_X86_64": "1",

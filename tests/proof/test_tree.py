@@ -67,6 +67,41 @@ def test_no_routine_is_lost(tree: Path) -> None:
     assert counts(results) == "1 proved, 1 unknown, 1 no contract"
 
 
+MSR = """\
+#include <linux/linkage.h>
+#include <asm/asm.h>
+SYM_FUNC_START(rdmsr_safe)
+	mov (%rdi), %ecx
+0:	rdmsr
+	mov %eax, (%rsi)
+	RET
+1:	mov $-5, %eax
+	RET
+	_ASM_EXTABLE(0b, 1b)
+SYM_FUNC_END(rdmsr_safe)
+"""
+
+
+def test_what_faults_without_a_memory_access_is_no_copy_routine_and_does_not_count(tree: Path) -> None:
+    for name in ("b.S", "c.S"):
+        (tree / "arch/x86/lib" / name).unlink()
+    msr = tree / "arch/x86/lib/msr.S"
+    msr.write_text(MSR)
+    results = proved(tree)
+    assert [(r.name, r.verdict) for r in results] == [("copy_mc_enhanced_fast_string", Verdict.PROVED)]
+    said = "msr.S: rdmsr_safe is no copy routine: what may fault there is rdmsr, which accesses no memory"
+    assert said in results[-1].notes
+    # Beside one that may copy it is left out alone; with an entry at a load, or asked for, it counts.
+    msr.write_text(MSR + NAMELESS)
+    assert [r.name for r in proved(tree)] == ["copy_mc_enhanced_fast_string", "mystery"]
+    assert [r.name for r in proved(tree, routines=("rdmsr_safe",))] == ["rdmsr_safe"]
+    msr.write_text(MSR.replace("	mov (%rdi)", "2:	mov (%rdi)") + "_ASM_EXTABLE(2b, 1b)\n")
+    msr.write_text(
+        msr.read_text().replace("SYM_FUNC_END(rdmsr_safe)\n_ASM", "_ASM") + "SYM_FUNC_END(rdmsr_safe)\n"
+    )
+    assert [r.name for r in proved(tree)] == ["copy_mc_enhanced_fast_string", "rdmsr_safe"]
+
+
 def test_routines_are_chosen_by_name(tree: Path) -> None:
     assert [r.name for r in proved(tree, routines=("mystery",))] == ["mystery"]
     with pytest.raises(InputError, match=r"there is no routine 'mistery' in .* \(did you mean mystery\?\)"):

@@ -122,6 +122,13 @@ def _table_layout(image: Image, table: Table) -> Layout:
         raise _table_error(
             image, table, f"its size of {table.size} bytes is no multiple of an entry ({sizes} bytes)"
         )
+    if not table.relocations and not image.linked:
+        raise _table_error(
+            image,
+            table,
+            "it has no relocations, as in a file that was stripped",
+            hint="give the file before it was stripped (strip -g keeps what is needed)",
+        )
     fitting = [layout for layout in sized if _relocations_fit(layout, table)] if table.relocations else sized
     if not fitting:
         odd = next(
@@ -322,5 +329,7 @@ def _words(image: Image, entry: TableEntry) -> str:
     return f"fixup {fixup} after handler {entry.handler.name}"
 
 
-def _table_error(image: Image, table: Table, message: str) -> InputError:
-    return InputError(f"the exception table {table.section.name}: {message}", where=str(image.path))
+def _table_error(image: Image, table: Table, message: str, *, hint: str | None = None) -> InputError:
+    return InputError(
+        f"the exception table {table.section.name}: {message}", where=str(image.path), hint=hint
+    )

@@ -143,7 +143,11 @@ def read_config(path: Path) -> dict[str, str]:
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
         if match := _IS_SET.fullmatch(line):
             name, value = match.groups()
-            values[f"{name}_MODULE" if value == "m" else name] = "1" if value in ("y", "m") else value
+            _forget(name, values)
+            if value != "n":
+                values[f"{name}_MODULE" if value == "m" else name] = "1" if value in ("y", "m") else value
+        elif match := _IS_NOT_SET.match(line):
+            _forget(match.group(1), values)
         elif line and not line.startswith("#"):
             message = "it is no line of a kernel's configuration"
             raise InputError(message, where=f"{path}:{number}", hint="each is CONFIG_X=y, or a comment")
@@ -153,6 +157,12 @@ def read_config(path: Path) -> dict[str, str]:
         message = "it configures no x86-64 kernel: CONFIG_X86_64 is not set"
         raise InputError(message, where=str(path), hint="mcverify reads x86-64 code")
     return values
+
+
+def _forget(name: str, values: dict[str, str]) -> None:
+    """Of several lines about one symbol the last one counts, as in the kernel's own reader."""
+    values.pop(name, None)
+    values.pop(f"{name}_MODULE", None)
 
 
 def sources(tree: KernelTree) -> Sequence[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 from mcverify.errors import InputError
 from mcverify.image.image import Image, TableEntry
-from mcverify.runs.code import Instruction, accesses_memory
+from mcverify.runs.code import Instruction, accesses_memory, decode, is_model_specific
 
 _LONGEST = 15
 """Bytes of the longest x86 instruction (SDM volume 2, 2.3.11)."""
@@ -31,6 +31,20 @@ def refuse_misplaced(image: Image, instructions: Mapping[int, Instruction]) -> N
 def serving(image: Image, instructions: Mapping[int, Instruction]) -> set[int]:
     """Addresses of those of `instructions` that have an entry and access memory."""
     return {e.insn for e in image.entries if e.insn in instructions and accesses_memory(image, e.insn)}
+
+
+def no_copy_routine(image: Image, name: str, start: int, end: int) -> str | None:
+    """A sentence on the routine at [`start`, `end`) if its entries are for instructions like rdmsr alone: it
+    copies nothing that could fault, and no contract here is about it."""
+    insns = [entry.insn for entry in image.entries if start <= entry.insn < end]
+    if not insns or not all(is_model_specific(image, insn) for insn in insns):
+        return None
+    found = (decode(image, insn) for insn in insns)
+    names = dict.fromkeys(instruction.mnemonic for instruction in found if instruction is not None)
+    return (
+        f"{image.path.name}: {name} is no copy routine: what may fault there is {', '.join(names)},"
+        " which accesses no memory"
+    )
 
 
 def idle(image: Image, reached: Mapping[int, Instruction], served: Container[int]) -> Iterator[str]:

@@ -16,9 +16,11 @@ from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.image.kernel_tree import KernelTree, sources
 from mcverify.image.source import Source
+from mcverify.proof.entries import no_copy_routine
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.prove import Job, Study, jobs_of, options_for, proved
 from mcverify.proof.result import Domain, RoutineResult, Verdict
+from mcverify.proof.select import tasks
 
 _TABLE = re.compile(r"_ASM_EXTABLE|__ex_table|\bEX_TYPE_")
 _FOR_32_BITS = "_32"
@@ -50,7 +52,8 @@ def prove_tree(
     """The results for the routines of a kernel's tree that have exception-table entries or a contract.
 
     A file with such routines that cannot be read gives an unknown result for each; what else is not looked
-    at is a note of the last result. Raises InputError where there is no such tree or routine.
+    at, and what is no copy routine, is a note of the last result. Raises InputError where there is no such
+    tree or routine.
     """
     deadline = Deadline(options.timeout)
     tree = KernelTree.at(folder)
@@ -88,6 +91,9 @@ def _plan(file: _File, walk: _Walk) -> None:
     if chosen is None:
         return
     try:
+        chosen = _that_copy(image, chosen, file)
+        if chosen is None:
+            return
         phases = {"assemble": time.monotonic() - start}
         file.jobs = jobs_of(image, chosen, phases, about=f"{file.path.name}: ")
     except InputError as error:
@@ -100,6 +106,24 @@ def _of_this(image: Image, options: ProveOptions) -> ProveOptions | None:
         return options_for(image, options)
     of_use = bool(image.entries) or any(contract_for(s.name) is not None for s in image.functions)
     return options if of_use else None
+
+
+def _that_copy(image: Image, options: ProveOptions, file: _File) -> ProveOptions | None:
+    """The options for those routines of a file that copy, the others being noted; None if none does. One that
+    is asked for by name, or is given a contract, is taken as it is."""
+    if options.routines or options.contract is not None:
+        return options
+    chosen = tasks(image, options)
+    others = {
+        task.name: said
+        for task in chosen
+        if task.contract is None and (said := no_copy_routine(image, task.name, task.entry, task.end))
+    }
+    file.notes += others.values()
+    if not others:
+        return options
+    rest = tuple(task.name for task in chosen if task.name not in others)
+    return replace(options, routines=rest) if rest else None
 
 
 def _unread(file: _File, walk: _Walk, error: InputError) -> None:

@@ -108,9 +108,10 @@ def print_scan(found: Scan, *, quiet: bool = False) -> None:
 
 
 def _heading(found: Scan) -> str:
+    kind = f"{'an' if found.kind[0] in 'aeiou' else 'a'} {found.kind}"
     if not found.entries:
-        return f"a {found.kind} without an exception table"
-    return f"a {found.kind}, exception table of layout {found.layout}, {found.alternatives} alternatives"
+        return f"{kind} without an exception table"
+    return f"{kind}, exception table of layout {found.layout}, {found.alternatives} alternatives"
 
 
 def _cells(function: Function) -> Iterable[str]:

@@ -82,6 +82,13 @@ def accesses_memory(image: Image, address: int) -> bool:
     return insn is None or may_access(insn)
 
 
+def is_model_specific(image: Image, address: int) -> bool:
+    """Whether the instruction at `address` faults for a register that is not there, and accesses no
+    memory."""
+    insn = detailed(image, address)
+    return insn is not None and insn.id in _MODEL_SPECIFIC
+
+
 def may_access(insn: Any) -> bool:
     """The same of capstone's view of an instruction."""
     if _only_names(insn) or insn.id in _MODEL_SPECIFIC:
@@ -172,7 +179,9 @@ def returning_externals(image: Image) -> frozenset[int]:
     return frozenset(address for address, name in image.externals.items() if name in names)
 
 
-_MODEL_SPECIFIC = frozenset((x86_const.X86_INS_RDMSR, x86_const.X86_INS_WRMSR))
+_MODEL_SPECIFIC = frozenset(
+    getattr(x86_const, f"X86_INS_{name}") for name in ("RDMSR", "WRMSR", "RDPMC", "XGETBV", "XSETBV")
+)
 """Instructions that fault where there is no such register; they access no memory."""
 
 _PLAIN = frozenset(

@@ -45,6 +45,7 @@ FILES = {
     "include/asm-generic/unused.h": b"#error nobody asks for it\n",
     "arch/x86/include/asm/own.h": OWN,
     "arch/x86/lib/copy.S": SOURCE,
+    "arch/x86/lib/copy_32.S": SOURCE,
 }
 FILE, HEADER = "arch/x86/lib/copy.S", "include/asm-generic/extra.h"
 UNUSED = "include/asm-generic/unused.h"
@@ -146,6 +147,7 @@ def test_a_patch_to_a_header_alone_is_about_the_sources_that_include_it(
     patch = tmp_path / "header.patch"
     patch.write_bytes(patch_between(FILES[HEADER], ONE_MORE, HEADER))
     base, patched = gathered([str(patch)], None, None if is_commit else str(tree)).revisions
+    assert [*base.files] == [*patched.files] == [FILE]
     assert _code(base)[1].startswith(MOV + NOP)
     assert _code(patched)[1].startswith(MOV + INC)
 

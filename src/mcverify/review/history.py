@@ -11,7 +11,7 @@ from mcverify.errors import InputError
 from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Commit, Repository
 from mcverify.review.revision import Revision, included, including
-from mcverify.review.tree import HEADER_FOLDERS, SOURCE_FOLDER, CommitTree
+from mcverify.review.tree import FOR_32_BITS, HEADER_FOLDERS, SOURCE_FOLDER, CommitTree
 
 SOURCE_SUFFIXES = (".S", ".s")
 _TABLE = re.compile(rb"EXTABLE|ex_table|mcverify:", re.IGNORECASE)
@@ -116,7 +116,8 @@ def _including(
     headers = {path for path in changed if path.endswith(".h") and path.startswith(_IN_HEADERS)}
     if tree is None or not headers:
         return (), frozenset()
-    read = ((path, repository.file(old, path)) for path in repository.sources(old, SOURCE_FOLDER))
+    sources = (p for p in repository.sources(old, SOURCE_FOLDER) if not p.endswith(FOR_32_BITS))
+    read = ((path, repository.file(old, path)) for path in sources)
     files = {path: content for path, content in read if content is not None and has_table(content)}
     others = with_included(files, lambda path: repository.file(old, path))
     found = including(Revision("", files=files, others=others, tree=tree), headers)

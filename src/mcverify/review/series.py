@@ -13,7 +13,7 @@ from mcverify.review.git import Repository
 from mcverify.review.history import SOURCE_SUFFIXES, has_table, with_included
 from mcverify.review.mail import Patch, patches
 from mcverify.review.revision import Revision, including
-from mcverify.review.tree import SOURCE_FOLDER, CommitTree, FolderTree, Tree
+from mcverify.review.tree import FOR_32_BITS, SOURCE_FOLDER, CommitTree, FolderTree, Tree
 
 _HEADERS = (".h", ".inc")
 
@@ -136,7 +136,7 @@ def _including(headers: Collection[str], base: Base) -> Sequence[str]:
     own = [path for path in headers if path.endswith(_HEADERS)]
     if base.tree is None or not own:
         return ()
-    read = {path: base.read(path) for path in base.sources()}
+    read = {path: base.read(path) for path in base.sources() if not path.endswith(FOR_32_BITS)}
     files = {path: content for path, content in read.items() if content is not None and has_table(content)}
     return tuple(including(Revision("base", "", files, with_included(files, base.read), tree=base.tree), own))
 

@@ -51,7 +51,7 @@ self-mutants: $(VENV)/.installed ## change our own code on which soundness rests
 	@PYTHONPATH=tests $(PY) -m self_mutants $(SELFMUTANTFLAGS)
 
 .PHONY: check-asm
-check-asm: $(VENV)/.installed ## write the proofs of asm/ as bundles, and have bitwuzla and cvc5 check them all (hours; CHECKFLAGS="--limit 5")
+check-asm: $(VENV)/.installed ## write the proofs of asm/ as bundles, and have bitwuzla and cvc5 check them all (half an hour; CHECKFLAGS="--limit 60")
 	@rm -rf build/proofs && mkdir -p build
 	$(VENV)/bin/mcverify prove -q $(filter-out $(wildcard asm/*_wrong_*.S),$(wildcard asm/*.S)) --proof build/proofs
 	$(VENV)/bin/mcverify check build/proofs $(CHECKFLAGS)

@@ -102,6 +102,20 @@ def test_what_faults_without_a_memory_access_is_no_copy_routine_and_does_not_cou
     assert [r.name for r in proved(tree)] == ["copy_mc_enhanced_fast_string", "rdmsr_safe"]
 
 
+def test_a_configuration_that_is_none_is_told_once_and_of_the_command(tree: Path, tmp_path: Path) -> None:
+    config = tmp_path / "a.config"
+    config.write_text("nonsense\n")
+    with pytest.raises(InputError, match="no line of a kernel's configuration"):
+        proved(tree, config=config)
+    with pytest.raises(InputError, match="is no name of a macro"):
+        proved(tree, defines=("1=2",))
+    with pytest.raises(InputError, match="-I names no folder"):
+        proved(tree, include=(tmp_path / "missing",))
+    (tree / ".config").write_text("CONFIG_ARM64=y\n")
+    with pytest.raises(InputError, match="configures no x86-64 kernel"):
+        proved(tree)
+
+
 def test_routines_are_chosen_by_name(tree: Path) -> None:
     assert [r.name for r in proved(tree, routines=("mystery",))] == ["mystery"]
     with pytest.raises(InputError, match=r"there is no routine 'mistery' in .* \(did you mean mystery\?\)"):

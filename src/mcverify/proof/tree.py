@@ -13,6 +13,7 @@ from mcverify.contract import contract_for
 from mcverify.crew import Progress
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
+from mcverify.image.config import Config
 from mcverify.image.image import Image
 from mcverify.image.kernel_tree import KernelTree, sources
 from mcverify.image.source import Source
@@ -53,10 +54,12 @@ def prove_tree(
 
     A file with such routines that cannot be read gives an unknown result for each; what else is not looked
     at, and what is no copy routine, is a note of the last result. Raises InputError where there is no such
-    tree or routine.
+    tree or routine, and for a configuration or a definition that is none.
     """
     deadline = Deadline(options.timeout)
     tree = KernelTree.at(folder)
+    with Config.of_tree(tree, options.defines, options.include, options.config):
+        pass  # what is wrong with these is no matter of one file
     walk = _Walk(replace(options, kernel=tree.root))
     for path in sources(tree):
         file = _File(path)

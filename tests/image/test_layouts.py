@@ -104,6 +104,10 @@ def test_an_unknown_handler_in_an_older_source_is_named(load_text):
             "_ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_IMM_REG | EX_DATA_IMM(7), %r10)",
             ("imm_reg", ("reg = imm",), "r10", 7),
         ),
+        (
+            "_ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_IMM_REG | EX_DATA_IMM(0x4000), %r10)",
+            ("imm_reg", ("reg = imm",), "r10", 0x4000),
+        ),
         ("_ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_IMM_REG, %r10d)", ("imm_reg", ("reg = imm",), "r10", 0)),
         (
             "_ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_UCOPY_LEN8, %rdx)",

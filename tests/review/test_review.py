@@ -4,15 +4,19 @@ respect."""
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from mcverify.deadline import Deadline
 from mcverify.errors import ExitCode, InputError
 from mcverify.proof.result import EVERYWHERE, Verdict
 from mcverify.report.review_words import clobbered
+from mcverify.review.differ import Pair
 from mcverify.review.result import Change, Kind, Relation, Review, Step
 from mcverify.review.review import exit_code
+from mcverify.runs.case import Case, Place, Placement
 from review.conftest import Reviewed
 from review.support import HERE
 
@@ -158,6 +162,24 @@ def test_a_register_that_is_clobbered_at_one_exit_is_told_with_that_exit(
     assert (found.clobbered_before, found.clobbered_after) == ((), ())
     assert {e.row: e.clobbered_after for e in found.exits} == {"success": (), ".Lfix": ("r9",)}
     assert "may change r9, which it left alone before, at .Lfix" in clobbered(found)
+
+
+@pytest.mark.parametrize(("stopped", "tried"), [(0, 3000), (1, 12 * 32), (5, 3 * 32)])
+def test_where_runs_do_not_end_not_all_cases_are_tried(stopped: int, tried: int) -> None:
+    """Each of them takes the time that a run may take."""
+    pair = Pair.__new__(Pair)
+    pair.deadline = Deadline(None)
+    seen: list[Case] = []
+
+    def batch(cases: Sequence[Case]) -> int:
+        seen.extend(cases)
+        return stopped
+
+    pair._try_batch = batch  # type: ignore[method-assign]
+    free = Placement(Place.FREE)
+    rest = pair._try_while_they_end([Case(n, free, free) for n in range(3000)])
+    assert (len(seen), len(rest)) == (tried, 3000 - tried)
+    assert [case.len for case in (*seen, *rest)] == list(range(3000))
 
 
 def test_a_difference_beyond_the_domain_is_told_and_one_within_a_wider_domain_counts(

@@ -37,6 +37,9 @@ _LENGTHS = tuple(range(130)) + tuple(1 << k for k in range(8, 21))
 _ENDLESS = 8
 """So many cases in which only one of the two seems not to end are run again, alone."""
 
+_BATCH, _MOST_STOPPED, _SPREAD = 32, 12, 64
+"""So many cases are run at once at first; once so many runs did not end, only so many of the cases left."""
+
 _REFUSED = (Ending.REFUSED, Ending.DIED)
 
 
@@ -153,14 +156,31 @@ class Pair:
         allowed = sorted((case for case in cases if self._allowed(case)), key=size)
         if not all(trials.is_faithful for trials in self._trials):
             return
-        self.deadline.check("review")
-        olds, news = (trials.runner.run(allowed) for trials in self._trials)
-        self.tried += len(allowed)
-        for case, *both in zip(allowed, olds, news, strict=True):
+        rest = self._try_while_they_end(allowed)
+        self._try_while_they_end(rest[:: max(1, len(rest) // _SPREAD)])
+
+    def _try_while_they_end(self, cases: Sequence[Case]) -> Sequence[Case]:
+        """Try cases, the smallest first, until so many have not ended that the rest would take too long; the
+        rest."""
+        stopped = 0
+        size_of_batch = _BATCH
+        while cases and stopped < _MOST_STOPPED:
+            self.deadline.check("review")
+            batch, cases = cases[:size_of_batch], cases[size_of_batch:]
+            stopped += self._try_batch(batch)
+            size_of_batch = _BATCH if stopped else 2 * size_of_batch
+        return cases
+
+    def _try_batch(self, cases: Sequence[Case]) -> int:
+        """Try cases; how many runs did not end."""
+        olds, news = (trials.runner.run(cases) for trials in self._trials)
+        self.tried += len(cases)
+        for case, *both in zip(cases, olds, news, strict=True):
             old, new = self._confirmed(case, both[0], both[1])
             kinds = self._kinds(old, new)
             if kinds:
                 self._keep(case, old, new, kinds)
+        return sum(outcome.ending is Ending.TIMEOUT for outcome in (*olds, *news))
 
     def _confirmed(self, case: Case, old: Outcome, new: Outcome) -> tuple[Outcome, Outcome]:
         """The two outcomes; of a case in which one of the two did not end, those of another run of it alone.

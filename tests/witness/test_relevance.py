@@ -116,6 +116,13 @@ def test_without_a_source_or_a_fault_nothing_is_said_of_them() -> None:
 
 
 @needs_cpu
+def test_of_what_cannot_be_otherwise_nothing_is_said() -> None:
+    """The routine takes two bytes, whatever it is asked, and returns them in a register."""
+    said = said_of("get_half_wrong_extension", Case(2, FREE, FREE), ("O6", SUCCESS))
+    assert set(said) == {"src alignment", "contents"}
+
+
+@needs_cpu
 @pytest.mark.parametrize(
     ("name", "case", "key"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from mcverify.contract import Contract
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
 from mcverify.proof.options import ProveOptions
@@ -54,7 +55,7 @@ def relevant(image: Image, result: RoutineResult, options: ProveOptions, deadlin
     for counterexample in result.counterexamples:
         try:
             again = again_for(image, trials, counterexample, result.domain.len_max)
-            relevance = relevance_of(counterexample, again, has_src=result.contract.src is not None)
+            relevance = relevance_of(counterexample, again, _buffers(result.contract))
             found.append(replace(counterexample, relevance=relevance))
         except OutOfTime:
             found.append(counterexample)
@@ -62,7 +63,7 @@ def relevant(image: Image, result: RoutineResult, options: ProveOptions, deadlin
 
 
 def relevance_of(
-    found: Counterexample, again: Again | None, *, has_src: bool = True
+    found: Counterexample, again: Again | None, buffers: Sequence[str] = ("src", "dst")
 ) -> tuple[Relevance, ...]:
     """For each input the values with which any of the counterexample's obligations breaks at its exit.
 
@@ -72,7 +73,6 @@ def relevance_of(
     if again is None:
         return ()
     values = _effort(found, again)
-    buffers = ("src", "dst") if has_src else ("dst",)
     said = (
         _of_len(found.case, again, values),
         *(_of_fault(found.case, buffer, again, values) for buffer in buffers),
@@ -81,6 +81,12 @@ def relevance_of(
         _of_contents(found.case, again, values),
     )
     return tuple(relevance for relevance in said if relevance is not None)
+
+
+def _buffers(contract: Contract) -> list[str]:
+    """The buffers of which the routine is given an address."""
+    registers = {"src": contract.src, "dst": contract.dst}
+    return [buffer for buffer, register in registers.items() if register is not None]
 
 
 def _effort(found: Counterexample, again: Again) -> Values:
@@ -102,7 +108,9 @@ def _of_len(case: Case, again: Again, values: Values) -> Relevance | None:
         around = {max(0, case.len + step) for step in (-8, -1, 0, 1, 8, case.len)}
     tried = sorted({*range(dense + 1), *values.sparse, *around})
     tried, broken = _which(again, tried, lambda length: replace(case, len=length))
-    return Relevance("len", lengths(broken, tried), len(tried)) if broken else None
+    if len(tried) < 2 or not broken:
+        return None
+    return Relevance("len", lengths(broken, tried), len(tried))
 
 
 def _around(length: int) -> Iterator[int]:
@@ -121,7 +129,7 @@ def _of_fault(case: Case, buffer: str, again: Again, values: Values) -> Relevanc
     tried, broken = _which(
         again, tried, lambda at: case if at == first else _placed(case, buffer, Placement(Place.HOLE, at))
     )
-    if not tried:
+    if len(tried) < 2:
         return None
     other = case.dst if buffer == "src" else case.src
     name = "fault offset" if other.first_bad is None else f"fault offset in {buffer}"

@@ -103,7 +103,6 @@ def test_what_is_no_duration(text):
         ["prove", FILE, "--faults", "none"],
         ["prove", FILE, "--rep-model", "odd"],
         ["prove", FILE, "--bogus"],
-        ["prove", FILE, "another.S", "--proof", "proof"],
         ["prove", FILE, "--jobs", "0"],
         ["bogus"],
         ["--bogus"],

@@ -13,7 +13,7 @@ from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import tasks
-from mcverify.runs.code import Instruction, decode
+from mcverify.runs.code import Instruction, reachable
 
 ASM = Path(__file__).parents[2] / "asm"
 
@@ -130,15 +130,7 @@ def fixup_instructions(image: Image) -> dict[int, Instruction]:
 
 def reached(image: Image, starts: Iterable[int]) -> dict[int, Instruction]:
     """The instructions reached from `starts` without a fault, by address."""
-    found: dict[int, Instruction] = {}
-    waiting = list(starts)
-    while waiting:
-        address = waiting.pop()
-        instruction = decode(image, address) if address not in found else None
-        if instruction is not None:
-            found[address] = instruction
-            waiting.extend(instruction.targets)
-    return found
+    return {a: i for start in starts for a, i in reachable(image, start, faults=False).items()}
 
 
 def _split(operands: str) -> tuple[str, ...]:

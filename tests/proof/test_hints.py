@@ -69,6 +69,15 @@ def test_one_about_a_byte_that_was_accessed_is_proved(tmp_path: Path, hint: str)
     assert any("clwb" in sentence and "cache line" in sentence for sentence in result.assumptions)
 
 
+def test_a_wrong_fixup_beside_one_is_refuted(tmp_path: Path) -> None:
+    """One more byte is claimed than was copied."""
+    path = source(tmp_path, f"{STORED}\n	clwb (%rdi)", ".Lwrong:\n	lea -1(%rcx), %rax\n	RET")
+    path.write_text(path.read_text().replace("_ASM_EXTABLE(.Lload, .Ldone)", "_ASM_EXTABLE(.Lload, .Lwrong)"))
+    (result,) = prove(path, faults="both", trap="pf").values()
+    assert result.verdict is Verdict.REFUTED
+    assert {(o.id, o.exit) for o in result.obligations if o.verdict is Verdict.REFUTED} == {("O3", ".Lwrong")}
+
+
 @pytest.mark.parametrize("hint", ["clwb 1(%rdi)"])
 def test_one_that_may_lie_elsewhere_is_unknown_and_named(
     tmp_path: Path, hint: str, capsys: pytest.CaptureFixture[str]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +71,7 @@ def check(
     from mcverify.check.certificates import certify_all
     from mcverify.check.check import checked, compare, complete
     from mcverify.cli.progress import status_line
+    from mcverify.crew import usable_cpus
 
     with status_line() as progress:
         bundles, found = [], []
@@ -82,7 +82,7 @@ def check(
                 compare(bundle, whole, system_map)
             bundles.append(bundle)
             found += its_own
-        total, at_once = len(found), jobs or len(os.sched_getaffinity(0))
+        total, at_once = len(found), jobs or usable_cpus()
         results = list(
             checked(found, seconds, at_once, lambda done: progress(f"obligation {done} of {total}"))
         )

@@ -226,7 +226,7 @@ def _prove(
     files: Sequence[Path], options: ProveOptions, save_disagreement: str | None
 ) -> Sequence[RoutineResult]:
     from mcverify.cli.progress import status_line
-    from mcverify.proof.prove import prove_file
+    from mcverify.proof.prove import prove_files
 
     study = partial(_studied, replace(options, jobs=1))
     with status_line() as progress:
@@ -236,11 +236,7 @@ def _prove(
                 from mcverify.proof.tree import prove_tree
 
                 return prove_tree(options.kernel, options, progress, study)
-            if len(files) > 1:
-                from mcverify.proof.prove import prove_files
-
-                return prove_files(files, options, progress, study)
-            return prove_file(files[0], options, progress, study)
+            return prove_files(files, options, progress, study)
         except Disagreement as error:
             if save_disagreement is None:
                 raise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mcverify.cli.options import define_option, include_option
+from mcverify.cli.options import config_option, define_option, include_option
 from mcverify.cli.output import STDOUT, check_writable, input_sentence, write_whole
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode, InputError
@@ -23,13 +23,7 @@ from mcverify.report.mark import is_document
 )
 @include_option
 @define_option
-@click.option(
-    "--config",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Take the CONFIGs of sources from this .config. [default: that of the kernel's tree, else some are"
-    " assumed]",
-)
+@config_option
 @click.option(
     "--system-map",
     metavar="FILE",

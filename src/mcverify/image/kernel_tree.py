@@ -13,6 +13,10 @@ from mcverify.errors import InputError
 from mcverify.image.packed import unpacked
 
 _ARCH = "arch/x86"
+
+LIBRARY = f"{_ARCH}/lib"
+"""Where a kernel has its copy routines."""
+
 _LARGEST_CONFIG = 16 << 20
 _VERSION = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL)[ \t]*=[ \t]*(\d*)", re.M)
 _IS_SET = re.compile(r"(CONFIG_\w+)=(\"(?:\\.|[^\"\\])*\"|\w+)")
@@ -88,7 +92,7 @@ class KernelTree:
     @property
     def library(self) -> Path:
         """The folder of the copy routines."""
-        return self.root / _ARCH / "lib"
+        return self.root / LIBRARY
 
     @property
     def config(self) -> Path | None:
@@ -165,11 +169,17 @@ def _forget(name: str, values: dict[str, str]) -> None:
     values.pop(f"{name}_MODULE", None)
 
 
+def is_for_32_bits(path: str | Path) -> bool:
+    """Whether a file beside the copy routines is one that a 64-bit kernel does not have, by its name
+    (arch/x86/lib/Makefile)."""
+    return Path(path).stem.endswith("_32")
+
+
 def sources(tree: KernelTree) -> Sequence[Path]:
     """The assembly sources beside the copy routines, by name. Raises InputError where there are none."""
     found = sorted(tree.library.glob("*.S"))
     if not found:
-        raise InputError(f"it has no assembly sources in {_ARCH}/lib", where=str(tree.root))
+        raise InputError(f"it has no assembly sources in {LIBRARY}", where=str(tree.root))
     return found
 
 

@@ -15,7 +15,7 @@ from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.config import Config
 from mcverify.image.image import Image
-from mcverify.image.kernel_tree import KernelTree, sources
+from mcverify.image.kernel_tree import KernelTree, is_for_32_bits, sources
 from mcverify.image.source import Source
 from mcverify.proof.entries import no_copy_routine
 from mcverify.proof.options import ProveOptions
@@ -24,8 +24,6 @@ from mcverify.proof.result import Domain, RoutineResult, Verdict
 from mcverify.proof.select import tasks
 
 _TABLE = re.compile(r"_ASM_EXTABLE|__ex_table|\bEX_TYPE_")
-_FOR_32_BITS = "_32"
-"""What the names end in of files that a 64-bit kernel does not have (arch/x86/lib/Makefile)."""
 
 
 @dataclass
@@ -64,7 +62,7 @@ def prove_tree(
     for path in sources(tree):
         file = _File(path)
         walk.files.append(file)
-        if path.stem.endswith(_FOR_32_BITS):
+        if is_for_32_bits(path):
             file.notes.append(f"{path.name} is for kernels of 32 bits")
         else:
             progress(f"reading {path.name}")
@@ -152,7 +150,7 @@ def _unknown(name: str, path: Path, options: ProveOptions, why: str) -> RoutineR
 def _in_c(tree: KernelTree) -> Iterator[str]:
     """Sentences on files in C that have table entries: their routines are not proved from the source."""
     for path in sorted(tree.library.glob("*.c")):
-        if path.stem.endswith(_FOR_32_BITS):
+        if is_for_32_bits(path):
             continue
         if _TABLE.search(path.read_text(encoding="utf-8", errors="replace")) is not None:
             yield f"{path.name} has exception-table entries in C: build it, and prove {path.stem}.o"

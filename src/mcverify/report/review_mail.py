@@ -140,16 +140,21 @@ class _Wrong:
             key=lambda line: (is_table and not names_labels(line.before + line.after), not line.new),
         )
 
+    @property
+    def _cell(self) -> Cell | None:
+        """The exit in the revision that is answered."""
+        return next((row.cells[self.number] for row in self.routine.rows if row.name == self.row), None)
+
     def _broken_at(self) -> Place:
         """Where it is broken, in the revision that is answered."""
-        cell = next((row.cells[self.number] for row in self.routine.rows if row.name == self.row), None)
+        cell = self._cell
         if self.number == len(self.review.revisions) - 1 or cell is None:
             return self.finding.place
         return parse(cell.where or cell.access) or self.finding.place
 
     def _behind(self, place: Place) -> int:
         """How many of the lines behind a place belong to the exit."""
-        cell = next((row.cells[self.number] for row in self.routine.rows if row.name == self.row), None)
+        cell = self._cell
         own = cell.lines if cell is not None and place.line else ()
         return next(
             n
@@ -161,10 +166,11 @@ class _Wrong:
         """The line as it stands in the patch; nothing where the patch does not have it."""
         old = self.review.revisions[self.step.old] if self.step is not None else None
         before = _lines(old, path) if old is not None else []
-        text = before if removed else _lines(self.revision, path)
+        after = _lines(self.revision, path)
+        text = before if removed else after
         if not 0 < number <= len(text):
             return []
-        patch = self.revision.patch or patch_between(before, _lines(self.revision, path), path)
+        patch = self.revision.patch or patch_between(before, after, path)
         found = quoted(patch, path, number, text[number - 1], removed=removed, behind=behind)
         return found or ([] if self.revision.patch else [f"> {text[number - 1]}".rstrip()])
 

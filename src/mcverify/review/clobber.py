@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import capstone
 
 from mcverify.review.prove import Proved
-from mcverify.runs.code import decode, detailed
+from mcverify.runs.code import decode, detailed, reachable
 
 _LEGACY = {"a": "rax", "b": "rbx", "c": "rcx", "d": "rdx", "si": "rsi", "di": "rdi", "bp": "rbp", "sp": "rsp"}
 _PARTS = re.compile(r"(?:[re]?(?P<wide>[abcd])x|(?P<byte>[abcd])[lh]|[re]?(?P<index>si|di|bp|sp)l?)")
@@ -28,8 +29,9 @@ def scratch_by_exit(proved: Proved) -> dict[int | None, frozenset[str]]:
     serves; None is the success. A way goes to the access, then from its fixup on without another fault."""
     graph = _Graph.of(proved)
     meant = _meaning(proved)
-    ways: dict[int | None, set[int]] = {None: graph.ahead(proved.result.entry)}
-    ways |= {at: graph.behind(at) | graph.ahead(fixup) for at, fixup in graph.fixups.items()}
+    ways: dict[int | None, Iterable[int]] = {None: reachable(proved.image, proved.result.entry, faults=False)}
+    for at, fixup in graph.fixups.items():
+        ways[at] = graph.behind(at).union(reachable(proved.image, fixup, faults=False))
     return {at: _written(proved, way) - meant for at, way in ways.items()}
 
 
@@ -53,20 +55,22 @@ class _Graph:
         targets = {address: tuple(insn.targets) for address, insn in decoded if insn is not None}
         return cls(targets, {line.address: line.fixup for line in lines if line.fixup is not None})
 
-    def ahead(self, start: int) -> set[int]:
-        """The instructions from `start` on, as long as nothing faults."""
-        return _closure(start, lambda address: self.targets.get(address, ()))
-
     def behind(self, end: int) -> set[int]:
         """The instructions from which a way leads to `end`, also by faults, but for itself as the last."""
-        sources: dict[int, list[int]] = {}
-        for address, targets in self.targets.items():
-            for target in (*targets, *([self.fixups[address]] if address in self.fixups else [])):
-                sources.setdefault(target, []).append(address)
+        sources = self._sources
         steps = (
             _closure(source, lambda address: sources.get(address, ())) for source in sources.get(end, ())
         )
         return set().union(*steps)
+
+    @cached_property
+    def _sources(self) -> Mapping[int, Sequence[int]]:
+        """From where one comes to each instruction, also by faults."""
+        sources: dict[int, list[int]] = {}
+        for address, targets in self.targets.items():
+            for target in (*targets, *([self.fixups[address]] if address in self.fixups else [])):
+                sources.setdefault(target, []).append(address)
+        return sources
 
 
 def _closure(start: int, step: Callable[[int], Iterable[int]]) -> set[int]:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.image.kernel_tree import LIBRARY, is_for_32_bits
 from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Commit, Repository
 from mcverify.review.revision import Revision, included, including
-from mcverify.review.tree import FOR_32_BITS, HEADER_FOLDERS, SOURCE_FOLDER, CommitTree
+from mcverify.review.tree import HEADER_FOLDERS, CommitTree
 
 SOURCE_SUFFIXES = (".S", ".s")
 _TABLE = re.compile(rb"EXTABLE|ex_table|mcverify:", re.IGNORECASE)
@@ -116,7 +117,7 @@ def _including(
     headers = {path for path in changed if path.endswith(".h") and path.startswith(_IN_HEADERS)}
     if tree is None or not headers:
         return (), frozenset()
-    sources = (p for p in repository.sources(old, SOURCE_FOLDER) if not p.endswith(FOR_32_BITS))
+    sources = (p for p in repository.sources(old, LIBRARY) if not is_for_32_bits(p))
     read = ((path, repository.file(old, path)) for path in sources)
     files = {path: content for path, content in read if content is not None and has_table(content)}
     others = with_included(files, lambda path: repository.file(old, path))

@@ -8,7 +8,7 @@ from mcverify.proof.result import EVERYWHERE, SUCCESS, RoutineResult, Verdict
 from mcverify.review.access import FaultPoint, fault_points, likeness_of_code, paired
 from mcverify.review.prove import Proved, ProvedRevision
 from mcverify.review.result import Cell, Row
-from mcverify.runs.code import decode
+from mcverify.runs.code import reachable
 
 _ALIKE = 0.6
 """So much of its code a routine under another name must have in common with an old one."""
@@ -125,14 +125,7 @@ def _plain_cell(exit_id: str, proved: Proved) -> Cell | None:
 def _way(proved: Proved, start: int, access: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The places of `access` and of the instructions that `start` leads to without another fault, and these
     instructions without the places that they jump to."""
-    found: set[int] = set()
-    waiting = [start]
-    while waiting:
-        address = waiting.pop()
-        insn = None if address in found else decode(proved.image, address)
-        if insn is not None:
-            found.add(address)
-            waiting += insn.targets
+    found = reachable(proved.image, start, faults=False)
     own = [line for line in proved.result.listing if line.address in found]
     places = dict.fromkeys(
         [access, *(line.where for line in own)] if access else (line.where for line in own)

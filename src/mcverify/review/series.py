@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.image.kernel_tree import LIBRARY, is_for_32_bits
 from mcverify.review.apply import FileChange, applied, changes
 from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Repository
 from mcverify.review.history import SOURCE_SUFFIXES, has_table, with_included
 from mcverify.review.mail import Patch, patches
 from mcverify.review.revision import Revision, including
-from mcverify.review.tree import FOR_32_BITS, SOURCE_FOLDER, CommitTree, FolderTree, Tree
+from mcverify.review.tree import CommitTree, FolderTree, Tree
 
 _HEADERS = (".h", ".inc")
 
@@ -136,7 +137,7 @@ def _including(headers: Collection[str], base: Base) -> Sequence[str]:
     own = [path for path in headers if path.endswith(_HEADERS)]
     if base.tree is None or not own:
         return ()
-    read = {path: base.read(path) for path in base.sources() if not path.endswith(FOR_32_BITS)}
+    read = {path: base.read(path) for path in base.sources() if not is_for_32_bits(path)}
     files = {path: content for path, content in read.items() if content is not None and has_table(content)}
     return tuple(including(Revision("base", "", files, with_included(files, base.read), tree=base.tree), own))
 
@@ -247,13 +248,13 @@ def _base(name: str | None, folder: Path) -> Base:
         lambda path: repository.file(commit, path),
         repository.blob,
         tree,
-        lambda: repository.sources(commit, SOURCE_FOLDER),
+        lambda: repository.sources(commit, LIBRARY),
     )
 
 
 def _of_folder(name: str, root: Path) -> Base:
     def sources() -> Sequence[str]:
-        return sorted(str(path.relative_to(root)) for path in (root / SOURCE_FOLDER).glob("*.S"))
+        return sorted(str(path.relative_to(root)) for path in (root / LIBRARY).glob("*.S"))
 
     return Base(name, lambda path: _read(root, path), tree=FolderTree.of(root), sources=sources)
 

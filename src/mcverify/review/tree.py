@@ -22,12 +22,6 @@ HEADER_FOLDERS = ("include", "arch/x86/include")
 _NEEDED = ("Makefile", "include", "arch/x86/include")
 _UNUSED = ("include/dt-bindings/", "include/config/")
 
-SOURCE_FOLDER = "arch/x86/lib"
-"""Where a kernel has its copy routines."""
-
-FOR_32_BITS = "_32.S"
-"""What the names end in of those that a 64-bit kernel does not have."""
-
 Changed = Mapping[str, bytes | None]
 """Contents by path from the root of a tree; None for a file that is gone."""
 

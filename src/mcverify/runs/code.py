@@ -34,9 +34,13 @@ class Instruction:
 
 
 def reachable(
-    image: Image, entry: int, until: Callable[[Instruction], bool] = lambda _: False
+    image: Image,
+    entry: int,
+    until: Callable[[Instruction], bool] = lambda _: False,
+    *,
+    faults: bool = True,
 ) -> dict[int, Instruction]:
-    """All instructions reached from `entry` by known jumps, calls and fixups, by address.
+    """All instructions reached from `entry` by known jumps, calls and, with `faults`, fixups, by address.
 
     What cannot be decoded, and where an indirect jump goes, is left out, and what lies behind instructions
     for which `until` holds.
@@ -54,7 +58,7 @@ def reachable(
         if until(instruction):
             continue
         waiting.extend(instruction.targets)
-        table_entry = image.entry_at(address)
+        table_entry = image.entry_at(address) if faults else None
         if table_entry is not None:
             waiting.append(table_entry.fixup)
     return found

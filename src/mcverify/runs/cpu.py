@@ -6,11 +6,11 @@ the case at which that happens is told, the others go on in a new child.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from mcverify.contract import Contract
+from mcverify.crew import usable_cpus
 from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.runs import native, wire
@@ -129,7 +129,7 @@ class CpuRunner:
         `watch` is told now and then how many cases have been run. Where the time is over before the end,
         the result is that of the cases until then.
         """
-        count = max(1, min(_cpus(), _MOST_CHILDREN, len(grid) // _WORTH_A_CHILD))
+        count = max(1, min(usable_cpus(), _MOST_CHILDREN, len(grid) // _WORTH_A_CHILD))
         parts = split(grid, count)
         with Children() as children:
             jobs = [self._grid_job(part, 0) for part in parts]
@@ -162,11 +162,6 @@ class CpuRunner:
         self._deadline.check("runs")
         remaining = self._deadline.remaining()
         return seconds if remaining is None else min(seconds, remaining)
-
-
-def _cpus() -> int:
-    """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def _was_brought_down(answer: Answer, grid: Grid) -> bool:

@@ -7,13 +7,20 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from mcverify.cli.main import run
-    from mcverify.cli.streams import mend_streams
-    from mcverify.interrupt import leave_on_interrupt
+    from mcverify.interrupt import INTERRUPTED, leave_on_interrupt
 
-    mend_streams()
     leave_on_interrupt()
-    sys.exit(run(sys.argv[1:]))
+    try:
+        from mcverify.cli.streams import mend_streams
+
+        mend_streams()
+        from mcverify.cli.main import run
+
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while the command line itself is read in
+        print("mcverify: interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 if __name__ == "__main__":

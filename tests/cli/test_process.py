@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from mcverify.scratch import scratch_folder
 
 FAKE = str(Path(__file__).parents[1] / "support" / "fake_engine.py")
 HEAVY = ("angr", "claripy", "z3", "unicorn", "flint", "pyvex", "rich.table", "elftools", "capstone")
@@ -72,6 +75,39 @@ def test_an_interrupt_ends_it_with_its_children(engine, number, tmp_path):
     assert err.strip() == "mcverify: interrupted"
     assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text().split()[2]
     assert os.listdir(tmp_path) == []
+
+
+def test_an_interrupt_while_it_starts_is_one():
+    code = """
+import os, signal, sys, time
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "mcverify.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+sys.meta_path.insert(0, Slow())
+from mcverify.__main__ import main
+main()
+"""
+    process = start("-c", code)
+    assert process.communicate(timeout=60) == ("", "mcverify: interrupted\n")
+    assert process.returncode == 130
+
+
+def test_an_interrupt_while_a_scratch_folder_is_removed_leaves_nothing(tmp_path, monkeypatch):
+    removed = []
+
+    def interrupted(folder, **options):
+        removed.append(folder)
+        if len(removed) == 1:
+            raise KeyboardInterrupt
+        rmtree(folder, **options)
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr("mcverify.scratch.shutil.rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), scratch_folder(folder=tmp_path) as made:
+        (made / "header.h").touch()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reader_that_goes_away_changes_nothing_about_the_exit_code():

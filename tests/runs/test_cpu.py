@@ -380,3 +380,18 @@ def test_the_return_address_is_the_same_in_every_run_and_in_the_emulator(build: 
     case = Case(0, FREE, FREE)
     outcomes = [runner(*routine).run([case])[0] for runner in (CpuRunner, CpuRunner, EmulatorRunner)]
     assert [o.registers["r8"] for o in outcomes] == [0x700000000000] * 3
+
+
+def test_what_the_compiler_puts_aside_lies_where_it_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, said, compiler = (tmp_path / name for name in ("one.c", "said", "cc"))
+    source.write_text("int main(void) { return 0; }\n")
+    compiler.write_text(f'#!/bin/sh\necho "$TMPDIR" > {said}\nexec cc "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    program = native.executable(source)
+    aside = Path(said.read_text().strip())
+    assert aside.parent == program.parent
+    assert not aside.exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from mcverify.check.manifest import FORMAT, Listed, Manifest, Proof, encoded
 from mcverify.check.statement import WHY, obligations
 from mcverify.errors import InputError
 from mcverify.proof.result import Record, RoutineResult, Verdict
+from mcverify.scratch import scratch_folder
 
 _TOOLS = ("angr", "capstone", "claripy", "pyvex", "z3-solver")
 
@@ -60,8 +60,8 @@ def write_bundles(folder: Path, proved: Sequence[Proved], *, several: bool) -> N
         own[SUMS] = "".join(f"{hashlib.sha256(own[n]).hexdigest()}  {n}\n" for n in sorted(own)).encode()
         files |= {f"{name}/{n}" if name else n: content for n, content in own.items()}
     try:
-        with tempfile.TemporaryDirectory(prefix=".mcverify-", dir=folder.absolute().parent) as scratch:
-            made = Path(scratch) / "bundle"
+        with scratch_folder(".mcverify-", folder.absolute().parent) as scratch:
+            made = scratch / "bundle"
             for name, content in files.items():
                 (made / name).parent.mkdir(parents=True, exist_ok=True)
                 (made / name).write_bytes(content)

@@ -7,16 +7,15 @@ obligation says is the one piece that no certificate covers.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from mcverify.check.solvers import in_processes
+from mcverify.scratch import scratch_folder
 
 
 class Certified(StrEnum):
@@ -68,8 +67,8 @@ def _clauses(text: str, limit: float) -> str:
     """The script as clauses in DIMACS format. Raises TimeoutError."""
     import bitwuzla
 
-    with tempfile.TemporaryDirectory(prefix="mcverify-") as folder:
-        file = Path(folder) / "clauses.cnf"
+    with scratch_folder() as folder:
+        file = folder / "clauses.cnf"
         options = bitwuzla.Options()
         options.set(bitwuzla.Option.TIME_LIMIT_PER, int(limit * 1000))
         options.set(bitwuzla.Option.REWRITE_LEVEL, 0)

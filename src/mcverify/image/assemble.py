@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.image.config import Config
+from mcverify.scratch import scratch_folder
 from mcverify.toolchain import find_compiler, is_zig
 
 _TIMEOUT_SECONDS = 300  # zig builds its own cache at its first run
@@ -24,8 +24,8 @@ def assembled(path: Path, config: Config, defines: Sequence[str] = ()) -> Iterat
     `defines` are definitions for the stand-ins, beside those of `config`. Nothing is written beside the
     user's file. Raises InputError with the assembler's first complaint.
     """
-    with tempfile.TemporaryDirectory(prefix="mcverify-") as folder:
-        target = Path(folder) / "routine.o"
+    with scratch_folder() as folder:
+        target = folder / "routine.o"
         _run(path, target, [*config.arguments(), *(f"-D{define}" for define in defines)])
         yield target
 
@@ -35,8 +35,8 @@ def included(path: Path, config: Config, defines: Sequence[str] = ()) -> list[Pa
 
     Raises InputError with its first complaint.
     """
-    with tempfile.TemporaryDirectory(prefix="mcverify-") as folder:
-        target = Path(folder) / "rule"
+    with scratch_folder() as folder:
+        target = folder / "rule"
         _run(path, target, [*config.arguments(), *(f"-D{define}" for define in defines)], "-M")
         _, _, names = target.read_text(errors="surrogateescape").replace("\\\n", " ").partition(": ")
     return [Path(re.sub(r"\\(.)", r"\1", name)) for name in re.findall(r"(?:\\.|[^\s\\])+", names)][1:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.image.packed import unpacked
+from mcverify.scratch import scratch_folder
 
 _ARCH = "arch/x86"
 
@@ -114,8 +114,8 @@ class KernelTree:
         What a build would have generated and the tree has not lies in temporary folders, which exist as long
         as the context: the configuration in the first, the rest in the last.
         """
-        with tempfile.TemporaryDirectory(prefix="mcverify-") as name:
-            first, rest = Path(name) / "config", Path(name) / "made"
+        with scratch_folder() as made:
+            first, rest = made / "config", made / "made"
             _write(first / "generated/autoconf.h", "".join(f"#define {n} {v}\n" for n, v in values.items()))
             for header in _EMPTY:
                 _write(rest / header, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from mcverify.errors import InputError
 from mcverify.image.load import included_by
 from mcverify.review.tree import Changed, Tree, lay_over
+from mcverify.scratch import scratch_folder
 
 _QUOTED = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULTILINE)
 
@@ -62,11 +62,11 @@ class Revision:
 def laid_out(revision: Revision) -> Iterator[Mapping[str, Path]]:
     """The revision's files on the disk, by their names in reports: those of a patch or a commit in a
     folder of their own, which goes with the context; within the kernel's tree that they belong to."""
-    with tempfile.TemporaryDirectory(prefix="mcverify-review-") as folder:
+    with scratch_folder("mcverify-review-") as folder:
         changed = {**revision.headers, **revision.others, **revision.files}
-        lay_over(None if revision.tree is None else revision.tree.root, changed, Path(folder))
+        lay_over(None if revision.tree is None else revision.tree.root, changed, folder)
         found = {str(path): path for path in revision.on_disk}
-        yield found | {path: Path(folder) / path for path in revision.files}
+        yield found | {path: folder / path for path in revision.files}
 
 
 def including(revision: Revision, headers: Collection[str]) -> dict[str, frozenset[str]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from mcverify.errors import InputError
+from mcverify.scratch import scratch_folder
 from mcverify.toolchain import find_compiler, is_zig
 
 SOURCE = Path(__file__).with_name("harness.c")
@@ -91,8 +92,8 @@ def _compile_into(path: Path, command: tuple[str, ...]) -> bool:
     """Whether `path` could be made. Several processes may try at once: the last one's rename stands."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            made = Path(folder) / "harness"
+        with scratch_folder(folder=path.parent) as folder:
+            made = folder / "harness"
             _compile(made, command)
             made.replace(path)
     except OSError:
@@ -101,7 +102,13 @@ def _compile_into(path: Path, command: tuple[str, ...]) -> bool:
 
 
 def _compile(target: Path, command: tuple[str, ...]) -> None:
-    done = subprocess.run([*command, "-o", str(target)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "-o", str(target)],
+        env={**os.environ, "TMPDIR": str(target.parent)},  # what an interrupted compiler leaves goes with it
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         first = next(iter(done.stderr.splitlines()), f"exit code {done.returncode}")
         raise InputError(f"the native harness does not compile with {command[0]}: {first}")

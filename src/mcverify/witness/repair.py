@@ -7,7 +7,6 @@ not assembled and proved.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from mcverify.runs.case import Case
 from mcverify.runs.code import reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.grid import Grid, quick_grid
+from mcverify.scratch import scratch_folder
 from mcverify.witness.candidates import candidates, without
 from mcverify.witness.edits import Edit, applied
 from mcverify.witness.explain import explain, explained
@@ -151,12 +151,12 @@ def _bench(
 ) -> Iterator[_Bench]:
     """A folder of its own for the changed source, in which what it includes by name is found too."""
     assert result.contract is not None
-    with tempfile.TemporaryDirectory(prefix="mcverify-") as folder:
-        path = Path(folder) / image.path.name
+    with scratch_folder() as folder:
+        path = folder / image.path.name
         if _INCLUDES.search(source.text or ""):
             for beside in image.path.resolve().parent.iterdir():
                 if beside.name != path.name:
-                    (Path(folder) / beside.name).symlink_to(beside)
+                    (folder / beside.name).symlink_to(beside)
         tree = KernelTree.around(image.path.parent)
         if tree is not None and options.kernel is None:
             options = replace(options, kernel=tree.root)

@@ -140,6 +140,15 @@ def test_a_changed_file(copy):
     assert refused(copy).startswith(f"{copy}/manifest.json: error: it is not as it was written")
 
 
+def test_what_is_no_bundle(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    hint = "(give the folder of --proof DIR)"
+    assert refused(tmp_path) == f"{tmp_path}: error: it is no bundle: it has no SHA256SUMS {hint}"
+    assert refused(file) == f"{file}: error: it is no folder {hint}"
+    assert refused(tmp_path / "none") == f"{tmp_path}/none: error: there is no such folder {hint}"
+
+
 def test_a_file_too_few(copy):
     file = next(copy.glob("*/*.smt2"))
     file.unlink()

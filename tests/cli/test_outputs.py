@@ -117,7 +117,7 @@ def test_standard_output_gets_the_report_and_no_table(mcverify, engine, option):
         ),
         (["--json", "link", "--ktap", "target"], "target: error: --json and --ktap name the same file"),
         (["--sarif", "input.S"], "input.S: error: --sarif would overwrite the input"),
-        (["--sarif", "sub"], "sub: error: --sarif names a directory"),
+        (["--sarif", "sub"], "sub: error: --sarif names a folder"),
         (["--json", "new", "--sarif", "gone/out"], "gone/out: error: --sarif cannot be written"),
     ],
 )

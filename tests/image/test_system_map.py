@@ -62,6 +62,17 @@ def test_the_map_of_another_kernel_is_refused(stripped):
         load(path, system_map=system_map)
 
 
+def test_a_map_that_is_of_no_use_is_told(make_object, tmp_path):
+    missing = tmp_path / "System.map"
+    with pytest.raises(InputError, match="System.map: it cannot be read"):
+        load(make_object(TEXT, name="vmlinux", link=True), system_map=missing)
+    source = tmp_path / "a.S"
+    source.write_text(TEXT)
+    for path, what in ((make_object(TEXT), "an object"), (source, "a source")):
+        with pytest.raises(InputError, match=f"--system-map is for a linked kernel, not for {what}"):
+            load(path, system_map=missing)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -16,6 +16,7 @@ MANIFEST, OBJECT, SUMS = "manifest.json", "object.o", "SHA256SUMS"
 CODE = "code.json"
 """The code of a routine in its folder, where there is no object."""
 
+_HINT = "give the folder of --proof DIR"
 _LINE = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<name>[^\0]+)")
 
 
@@ -51,7 +52,10 @@ def read_bundle(folder: Path) -> Bundle:
     Raises InputError, with the file, where one is missing, has been changed or does not belong there.
     """
     if not folder.is_dir():
-        raise InputError("there is no such folder", where=str(folder), hint="give the folder of --proof DIR")
+        what = "it is no folder" if folder.exists() else "there is no such folder"
+        raise InputError(what, where=str(folder), hint=_HINT)
+    if not (folder / SUMS).exists():
+        raise InputError(f"it is no bundle: it has no {SUMS}", where=str(folder), hint=_HINT)
     sums = _sums(folder)
     files = {name: _read(folder / name) for name in sums}
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}

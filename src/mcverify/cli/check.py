@@ -44,7 +44,13 @@ _SECONDS = 20.0
 @click.option(
     "--system-map", metavar="FILE", type=click.Path(path_type=Path), help="The symbols of that kernel."
 )
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Ask so many at once. [default: one per CPU]")
+@click.option(
+    "-j",
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Ask so many at once. [default: one per CPU]",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Every obligation with who said what.")
 def check(
     folder: Path,
@@ -60,11 +66,10 @@ def check(
     That no path and no obligation is missing is worked out from the object in the bundle; then both solvers
     are asked each obligation, as it was before anything was simplified.
 
-    \b
     Exit codes: 0 every obligation holds, 2 the bundle is damaged, changed or not complete,
     3 no solver decided an obligation, or it has no certificate, 4 an obligation does not hold, the solvers
     disagree, or a certificate is wrong.
-    """  # noqa: D301 -- click wants the control character \b itself
+    """
     seconds = _SECONDS if limit is None else parse_seconds(limit, "--limit")
     need_solvers("bitwuzla", "cvc5", *(("pysat", "dratify", "cdclkit") if certificates else ()))
     from mcverify.check.bundle import bundles_in

@@ -35,7 +35,7 @@ def check_writable(
         return
     path = Path(target)
     if path.is_dir():
-        raise InputError(f"{option} names a directory", where=target, hint="give the name of a file")
+        raise InputError(f"{option} names a folder", where=target, hint="give the name of a file")
     if source is not None and path.exists() and source.exists() and path.samefile(source):
         raise InputError(f"{option} would overwrite the input", where=target, hint="give another name")
     try:

@@ -111,6 +111,7 @@ if TYPE_CHECKING:
 @click.option(
     "-j",
     "--jobs",
+    metavar="N",
     type=click.IntRange(min=1),
     help="Prove so many routines at a time, each in a process of its own. [default: one per CPU]",
 )
@@ -145,10 +146,9 @@ def prove(
     Each obligation is proved for all lengths up to --len-max, all alignments of both buffers and a
     fault anywhere. A refutation has been executed before it is reported.
 
-    \b
     Exit codes: 0 all proved, 1 something refuted, 2 wrong input or usage,
     3 something unknown, 4 a fault of mcverify itself.
-    """  # noqa: D301 -- click wants the control character \b itself
+    """
     if not files and kernel is None:
         raise click.UsageError("Missing argument '[FILE.S|FILE.o]...', or --kernel DIR.")
     limit = max_rw_count() if len_max is None else parse_size(len_max, "--len-max")

@@ -67,11 +67,10 @@ def replay(
     The same case, with the same placement of the buffers, contents and faults, is run on the routine as
     it is in its file, judged by its contract, and compared with what was recorded.
 
-    \b
     Exit codes: 0 nothing is broken any more, 1 still broken, 2 wrong input or usage
     (also: the routine has changed since), 3 the run cannot be made here,
     4 a fault of mcverify itself.
-    """  # noqa: D301 -- click wants the control character \b itself
+    """
     from mcverify.witness.file import read_witnesses
     from mcverify.witness.replay import ReplayOptions
 

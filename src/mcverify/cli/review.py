@@ -113,10 +113,9 @@ def review(
     Revisions are files, oldest first; or one patch or mbox, applied in memory patch by patch; or several of
     those, one revision each; or the commits of a range. Nothing in a work tree or repository is touched.
 
-    \b
     Exit codes: 0 nothing got worse, 1 something got worse or is refuted in the newest revision,
     2 wrong input or usage, 3 something is unknown in the newest, 4 a fault of mcverify itself.
-    """  # noqa: D301 -- click wants the control character \b itself
+    """
     from mcverify.cli.prove import max_rw_count
 
     limit = max_rw_count() if len_max is None else parse_size(len_max, "--len-max")

@@ -46,10 +46,9 @@ def scan(
     FILEs are sources, objects, modules or linked kernels. Each entry of a table is counted, and once. Nothing
     is proved. A file that cannot be read is told, and the others are listed.
 
-    \b
     Exit codes: 0 all files were read, 2 one could not be, or the usage is wrong,
     4 a fault of mcverify itself.
-    """  # noqa: D301 -- click wants the control character \b itself
+    """
     if json_target is not None:
         for file in files:
             check_writable(

@@ -23,12 +23,15 @@ _FIRST = "# Lifted instructions compared"
 @click.argument("files", metavar="FILE.S|FILE.o...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--cases",
+    metavar="N",
     type=click.IntRange(1, 1_000_000),
     default=1000,
     show_default=True,
     help="Random states for each form of instruction.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal states.")
+@click.option(
+    "--seed", metavar="N", type=int, default=1, show_default=True, help="Equal seeds give equal states."
+)
 @click.option("--table", metavar="OUT", help="Write the result as tab-separated text, too.")
 @include_option
 @click.option("-q", "--quiet", is_flag=True, help="No table: only differences, and the sum.")
@@ -40,10 +43,9 @@ def silicon(
     All registers, flags and bytes of memory from thousands of random states, those that a fault leaves
     included, a REP element by element and at full speed.
 
-    \b
     Exit codes: 0 all agree, 2 wrong input or usage, 3 something could not be compared,
     4 the model and the CPU differ: a fault of mcverify itself.
-    """  # noqa: D301 -- click wants the control character \b itself
+    """
     if table is not None:
         check_writable(table, "--table", is_ours=lambda text: text.startswith(_FIRST))
     results = _compared(files, cases, seed, include)

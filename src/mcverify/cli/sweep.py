@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     help="Which faults may happen: page faults, machine checks (on loads alone), or both."
     " [default: as the contract says, both]",
 )
-@click.option("--quick", is_flag=True, help="Some ten thousand cases instead of a million.")
+@click.option("--quick", is_flag=True, help="Tens of thousands of cases instead of a million.")
 @click.option(
     "--on",
     type=click.Choice(["cpu", "emulator"]),
@@ -81,10 +81,9 @@ def sweep(
     All lengths from 0 to 300 and some longer ones, alignments from 0 to 63, every fault point, pages without
     access around the buffers. To find no failure is no proof: `mcverify prove` is about every case there is.
 
-    \b
     Exit codes: 0 no failure was found, 1 failures were found, 2 wrong input or usage,
     3 no failure, but not everything could be run or understood, 4 a fault of mcverify itself.
-    """  # noqa: D301 -- click wants the control character \b itself
+    """
     budget = None if timeout is None else parse_seconds(timeout, "--timeout")
     if json_target is not None:
         check_writable(json_target, "--json", source=file, is_ours=lambda text: is_document(text, "sweeps"))

@@ -38,7 +38,8 @@ _HINTS = {
 }
 _ARCHIVE = b"!<arch>"
 _WHAT_WE_READ = "give an assembly source (.S, .s) or an ELF file (.o, .ko, vmlinux)"
-_FOLDER = f"{_WHAT_WE_READ}; --kernel takes the folder of a kernel's source"
+_FOLDER = f"{_WHAT_WE_READ}; `mcverify prove --kernel` takes a kernel's tree"
+_NO_MAP = "--system-map is for a linked kernel, not for {}"
 # Names that are macros by every convention of the kernel, never functions.
 _MACRO_NAME = re.compile(r"_*[A-Z][A-Z0-9_]{2,}")
 _HANDLER_PREFIX = "MCVERIFY_TYPE_OF_"  # shim/include/mcverify/extable.h
@@ -75,6 +76,8 @@ def load(
             image = _image_of_elf(path, content, system_map=system_map)
             image = replace(image, packed=content is not file)
         elif path.suffix in _SOURCE_SUFFIXES:
+            if system_map is not None:
+                raise InputError(_NO_MAP.format("a source"), where=str(path))
             content.seek(0)
             tree = _tree_of(path, kernel)
             image = _image_of_source(path, content.read(), defines, include, tree, config)
@@ -250,8 +253,9 @@ def _symbols(raw: elf.RawElf, laid_out: LaidOut, system_map: Path | None, where:
     if system_map is None:
         return laid_out.symbols if raw.relocatable else laid_out.symbols or read_kallsyms(laid_out.sections)
     if raw.relocatable:
-        raise InputError("--system-map is for a linked kernel, not for an object", where=where)
-    return laid_out.symbols or read_system_map(system_map, laid_out.sections)
+        raise InputError(_NO_MAP.format("an object"), where=where)
+    given = read_system_map(system_map, laid_out.sections)
+    return laid_out.symbols or given
 
 
 def _refuse_macros(image: Image, laid_out: LaidOut) -> None:

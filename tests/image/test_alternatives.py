@@ -80,6 +80,8 @@ def test_an_unknown_layout_is_refused(load_text):
 def test_features_without_a_name_keep_their_number():
     assert feature_name(9 * 32 + 9) == "ERMS"
     assert feature_name(11 * 32 + 25) == "11*32+25"
+    assert feature_name(20 * 32 + 2) == "LFENCE_RDTSC"
+    assert feature_name(3 * 32 + 18) == "3*32+18"  # LFENCE_RDTSC in 6.1, CLEAR_CPU_BUF in 6.12
 
 
 # -- what is written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -12,10 +13,12 @@ import pytest
 from asm_corpus.expectations import ROOT
 from image import conftest as of_images
 from jsonschema import Draft202012Validator
+from rich.console import Console
 
 from mcverify.cli import run
 from mcverify.image.load import load
 from mcverify.proof.scan import Access, Scan, scan
+from mcverify.report.scan import print_scan
 
 make_object = of_images.make_object
 SCHEMA = json.loads((ROOT / "docs/schema/scan.schema.json").read_text())
@@ -136,6 +139,22 @@ f:
 """
     found = scan(load(make_object(text, link=True)))
     assert (found.entries, found.accesses, found.functions[0].entries) == (10**5, {Access.LOAD: 10**5}, 10**5)
+
+
+def test_on_a_narrow_terminal_each_function_has_lines_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, width=60, force_terminal=True, color_system=None)
+    monkeypatch.setattr("mcverify.report.terminal.standard_output", lambda: console)
+    path = tmp_path / "copy.S"
+    path.write_text(SOURCE)
+    print_scan(scan(load(path)))
+    lines = shown.getvalue().splitlines()
+    at = lines.index("rep_movs_alternative: contract uaccess_rcx")
+    assert lines[at + 1].startswith("  3 entries: loads, stores, loads and stores; ")
+    assert "mystery: no contract known" in lines
+    assert max(map(len, lines)) <= 60
 
 
 def test_the_command_writes_what_its_schema_says(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 import pytest
 from asm_corpus.expectations import ROOT
+from rich.console import Console
 
 from mcverify.errors import InputError
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.proof.tree import prove_tree
-from mcverify.report.table import counts
+from mcverify.report.summary import counts
+from mcverify.report.table import print_table
 
 # A routine of the name and contract of the kernel's, and one of no name that is known.
 RIGHT = """\
@@ -61,10 +64,24 @@ def test_no_routine_is_lost(tree: Path) -> None:
     ]
     assert "c.S:5: the assembler knows no such instruction" in results[2].unknowns[0]
     said = "\n".join(results[-1].notes)
-    assert "d.S was not read, which says nothing of an exception table: " in said
+    assert "d.S, which does not mention an exception table, was not read: " in said
     assert "e_32.S is for kernels of 32 bits" in said
     assert "usercopy_64.c has exception-table entries in C: build it, and prove usercopy_64.o" in said
     assert counts(results) == "1 proved, 1 unknown, 1 no contract"
+
+
+def test_on_a_narrow_terminal_files_stand_above_their_routines(tree: Path) -> None:
+    results = [*proved(tree), *proved(tree, routines=("mystery",))]
+    shown = io.StringIO()
+    print_table(results, Console(file=shown, width=80, force_terminal=True, color_system=None))
+    lines = shown.getvalue().splitlines()
+    assert lines[0].split() == ["verdict", "routine", "contract", "slack", "what", "is", "wrong"]
+    assert [line for line in lines if line.endswith(".S")] == ["a.S", "b.S", "c.S", "b.S"]
+    assert lines[3].split() == ["proved", "copy_mc_enhanced_fast_string", "bytes_left", "0"]
+    assert max(map(len, lines)) <= 80
+    whole = io.StringIO()
+    print_table(results, Console(file=whole, width=80))
+    assert whole.getvalue().splitlines()[2].split()[2] == "a.S"
 
 
 MSR = """\

@@ -67,6 +67,14 @@ def test_a_page_is_html_without_an_error(results):
     assert tree.find(f"{HTML}head/{HTML}title").text.startswith("mcverify: ")
 
 
+def test_a_page_about_many_routines_counts_them():
+    tree = parsed(to_html([PROVED, PROVED, REFUTED, UNKNOWN]))
+    said = "2 proved, 1 refuted, 1 unknown"
+    assert tree.find(f"{HTML}head/{HTML}title").text == f"mcverify: {said}"
+    assert tree.find(f".//{HTML}nav/{HTML}p/{HTML}strong").text == said
+    assert tree.find(f".//{HTML}nav/{HTML}ul").findall(f"{HTML}li")
+
+
 def test_a_page_stands_by_itself():
     text = to_html(ALL)
     tree = parsed(text)

@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_SPINNER = 3
+"""Columns in front of the line, and the last one, where some terminals begin a new line."""
+
 
 @contextmanager
 def status_line() -> Iterator[Callable[[str], None]]:
@@ -17,11 +20,17 @@ def status_line() -> Iterator[Callable[[str], None]]:
         yield lambda text: None
         return
     from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
     console = Console(stderr=True)
     if console.is_dumb_terminal:
         yield lambda text: None
         return
+
+    def line(text: str) -> Text:
+        shown = Text(text)
+        shown.truncate(console.width - _SPINNER, overflow="ellipsis")
+        return shown
+
     with console.status("starting") as status:
-        yield lambda text: status.update(escape(text))
+        yield lambda text: status.update(line(text))

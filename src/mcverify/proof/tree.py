@@ -135,7 +135,7 @@ def _unread(file: _File, walk: _Walk, error: InputError) -> None:
     asked = [n for n in source.routines if not walk.options.routines or n in walk.options.routines]
     known = [name for name in asked if contract_for(name) is not None]
     if not known and not (_TABLE.search(source.code) and asked):
-        file.notes.append(f"{path.name} was not read, which says nothing of an exception table: {error}")
+        file.notes.append(f"{path.name}, which does not mention an exception table, was not read: {error}")
         return
     file.results += [_unknown(name, path, walk.options, str(error)) for name in known or asked]
 

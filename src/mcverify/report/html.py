@@ -19,6 +19,7 @@ from mcverify.report.obligations import title
 from mcverify.report.summary import (
     breaks_words,
     columns,
+    counts,
     everywhere,
     exit_name,
     goes_on,
@@ -41,15 +42,18 @@ _CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)),
 
 _MARKS = {Verdict.PROVED: "ok", Verdict.REFUTED: "FAIL", Verdict.UNKNOWN: "?"}
 
+_NAMED = 3
+"""So many routines stand in the title of a page, or else how many there are."""
+
 
 def to_html(results: Sequence[RoutineResult], command: str = "") -> str:
     """All results as one page. `command` is how mcverify was called, without the options for reports."""
     routines = [Routine(result, f"r{index}", command) for index, result in enumerate(results, 1)]
-    names = ", ".join(result.title for result in results)
+    names = ", ".join(result.title for result in results) if len(results) <= _NAMED else counts(results)
     page = (
         environment()
         .get_template("report.html.jinja")
-        .render(routines=routines, title=names or "no routine", version=__version__)
+        .render(routines=routines, title=names or "no routine", counts=counts(results), version=__version__)
     )
     return harmless_page(page)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcverify import __version__
 from mcverify.errors import InputError
 from mcverify.proof.scan import Access, Function, Scan
+from mcverify.report.words import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SCHEMA = 1
 _NONE = "none known"
@@ -69,49 +73,65 @@ def _function(function: Function) -> dict[str, Any]:
 
 def print_scan(found: Scan, *, quiet: bool = False) -> None:
     """Print the functions, those with a contract first, and the counts; `quiet`: the counts alone."""
-    from rich import box
-    from rich.measure import Measurement
-    from rich.table import Table
-    from rich.text import Text
-
-    from mcverify.report.terminal import print_trimmed, standard_output
+    from mcverify.report.terminal import standard_output
+    from mcverify.report.wide import print_hanging
 
     out = standard_output()
 
-    def line(text: str) -> None:
-        print_trimmed(Text(text), out, soft_wrap=True)
+    def line(label: str, text: str) -> None:
+        print_hanging(label, text, out)
 
-    line(f"\n{found.file}: {_heading(found)}")
+    line("", "")
+    line("", f"{found.file}: {_heading(found)}")
     if found.functions and not quiet:
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-        for name in ("function", "contract", "entries", "they fault at", "handlers", "alternatives"):
-            table.add_column(name, no_wrap=True, justify="right" if name == "entries" else "left")
-        for function in sorted(found.functions, key=lambda f: not f.contract):
-            table.add_row(*(Text(cell) for cell in _cells(function)))
-        table.width = Measurement.get(out, out.options.update(max_width=1000), table).maximum
-        line("")
-        print_trimmed(table, out, soft_wrap=True)
+        line("", "")
+        _print_functions(sorted(found.functions, key=lambda f: not f.contract), out)
     if found.strays:
-        line(f"\nin no function: {len(found.strays)} entries")
+        line("", "")
+        line("", f"in no function: {counted(len(found.strays), 'entry')}")
         for stray in found.strays[:_SHOWN]:
-            line(f"  {stray.where}: entry {stray.index}, {stray.handler}")
+            line("  ", f"{stray.where}: entry {stray.index}, {stray.handler}")
         if len(found.strays) > _SHOWN:
-            line(f"  and {len(found.strays) - _SHOWN} more (--json has them all)")
+            line("  ", f"and {len(found.strays) - _SHOWN} more (--json has them all)")
     if found.entries:
-        line("")
-        line(f"by handler  {_words(found.handlers)}")
-        line(f"by section  {_words(found.sections)}")
-        line(f"by access   {_words(found.accesses)}")
-        line(f"in all      {_sum(found)}")
+        line("", "")
+        line("by handler  ", _words(found.handlers))
+        line("by section  ", _words(found.sections))
+        line("by access   ", _words(found.accesses))
+        line("in all      ", _sum(found))
     for note in found.notes:
-        line(f"note        {note}")
+        line("note        ", note)
+
+
+def _print_functions(functions: Sequence[Function], out: Console) -> None:
+    """A table; on a terminal that is too narrow for it each function has lines of its own."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from mcverify.report.wide import fits, print_hanging, print_whole
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("function", "contract", "entries", "they fault at", "handlers", "alternatives"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "entries" else "left")
+    for function in functions:
+        table.add_row(*(Text(cell) for cell in _cells(function)))
+    if fits(table, out):
+        print_whole(table, out)
+        return
+    for function in functions:
+        name, contract, _, faults, handlers, features = _cells(function)
+        print_hanging(f"{name}: ", f"contract {contract}" if function.contract else "no contract known", out)
+        alternatives = f"; alternatives {features}" if features else ""
+        print_hanging("  ", f"{counted(function.entries, 'entry')}: {faults}; {handlers}{alternatives}", out)
 
 
 def _heading(found: Scan) -> str:
     kind = f"{'an' if found.kind[0] in 'aeiou' else 'a'} {found.kind}"
     if not found.entries:
         return f"{kind} without an exception table"
-    return f"{kind}, exception table of layout {found.layout}, {found.alternatives} alternatives"
+    alternatives = counted(found.alternatives, "alternative")
+    return f"{kind}, exception table of layout {found.layout}, {alternatives}"
 
 
 def _cells(function: Function) -> Iterable[str]:
@@ -146,6 +166,6 @@ def _sum(found: Scan) -> str:
     known = sum(f.entries for f in found.functions if f.contract)
     outside = f" and {len(found.strays)} in none" if found.strays else ""
     return (
-        f"{found.entries} entries = {found.table_bytes} bytes of {found.entry_bytes} each:"
-        f" {inside} in {having} functions{outside}; {known} in functions with a contract"
+        f"{counted(found.entries, 'entry')} = {found.table_bytes} bytes of {found.entry_bytes} each:"
+        f" {inside} in {counted(having, 'function')}{outside}; {known} in functions with a contract"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mcverify.proof.result import (
     EVERYWHERE,
@@ -16,6 +16,20 @@ from mcverify.proof.result import (
 )
 from mcverify.report.obligations import in_order, title, worst
 from mcverify.report.words import short
+
+NO_CONTRACT = "no contract"
+
+
+def counts(results: Iterable[RoutineResult]) -> str:
+    """How many results there are of each verdict; those without a contract apart from what is unknown."""
+    words = [said(result) for result in results]
+    kinds = [*(str(v) for v in (Verdict.PROVED, Verdict.REFUTED, Verdict.UNKNOWN)), NO_CONTRACT]
+    return ", ".join(f"{words.count(kind)} {kind}" for kind in kinds if kind in words)
+
+
+def said(result: RoutineResult) -> str:
+    """The verdict, or that there is no contract to be held against."""
+    return NO_CONTRACT if result.contract is None else str(result.verdict)
 
 
 def verdict_words(result: RoutineResult) -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
-from rich.measure import Measurement
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from mcverify.proof.result import RoutineResult, Verdict
-from mcverify.report.summary import at, wrong
+from mcverify.report.summary import at, counts, said, wrong
 from mcverify.report.terminal import STYLES, print_trimmed, standard_output
+from mcverify.report.wide import fits, print_hanging, print_whole
 
 _SHOWN = 3
 """Obligations that are named in a row."""
 
-_WIDEST = 1000
+_COLUMNS = ("verdict", "routine", "file", "contract", "slack", "what is wrong")
+_FILE, _LAST = "file", "what is wrong"
+_GAP = 3
 
 _OF_THE_INPUT = ("headers of the kernel", "mcverify's stand-in", "routine ")
 """How remarks on a file begin that the results of all its routines carry."""
@@ -26,35 +29,63 @@ _OF_THE_INPUT = ("headers of the kernel", "mcverify's stand-in", "routine ")
 
 def print_table(results: Sequence[RoutineResult], console: Console | None = None) -> None:
     """Print a row for each result: verdict, routine, file, contract, slack, what is wrong; then the remarks
-    on all of them, each once."""
+    on all of them, each once. On a terminal that is too narrow the file stands above its routines."""
     out = console if console is not None else standard_output()
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("verdict", "routine", "file", "contract", "slack", "what is wrong"):
-        table.add_column(name, no_wrap=True, justify="right" if name == "slack" else "left")
-    for result in results:
-        table.add_row(*_row(result))
-    table.width = Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum
-    print_trimmed(table, out, soft_wrap=True)
+    rows = [_row(result) for result in results]
+    if fits(table := _table(rows), out):
+        print_whole(table, out)
+    else:
+        _print_by_file(rows, out)
     if notes := list(dict.fromkeys(_said(results))):
         print_trimmed(Text("\nnote", "bold yellow"), out)
         for note in notes:
-            print_trimmed(Text(f"- {note}"), out, soft_wrap=True)
-    print_trimmed(Text(f"\n{counts(results)}"), out)
+            print_hanging("- ", note, out)
+    more = "" if all(r.verdict is Verdict.PROVED for r in results) else " (-v: each in full)"
+    print_trimmed(Text(f"\n{counts(results)}{more}"), out)
 
 
-def counts(results: Iterable[RoutineResult]) -> str:
-    """How many results there are of each verdict; those without a contract apart from what is unknown."""
-    words = [said(result) for result in results]
-    kinds = [*(str(v) for v in (Verdict.PROVED, Verdict.REFUTED, Verdict.UNKNOWN)), NO_CONTRACT]
-    return ", ".join(f"{words.count(kind)} {kind}" for kind in kinds if kind in words)
+def _table(
+    rows: Iterable[Sequence[Text]], widths: Mapping[str, int] | None = None, *, heads: bool = True
+) -> Table:
+    """The rows as a table; of given `widths` it has these columns alone, and cells may break."""
+    table = Table(
+        box=box.SIMPLE_HEAD, show_header=heads, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    if widths is not None:
+        table.width = sum(widths.values()) + _GAP * (len(widths) - 1)
+    for name in widths or _COLUMNS:
+        width = widths[name] if widths is not None else None
+        justify: JustifyMethod = "right" if name == "slack" else "left"
+        table.add_column(name, width=width, no_wrap=widths is None, overflow="fold", justify=justify)
+    for row in rows:
+        table.add_row(
+            *(cell for name, cell in zip(_COLUMNS, row, strict=True) if name in (widths or _COLUMNS))
+        )
+    return table
 
 
-NO_CONTRACT = "no contract"
+def _print_by_file(rows: Sequence[Sequence[Text]], out: Console) -> None:
+    widths = _narrow(rows, out.width)
+    print_trimmed(_table([], widths), out, soft_wrap=True)
+    for file, own in groupby(rows, key=lambda row: row[_COLUMNS.index(_FILE)]):
+        print_trimmed(file, out, soft_wrap=True)
+        print_trimmed(_table(own, widths, heads=False), out, soft_wrap=True)
 
 
-def said(result: RoutineResult) -> str:
-    """The verdict, or that there is no contract to be held against."""
-    return NO_CONTRACT if result.contract is None else str(result.verdict)
+def _narrow(rows: Sequence[Sequence[Text]], room: int) -> dict[str, int]:
+    """Widths for a terminal of `room` columns: what is wrong may break, and a routine before its variant."""
+    columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+    widths = {
+        name: max(len(name), *(cell.cell_len for cell in cells))
+        for name, cells in columns.items()
+        if name != _FILE
+    }
+    widths[_LAST] = len(_LAST)
+    left = room - sum(widths.values()) - _GAP * (len(widths) - 1) + widths["routine"]
+    longest = max(len(word) for cell in columns["routine"] for word in cell.plain.split())
+    widths["routine"] = min(widths["routine"], max(longest, left))
+    widths[_LAST] += max(0, left - widths["routine"])
+    return widths
 
 
 def _row(result: RoutineResult) -> list[Text]:

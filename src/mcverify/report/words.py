@@ -17,8 +17,9 @@ def number(value: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 byte`, `2 bytes`."""
-    return f"{number(count)} {noun}" + ("" if count == 1 else "s")
+    """`1 byte`, `2 bytes`, `2 entries`."""
+    many = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{number(count)} {noun if count == 1 else many}"
 
 
 def span(buffer: str, first: int, end: int) -> str:

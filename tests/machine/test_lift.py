@@ -265,6 +265,15 @@ UNDEFINED = {
     "add %rdx, %rcx": set(),
     "shl %cl, %rax": {"af", "of"},
     "shrw %cl, %ax": {"af", "of", "cf"},
+    "shlq %cl, (%rdi)": {"af", "of"},
+    "shlb %cl, (%rdi)": {"af", "of", "cf"},
+    "rclq %cl, (%rdi)": {"of"},
+    "shlq (%rdi)": {"af"},
+    "rcl $1, %rax": set(),
+    "rcr $2, %rax": {"of"},
+    # The lifter makes of a rotation through carry by 0 what the manual does not.
+    "rcl $0, %rax": {"of"},
+    "rcr %cl, %rax": {"of"},
 }
 
 

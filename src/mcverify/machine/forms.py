@@ -18,6 +18,8 @@ from typing import Any
 
 from capstone import CS_GRP_BRANCH_RELATIVE, x86_const
 
+from mcverify.machine.decoder import counts_in_cl
+
 _HIGH = {x86_const.X86_REG_AH, x86_const.X86_REG_BH, x86_const.X86_REG_CH, x86_const.X86_REG_DH}
 _SEGMENTS = {x86_const.X86_REG_FS, x86_const.X86_REG_GS}
 _SHIFTS = ("sh", "sa", "ro", "rc")
@@ -34,7 +36,7 @@ def form_of(decoded: Any) -> str:
         return f"{_REPEATS.get(decoded.prefix[0], '')}{name}{_address_size(decoded)}"
     if CS_GRP_BRANCH_RELATIVE in decoded.groups:
         return f"{name} label"
-    kinds = [_kind(decoded, operand) for operand in _in_att_order(decoded)]
+    kinds = _kinds(decoded)
     registers = [o.reg for o in decoded.operands if o.type == x86_const.X86_OP_REG]
     same = " (same)" if len(registers) > len(set(registers)) else ""
     prefix = "lock " if decoded.prefix[0] == _LOCK else ""
@@ -61,6 +63,15 @@ def _in_att_order(decoded: Any) -> list[Any]:
     """The operands, the destination last, whatever syntax the decoder is set to."""
     operands = list(decoded.operands)
     return operands if _is_att(decoded) else operands[::-1]
+
+
+def _kinds(decoded: Any) -> list[str]:
+    """The kinds of the operands; of a shift in memory by cl the decoder names the memory alone for sure."""
+    if counts_in_cl(decoded):
+        shifted = [o for o in decoded.operands if o.type != x86_const.X86_OP_IMM]
+        if len(shifted) == 1:
+            return ["cl", _kind(decoded, shifted[0])]
+    return [_kind(decoded, operand) for operand in _in_att_order(decoded)]
 
 
 def _is_att(decoded: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import z3
 from capstone import x86_const
 
+from mcverify.machine.decoder import counts_in_cl
 from mcverify.machine.x86_64 import symbol
 
 PREFIX = "undefined."
@@ -48,6 +49,7 @@ def _undefined(decoded: Any, table: Mapping[str, Any]) -> Iterator[tuple[str, z3
 _COUNTED: Mapping[str, Callable[[z3.BitVecRef, int], z3.BoolRef]] = {
     "unless_count_0": lambda count, _: count != 0,
     "unless_count_0_or_1": lambda count, _: z3.UGT(count, 1),
+    "unless_count_1": lambda count, _: count != 1,
     # A count that is taken modulo 32 or 64 comes to the size of narrower operands only.
     "from_operand_size_on": lambda count, size: z3.UGE(count, size) if size < 32 else z3.BoolVal(False),
 }
@@ -55,10 +57,11 @@ _COUNTED: Mapping[str, Callable[[z3.BitVecRef, int], z3.BoolRef]] = {
 
 def _count(decoded: Any) -> tuple[z3.BitVecRef, int]:
     """The masked count of a shift, 8 bits, and the width in bits of what is shifted."""
-    *before, shifted = decoded.operands
+    shifted = next((o for o in decoded.operands if o.type == x86_const.X86_OP_MEM), decoded.operands[-1])
     mask = 63 if shifted.size == 8 else 31
-    if before and before[0].type == x86_const.X86_OP_IMM:
-        return z3.BitVecVal(before[0].imm & mask, 8), 8 * shifted.size
-    if before and before[0].type == x86_const.X86_OP_REG and before[0].reg == x86_const.X86_REG_CL:
-        return z3.Extract(7, 0, symbol("rcx")) & mask, 8 * shifted.size
-    return z3.BitVecVal(1, 8), 8 * shifted.size
+    if counts_in_cl(decoded):
+        count = z3.Extract(7, 0, symbol("rcx")) & mask
+    else:
+        given = [o.imm for o in decoded.operands if o.type == x86_const.X86_OP_IMM]
+        count = z3.BitVecVal((given[0] if given else 1) & mask, 8)
+    return count, 8 * shifted.size

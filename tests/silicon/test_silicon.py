@@ -88,6 +88,21 @@ def test_what_user_mode_cannot_execute_is_not_called_compared() -> None:
     assert (result.cases, result.result) == (0, "not compared: this CPU does not execute it in user mode")
 
 
+def test_code_behind_bytes_that_are_no_instruction_is_not_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "gap.S"
+    file.write_text(
+        ".globl f\n.type f, @function\nf: add %rcx, %rax\nret\n.byte 0x06\nrol %cl, %rdx\n.size f, .-f\n"
+    )
+    assert set(encodings([load(file)])) == {"add r64, r64", "ret", "rol cl, r64"}
+
+
+@pytest.mark.parametrize("code", ["48 d3 27", "d2 17", "66 d3 0f", "48 c1 d0 00", "d3 d8", "c0 18 07"])
+def test_shifts_of_memory_and_rotations_by_nothing_agree(code: str) -> None:
+    result = run({"shift": [bytes.fromhex(code)]}, 200)["shift"]
+    assert result.cases
+    assert result.differences == []
+
+
 def test_what_no_proof_uses_says_why() -> None:
     results = run({"hlt": [b"\xf4"], "jmp r64": [bytes.fromhex("ff e0")]})
     assert "is privileged" in results["hlt"].result

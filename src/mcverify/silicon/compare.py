@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mcverify.image.image import Image, Section
 from mcverify.machine.decoder import decoder
@@ -65,9 +66,19 @@ def encodings(images: Iterable[Image]) -> dict[str, list[bytes]]:
     found: dict[str, set[bytes]] = {}
     for image in images:
         for section in (s for s in image.sections if s.executable):
-            for decoded in decoder().disasm(section.data, section.address):
+            for decoded in _instructions(section.data):
                 found.setdefault(form_of(decoded), set()).add(bytes(decoded.bytes))
     return {form: sorted(codes) for form, codes in sorted(found.items())}
+
+
+def _instructions(code: bytes) -> Iterator[Any]:
+    """All of `code`, decoded: the decoder ends where it finds no instruction, this goes on a byte later."""
+    at = 0
+    while at < len(code):
+        for decoded in decoder().disasm(code[at:], at):
+            yield decoded
+            at = decoded.address + decoded.size
+        at += 1
 
 
 def compare(

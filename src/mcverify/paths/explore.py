@@ -49,6 +49,8 @@ _CLOBBERED = tuple(r for r in GENERAL if r not in (*CALLEE_SAVED, STACK_POINTER)
 """What a routine in C may change (System V AMD64 ABI 1.0, section 3.2.1)."""
 _FRAME = 8
 """Offset from rsp at entry, where the return address is, of the caller's frame."""
+_DEEPEST = -int(read_toml("x86_64.toml")["limits"]["own_frame"])
+"""Offset from rsp at entry below which there may be no stack."""
 
 
 class TooManyPaths(Exception):
@@ -465,7 +467,7 @@ class Explorer:
             self._note_exposed(source, changed(node, address=instruction.address))
         if step.target is Leave.RETURN:
             self._return(source, node, loads["ld0"], ended, following)
-        elif state.stack_offset is None:
+        elif state.stack_offset is None or state.stack_offset < _DEEPEST:
             ended.append(self._stack_lost(source, changed(node, address=instruction.address)))
         elif step.target is Leave.INDIRECT:
             reason = f"{instruction.text}: an indirect jump"
@@ -478,7 +480,12 @@ class Explorer:
 
     def _stack_lost(self, source: Location, node: _Node) -> Segment:
         """The end at an instruction after which nobody knows what lies below rsp: interrupts store there."""
-        reason = "rsp is no longer at a known distance from its value at entry"
+        offset = node.state.stack_offset
+        reason = (
+            "rsp is no longer at a known distance from its value at entry"
+            if offset is None
+            else f"rsp is {-offset} bytes below its value at entry, where the stack may have ended"
+        )
         return self._end(source, node, Ending.LOST, reason=reason)
 
     def _note_exposed(self, source: Location, node: _Node) -> None:
@@ -520,7 +527,8 @@ class Explorer:
         popped = node.state.registers.assigned({STACK_POINTER: z3.simplify(STACK_BASE + offset + 8)})
         ended: list[Segment] = []
         following: list[_Node] = []
-        back = changed(node, state=changed(node.state, registers=popped), address=node.trail[-1])
+        state = _released(node.state, changed(node.state, registers=popped))
+        back = changed(node, state=state, address=node.trail[-1])
         self._return(source, back, to, ended, following)
         return ended, following
 

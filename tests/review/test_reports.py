@@ -271,6 +271,19 @@ def test_a_reply_ends_with_what_was_proved(series: Review) -> None:
     assert "which a later patch repairs" in body
 
 
+def test_a_line_that_is_missed_is_quoted(reviewed: Reviewed, pairs: Path, tmp_path: Path) -> None:
+    old = (pairs / "bytes.S").read_text()
+    patch = tmp_path / "one.patch"
+    (tmp_path / "copy.S").write_text(old)
+    new = old.replace("	xor	%eax, %eax\n", "")
+    patch.write_text("Subject: [PATCH] less\n\n" + patch_between(old.split("\n"), new.split("\n"), "copy.S"))
+    text = _mail(reviewed(patch, base=tmp_path, key="missed", differences=False))
+    assert text.startswith(
+        ">  	jnz	.Lread\n>  .Lall:\n> -	xor	%eax, %eax\ncopy.S:19: copy breaks "
+    )
+    assert 'It was right before this patch ("less").' in text
+
+
 def test_files_have_no_mail_to_reply_to(reviewed: Reviewed, pairs: Path) -> None:
     text = _mail(reviewed(pairs / "bytes.S", pairs / "status.S"))
     assert not text.startswith(("To:", "Subject:"))

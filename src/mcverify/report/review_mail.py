@@ -21,7 +21,7 @@ from mcverify.report.review_words import called, kinds, sides
 from mcverify.report.words import counted, harmless
 from mcverify.review.changes import EVERYWHERE
 from mcverify.review.result import Cell, Change, Difference, Relation, Review, RoutineReview, Step
-from mcverify.review.revision import Revision
+from mcverify.review.revision import PATCHED, Revision
 
 WIDTH = 75
 LINES = 66
@@ -128,15 +128,15 @@ class _Wrong:
         return place, self._quoted(place.file, place.line or 0, behind=self._behind(place))
 
     def _changed(self) -> list[DiffLine]:
-        """The lines of the step that broke it which concern its exit, those of the table first where an entry
-        is missed, then those that are there now."""
+        """The lines of the step that broke it which concern its exit: those of the table first where an entry
+        is missed, then those that are there now, else those that are gone."""
         if self.step is None:
             return []
         own = [line for hunk in hunks(self.review, self.routine, self.step) for line in hunk]
         found = [line for line in own if line.changed and self.row in line.exits]
         is_table = self.finding.id == "O1"
         return sorted(
-            (line for line in found if line.new or is_table),
+            found,
             key=lambda line: (is_table and not names_labels(line.before + line.after), not line.new),
         )
 
@@ -216,7 +216,8 @@ def _lines(revision: Revision, path: str) -> list[str]:
 
 
 def _named(revision: Revision) -> str:
-    return f'{revision.name} ("{revision.title}")' if revision.title else revision.name
+    name = "this patch" if revision.name == PATCHED else revision.name
+    return f'{name} ("{revision.title}")' if revision.title else name
 
 
 def _run(wrong: _Wrong) -> Iterator[str]:

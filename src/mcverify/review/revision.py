@@ -13,6 +13,9 @@ from mcverify.image.load import included_by
 from mcverify.review.tree import Changed, Tree, lay_over
 from mcverify.scratch import scratch_folder
 
+PATCHED = "patched"
+"""The name of what one patch alone makes of the base."""
+
 _QUOTED = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULTILINE)
 
 

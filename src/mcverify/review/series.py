@@ -13,7 +13,7 @@ from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Repository
 from mcverify.review.history import SOURCE_SUFFIXES, has_table, with_included
 from mcverify.review.mail import Patch, patches
-from mcverify.review.revision import Revision, including
+from mcverify.review.revision import PATCHED, Revision, including
 from mcverify.review.tree import CommitTree, FolderTree, Tree
 
 _HEADERS = (".h", ".inc")
@@ -57,23 +57,23 @@ def revisions_of_patches(
     for revision in found:
         last = columns[-1] if columns else start
         if revision.same_files(last):
-            notes.append(f"{revision.name} ({revision.title}) leaves the routines' files as they were")
+            notes.append(f"{revision.name} ({revision.title}) leaves the routines' files as they are")
         else:
             columns.append(revision)
+    if len(columns) == 1:
+        notes.append(f"if that is applied to {base.name} already, --base names the tree before it")
     return Gathered(_unique(columns), tuple(dict.fromkeys(notes)))
 
 
 def _label(patch: Patch, number: int, total: int) -> str:
     if patch.number:
         return f"{patch.number}/{patch.total}"
-    return f"{number}/{total}" if total > 1 else "patched"
+    return f"{number}/{total}" if total > 1 else PATCHED
 
 
 def _where(name: str, patch: Patch, label: str) -> str:
     file = "standard input" if name == "-" else name
-    return (
-        f"{file}, {label}" + (f" ({patch.subject})" if patch.subject else "") if label != "patched" else file
-    )
+    return f"{file}, {label}" + (f" ({patch.subject})" if patch.subject else "") if label != PATCHED else file
 
 
 def _unique(revisions: Sequence[Revision]) -> tuple[Revision, ...]:

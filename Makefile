@@ -101,7 +101,7 @@ $(VENV)/.locked: requirements-build.lock requirements.lock
 	  { echo "mcverify needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is `$(PYTHON) -V 2>&1` (name another: make PYTHON=/path/to/python3.12)" >&2; exit 1; }
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment (Debian: apt install python3-venv)" >&2; exit 1; }
-	@echo "Installing the locked packages into $(VENV) (some 250 MB; a minute or two)" >&2
+	@echo "Installing the locked packages into $(VENV) (some 700 MB; a minute or two)" >&2
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements-build.lock
 	@$(PIP) install --require-hashes --no-build-isolation -r requirements.lock
 	@touch $@

@@ -186,7 +186,7 @@ routines under `asm/` and finds out what becomes of each. Of {total} mutants
 
 {0}
 
-- **killed**: a run on the CPU breaks the contract, one of the grid of some ten thousand cases that `prove`
+- **killed**: a run on the CPU breaks the contract, one of the grid of tens of thousands of cases that `prove`
   begins with.
 - **refuted**: no run of that grid breaks it; the proof fails and finds a run that does.
 - **equivalent**: it is proved, no case of the full grid (up to a million) breaks it, and one of the reasons

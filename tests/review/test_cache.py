@@ -134,7 +134,7 @@ def _key(source: Path | str, folder: Path, **options: object) -> str:
     chosen = ProveOptions(**options)  # type: ignore[arg-type]
     image = load(path)
     (task,) = tasks(image, chosen)
-    return key_of(image, task, [Variant("", {}, image, image)], chosen, ())
+    return key_of(task, [Variant("", {}, image, image)], chosen, ())
 
 
 BYTES = (PAIRS / "bytes.S").read_text()

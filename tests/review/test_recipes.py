@@ -6,6 +6,7 @@ the recipe for patchwork needs it, is tested elsewhere.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -117,6 +118,9 @@ def test_the_github_action(clone: Path, sh) -> None:  # type: ignore[no-untyped-
     assert "first" in ran.stdout
     assert "change lib/copy.S" in ran.stdout
     assert '"baselineState": "new"' in (clone / "review.sarif").read_text()
+    (ran,) = json.loads((clone / "review.sarif").read_text())["runs"][0]["invocations"]
+    assert ran["arguments"][:2] == ["review", "--git"]
+    assert "--sarif" not in ran["arguments"]
     assert (clone / "review.html").read_text().startswith("<!DOCTYPE html>")
 
 

@@ -293,7 +293,7 @@ def test_a_report_of_another_kind_is_not_overwritten(series: Review) -> None:
     texts = {
         review_json: review_json.to_json(series, 1),
         review_html: review_html.to_html(series, 1),
-        review_sarif: review_sarif.to_sarif(series, 1),
+        review_sarif: review_sarif.to_sarif(series, 1, ("review",)),
         review_mail: _mail(series),
     }
     for module in texts:

@@ -21,7 +21,7 @@ from mcverify.runs.grid import quick_grid
 from mcverify.witness import repair as repairing
 from mcverify.witness.candidates import candidates
 from mcverify.witness.edits import Edit, Palette, Size, applied, conditions, is_control, operation, variations
-from mcverify.witness.repair import all_repaired, repaired
+from mcverify.witness.repair import all_repaired
 from mcverify.witness.source import SourceText
 from mcverify.witness.table_edits import entries, for_uncovered, other_fixups
 
@@ -357,16 +357,6 @@ def test_past_the_deadline_nothing_is_tried(believing: Callable[..., Believing])
     prover = believing(result)
     assert all_repaired(image, result, OPTIONS, Deadline(0), silent) is result
     assert prover.texts == []
-
-
-def test_one_counterexample_can_be_repaired_alone(believing: Callable[..., Believing]) -> None:
-    image, result = refuted(ASM / "sse_wrong_rounded.S")
-    believing(result)
-    (example,) = result.counterexamples
-    found = repaired(image, result, example, OPTIONS, Deadline(None), silent)
-    assert found.explanation is not None
-    assert found.explanation.repair is not None
-    assert found.explanation.repair.after == "lea\t-16(%rcx,%rdx), %rax"
 
 
 def test_what_is_done_is_told() -> None:

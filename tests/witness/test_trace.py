@@ -21,7 +21,7 @@ from mcverify.runs.cases import sample_cases
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.witness import trace as tracing
-from mcverify.witness.trace import fold, trace, traced
+from mcverify.witness.trace import fold, trace
 from mcverify.witness.walk import KEPT, Step, Walk, walk
 
 from .found import ASM, WRONG, contract_of, found, walked
@@ -90,7 +90,7 @@ def test_accesses_are_those_that_an_emulator_makes(path: Path) -> None:
 def test_a_trace_reads_like_the_source(name: str) -> None:
     source = (ASM / f"{name}.S").read_text().splitlines()
     for image, result, example in found(ASM / f"{name}.S"):
-        lines = traced(image, result, example).trace
+        lines = trace(walked(image, result, example))
         assert lines
         assert sum(line.times for line in lines) == len(walked(image, result, example).steps)
         for line in lines:
@@ -162,7 +162,7 @@ def test_a_long_run_is_told_by_its_ends() -> None:
 
 def test_an_endless_run_is_folded() -> None:
     (example,) = [e for _, _, e in found(ASM / "mixed_loop_wrong_endless.S")]
-    lines = traced(*found(ASM / "mixed_loop_wrong_endless.S")[0]).trace
+    lines = trace(walked(*found(ASM / "mixed_loop_wrong_endless.S")[0]))
     assert example.outcome.ending is Ending.TIMEOUT
     assert len(lines) < 60
     assert max(line.times for line in lines) > 100

@@ -10,6 +10,7 @@ import click
 
 from mcverify.cli.options import config_option, define_option, include_option
 from mcverify.cli.output import STDOUT, check_writable, write_all
+from mcverify.cli.outputs import without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode, InputError
@@ -152,7 +153,8 @@ def review(
     )
     result = _review(found, ReviewOptions(proofs, differences=not no_differences), cached=not no_cache)
     code = exit_code(result, fail_on)
-    texts = [(name, target, _text(name, result, code)) for name, target in targets]
+    arguments = without_outputs(click.get_current_context().obj)
+    texts = [(name, target, _text(name, result, code, arguments)) for name, target in targets]
     write_all([(target, text) for _, target, text in texts if text is not None])
     for name, target, text in texts:
         if text is None:
@@ -186,12 +188,12 @@ def _is_ours(name: str) -> Callable[[str], bool]:
     return lambda text: bool(import_module(f"mcverify.report.review_{name}").is_ours(text))
 
 
-def _text(name: str, result: Review, code: ExitCode) -> str | None:
+def _text(name: str, result: Review, code: ExitCode, arguments: tuple[str, ...]) -> str | None:
     from importlib import import_module
 
-    make: Callable[[Review, ExitCode], str | None]
+    make: Callable[..., str | None]
     make = getattr(import_module(f"mcverify.report.review_{name}"), f"to_{name}")
-    return make(result, code)
+    return make(result, code, arguments) if name == "sarif" else make(result, code)
 
 
 def _review(found: Gathered, options: ReviewOptions, *, cached: bool) -> Review:

@@ -72,7 +72,7 @@ def _rows(
         depth = visit.registers[STACK_POINTER] - start.registers[STACK_POINTER]
         for location in modes.get((visit.address, visit.faulted), ()):
             if location.stack == depth and _is_called_as(location, visit):
-                rows.setdefault(location, []).append(_row(visit, start, contract, cases[visit.case]))
+                rows.setdefault(location, []).append(_row(visit, start, cases[visit.case]))
     return rows
 
 
@@ -82,7 +82,7 @@ def _is_called_as(location: Location, visit: Visit) -> bool:
     return all((visit.stack.get(offset, to) - to) % PAGE == 0 for offset, to in location.frames)
 
 
-def _row(visit: Visit, start: Visit, contract: Contract, case: Case) -> dict[str, int]:
+def _row(visit: Visit, start: Visit, case: Case) -> dict[str, int]:
     row = {name: visit.registers[name] for name in GENERAL}
     row |= {f"{name}@0": start.registers[name] for name in GENERAL}
     row |= {f"stack{offset}": value for offset, value in visit.stack.items()}

@@ -49,7 +49,6 @@ class Witnesses:
         self._faults = faults
         self._trials = Trials(image, entry, contract, faults, rep_model, deadline)
         self.found: dict[Key, Counterexample] = {}
-        self.cases_run = 0
         self._stopped: list[Case] = []
         self._long_bytes = _MOST_BYTES
         self._broken_again = lru_cache(maxsize=8)(self._broken_by)
@@ -60,14 +59,13 @@ class Witnesses:
         return self._trials.runner
 
     def search(self) -> None:
-        """Run a grid of some ten thousand cases; where there is no CPU for it, a part of it on the
+        """Run a grid of tens of thousands of cases; where there is no CPU for it, a part of it on the
         emulator."""
         grid = quick_grid(self._contract, self._faults)
         if self._trials.cpu is None:
             self.try_cases([grid.case(i) for i in range(0, len(grid), max(1, len(grid) // 400))])
             return
         result = self._trials.cpu.grid(grid)
-        self.cases_run += result.cases
         self.try_cases([case for violation in result.violations for case in violation.cases[:2]])
         self._count(result.violations)
 
@@ -92,7 +90,6 @@ class Witnesses:
 
     def _try(self, cases: Sequence[Case]) -> None:
         for case, outcome in self._trials.outcomes(cases):
-            self.cases_run += 1
             if not self._trials.is_faithful:
                 continue
             if outcome.ending is Ending.TIMEOUT:

@@ -19,8 +19,9 @@ _Object = dict[str, Any]
 _FINGERPRINTS = "partialFingerprints"
 
 
-def to_sarif(review: Review, exit_code: int, arguments: tuple[str, ...] = ("review",)) -> str:
-    """The review as one SARIF log with one run, indented, with a newline at its end."""
+def to_sarif(review: Review, exit_code: int, arguments: tuple[str, ...]) -> str:
+    """The review as one SARIF log with one run, indented, with a newline at its end. `arguments` are those of
+    the command line, without those that name reports."""
     return json.dumps(log(review, exit_code, arguments), indent=2) + "\n"
 
 

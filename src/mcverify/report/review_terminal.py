@@ -99,9 +99,7 @@ def _routine(routine: RoutineReview, review: Review, width: int) -> RenderableTy
     ]
     parts += [Text(f"  {name}: {place}", "dim") for name, place in places(routine, review.revisions)]
     parts += [Padding(table, (1, 0, 0, 2)) for table in _tables(routine, names, width)]
-    parts += [
-        Padding(part, (1, 0, 0, 2)) for step in routine.steps for part in _step(step, routine, names, width)
-    ]
+    parts += [Padding(part, (1, 0, 0, 2)) for step in routine.steps for part in _step(step, routine, names)]
     return Group(*parts)
 
 
@@ -158,7 +156,7 @@ def _verdict(routine: RoutineReview, number: int) -> Text:
     )
 
 
-def _step(step: Step, routine: RoutineReview, names: Sequence[str], width: int) -> Iterator[RenderableType]:
+def _step(step: Step, routine: RoutineReview, names: Sequence[str]) -> Iterator[RenderableType]:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True, min_width=9)
     grid.add_column(overflow="fold")

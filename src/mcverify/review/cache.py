@@ -21,7 +21,6 @@ import platformdirs
 
 from mcverify import __version__
 from mcverify.contract import Contract
-from mcverify.image.image import Image
 from mcverify.models import models_dir
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import RoutineResult
@@ -128,9 +127,7 @@ def _is_cut_short(result: RoutineResult) -> bool:
 # -- what a proof is about --------------------------------------------------------------------------------
 
 
-def key_of(
-    image: Image, task: Task, variants: Sequence[Variant], options: ProveOptions, notes: Sequence[str]
-) -> str:
+def key_of(task: Task, variants: Sequence[Variant], options: ProveOptions, notes: Sequence[str]) -> str:
     """A digest of all that the results of a routine depend on, wherever it lies and whatever its labels.
 
     `notes` are those of the image, in words that do not tell where the file lies.

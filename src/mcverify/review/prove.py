@@ -98,7 +98,7 @@ def _of_file(
     chosen = tasks(image, _for_file(image, options))
     made = {task.name: _variants(image, task) for task in chosen}
     notes = tuple(map(plain, image.notes))
-    keys = {task.name: key_of(image, task, made[task.name], options, notes) for task in chosen}
+    keys = {task.name: key_of(task, made[task.name], options, notes) for task in chosen}
     known = {t.name: _known(t, made[t.name], cache.get(keys[t.name]), plain, image) for t in chosen}
     missing = [name for name, results in known.items() if results is None]
     if missing:

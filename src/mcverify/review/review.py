@@ -47,7 +47,7 @@ def review(
     for number, revision in enumerate(revisions, 1):
         say = _prefixed(progress, f"{revision.name} ({number} of {len(revisions)})")
         proved.append(prove_revision(revision, options.prove, cache, say, deadline))
-    _check(proved, options.prove)
+    _check(proved)
     found = [_routine(track, options, deadline, progress) for track in tracks(proved)]
     return Review(
         revisions=tuple(replace(revision, tree=None) for revision in revisions),
@@ -70,7 +70,7 @@ def _prefixed(progress: Progress, prefix: str) -> Progress:
     return lambda text: progress(f"{prefix}: {text}")
 
 
-def _check(proved: Sequence[ProvedRevision], options: ProveOptions) -> None:
+def _check(proved: Sequence[ProvedRevision]) -> None:
     """Refuse what cannot be reviewed: no revision with a routine, none in common, the last one without."""
     failures = [sentence for p in proved for sentence in p.failures]
     having = [p for p in proved if p.routines]

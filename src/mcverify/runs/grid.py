@@ -282,7 +282,7 @@ def full_grid(contract: Contract, faults: Faults | None = None) -> Grid:
 
 
 def quick_grid(contract: Contract, faults: Faults | None = None) -> Grid:
-    """Some ten thousand cases, of which each class of known mistakes shows in several."""
+    """Tens of thousands of cases, of which each class of known mistakes shows in several."""
     return _grid(_QUICK, _Shape.of(contract), faults or contract.faults, _only_trap(contract))
 
 

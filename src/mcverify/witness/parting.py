@@ -114,14 +114,14 @@ def _parting(run: Walk) -> Parting | None:
     entries = [insn for insn in own if not assumed_at(run.image, insn)]
     miscounted = _miscounted(run, accounts)
     if miscounted is None:
-        latest = _latest_right(run, accounts, entries, len(run.head))
+        latest = _latest_right(accounts, entries, len(run.head))
     else:
         end = miscounted.at.number
-        latest = _latest_right(run, accounts, [miscounted.asked], end)
+        latest = _latest_right(accounts, [miscounted.asked], end)
         if latest is not None:
             # This fixup was right once. Another one may have been right for longer: that of a later loop
             # has nothing to say of a count that an earlier one keeps.
-            latest = _latest_right(run, accounts, [miscounted.asked, *entries], end)
+            latest = _latest_right(accounts, [miscounted.asked, *entries], end)
     if latest is None or accounts.exhausted:
         return miscounted
     return _after(run, accounts, *latest)
@@ -146,7 +146,7 @@ def _miscounted(run: Walk, accounts: Accounts) -> Parting | None:
     return None
 
 
-def _latest_right(run: Walk, accounts: Accounts, asked: Sequence[int], end: int) -> tuple[int, int] | None:
+def _latest_right(accounts: Accounts, asked: Sequence[int], end: int) -> tuple[int, int] | None:
     """The last step before number `end` at which the account of one of the instructions `asked` was right,
     and that instruction, the first of several; None if none ever was."""
     latest = None

@@ -51,19 +51,6 @@ _Key = tuple[str, str]
 """An obligation and the exit at which it is broken."""
 
 
-def repaired(
-    image: Image,
-    result: RoutineResult,
-    found: Counterexample,
-    options: ProveOptions,
-    deadline: Deadline,
-    progress: Progress,
-) -> Counterexample:
-    """The counterexample with the repair that was found and proved for it, if there is one."""
-    alone = replace(result, counterexamples=(found,))
-    return all_repaired(image, alone, options, deadline, progress).counterexamples[0]
-
-
 def all_repaired(
     image: Image, result: RoutineResult, options: ProveOptions, deadline: Deadline, progress: Progress
 ) -> RoutineResult:

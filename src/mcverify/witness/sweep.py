@@ -212,7 +212,7 @@ class _Sweep:
             found, planned = self._run(trials, grid)
         except OutOfTime:
             return self._not_run("the time was over before it began")
-        return self._said(trials, contract, grid, found, planned, time.monotonic() - start)
+        return self._said(contract, grid, found, planned, time.monotonic() - start)
 
     def _not_run(self, why: str) -> SweepResult:
         task = self._task
@@ -255,7 +255,6 @@ class _Sweep:
 
     def _said(
         self,
-        trials: Trials,
         contract: Contract,
         grid: Grid,
         found: GridResult,

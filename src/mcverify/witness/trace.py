@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mcverify.image.image import Image
-from mcverify.proof.result import Counterexample, RoutineResult, TraceStep
+from mcverify.proof.result import TraceStep
 from mcverify.runs.pattern import GENERAL
 from mcverify.witness.source import Texts
-from mcverify.witness.walk import Step, Walk, walk
+from mcverify.witness.walk import Step, Walk
 
 LONGEST = 400
 """At most so many lines; of a longer trace the middle is left out."""
 
 _FLAGS = {"df": 10, "ac": 18}
-
-
-def traced(image: Image, result: RoutineResult, found: Counterexample) -> Counterexample:
-    """The counterexample with its trace; without one where the run cannot be single-stepped."""
-    if result.contract is None:
-        return found
-    run = walk(image, result.entry, result.contract, found.case, found.outcome)
-    return found if run is None else replace(found, trace=trace(run))
 
 
 def trace(run: Walk) -> tuple[TraceStep, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import z3
 
+from mcverify.bundle.balance import balanced
 from mcverify.bundle.terms import infix, smt2, symbols_with_widths
 from mcverify.check.manifest import (
     Claim,
@@ -103,7 +104,7 @@ class Gatherer:
     # -- locations
 
     def _location(self, location: Location) -> Recorded:
-        facts = {self._text(fact): infix(fact) for fact in self._invariants[location]}
+        facts = {self._text(fact): infix(fact) for fact in self._invariants[location] if not z3.is_true(fact)}
         return Recorded(
             name=self._names[location],
             address=location.address,
@@ -129,7 +130,7 @@ class Gatherer:
             pointer, tilde, base = name.partition("~")
             if tilde:
                 meant[name] = variable(pointer) - variable(base)
-        return z3.substitute(term, *((variable(n), meant[n]) for n in sorted(meant)))
+        return balanced(z3.substitute(term, *((variable(n), meant[n]) for n in sorted(meant))))
 
     # -- paths
 

@@ -1,8 +1,8 @@
 """Certificates: each obligation as clauses, a proof of Glucose's that they contradict each other, and a
 checker's word on that proof.
 
-bitwuzla writes the clauses, with its rewriting and preprocessing switched off: that they say what the
-obligation says is the one piece that no certificate covers.
+The obligation's sums are put in normal form; then bitwuzla writes the clauses, with its rewriting and
+preprocessing switched off. That the clauses say what the obligation says is what no certificate covers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 from mcverify.check.solvers import in_processes
+from mcverify.check.sums import is_contradiction, normal
 from mcverify.scratch import scratch_folder
 
 
@@ -22,13 +23,16 @@ class Certified(StrEnum):
     """What became of a certificate."""
 
     CHECKED = "checked"
+    IDENTITY = "identity"
+    """Its sums are contradictory as they stand in normal form: there are no clauses to prove anything of."""
     REJECTED = "rejected"
     NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What became of one certificate: how many clauses and proof lines there are, seconds, and why not."""
+    """What became of one certificate: how many clauses, and lines of a proof that each derive one more, there
+    are, seconds, and why not."""
 
     standing: Certified
     clauses: int = 0
@@ -50,6 +54,9 @@ def certify(text: str, limit: float) -> Certificate:
     """The certificate of one script, in this process."""
     start = time.perf_counter()
     try:
+        text = normal(text)
+        if is_contradiction(text):
+            return Certificate(Certified.IDENTITY, seconds=time.perf_counter() - start)
         dimacs = _clauses(text, limit)
         proof = _proof(dimacs)
         if proof is None:
@@ -85,15 +92,18 @@ def _clauses(text: str, limit: float) -> str:
 
 
 def _proof(dimacs: str) -> list[str] | None:
-    """Glucose's proof, in DRAT's text format, None where the clauses are satisfiable.
+    """Glucose's proof, in DRAT's text format without deletions, None where the clauses are satisfiable.
 
-    CaDiCaL's proofs were up to ten times as long: what it does to the clauses before it begins is in them.
+    What is not deleted does no harm: each line must follow from those before it. CaDiCaL's proofs were up to
+    ten times as long: what it does to the clauses before it begins is in them.
     """
     from pysat.formula import CNF
     from pysat.solvers import Glucose4
 
     with Glucose4(bootstrap_with=CNF(from_string=dimacs).clauses, with_proof=True) as solver:
-        return None if solver.solve() else [*solver.get_proof(), "0"]
+        if solver.solve():
+            return None
+        return [*(line for line in solver.get_proof() if not line.startswith("d")), "0"]
 
 
 def is_proof(dimacs: str, proof: Sequence[str]) -> bool:

@@ -207,10 +207,12 @@ def _show_certificates(
     made = [certificate for _, certificate in certified]
     by_standing = Counter(certificate.standing for certificate in made)
     words = ", ".join(f"{count} {standing}" for standing, count in sorted(by_standing.items()))
-    lines = sorted(c.lines for c in made)
-    click.echo(f"\ncertificates: {words}; up to {lines[-1]} lines, {lines[len(lines) // 2]} in the middle")
+    click.echo(f"\ncertificates: {words}; in {sum(c.seconds for c in made):.1f} s")
+    if lines := sorted(c.lines for c in made if c.standing is Certified.CHECKED):
+        most, of_ten = lines[-1], lines[(len(lines) - 1) * 9 // 10]
+        click.echo(f"lines of a proof: {lines[len(lines) // 2]} (median), {of_ten} (9 of 10), {most} (most)")
     for result, certificate in certified:
-        if verbose or certificate.standing is not Certified.CHECKED:
+        if verbose or certificate.standing not in (Certified.CHECKED, Certified.IDENTITY):
             why = f" ({certificate.why})" if certificate.why else ""
             size = f"{certificate.clauses} clauses, {certificate.lines} lines, {certificate.seconds:.2f} s"
             file = folders[id(result.proof)] / result.file

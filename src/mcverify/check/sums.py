@@ -1,0 +1,426 @@
+"""A script with its sums in normal form: what the certificates of SAT level begin with.
+
+Modulo 2^64 sums, differences and products with constants are polynomials of degree one. Each is written in
+one way, and an asserted equality between two of them is solved for one of its symbols, which stands for the
+rest from then on. To a solver of clauses that (a + 8) - b is (a - b) + 8 is some thousand steps of carries.
+
+This is two identities and no search: what a term is replaced by has the same polynomial, and a symbol is
+replaced by what an assertion says that it equals. Comparisons, bits and truth values stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+_TOKEN = re.compile(r"\|[^|]*\||[()]|[^\s()]+")
+_COMMENT = re.compile(r"^;.*$", re.MULTILINE)
+_PREDICATES = frozenset(
+    "= distinct bvult bvule bvugt bvuge bvslt bvsle bvsgt bvsge and or not => xor".split()
+)
+_LINEAR = {"bvadd": 2, "bvsub": 2, "bvmul": 2, "bvneg": 1}
+"""How many operands each of them has."""
+
+_OWN = re.compile(r"\|#.*\|")
+"""Names for what is written here; no script has them."""
+
+_ENTRY = "@0"
+_TERMS = 3
+"""An equality of more terms is left as it is: what its symbols are compared with would become sums."""
+
+Expression = str | list["Expression"]
+
+
+class NotRead(ValueError):
+    """A script with something that is not known here; the message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Term:
+    """One node, the same object wherever the same term occurs: an operator with its operands, or a leaf,
+    whose operator is its text. `width` is in bits, 0 for a truth value."""
+
+    operator: str
+    operands: tuple[Term, ...]
+    width: int
+    number: int
+
+
+Polynomial = dict[Term | None, int]
+"""The factor of each term that is no sum; that of None is the constant."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a script asserts, over which symbols."""
+
+    asserted: tuple[Term, ...]
+    terms: Terms
+
+
+class Terms:
+    """Makes terms, one object for each."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, tuple[int, ...]], Term] = {}
+
+    def make(self, operator: str, operands: Sequence[Term] = (), width: int = 0) -> Term:
+        """The term of that operator and those operands."""
+        key = operator, tuple(o.number for o in operands)
+        if key not in self._known:
+            self._known[key] = Term(operator, tuple(operands), width, len(self._known))
+        return self._known[key]
+
+    def constant(self, value: int, width: int) -> Term:
+        """A constant modulo 2^width."""
+        return self.make(f"(_ bv{value % (1 << width)} {width})", (), width)
+
+    def apply(self, operator: str, operands: Sequence[Term]) -> Term:
+        """The application of an operator of QF_BV, with its width. Raises NotRead."""
+        if len(operands) != _LINEAR.get(operator, len(operands)):
+            raise NotRead(f"{operator} has {len(operands)} operands")
+        return self.make(operator, operands, _width(operator, operands))
+
+
+def _width(operator: str, operands: Sequence[Term]) -> int:
+    if operator in _PREDICATES:
+        return 0
+    if operator == "ite":
+        return operands[1].width
+    if operator == "concat":
+        return sum(o.width for o in operands)
+    if operator.startswith("(_ "):
+        name, *numbers = operator[3:-1].split()
+        if name == "extract":
+            return int(numbers[0]) - int(numbers[1]) + 1
+        if name in ("zero_extend", "sign_extend"):
+            return operands[0].width + int(numbers[0])
+        if name in ("rotate_left", "rotate_right"):
+            return operands[0].width
+        if name == "repeat":
+            return operands[0].width * int(numbers[0])
+    elif operator == "bvcomp":
+        return 1
+    elif operator.startswith("bv"):
+        return operands[0].width
+    raise NotRead(f"the operator {operator} is not known")
+
+
+# -- reading
+
+
+def read(text: str) -> Script:
+    """The script's assertions, definitions put in. Raises NotRead."""
+    terms = Terms()
+    named: dict[str, Term] = {}
+    asserted: list[Term] = []
+    for command in _expressions(text):
+        match command:
+            case ["declare-const", str(name), sort]:
+                named[_new(name, named)] = terms.make(name, (), _sort(sort))
+            case ["define-fun", str(name), [], _, body]:
+                named[_new(name, named)] = _term(terms, body, named)
+            case ["assert", body]:
+                asserted.append(_term(terms, body, named))
+            case ["set-logic", _] | ["check-sat"]:
+                pass
+            case _:
+                raise NotRead("there is a command that is not known")
+    return Script(tuple(asserted), terms)
+
+
+def _new(name: str, named: Mapping[str, Term]) -> str:
+    """The name, which must stand for nothing yet, in quotes or without."""
+    plain = name.strip("|")
+    if plain in ("true", "false") or _OWN.fullmatch(name) or {plain, f"|{plain}|"} & named.keys():
+        raise NotRead(f"the name {name} is taken")
+    return name
+
+
+def _expressions(text: str) -> list[Expression]:
+    stack: list[list[Expression]] = [[]]
+    for token in _TOKEN.findall(_COMMENT.sub("", text)):
+        if token == "(":
+            stack.append([])
+        elif token != ")":
+            stack[-1].append(token)
+        elif len(stack) > 1:
+            done = stack.pop()
+            stack[-1].append(done)
+        else:
+            raise NotRead("a parenthesis is closed that was not opened")
+    if len(stack) > 1:
+        raise NotRead("a parenthesis is not closed")
+    return stack[0]
+
+
+def _sort(sort: Expression) -> int:
+    match sort:
+        case "Bool":
+            return 0
+        case ["_", "BitVec", str(width)]:
+            return int(width)
+    raise NotRead("there is a sort that is not known")
+
+
+def _term(terms: Terms, found: Expression, named: Mapping[str, Term]) -> Term:
+    match found:
+        case "true" | "false":
+            return terms.make(found)
+        case str() if found.startswith(("#x", "#b")):
+            base, digits = (16, 4) if found[1] == "x" else (2, 1)
+            return terms.constant(int(found[2:], base), digits * len(found[2:]))
+        case str():
+            if found not in named:
+                raise NotRead(f"{found} is not declared")
+            return named[found]
+        case ["_", str(value), str(width)] if value.startswith("bv"):
+            return terms.constant(int(value[2:]), int(width))
+        case ["let", [*pairs], body]:
+            inner = {str(pair[0]): _term(terms, pair[1], named) for pair in pairs}
+            return _term(terms, body, {**named, **inner})
+        case [operator, *operands] if operands:
+            name = operator if isinstance(operator, str) else f"({' '.join(map(str, operator))})"
+            return terms.apply(name, [_term(terms, each, named) for each in operands])
+    raise NotRead("there is a term that is not known")
+
+
+# -- the normal form
+
+
+def normal(text: str) -> str:
+    """The script with its sums in normal form: satisfiable if the given one is. Raises NotRead."""
+    script = read(text)
+    terms = script.terms
+    asserted = [part for term in script.asserted for part in _conjuncts(term)]
+    form = _Normal(terms)
+    form.measure_from_entries(asserted)
+    for term in asserted:
+        form.solve(term)
+    found = dict.fromkeys(form.of(term) for term in asserted)
+    return written([term for term in found if term.operator != "true"])
+
+
+def _conjuncts(term: Term) -> Iterator[Term]:
+    if term.operator == "and":
+        for operand in term.operands:
+            yield from _conjuncts(operand)
+    else:
+        yield term
+
+
+class _Normal:
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._stands_for: dict[Term, Polynomial] = {}
+        self._done: dict[Term, Term] = {}
+        self._sums: dict[Term, Polynomial] = {}
+
+    def measure_from_entries(self, asserted: Sequence[Term]) -> None:
+        """Have r stand for r@0 + d, d a new symbol, where the script speaks of r - r@0."""
+        for term in _below(asserted):
+            if term.operator != "bvsub":
+                continue
+            now, entry = term.operands
+            if entry.operator == f"{now.operator}{_ENTRY}":
+                distance = self._terms.make(f"|#{now.operator}-{entry.operator}|", (), term.width)
+                self._stands_for[now] = {entry: 1, distance: 1}
+
+    def solve(self, term: Term) -> None:
+        """Have one of the symbols of an asserted equality stand for the rest of it."""
+        if term.operator != "=" or not term.operands[0].width:
+            return
+        width = term.operands[0].width
+        rest = self._difference(*term.operands)
+        candidates = [
+            t for t, factor in rest.items()
+            if t is not None and not t.operands and factor in (1, (1 << width) - 1)
+        ]  # fmt: skip
+        if not candidates or len(rest) - (None in rest) > _TERMS:
+            return
+        symbol = min(candidates, key=lambda t: (t.operator.endswith(_ENTRY), -t.number))
+        if any(t is not None and t.operands and symbol in _below([t]) for t in rest):
+            return
+        sign = -1 if rest.pop(symbol) == 1 else 1
+        meant = _scaled(rest, sign, width)
+        for name, polynomial in self._stands_for.items():
+            if symbol in polynomial:
+                self._stands_for[name] = _sum(
+                    {t: f for t, f in polynomial.items() if t is not symbol},
+                    _scaled(meant, polynomial[symbol], width), width,
+                )  # fmt: skip
+        self._stands_for[symbol] = meant
+        self._done.clear()
+        self._sums.clear()
+
+    def of(self, root: Term) -> Term:
+        """The normal form of a term."""
+        for term in _below([root]):
+            if term not in self._done:
+                self._done[term] = self._one(term)
+        return self._done[root]
+
+    def _one(self, term: Term) -> Term:
+        if term in self._stands_for or (term.operator in _LINEAR and term.width):
+            return self._rendered(self._polynomial(term), term.width)
+        if not term.operands:
+            return term
+        if term.operator == "=" and len(term.operands) == 2 and term.operands[0].width:
+            return self._equality(*term.operands)
+        operands = [self._done[o] for o in term.operands]
+        if term.operator == "and":
+            operands = [o for o in operands if o.operator != "true"]
+            if len(operands) < 2:
+                return operands[0] if operands else self._terms.make("true")
+        if term.operator == "not" and operands[0].operator == "true":
+            return self._terms.make("false")
+        return self._terms.make(term.operator, operands, term.width)
+
+    def _polynomial(self, term: Term) -> Polynomial:
+        if term not in self._sums:
+            self._sums[term] = self._as_sum(term)
+        return self._sums[term]
+
+    def _as_sum(self, term: Term) -> Polynomial:
+        width = term.width
+        if term in self._stands_for:
+            return self._stands_for[term]
+        if (value := _value(term)) is not None:
+            return {None: value} if value else {}
+        parts = [self._polynomial(o) for o in term.operands] if term.operator in _LINEAR else []
+        match term.operator:
+            case "bvadd":
+                return _sum(parts[0], parts[1], width)
+            case "bvsub":
+                return _sum(parts[0], _scaled(parts[1], -1, width), width)
+            case "bvneg":
+                return _scaled(parts[0], -1, width)
+            case "bvmul":
+                for one, other in (parts, parts[::-1]):
+                    if set(one) <= {None}:
+                        return _scaled(other, one.get(None, 0), width)
+        if not term.operands:
+            return {term: 1}
+        whole = self._terms.make(term.operator, [self.of(o) for o in term.operands], term.width)
+        return {whole: 1}
+
+    def _difference(self, left: Term, right: Term) -> Polynomial:
+        self.of(left), self.of(right)
+        return _sum(self._polynomial(left), _scaled(self._polynomial(right), -1, left.width), left.width)
+
+    def _equality(self, left: Term, right: Term) -> Term:
+        """An equality of a sum with a constant, or of two sums where that is 0."""
+        width = left.width
+        rest = self._difference(left, right)
+        constant = rest.pop(None, 0)
+        if not rest:
+            return self._terms.make("false" if constant else "true")
+        first = min((t for t in rest if t is not None), key=lambda t: t.number)
+        if rest[first] >= 1 << (width - 1):
+            rest, constant = _scaled(rest, -1, width), -constant
+        if constant:
+            sides = self._rendered(rest, width), self._terms.constant(-constant, width)
+        else:
+            added = {t: f for t, f in rest.items() if f < 1 << (width - 1)}
+            taken = {t: f for t, f in rest.items() if t not in added}
+            sides = self._rendered(added, width), self._rendered(_scaled(taken, -1, width), width)
+        return self._terms.make("=", sides)
+
+    def _rendered(self, polynomial: Polynomial, width: int) -> Term:
+        """The one way to write a polynomial: what is added, less what is subtracted, the constant last."""
+        half = 1 << (width - 1)
+        factors = sorted(((t, f) for t, f in polynomial.items() if t is not None), key=lambda p: p[0].number)
+        added = [self._product(t, f, width) for t, f in factors if f < half]
+        taken = [self._product(t, (1 << width) - f, width) for t, f in factors if f >= half]
+        apply, constant = self._terms.apply, polynomial.get(None, 0)
+        total = self._total(added)
+        if taken:
+            less = self._total(taken)
+            assert less is not None
+            total = apply("bvneg", [less]) if total is None else apply("bvsub", [total, less])
+        if total is None:
+            return self._terms.constant(constant, width)
+        return apply("bvadd", [total, self._terms.constant(constant, width)]) if constant else total
+
+    def _total(self, parts: Sequence[Term]) -> Term | None:
+        total = None
+        for part in parts:
+            total = part if total is None else self._terms.apply("bvadd", [total, part])
+        return total
+
+    def _product(self, term: Term, factor: int, width: int) -> Term:
+        """A product; one with a power of two is bits and zeros."""
+        shift = factor.bit_length() - 1
+        if not shift:
+            return term
+        if factor == 1 << shift:
+            low = self._terms.apply(f"(_ extract {width - 1 - shift} 0)", [term])
+            return self._terms.apply("concat", [low, self._terms.constant(0, shift)])
+        return self._terms.apply("bvmul", [self._terms.constant(factor, width), term])
+
+
+def _value(term: Term) -> int | None:
+    return int(term.operator[5:].split()[0]) if term.operator.startswith("(_ bv") else None
+
+
+def _sum(one: Polynomial, other: Polynomial, width: int) -> Polynomial:
+    total: Counter[Term | None] = Counter(one)
+    for term, factor in other.items():
+        total[term] += factor
+    return {t: f % (1 << width) for t, f in total.items() if f % (1 << width)}
+
+
+def _scaled(polynomial: Polynomial, by: int, width: int) -> Polynomial:
+    scaled = {t: f * by % (1 << width) for t, f in polynomial.items()}
+    return {t: f for t, f in scaled.items() if f}
+
+
+def _below(roots: Sequence[Term]) -> list[Term]:
+    """The terms of which others consist, operands first, each once."""
+    found: dict[Term, None] = {}
+    waiting = [(root, False) for root in reversed(roots)]
+    seen = set()
+    while waiting:
+        term, ready = waiting.pop()
+        if ready:
+            found[term] = None
+        elif term not in seen:
+            seen.add(term)
+            waiting.append((term, True))
+            waiting += [(o, False) for o in reversed(term.operands)]
+    return list(found)
+
+
+# -- writing
+
+
+def written(asserted: Sequence[Term]) -> str:
+    """A script that asserts the terms; what occurs in several places is defined once."""
+    order = _below(asserted)
+    uses = Counter(o for term in order for o in term.operands)
+    lines, names = ["(set-logic QF_BV)"], dict[Term, str]()
+    for term in order:
+        if not term.operands:
+            names[term] = term.operator
+            if _value(term) is None and term.operator not in ("true", "false"):
+                lines.append(f"(declare-const {term.operator} {_said_sort(term.width)})")
+            continue
+        text = f"({term.operator} {' '.join(names[o] for o in term.operands)})"
+        if uses[term] > 1:
+            names[term] = f"|#={len(lines)}|"
+            lines.append(f"(define-fun {names[term]} () {_said_sort(term.width)} {text})")
+        else:
+            names[term] = text
+    lines += [f"(assert {names[term]})" for term in asserted]
+    return "\n".join([*lines, "(check-sat)", ""])
+
+
+def _said_sort(width: int) -> str:
+    return f"(_ BitVec {width})" if width else "Bool"
+
+
+def is_contradiction(text: str) -> bool:
+    """Whether a script in normal form asserts `false`."""
+    return "(assert false)" in text.splitlines()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,18 +187,29 @@ def _show_bundle(bundle: Bundle, results: Sequence[Checked], *, verbose: bool) -
     for proof in manifest.proofs:
         own = [result for result in results if result.proof is proof]
         routine = proof.routine
-        click.echo(f"\n{routine.title} ({routine.contract.name}): {len(own)} obligations, {_together(own)}")
-        click.echo(f"  {len(routine.locations)} locations, {len(routine.paths)} paths: none is missing")
+        together = "all hold" if all(r.standing is Standing.HOLDS for r in own) else _together(own)
+        click.echo(f"\n{routine.title} ({routine.contract.name}): {len(own)} obligations, {together}")
+        counts = f"locations {len(routine.locations)}, paths {len(routine.paths)}"
+        click.echo(f"  {counts}: none is missing")
         for name in SOLVERS:
             said = Counter(result.replies[name].said for result in own)
             click.echo(f"  {name}: " + ", ".join(f"{count} {word}" for word, count in sorted(said.items())))
         if routine.slack is not None:
             click.echo(f"  slack: at most {routine.slack} good bytes before the bad one are left")
         for sentence in routine.assumptions:
-            click.echo(f"  assumed: {sentence}")
+            _echo_hanging("  assumed: ", sentence)
         for result in own:
             if verbose or result.standing is not Standing.HOLDS:
                 _show_one(bundle.folder, result)
+
+
+def _echo_hanging(label: str, sentence: str) -> None:
+    """A line; what does not fit on a terminal goes on below the sentence."""
+    if not sys.stdout.isatty():
+        click.echo(label + sentence)
+        return
+    width = shutil.get_terminal_size().columns
+    click.echo(click.wrap_text(sentence, width, label, " " * len(label)))
 
 
 def _show_certificates(

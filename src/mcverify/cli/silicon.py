@@ -40,7 +40,7 @@ def silicon(
 ) -> ExitCode:
     """Execute every form of instruction that occurs in the files, and compare what happens with its model.
 
-    All registers, flags and bytes of memory from thousands of random states, those that a fault leaves
+    All registers, flags and bytes of memory, from random states, those that a fault leaves
     included, a REP element by element and at full speed.
 
     Exit codes: 0 all agree, 2 wrong input or usage, 3 something could not be compared,

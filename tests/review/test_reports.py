@@ -264,7 +264,7 @@ def test_a_reply_is_a_page_and_silent_on_what_is_unknown(series: Review) -> None
 def test_a_reply_ends_with_what_was_proved(series: Review) -> None:
     body = " ".join(_mail(series).split())
     assert "Proved of memcpy_trap: the contract mcsafe_ret, for every length up to 0x7ffff000" in body
-    assert '4/7 ("x86/lib: name labels after what they do") changes no byte of code.' in body
+    assert '4/7 ("x86/lib: name labels after what they do") changes no byte of its code.' in body
     assert "5/7 (" in body
     assert "is proved to do the same for all inputs" in body
     assert "breaks O1 at" in body

@@ -292,12 +292,12 @@ def _contract(result: RoutineResult) -> str:
 
 def _equivalent(review: Review, routine: RoutineReview) -> Iterator[str]:
     words = {
-        Relation.IDENTICAL: "changes no byte of code",
-        Relation.EQUIVALENT: "changes the code, and is proved to do the same for all inputs",
+        Relation.IDENTICAL: "changes no byte of its code",
+        Relation.EQUIVALENT: "changes its code, and is proved to do the same for all inputs",
     }
     for step in routine.steps:
         if step.behaviour.relation in words:
-            name = _named(review.revisions[step.new])
+            name = re.sub("^this", "This", _named(review.revisions[step.new]))
             yield from _paragraph(f"{name} {words[step.behaviour.relation]}.", hanging="  ")
 
 

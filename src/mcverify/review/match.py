@@ -100,7 +100,7 @@ def _named(chains: Sequence[tuple[Cell | None, ...]]) -> Iterator[Row]:
     for chain, cell in zip(chains, newest, strict=True):
         name = cell.exit
         if names.count(name) > 1:
-            name = f"{name}/{cell.label or cell.access}"
+            name = f"{name}/{cell.label or cell.access.rpartition(': ')[2]}"  # without the file of a callee
         used[name] = used.get(name, 0) + 1
         yield Row(name if used[name] == 1 else f"{name} #{used[name]}", chain)
 

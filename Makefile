@@ -11,8 +11,8 @@ FILE ?= asm/memcpy_64.S
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F"|" '{printf "%-14s %s\n", $$1, $$2}'
-	@echo 'PYTHON=... picks the interpreter (3.11, 3.12 or 3.13); FILE=... what `make prove` proves.'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F"|" '{printf "%-20s%s\n", $$1, $$2}'
+	@echo 'PYTHON=... picks Python 3.11, 3.12 or 3.13; FILE=... what is proved'
 
 .PHONY: venv
 venv: $(VENV)/.installed ## build .venv from the hash-locked set
@@ -37,42 +37,42 @@ format: $(VENV)/.installed ## let ruff format the code
 	$(VENV)/bin/ruff format src tests bench
 
 .PHONY: silicon
-silicon: $(VENV)/.installed ## compare every form of instruction with this machine's CPU: models/silicon.tsv (KERNELS="...": their arch/x86/lib too)
+silicon: $(VENV)/.installed ## compare the lifter with this CPU (KERNELS=...: trees too)
 	$(VENV)/bin/mcverify silicon asm/*.S \
 	  $$(for tree in $(KERNELS); do grep -lE '_ASM_EXTABLE|__ex_table' $$tree/arch/x86/lib/*.S | grep -vE '_32\.S|msr-reg'; done) \
 	  --cases 3000 --table models/silicon.tsv || [ $$? -eq 3 ]
 
 .PHONY: mutants
-mutants: $(VENV)/.installed ## change the right routines in every small way: each mutant is refuted, or proved with a reason
+mutants: $(VENV)/.installed ## change right routines in every small way: docs/mutants.md
 	@PYTHONPATH=tests $(PY) -m mutants $(MUTANTFLAGS)
 
 .PHONY: self-mutants
-self-mutants: $(VENV)/.installed ## change our own code on which soundness rests in every small way: a test must notice each
+self-mutants: $(VENV)/.installed ## change mcverify in every small way: a test must notice
 	@PYTHONPATH=tests $(PY) -m self_mutants $(SELFMUTANTFLAGS)
 
 .PHONY: check-asm
-check-asm: $(VENV)/.installed ## write the proofs of asm/ as bundles, and have bitwuzla and cvc5 check them all (half an hour; CHECKFLAGS="--limit 60")
+check-asm: $(VENV)/.installed ## bundles of asm/, checked by two solvers (half an hour)
 	@rm -rf build/proofs && mkdir -p build
 	$(VENV)/bin/mcverify prove -q $(filter-out $(wildcard asm/*_wrong_*.S),$(wildcard asm/*.S)) --proof build/proofs
 	$(VENV)/bin/mcverify check build/proofs $(CHECKFLAGS)
 
 .PHONY: bench
-bench: $(VENV)/.installed ## measure: the whole run, plain angr, growth with code size, time by phase
+bench: $(VENV)/.installed ## measure what a proof costs, by phase and by size
 	$(PY) bench/run.py $(BENCHFLAGS)
 
 .PHONY: kernels
-kernels: $(VENV)/.installed ## docs/kernels.md anew: the copy routines of linux-source-6.1 and 6.12, proved (many minutes)
+kernels: $(VENV)/.installed ## docs/kernels.md anew, from linux-source-6.1 and 6.12
 	$(PY) bench/kernels.py $(KERNELSFLAGS)
 
 .PHONY: picture
-picture: $(VENV)/.installed ## take docs/report.png anew, the top of an HTML report (needs chromium)
+picture: $(VENV)/.installed ## docs/report.png anew, an HTML report (needs chromium)
 	@mkdir -p build
 	$(VENV)/bin/mcverify prove asm/memcpy_64_wrong_subtract.S -q --html build/report.html || [ $$? -eq 1 ]
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=900,900 \
 	  --screenshot=docs/report.png file://$(CURDIR)/build/report.html
 
 .PHONY: cosim
-cosim: $(VENV)/.installed ## random runs on the CPU against the model of the proof, each instruction kind counted
+cosim: $(VENV)/.installed ## random runs on the CPU against the model of the proof
 	PYTHONPATH=tests $(PY) -m witness.cosimulation $(COSIMFLAGS)
 
 .PHONY: lock

@@ -108,7 +108,7 @@ def test_a_stripped_kernel_says_how_to_give_the_symbols(
     assert "--system-map FILE" in refused("prove", path)
     assert run(["scan", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "in no function: 1 entries" in out
+    assert "in no function: 1 entry\n" in out
     assert "--system-map" in out
 
 
@@ -116,7 +116,7 @@ def test_a_contract_without_a_routine_in_the_tree(tmp_path: Path, refused: Calla
     assert refused("prove", "--kernel", tmp_path).startswith(f"{tmp_path}: error: it is no kernel tree")
     assert refused("prove", tmp_path) == (
         f"{tmp_path}: error: it is a folder (give an assembly source (.S, .s) or an ELF file"
-        " (.o, .ko, vmlinux); --kernel takes the folder of a kernel's source)"
+        " (.o, .ko, vmlinux); `mcverify prove --kernel` takes a kernel's tree)"
     )
 
 

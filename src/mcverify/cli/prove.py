@@ -141,7 +141,7 @@ def prove(
     verbose: bool,
     **reports: str | bool | None,
 ) -> ExitCode:
-    """Prove the routines of assembly files, or of objects, that have exception-table entries.
+    """Prove the routines of sources, objects, modules or linked kernels that have exception-table entries.
 
     Each obligation is proved for all lengths up to --len-max, all alignments of both buffers and a
     fault anywhere. A refutation has been executed before it is reported.

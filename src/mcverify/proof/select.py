@@ -210,15 +210,17 @@ def not_looked_at(image: Image, chosen: Sequence[Task]) -> str:
     if image.built:
         return _not_looked_at_of_many(image, chosen)
     names = [s.name for s in image.functions if s.name not in {task.name for task in chosen}]
-    return f"not looked at: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}" if names else ""
+    more = ", ..." if len(names) > 12 else ""
+    return f"{image.path.name}: not looked at: {', '.join(names[:12])}{more}" if names else ""
 
 
 def _not_looked_at_of_many(image: Image, chosen: Sequence[Task]) -> str:
     """Of a whole kernel, or a module, only the functions with table entries are counted."""
     entries = {task.entry for task in chosen}
     rest = [s for s in _all(image, Functions(image)) if s.address not in entries]
+    functions = f"{len(rest)} more function{'' if len(rest) == 1 else 's'} with table entries or a contract"
     more = ": --all takes them too, `mcverify scan` lists them"
-    return f"not looked at: {len(rest)} more functions with table entries or a contract{more}" if rest else ""
+    return f"{image.path.name}: not looked at: {functions}{more}" if rest else ""
 
 
 def no_contract(task: Task) -> str:

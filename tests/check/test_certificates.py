@@ -30,6 +30,12 @@ def formula(clauses):
     return f"p cnf {VARIABLES} {len(clauses)}\n" + "".join(lines)
 
 
+def proof_of(dimacs):
+    solver = certificates.solver_of(dimacs)
+    assert not solver.solve()
+    return certificates.proof_of(solver)
+
+
 def satisfiable(clauses):
     return any(
         all(any((literal > 0) == values[abs(literal) - 1] for literal in clause) for clause in clauses)
@@ -50,7 +56,7 @@ def test_no_proof_of_what_is_satisfiable_is_accepted(seed):
     clauses = random_clauses(numbers, 70)
     if satisfiable(clauses):
         clauses += [[1], [-1]]
-    proof = certificates._proof(formula(clauses))
+    proof = proof_of(formula(clauses))
     assert is_proof(formula(clauses), proof)
     while not satisfiable(clauses):
         clauses.pop(numbers.randrange(len(clauses)))
@@ -62,7 +68,7 @@ def test_no_proof_of_what_is_satisfiable_is_accepted(seed):
 def test_a_proof_without_its_middle_is_none():
     """All clauses over three variables: nothing follows by propagation at first."""
     clauses = [[a * 1, b * 2, c * 3] for a, b, c in product((1, -1), repeat=3)]
-    assert is_proof(formula(clauses), certificates._proof(formula(clauses)))
+    assert is_proof(formula(clauses), proof_of(formula(clauses)))
     assert not is_proof(formula(clauses), ["0"])
 
 
@@ -75,7 +81,7 @@ def test_a_certificate_of_what_holds_and_none_of_what_does_not():
 
 def test_clauses_come_from_the_script_as_it_is():
     """Not from what preprocessing leaves of it: of this script it would leave nothing."""
-    assert certificates._clauses(HOLDS, 10).count("\n") > 20
+    assert certificates._clauses(HOLDS, 10)[0].count("\n") > 20
 
 
 ASSOCIATIVE = """(set-logic QF_BV)
@@ -86,7 +92,7 @@ ASSOCIATIVE = """(set-logic QF_BV)
 
 
 def test_what_sums_have_in_common_needs_no_proof():
-    raw = certificates._proof(certificates._clauses(ASSOCIATIVE.format("#x100"), 10))
+    raw = proof_of(certificates._clauses(ASSOCIATIVE.format("#x100"), 10)[0])
     made = certify(ASSOCIATIVE.format("#x100"), 10)
     assert made.standing is Certified.CHECKED
     assert 10 * made.lines < len(raw)
@@ -99,8 +105,33 @@ def test_a_contradiction_of_sums_is_told_apart():
     assert _code_of_certificates([certify(text + "(check-sat)", 10)]) is ExitCode.PROVED
 
 
+@pytest.mark.parametrize("brief", [1, 10**6])
+def test_a_proof_may_be_of_any_of_the_forms(monkeypatch, brief):
+    """With one conflict for the first try, each of the three is tried in turns."""
+    monkeypatch.setattr(certificates, "_BRIEF", brief)
+    text = "(set-logic QF_BV)" + "".join(f"(declare-const {n} (_ BitVec 6))" for n in "abcd")
+    text += "(assert (= #b000000 (bvadd a (bvadd b (bvadd c d)))))(assert (bvult (bvmul a b) #b000011))"
+    made = certify(
+        text + "(assert (not (bvult (bvmul b (bvneg (bvadd b (bvadd c d)))) #b000011)))(check-sat)", 20
+    )
+    assert made.standing is Certified.CHECKED
+
+
+def test_clauses_that_are_not_all_written_are_written_again(monkeypatch):
+    written = certificates._clauses
+
+    def cut(text, limit):
+        dimacs, complete = written(text, limit)
+        return (dimacs.rsplit("\n", 30)[0] + "\n", False) if limit < 5 else (dimacs, complete)
+
+    monkeypatch.setattr(certificates, "_clauses", cut)
+    assert certify(HOLDS, 20).standing is Certified.CHECKED
+    made = certify(FAILS, 20)
+    assert (made.standing, made.why) == (Certified.NONE, "Glucose finds the clauses satisfiable")
+
+
 def test_a_rejected_proof_is_loud(monkeypatch):
-    monkeypatch.setattr(certificates, "_proof", lambda dimacs: ["0"])
+    monkeypatch.setattr(certificates, "proof_of", lambda _: ["0"])
     hard = "(set-logic QF_BV)" + "".join(f"(declare-const {n} (_ BitVec 6))" for n in "xyz")
     hard += "(assert (bvult x y))(assert (bvult y z))(assert (bvult z x))(check-sat)"
     made = certify(hard, 10)

@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from mcverify.check.solvers import in_processes
 from mcverify.check.sums import is_contradiction, normal
 from mcverify.scratch import scratch_folder
+
+_WRITTEN = 1.0
+"""Seconds in which clauses mostly are written; that bitwuzla refutes them itself is of no use."""
+
+_BRIEF = 1000
+"""Conflicts of a first try."""
+
+_ALL = 1 << 10
+"""Terms of the longest equality that is solved, in a second form."""
 
 
 class Certified(StrEnum):
@@ -54,11 +64,10 @@ def certify(text: str, limit: float) -> Certificate:
     """The certificate of one script, in this process."""
     start = time.perf_counter()
     try:
-        text = normal(text)
-        if is_contradiction(text):
+        form = normal(text)
+        if is_contradiction(form):
             return Certificate(Certified.IDENTITY, seconds=time.perf_counter() - start)
-        dimacs = _clauses(text, limit)
-        proof = _proof(dimacs)
+        dimacs, proof = _proved((form, normal(text, _ALL), text), start + limit)
         if proof is None:
             return Certificate(
                 Certified.NONE, dimacs.count("\n"), why="Glucose finds the clauses satisfiable"
@@ -70,8 +79,70 @@ def certify(text: str, limit: float) -> Certificate:
     return Certificate(standing, dimacs.count("\n"), len(proof), time.perf_counter() - start)
 
 
-def _clauses(text: str, limit: float) -> str:
-    """The script as clauses in DIMACS format. Raises TimeoutError."""
+def _proved(scripts: Sequence[str], until: float) -> tuple[str, list[str] | None]:
+    """Clauses of the first of the scripts, which all say the same, that is proved, and the proof.
+
+    What is long in one form is often short in another. So each is tried for some conflicts, then all for four
+    times as many. `until` is a time of `perf_counter`. Raises TimeoutError.
+    """
+    budget = _BRIEF
+    with ExitStack() as stack:
+        searches: list[_Search] = []
+        while time.perf_counter() < until:
+            for number, script in enumerate(scripts):
+                if number == len(searches):
+                    searches.append(stack.enter_context(_Search(script, until)))
+                search = searches[number]
+                if search.ends_within(budget):
+                    return search.dimacs, search.proof
+            budget *= 4
+    raise TimeoutError("Glucose found no proof in time")
+
+
+class _Search:
+    """Glucose at work on a script. `dimacs` are its clauses, or enough of them to contradict each other."""
+
+    def __init__(self, script: str, until: float) -> None:
+        self._script, self._until = script, until
+        self.proof: list[str] | None = None
+        """In DRAT's text format, None where the clauses are satisfiable. It has no deletions: without them
+        each line still follows from those before it."""
+        try:
+            self._start(*_clauses(script, min(_WRITTEN, self._left())))
+        except TimeoutError:
+            self._start(*_clauses(script, self._left()))
+
+    def _left(self) -> float:
+        return max(0.1, self._until - time.perf_counter())
+
+    def _start(self, dimacs: str, complete: bool) -> None:
+        self.dimacs, self._complete = dimacs, complete
+        self._solver = solver_of(dimacs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._solver.delete()
+
+    def ends_within(self, conflicts: int) -> bool:
+        """Whether it ends within so many conflicts more. Raises TimeoutError where clauses are missing."""
+        self._solver.conf_budget(conflicts)
+        satisfiable = self._solver.solve_limited()
+        if satisfiable and not self._complete:
+            self._solver.delete()
+            self._start(*_clauses(self._script, self._left()))
+            if not self._complete:
+                raise TimeoutError("bitwuzla did not write all clauses in time")
+            return self.ends_within(conflicts)
+        if satisfiable is False:
+            self.proof = proof_of(self._solver)
+        return satisfiable is not None
+
+
+def _clauses(text: str, limit: float) -> tuple[str, bool]:
+    """The script as clauses in DIMACS format, and whether these are all: bitwuzla writes them first, and some
+    may be missing where it did not find an answer in time. Raises TimeoutError where it wrote none."""
     import bitwuzla
 
     with scratch_folder() as folder:
@@ -85,25 +156,22 @@ def _clauses(text: str, limit: float) -> str:
         parser.parse(text, parse_only=True, parse_file=False)
         result = parser.bitwuzla().check_sat()
         if not file.exists():
-            raise TimeoutError("bitwuzla wrote no clauses")
-        if result != bitwuzla.Result.UNSAT:
-            raise TimeoutError(f"bitwuzla did not refute it in {limit:g} s")
-        return file.read_text()
+            raise TimeoutError("bitwuzla wrote no clauses in time")
+        return file.read_text(), result != bitwuzla.Result.UNKNOWN
 
 
-def _proof(dimacs: str) -> list[str] | None:
-    """Glucose's proof, in DRAT's text format without deletions, None where the clauses are satisfiable.
-
-    What is not deleted does no harm: each line must follow from those before it. CaDiCaL's proofs were up to
-    ten times as long: what it does to the clauses before it begins is in them.
-    """
+def solver_of(dimacs: str) -> Any:
+    """Glucose with clauses in DIMACS format. CaDiCaL's proofs were up to ten times as long: what it does to
+    the clauses before it begins is in them."""
     from pysat.formula import CNF
     from pysat.solvers import Glucose4
 
-    with Glucose4(bootstrap_with=CNF(from_string=dimacs).clauses, with_proof=True) as solver:
-        if solver.solve():
-            return None
-        return [*(line for line in solver.get_proof() if not line.startswith("d")), "0"]
+    return Glucose4(bootstrap_with=CNF(from_string=dimacs).clauses, with_proof=True)
+
+
+def proof_of(solver: Any) -> list[str]:
+    """The proof of a solver that found its clauses unsatisfiable."""
+    return [*(line for line in solver.get_proof() if not line.startswith("d")), "0"]
 
 
 def is_proof(dimacs: str, proof: Sequence[str]) -> bool:

@@ -27,8 +27,6 @@ _OWN = re.compile(r"\|#.*\|")
 """Names for what is written here; no script has them."""
 
 _ENTRY = "@0"
-_TERMS = 3
-"""An equality of more terms is left as it is: what its symbols are compared with would become sums."""
 
 Expression = str | list["Expression"]
 
@@ -190,12 +188,16 @@ def _term(terms: Terms, found: Expression, named: Mapping[str, Term]) -> Term:
 # -- the normal form
 
 
-def normal(text: str) -> str:
-    """The script with its sums in normal form: satisfiable if the given one is. Raises NotRead."""
+def normal(text: str, longest: int = 3) -> str:
+    """The script with its sums in normal form: satisfiable if the given one is.
+
+    An equality of more terms than `longest` is left as it is: to have its symbol stand for so many others
+    often makes comparisons with it harder. Raises NotRead.
+    """
     script = read(text)
     terms = script.terms
     asserted = [part for term in script.asserted for part in _conjuncts(term)]
-    form = _Normal(terms)
+    form = _Normal(terms, longest)
     form.measure_from_entries(asserted)
     for term in asserted:
         form.solve(term)
@@ -212,8 +214,9 @@ def _conjuncts(term: Term) -> Iterator[Term]:
 
 
 class _Normal:
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, longest: int) -> None:
         self._terms = terms
+        self._longest = longest
         self._stands_for: dict[Term, Polynomial] = {}
         self._done: dict[Term, Term] = {}
         self._sums: dict[Term, Polynomial] = {}
@@ -229,7 +232,8 @@ class _Normal:
                 self._stands_for[now] = {entry: 1, distance: 1}
 
     def solve(self, term: Term) -> None:
-        """Have one of the symbols of an asserted equality stand for the rest of it."""
+        """Have one of the symbols of an asserted equality stand for the rest of it: rather a register than
+        what it was at the entry, or its distance from that."""
         if term.operator != "=" or not term.operands[0].width:
             return
         width = term.operands[0].width
@@ -238,9 +242,9 @@ class _Normal:
             t for t, factor in rest.items()
             if t is not None and not t.operands and factor in (1, (1 << width) - 1)
         ]  # fmt: skip
-        if not candidates or len(rest) - (None in rest) > _TERMS:
+        if not candidates or len(rest) - (None in rest) > self._longest:
             return
-        symbol = min(candidates, key=lambda t: (t.operator.endswith(_ENTRY), -t.number))
+        symbol = min(candidates, key=lambda t: (t.operator.rstrip("|").endswith(_ENTRY), -t.number))
         if any(t is not None and t.operands and symbol in _below([t]) for t in rest):
             return
         sign = -1 if rest.pop(symbol) == 1 else 1

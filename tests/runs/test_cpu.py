@@ -395,3 +395,28 @@ def test_what_the_compiler_puts_aside_lies_where_it_is_removed(
     aside = Path(said.read_text().strip())
     assert aside.parent == program.parent
     assert not aside.exists()
+
+
+def test_a_byte_that_is_stored_as_it_stood_there_is_not_missing(build: Build) -> None:
+    """What dst holds at first is the complement of src."""
+    routine = build("mov %rdx, %rcx\n1: lodsb\n not %al\n stosb\n dec %rcx\n jnz 1b\n xor %eax, %eax\n ret")
+    runner = CpuRunner(*routine)
+    (mark,) = runner.judge([Case(100, FREE, FREE)])
+    assert mark.broken == 1 << 6
+    word = placement_word(FREE)
+    result = runner.grid(Grid((Block(100, (word,), (word,)),)))
+    assert [v.obligation for v in result.violations] == ["O6"]
+
+
+def test_a_byte_that_is_missing_behind_a_wrong_one_is_told(build: Build) -> None:
+    routine = build(
+        "lea -1(%rdx), %rcx\n1: lodsb\n not %al\n stosb\n dec %rcx\n jnz 1b\n xor %eax, %eax\n ret"
+    )
+    (mark,) = CpuRunner(*routine).judge([Case(100, FREE, FREE)])
+    assert mark.broken == 1 << 3 | 1 << 6 | 1 << 9
+
+
+def test_a_long_call_is_looked_at_again_too(build: Build) -> None:
+    routine = build("mov %rdx, %rcx\n mov $0x90, %al\n rep stosb\n xor %eax, %eax\n ret")
+    (mark,) = CpuRunner(*routine).judge([Case(3 << 20, Placement(Place.FREE, 5), FREE)])
+    assert mark.broken == 1 << 6

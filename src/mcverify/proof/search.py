@@ -12,7 +12,7 @@ from mcverify.contract import Contract, Faults
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
 from mcverify.proof.result import Counterexample
-from mcverify.proof.trials import STALE, Failure, Key, Runner, Trials, other_contents
+from mcverify.proof.trials import STALE, Failure, Key, Runner, Trials
 from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement
 from mcverify.runs.cases import far_cases
 from mcverify.runs.grid import GridViolation, quick_grid
@@ -51,7 +51,7 @@ class Witnesses:
         self.found: dict[Key, Counterexample] = {}
         self._stopped: list[Case] = []
         self._long_bytes = _MOST_BYTES
-        self._broken_again = lru_cache(maxsize=8)(self._broken_by)
+        self._broken_again = lru_cache(maxsize=8)(self._trials.still_broken)
 
     @property
     def runner(self) -> Runner:
@@ -144,15 +144,10 @@ class Witnesses:
             )
 
     def _is_confirmed(self, case: Case, obligation: str) -> bool:
-        """Whether other contents of the buffers show a missing byte too: a byte stored is seen by its
-        change, and a wrong one may happen to be what stood there before."""
+        """Whether other contents of dst show a missing byte too."""
         if obligation not in STALE or not self._trials.is_ordered:
             return True
-        return obligation in self._broken_again(other_contents(case))
-
-    def _broken_by(self, case: Case) -> frozenset[str]:
-        (outcome,) = self.runner.run([case])
-        return frozenset(v.obligation for v in self._trials.violations(case, outcome))
+        return obligation in self._broken_again(case)
 
     def endless(self, hides: Callable[[int], bool]) -> None:
         """Look at the runs that were stopped: whether one of them never ends (`Trials.endless`)."""

@@ -144,7 +144,7 @@ class ByOutcome(Again):
         """The first run of the case that breaks all keys; with REP unordered there are several."""
         shown: Shown | None = None
         for _, outcome in self.trials.outcomes([case]):
-            failures = self.trials.failures(case, outcome)
+            failures = self.trials.sure_failures(case, outcome)
             shown = shown or (outcome, failures)
             if self.keys <= {failure.key for failure in failures}:
                 return outcome, failures
@@ -186,7 +186,7 @@ class BySteps(Again):
     def _failures(self, case: Case, outcome: Outcome) -> tuple[Failure, ...]:
         weak, fence = partial(is_nontemporal, self.image), partial(is_fence, self.image)
         unfenced = self.trials.unfenced(case, outcome, weak, fence)
-        return self.trials.failures(case, outcome) + ((unfenced,) if unfenced is not None else ())
+        return self.trials.sure_failures(case, outcome) + ((unfenced,) if unfenced is not None else ())
 
 
 class ByStates(Again):
@@ -206,7 +206,7 @@ class ByStates(Again):
         """One run, until it is stopped."""
         ((_, outcome),) = self.trials.outcomes([case])
         failure = self.trials.endless(case, partial(keeps_hidden, self.image))
-        return outcome, self.trials.failures(case, outcome) + ((failure,) if failure is not None else ())
+        return outcome, self.trials.sure_failures(case, outcome) + ((failure,) if failure is not None else ())
 
 
 def shown_again(found: Counterexample, again: Again, case: Case) -> Counterexample | None:

@@ -67,7 +67,7 @@ def _failures(
     subject: Subject, trials: Trials, case: Case, outcome: Outcome, accesses: bool
 ) -> Iterator[Failure]:
     """What the outcome shows, then what only a closer look does."""
-    yield from trials.failures(case, outcome)
+    yield from trials.sure_failures(case, outcome)
     last = outcome.faults[-1] if outcome.faults else None
     binding = subject.contract.binding(None if last is None else 14 if last.is_store else case.trap)
     if accesses:

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The last word is copied once more, behind what is stored already.
+ */
+#include <linux/linkage.h>
+#include <asm/asm.h>
+
+/* mcverify: contract bytes_left */
+/* expect: proved */
+SYM_FUNC_START(last_again)
+	mov	%rdx, %rcx
+.Lcopy:
+	rep	movsb
+	cmp	$8, %rdx
+	jb	.Lout
+.Lread_last:
+	mov	-8(%rsi), %rax
+	mov	%rax, -8(%rdi)
+.Lout:
+	xor	%eax, %eax
+	RET
+.Lfix:
+	mov	%rcx, %rax
+	RET
+
+	_ASM_EXTABLE_TYPE(.Lcopy, .Lfix, EX_TYPE_DEFAULT_MCE_SAFE)
+	_ASM_EXTABLE_TYPE(.Lread_last, .Lout, EX_TYPE_DEFAULT_MCE_SAFE)
+SYM_FUNC_END(last_again)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import claripy
-from angr.state_plugins.plugin import SimStatePlugin
-from angr.storage.memory_mixins.memory_mixin import MemoryMixin
+
+from mcverify.machine.vex import MemoryMixin, SimStatePlugin
 
 
 @dataclass(frozen=True, slots=True)

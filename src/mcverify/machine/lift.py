@@ -14,13 +14,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-import angr
-import archinfo
 import capstone
 import claripy
-import pyvex
 import z3
-from angr.engines.vex.claripy.ccall import amd64g_calculate_rflags_all
 
 from mcverify.image.image import Image
 from mcverify.machine.decoder import decoder
@@ -29,6 +25,7 @@ from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Rep, Step
 from mcverify.machine.terms import word
 from mcverify.machine.undefined import with_undefined
+from mcverify.machine.vex import amd64g_calculate_rflags_all, angr, archinfo, pyvex
 from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, VECTOR, WIDTHS, symbol
 from mcverify.models import read_toml
 

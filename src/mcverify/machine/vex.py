@@ -1,0 +1,42 @@
+"""What we use of angr and pyvex, imported so that no file is read which others may have written.
+
+pyvex keeps the C declarations that it has parsed as a pickle among the temporary files, under a name that can
+be guessed, and loads it without asking whose it is. While it is imported, those are in the user's cache.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import platformdirs
+
+from mcverify.scratch import scratch_folder
+
+
+@contextmanager
+def _private_temporary_files() -> Iterator[None]:
+    with scratch_folder() as fallback:
+        folder = platformdirs.user_cache_path("mcverify")
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            folder = fallback
+        before, tempfile.tempdir = tempfile.tempdir, str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
+with _private_temporary_files():
+    import angr
+    import archinfo
+    import pyvex
+    from angr.engines.vex.claripy.ccall import amd64g_calculate_rflags_all
+    from angr.state_plugins.plugin import SimStatePlugin
+    from angr.storage.memory_mixins.memory_mixin import MemoryMixin
+
+__all__ = ["MemoryMixin", "SimStatePlugin", "amd64g_calculate_rflags_all", "angr", "archinfo", "pyvex"]

@@ -61,6 +61,25 @@ def test_externals_are_apart_and_outside_every_section(make_object):
     assert image.section_at(second) is None
 
 
+def test_a_section_that_fills_its_pages_does_not_go_on_in_the_next(make_object):
+    image = load(make_object('.text\n.zero 4096, 0x90\n.section .text.b,"ax"\nret\n'))
+    end = next(s.end for s in image.sections if s.name == ".text")
+    assert end % PAGE == 0
+    assert image.section_at(end) is None
+
+
+@pytest.mark.parametrize("branch", ["jmp", "call", "jne"])
+def test_a_branch_beside_a_symbol_goes_to_a_place_of_its_own(make_object, branch):
+    image = load(
+        make_object(f"start: {branch} one + 4096\n{branch} two\n{branch} one\nlea one + 8(%rip), %rax\n")
+    )
+    assert sorted(image.externals.values()) == ["one", "one+0x1000", "two"]
+    length = 6 if branch == "jne" else 5
+    ends = [address(image, "start") + length * k for k in (1, 2, 3)]
+    reached = [end + int.from_bytes(image.bytes_at(end - 4, 4), "little", signed=True) for end in ends]
+    assert [image.externals[place] for place in reached] == ["one+0x1000", "two", "one"]
+
+
 def test_a_linked_file_keeps_its_addresses(make_object):
     text = ".globl copy\n.type copy,@function\ncopy: ret\n.size copy, .-copy\n.data\nhere: .quad copy\n"
     image = load(make_object(text, name="vmlinux", link=True, flags=("-Wl,-Ttext=0x12345000",)))

@@ -55,6 +55,9 @@ _NONE = 0
 _NAMES: dict[int, str] = {
     number: name for name, number in ENUM_RELOC_TYPE_x64.items() if isinstance(number, int)
 }
+# What stands before the distance of a branch: call and jmp, jcc behind 0f; the short ones, loop and jrcxz.
+_NEAR_BRANCH, _NEAR_CONDITION = (0xE8, 0xE9), range(0x80, 0x90)
+_SHORT_BRANCH = (0xEB, *range(0x70, 0x80), *range(0xE0, 0xE4))
 # Labels that clang invents for `1:` and for debug information, and those of the stand-ins' macros.
 _COMPILER_LABEL = re.compile(r"\.Ltmp\d+|\.L(debug|line|info|func|cu|sec|mcverify)_\w+")
 
@@ -140,6 +143,8 @@ class _Layout:
         self.where = where
         self.addresses = self._section_addresses()
         self.external_addresses = self._external_addresses()
+        self.astray = self._astray()
+        self.astray_addresses = self._astray_addresses()
         self.relocated: dict[int, dict[int, Relocated]] = {}
 
     def result(self) -> LaidOut:
@@ -149,7 +154,8 @@ class _Layout:
         return LaidOut(
             sections=self._image_sections(contents),
             symbols=tuple(self._image_symbol(s) for s in self.elf.symbols if self._is_label(s)),
-            externals={address: self.elf.symbols[i].name for i, address in self.external_addresses.items()},
+            externals={address: self.elf.symbols[i].name for i, address in self.external_addresses.items()}
+            | {address: name for name, address in self.astray_addresses.items()},
             relocated={self.addresses[i]: r for i, r in self.relocated.items() if i in self.addresses},
             debug={i: data for i, data in contents.items() if i not in self.addresses},
         )
@@ -166,7 +172,7 @@ class _Layout:
         for section in allocated:
             at = _round_up(at, max(PAGE, self._alignment(section)))
             addresses[section.index] = at
-            at += max(1, section.size)
+            at += section.size + 1  # a gap, lest one that fills its pages go on in the next
         return addresses
 
     def _check_size(self, allocated: list[RawSection]) -> None:
@@ -196,11 +202,50 @@ class _Layout:
 
     def _external_addresses(self) -> dict[int, int]:
         """Addresses by symbol index, a page apart, behind the image; one address per name."""
-        end = max((self.addresses[i] + self.elf.sections[i].size for i in self.addresses), default=BASE)
-        start = _round_up(end + PAGE, PAGE)
+        start = self._behind()
         indices = [i for i, s in enumerate(self.elf.symbols) if s.undefined and s.name]
         names = {name: k for k, name in enumerate(dict.fromkeys(self.elf.symbols[i].name for i in indices))}
         return {i: start + EXTERNAL_SPACING * names[self.elf.symbols[i].name] for i in indices}
+
+    def _behind(self) -> int:
+        """The first page behind the image and a gap."""
+        end = max((self.addresses[i] + self.elf.sections[i].size for i in self.addresses), default=BASE)
+        return _round_up(end + PAGE, PAGE)
+
+    def _astray(self) -> dict[tuple[int, int], str]:
+        """The branches, by section and offset, to where only the linker knows what will lie: beside an
+        undefined symbol, or outside the section of one that is defined; with words for the place."""
+        if not self.elf.relocatable:
+            return {}
+        return {
+            (section.index, relocation.offset): words
+            for section in self.elf.sections.values()
+            if section.executable and section.relocations
+            for code in (section.data,)
+            for relocation in section.relocations
+            if _is_branch(code, relocation) and (words := self._beside(relocation)) is not None
+        }
+
+    def _beside(self, relocation: RawRelocation) -> str | None:
+        """Words for the place to which a branch goes, None where the file says what lies there."""
+        kind = _KINDS[relocation.kind]
+        if relocation.symbol >= len(self.elf.symbols):
+            return None
+        symbol = self.elf.symbols[relocation.symbol]
+        distance = relocation.addend + kind.width
+        home = self.elf.sections.get(symbol.section) if symbol.section is not None else None
+        name = symbol.name or (home.name if home else "")
+        if symbol.undefined:
+            known = distance == 0
+        else:
+            known = home is None or 0 <= symbol.value + distance < home.size
+        return None if known else f"{name}{distance:+#x}"
+
+    def _astray_addresses(self) -> dict[str, int]:
+        """Addresses of their own for the places to which branches go astray, as if each were a symbol."""
+        start = max(self.external_addresses.values(), default=self._behind()) + EXTERNAL_SPACING
+        names = dict.fromkeys(self.astray.values())
+        return {name: start + EXTERNAL_SPACING * k for k, name in enumerate(names)}
 
     def _value(self, index: int) -> int:
         """The value of a symbol in the image; sections that are not allocated begin at 0."""
@@ -227,6 +272,8 @@ class _Layout:
         if relocation.offset + kind.width > len(data):
             raise self._error(section, relocation, f"it lies outside the section, whose size is {len(data)}")
         target = self._value(relocation.symbol) + relocation.addend
+        if (astray := self.astray.get((section.index, relocation.offset))) is not None:
+            target = self.astray_addresses[astray] - kind.width
         place = self.addresses.get(section.index, 0) + relocation.offset
         value = target - place if kind.relative else target
         if not _fits(value, kind):
@@ -302,6 +349,18 @@ class _Layout:
 def _runs(section: RawSection) -> bool:
     """Whether code of the section is run where it lies: replacements of alternatives are copied elsewhere."""
     return section.executable and section.name != REPLACEMENTS
+
+
+def _is_branch(code: bytes, relocation: RawRelocation) -> bool:
+    """Whether a relocation is the distance of a branch, by the opcode before it: what is relative to rip
+    otherwise has a ModRM byte there that is none of these."""
+    kind = _KINDS.get(relocation.kind)
+    before = code[max(0, relocation.offset - 2) : relocation.offset]
+    if kind is None or not kind.relative or not before:
+        return False
+    if kind.width == 1:
+        return before[-1] in _SHORT_BRANCH
+    return before[-1] in _NEAR_BRANCH or before[0] == 0x0F and before[-1] in _NEAR_CONDITION
 
 
 def _round_up(value: int, step: int) -> int:

@@ -97,8 +97,21 @@ class Lifter:
             reason = "holds an address, which is not known before it is linked and loaded"
         if decoded.address in self._image.repatched:
             reason = f"is rewritten as the kernel runs ({self._image.repatched[decoded.address]})"
+        if not self._image.built and self._leaves_section(decoded):
+            reason = "goes out of its section, and what lies there is not known before it is linked"
         if reason:
             raise Refused(decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), reason)
+
+    def _leaves_section(self, decoded: Any) -> bool:
+        """Whether a branch goes out of its section by a distance that no relocation wrote."""
+        if not _is_branch(decoded) or not decoded.operands or decoded.operands[0].type != capstone.CS_OP_IMM:
+            return False
+        places = range(decoded.address, decoded.address + decoded.size)
+        section = self._image.section_at(decoded.address)
+        target = decoded.operands[0].imm
+        if section is None or any(place in self._image.relocated for place in places):
+            return False
+        return not section.address <= target <= section.end
 
     def _lift(self, decoded: Any) -> Instruction:
         text = f"{decoded.mnemonic} {decoded.op_str}".strip()

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support.blind import proved_blindly, refuse_what_is_too_good
 
 from mcverify.errors import InputError
 from mcverify.proof.options import ProveOptions
@@ -45,15 +46,19 @@ def said(path: Path) -> dict[str, str]:
     return {m["key"]: m["value"] for m in OPTION.finditer(path.read_text())}
 
 
-@cache
-def results(path: Path) -> dict[str, RoutineResult]:
+def options(path: Path) -> ProveOptions:
+    """What the file asks for."""
     given = said(path)
-    options = ProveOptions(
+    return ProveOptions(
         timeout=40,
         len_max=int(given["len-max"], 0) if "len-max" in given else ProveOptions().len_max,
         contract=str(HERE / given["contract"]) if "contract" in given else None,
     )
-    return {r.name: r for r in prove_file(path, options, lambda _: None)}
+
+
+@cache
+def results(path: Path) -> dict[str, RoutineResult]:
+    return {r.name: r for r in prove_file(path, options(path), lambda _: None)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -70,6 +75,15 @@ def test_the_verdict_is_never_false(path: Path) -> None:
         assert name in found or Verdict.UNKNOWN in {r.verdict for r in found.values()}, f"{name} was left out"
         if name in found:
             check(found[name], truth)
+
+
+WRONG = [p for p in FILES if "refused" not in said(p) and any(broken(p, n) for n in stated_routines(p))]
+
+
+@pytest.mark.parametrize("path", WRONG, ids=lambda path: path.stem)
+def test_what_is_broken_is_not_proved_without_runs(path: Path) -> None:
+    for result in proved_blindly(path, options(path)):
+        refuse_what_is_too_good(result, broken(path, result.name) or set())
 
 
 def check(result: RoutineResult, truth: set[tuple[str, str]]) -> None:

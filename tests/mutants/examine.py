@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from unittest.mock import patch
 
 from asm_corpus.expectations import claims
+from support.blind import proved_blindly
 
 from mcverify.deadline import Deadline
 from mcverify.image.load import load
@@ -22,12 +22,10 @@ from mcverify.proof import prove
 from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS, exit_of_fault
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import RoutineResult, Verdict
-from mcverify.proof.search import Witnesses
 from mcverify.proof.select import tasks
 from mcverify.review import prove as review
 from mcverify.review.behaviour import Exits, behaviour
 from mcverify.review.result import Behaviour
-from mcverify.runs.case import Case
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.grid import full_grid
 from mutants.kills import Routine, killing, routines
@@ -220,32 +218,9 @@ def _without_allowance(path: Path) -> Path | None:
     return strict
 
 
-class _Blind(Witnesses):
-    """Looks at no run: what runs refute must not be proved without them."""
-
-    def search(self) -> None:
-        """Nothing."""
-
-    def try_cases(self, cases: Sequence[Case]) -> None:
-        """Nothing."""
-
-    def try_long(self, suggested: object) -> None:
-        """Nothing."""
-
-    def footprints(self, cases: Sequence[Case]) -> None:
-        """Nothing."""
-
-    def unfenced(self, *_: object) -> None:
-        """Nothing."""
-
-    def endless(self, *_: object) -> None:
-        """Nothing."""
-
-
 def _killed_without_runs(mutant: Mutant, path: Path, killing: tuple[tuple[str, str], ...]) -> Finding:
     """A mutant that a run kills: the proof alone must not succeed, nor at an exit where a run breaks it."""
-    with patch.object(prove, "Witnesses", _Blind):
-        results = prove.prove_file(path, ProveOptions(), _silent)
+    results = proved_blindly(path, ProveOptions())
     if all(r.verdict is Verdict.PROVED for r in results):
         return Finding(mutant, Fate.FALSE, killing, remark="proved without a look at runs", blind=True)
     proved = sorted(pair for result in results for pair in _proved_rows(result) & set(killing))

@@ -171,7 +171,7 @@ def entry(insn: str = "copy", fixup: str = "fix", third: str = "1") -> str:
         (entry("thing"), r"entry 0: its instruction thing \(0x\w+\) is in no executable section"),
         (entry() + entry(fixup="thing"), r"entry 1: its fixup thing \(0x\w+\) is in no executable section"),
         (entry(fixup="elsewhere"), r"entry 0: its fixup elsewhere \(0x\w+\) is in no executable section"),
-        (entry(fixup="fix + 100"), r"entry 0: its fixup 0x\w+ is in no executable section"),
+        (entry(fixup="fix + 100"), r"entry 0: its fixup \S+ \(0x\w+\) is in no executable section"),
         (entry(third="200"), r"entry 0: its type 200 is unknown \(data word 0x000000c8\)"),
         (entry(third="0"), r"entry 0: its type 0 is unknown"),
         (entry(third="0x4001"), r"entry 0: its flags 0x4 are unknown"),

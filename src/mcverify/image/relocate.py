@@ -55,6 +55,7 @@ _NONE = 0
 _NAMES: dict[int, str] = {
     number: name for name, number in ENUM_RELOC_TYPE_x64.items() if isinstance(number, int)
 }
+_TABLES = ("__ex_table", ".extable", ".altinstructions")
 # What stands before the distance of a branch: call and jmp, jcc behind 0f; the short ones, loop and jrcxz.
 _NEAR_BRANCH, _NEAR_CONDITION = (0xE8, 0xE9), range(0x80, 0x90)
 _SHORT_BRANCH = (0xEB, *range(0x70, 0x80), *range(0xE0, 0xE4))
@@ -213,33 +214,39 @@ class _Layout:
         return _round_up(end + PAGE, PAGE)
 
     def _astray(self) -> dict[tuple[int, int], str]:
-        """The branches, by section and offset, to where only the linker knows what will lie: beside an
-        undefined symbol, or outside the section of one that is defined; with words for the place."""
+        """The branches and entries of tables, by section and offset, that are about a place of which only the
+        linker knows what will lie there: beside an undefined symbol, or outside the section of one that is
+        defined; with words for the place."""
         if not self.elf.relocatable:
             return {}
         return {
             (section.index, relocation.offset): words
             for section in self.elf.sections.values()
-            if section.executable and section.relocations
+            if (section.executable or section.name in _TABLES) and section.relocations
             for code in (section.data,)
             for relocation in section.relocations
-            if _is_branch(code, relocation) and (words := self._beside(relocation)) is not None
+            if relocation.kind in _KINDS and (section.name in _TABLES or _is_branch(code, relocation))
+            if (words := self._beside(section, relocation)) is not None
         }
 
-    def _beside(self, relocation: RawRelocation) -> str | None:
-        """Words for the place to which a branch goes, None where the file says what lies there."""
-        kind = _KINDS[relocation.kind]
+    def _beside(self, section: RawSection, relocation: RawRelocation) -> str | None:
+        """Words for the place that is meant, None where the file says what lies there."""
         if relocation.symbol >= len(self.elf.symbols):
             return None
         symbol = self.elf.symbols[relocation.symbol]
-        distance = relocation.addend + kind.width
+        distance = relocation.addend + self._behind_field(section, relocation)
         home = self.elf.sections.get(symbol.section) if symbol.section is not None else None
         name = symbol.name or (home.name if home else "")
         if symbol.undefined:
             known = distance == 0
         else:
-            known = home is None or 0 <= symbol.value + distance < home.size
+            known = home is None or 0 <= symbol.value + distance <= home.size
         return None if known else f"{name}{distance:+#x}"
+
+    @staticmethod
+    def _behind_field(section: RawSection, relocation: RawRelocation) -> int:
+        """From where a distance counts: a branch's from the end of its field, a table's from its begin."""
+        return 0 if section.name in _TABLES else _KINDS[relocation.kind].width
 
     def _astray_addresses(self) -> dict[str, int]:
         """Addresses of their own for the places to which branches go astray, as if each were a symbol."""
@@ -273,7 +280,7 @@ class _Layout:
             raise self._error(section, relocation, f"it lies outside the section, whose size is {len(data)}")
         target = self._value(relocation.symbol) + relocation.addend
         if (astray := self.astray.get((section.index, relocation.offset))) is not None:
-            target = self.astray_addresses[astray] - kind.width
+            target = self.astray_addresses[astray] - self._behind_field(section, relocation)
         place = self.addresses.get(section.index, 0) + relocation.offset
         value = target - place if kind.relative else target
         if not _fits(value, kind):

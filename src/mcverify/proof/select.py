@@ -35,7 +35,7 @@ def tasks(image: Image, options: ProveOptions) -> list[Task]:
     given = load_contract(options.contract) if options.contract is not None else None
     functions = Functions(image)
     _check_annotations(image, functions)
-    chosen = [_named(image, functions, name) for name in dict.fromkeys(options.routines)]
+    chosen = [s for name in dict.fromkeys(options.routines) for s in _named(image, functions, name)]
     if not chosen:
         chosen = _all(image, functions)
         if image.built and not options.all_routines and given is None:
@@ -151,10 +151,11 @@ def _annotation(image: Image, routine: str, key: str) -> Annotation | None:
     return general
 
 
-def _named(image: Image, functions: Functions, name: str) -> Symbol:
-    symbol = next((s for s in image.symbols if s.name == name and image.code_at(s.address)), None)
-    if symbol is not None:
-        return symbol
+def _named(image: Image, functions: Functions, name: str) -> list[Symbol]:
+    """The routines of that name: files that were linked together may each have a local one."""
+    named = {s.address: s for s in image.symbols if s.name == name and image.code_at(s.address)}
+    if named:
+        return list(named.values())
     missing = next((note for note in image.notes if _is_missing(note) and note.split()[1] == name), None)
     if not image.symbols and (image.entries or image.linked):
         raise _nothing(image, functions)

@@ -20,6 +20,7 @@ OUTSIDE_THE_MODEL = {
     "exchange_rsp",
     "hint_last",
     "hint_none",
+    "next_section",
     "rep_words",
     "return_stale",
     "rotated_by_nothing",

@@ -213,6 +213,19 @@ def test_elements_with_one_wrong_byte_are_wrong(wrong: int) -> None:
         assert is_valid(z3.substitute(ghost.ok, (J, word(j))))
 
 
+def test_a_loaded_value_that_is_stored_again_and_again_is_right_once() -> None:
+    rules = GhostRules(load_contract("bytes_left"), {})
+    value = z3.BitVec("load0", 16)
+    moved = (
+        Transfer(Kind.LOAD, 0, entry_symbol("rsi"), 2, value),
+        Transfer(Kind.STORE, 0, entry_symbol("rdi"), 2, value, word(2)),
+    )
+    ghost = rules.after(rules.start(AT_ENTRY), moved)
+    for j in (2, 3):
+        assert is_valid(z3.substitute(ghost.hit, (J, word(j))))
+        assert not is_valid(z3.substitute(ghost.ok, (J, word(j))))
+
+
 def test_a_value_that_is_returned_has_each_byte_and_no_other_bits() -> None:
     contract = load_contract("get_user_4")
     rules = GhostRules(contract, {})

@@ -40,6 +40,18 @@ def test_buffers_end_before_memory_does(name: str) -> None:
                 assert holds(given.terms(), values) == expected, (size, buffer, base)
 
 
+@pytest.mark.parametrize("name", ["get_user_8", "put_user_2"])
+def test_a_value_in_user_memory_ends_where_that_does(name: str) -> None:
+    contract = load_contract(name)
+    assert contract.user
+    assert contract.size
+    given = Assumptions(contract, 100, 64, persistent=False)
+    (buffer,) = (b for b in (contract.src, contract.dst) if b is not None)
+    for base in (0, USER_END - contract.size, USER_END - contract.size + 1, USER_END, TOP - 1):
+        expected = base + contract.size <= USER_END
+        assert holds(given.terms(), {entry_symbol(buffer): base}) == expected, base
+
+
 @pytest.mark.parametrize("granularity", [1, 8, 64])
 def test_bad_bytes_begin_at_a_line_or_with_the_buffer(granularity: int) -> None:
     contract = load_contract("bytes_left")
@@ -69,6 +81,7 @@ def test_what_is_bounded_are_the_length_and_offsets(contract) -> None:
         assert given.length.eq(entry_symbol(contract.len))
         for size in (8, 16, 32, 64):
             term = given.remainders()[f"{contract.len}@0%{size}"]
+            assert term.size() == 64
             for value in (0, 7, 8, 63, 64, 1000):
                 assert z3.simplify(z3.substitute(term, (given.length, word(value)))).as_long() == value % size
         assert len(given.remainders()) == 4

@@ -186,7 +186,7 @@ def test_a_number_that_is_missing_can_be_given(refused):
         ),
         (
             routine(behind=TYPED.format(insn="0x7000000", fixup=".Lfix", data=1)),
-            "a.S: error: cannot apply the relocation at __ex_table+0xc",
+            "a.S: error: exception-table entry 1: its instruction 0x7000000 (",
         ),
         (
             routine(BYTES + "	_ASM_EXTABLE_TYPE(.Lread, .Lfix, 99)\n"),

@@ -241,7 +241,9 @@ class _Layout:
             known = distance == 0
         else:
             known = home is None or 0 <= symbol.value + distance <= home.size
-        return None if known else f"{name}{distance:+#x}"
+        if known:
+            return None
+        return f"{name}{distance:+#x}" if name else f"{distance:#x}"
 
     @staticmethod
     def _behind_field(section: RawSection, relocation: RawRelocation) -> int:

@@ -26,7 +26,6 @@ def run(codes: dict[str, list[bytes]], cases: int = 60) -> dict[str, FormResult]
     return {result.form: result for result in compare(codes, cases, 7, lambda _: None)}
 
 
-@pytest.mark.xfail(reason="branches beside a label are relocated elsewhere since 7c0c595", strict=False)
 def test_every_form_under_asm_agrees_with_this_machines_cpu() -> None:
     results = run(encodings(load(path) for path in FILES), 40)
     assert [d for r in results.values() for d in r.differences] == []
@@ -56,7 +55,6 @@ def first_access(instruction: Instruction, **changes: object) -> Instruction:
     return replace(instruction, steps=(changed, *instruction.steps[1:]))
 
 
-@pytest.mark.xfail(reason="branches beside a label are relocated elsewhere since 7c0c595", strict=False)
 @pytest.mark.parametrize(
     ("code", "change", "sentence"),
     [

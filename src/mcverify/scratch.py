@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 
@@ -23,3 +25,11 @@ def scratch_folder(prefix: str = "mcverify-", folder: Path | None = None) -> Ite
             shutil.rmtree(made)
         finally:
             shutil.rmtree(made, ignore_errors=True)
+
+
+@cache
+def own_folder() -> Path:
+    """A folder of this process, as long as it lives."""
+    folder = Path(tempfile.mkdtemp(prefix="mcverify-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

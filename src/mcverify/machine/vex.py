@@ -12,23 +12,22 @@ from contextlib import contextmanager
 
 import platformdirs
 
-from mcverify.scratch import scratch_folder
+from mcverify.scratch import own_folder
 
 
 @contextmanager
 def _private_temporary_files() -> Iterator[None]:
-    with scratch_folder() as fallback:
-        folder = platformdirs.user_cache_path("mcverify")
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError:
-            folder = fallback
-        before, tempfile.tempdir = tempfile.tempdir, str(folder)
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
+    folder = platformdirs.user_cache_path("mcverify")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        folder = own_folder()  # it stays: the runs that go on meanwhile may put something there, too
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 with _private_temporary_files():

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
 import platformdirs
 
 from mcverify.errors import InputError
-from mcverify.scratch import scratch_folder
+from mcverify.scratch import own_folder, scratch_folder
 from mcverify.toolchain import find_compiler, is_zig
 
 SOURCE = Path(__file__).with_name("harness.c")
@@ -61,7 +58,7 @@ def executable(source: Path) -> Path:
     command = (*_command(), str(source))
     words = (word.encode() for word in command[:-1])
     key = hashlib.sha256(b"\0".join([source.read_bytes(), *words])).hexdigest()[:24]
-    for folder in (_cache_folder, _own_folder):
+    for folder in (_cache_folder, own_folder):
         path = folder() / f"{source.stem}-{key}"
         if _is_executable(path) or _compile_into(path, command):
             return path
@@ -75,13 +72,6 @@ def _command() -> tuple[str, ...]:
 
 def _cache_folder() -> Path:
     return platformdirs.user_cache_path("mcverify")
-
-
-@cache
-def _own_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="mcverify-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def _is_executable(path: Path) -> bool:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 import z3
+from support.valid import is_valid
 
 from mcverify.contract import Contract, load_contract
 from mcverify.logic.ghost import AT_ENTRY, AT_LOCATION, Ghost, GhostRules, J
 from mcverify.machine.instruction import Kind
-from mcverify.machine.terms import free_symbols, word
+from mcverify.machine.terms import word
 from mcverify.machine.x86_64 import symbol
 from mcverify.paths.explore import address_of, entry_symbol
 from mcverify.paths.segment import Transfer
@@ -40,19 +41,6 @@ class Memory:
 
     def ok(self, j: int) -> bool:
         return self.bytes[j] in (None, self._right[j])
-
-
-def is_valid(term: z3.BoolRef) -> bool:
-    simple = z3.simplify(term)
-    if z3.is_true(simple) or z3.is_false(simple):
-        return bool(z3.is_true(simple))
-    words = [symbol for symbol in free_symbols(simple) if z3.is_bv(symbol)]
-    some = [(symbol, z3.BitVecVal(0x5DEECE66D * (i + 1), symbol.size())) for i, symbol in enumerate(words)]
-    if z3.is_false(z3.simplify(z3.substitute(simple, *some))):
-        return False
-    solver = z3.Solver()
-    solver.add(z3.Not(simple))
-    return bool(solver.check() == z3.unsat)
 
 
 def compare(ghost: Ghost, memory: Memory, values: Sequence[tuple[z3.ExprRef, z3.ExprRef]] = ()) -> None:

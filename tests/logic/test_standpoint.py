@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import z3
+from support.valid import is_valid
 
 from mcverify.contract import load_contract
 from mcverify.deadline import Deadline
@@ -58,12 +59,6 @@ def store(at: int, size: int, loaded_at: int) -> tuple[Transfer, Transfer]:
     value = z3.BitVec(f"load{at}.{loaded_at}", 8 * size)
     load = Transfer(Kind.LOAD, 0, entry_symbol("rsi") + loaded_at, size, value)
     return load, Transfer(Kind.STORE, 0, entry_symbol("rdi") + at, size, value)
-
-
-def is_valid(term: z3.BoolRef) -> bool:
-    solver = z3.Solver()
-    solver.add(z3.Not(term))
-    return bool(solver.check() == z3.unsat)
 
 
 def test_right_stores_one_behind_the_other_are_one_range() -> None:

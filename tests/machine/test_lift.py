@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import z3
+from support.valid import is_valid
 
 from mcverify.image.image import Image
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
@@ -21,12 +22,6 @@ Refusal = Callable[[str], Refused]
 def only(instruction: Instruction) -> Step:
     assert len(instruction.steps) == 1, instruction.text
     return instruction.steps[0]
-
-
-def is_valid(claim: z3.BoolRef) -> bool:
-    solver = z3.Solver()
-    solver.add(z3.Not(claim))
-    return solver.check() == z3.unsat
 
 
 def accesses(instructions: list[Instruction]) -> list[Access]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from mcverify.proof import prove
-from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS
+from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, OF_NO_EXIT, SUCCESS
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.proof.search import Witnesses
@@ -37,7 +37,7 @@ def _where_it_is_asked(obligation: str, exit_id: str) -> set[tuple[str, str]]:
     """The rows of a proof that speak of what a run breaks at an exit. Some belong to no exit, and where a
     loop lies between the last fault and the return, the paths do not tell which fault it was."""
     found = {(obligation, exit_id)}
-    if obligation in ("O1", "O7", "O8"):
+    if obligation in OF_NO_EXIT:
         found.add((obligation, EVERYWHERE))
     if exit_id != SUCCESS:
         found.add((obligation, AFTER_FAULT))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -179,6 +177,8 @@ def _together(results: Sequence[Checked]) -> str:
 def _show_bundle(bundle: Bundle, results: Sequence[Checked], *, verbose: bool) -> None:
     from mcverify.check.check import Standing
     from mcverify.check.solvers import SOLVERS
+    from mcverify.report.terminal import standard_output
+    from mcverify.report.wide import print_hanging
 
     manifest = bundle.manifest
     click.echo(
@@ -197,19 +197,10 @@ def _show_bundle(bundle: Bundle, results: Sequence[Checked], *, verbose: bool) -
         if routine.slack is not None:
             click.echo(f"  slack: at most {routine.slack} good bytes before the bad one are left")
         for sentence in routine.assumptions:
-            _echo_hanging("  assumed: ", sentence)
+            print_hanging("  assumed: ", sentence, standard_output())
         for result in own:
             if verbose or result.standing is not Standing.HOLDS:
                 _show_one(bundle.folder, result)
-
-
-def _echo_hanging(label: str, sentence: str) -> None:
-    """A line; what does not fit on a terminal goes on below the sentence."""
-    if not sys.stdout.isatty():
-        click.echo(label + sentence)
-        return
-    width = shutil.get_terminal_size().columns
-    click.echo(click.wrap_text(sentence, width, label, " " * len(label)))
 
 
 def _show_certificates(

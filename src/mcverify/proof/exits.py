@@ -9,6 +9,9 @@ from mcverify.proof.result import EVERYWHERE, SUCCESS
 AFTER_FAULT = "after a fault"
 """Exit id of a return that a fault came before, by way of a loop that did not fault again."""
 
+OF_NO_EXIT = ("O1", "O7", "O8")
+"""Obligations that a run breaks everywhere where it breaks them anywhere."""
+
 
 def exit_of_segment(image: Image, segment: Segment) -> str:
     """The id of the exit at which `segment` ends: by the fixup of its last fault."""
@@ -31,4 +34,12 @@ def place(image: Image, address: int) -> str:
     return image.label_at(address) or image.where(address)
 
 
-__all__ = ["AFTER_FAULT", "EVERYWHERE", "SUCCESS", "exit_of_fault", "exit_of_segment", "place"]
+__all__ = [
+    "AFTER_FAULT",
+    "EVERYWHERE",
+    "OF_NO_EXIT",
+    "SUCCESS",
+    "exit_of_fault",
+    "exit_of_segment",
+    "place",
+]

@@ -33,7 +33,7 @@ from mcverify.paths.segment import Ending, Paths, Segment
 from mcverify.proof.claims import held
 from mcverify.proof.describe import exits
 from mcverify.proof.discharge import Discharger, Finding
-from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, SUCCESS
+from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, OF_NO_EXIT, SUCCESS
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import (
     Domain,
@@ -210,7 +210,7 @@ class RoutineProof:
         exits_of_runs = {exit_id for identifier, exit_id in found if identifier == finding.id}
         if finding.exit == AFTER_FAULT:
             return bool(exits_of_runs - {SUCCESS})
-        if finding.exit == EVERYWHERE and finding.id in ("O1", "O7", "O8"):
+        if finding.exit == EVERYWHERE and finding.id in OF_NO_EXIT:
             return bool(exits_of_runs)
         return (finding.id, finding.exit) in found
 
@@ -391,11 +391,7 @@ class RoutineProof:
         run = self._witnesses.found.get((identifier, exit_id))
         if run is None and exit_id == EVERYWHERE:
             run = next(
-                (
-                    r
-                    for (i, _), r in self._witnesses.found.items()
-                    if i == identifier and i in ("O1", "O7", "O8")
-                ),
+                (r for (i, _), r in self._witnesses.found.items() if i == identifier and i in OF_NO_EXIT),
                 None,
             )
         if run is not None:

@@ -15,7 +15,7 @@ from mcverify.contract import Contract
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import Disagreement
 from mcverify.image.image import Image
-from mcverify.proof.exits import EVERYWHERE
+from mcverify.proof.exits import EVERYWHERE, OF_NO_EXIT
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, ObligationResult, Prediction, RoutineResult, Verdict
 from mcverify.runs import emulator
@@ -32,9 +32,6 @@ from mcverify.witness.model.compare import Difference, Predicted
 from mcverify.witness.model.memory import Unpredictable
 from mcverify.witness.predict import Predictor, Trace, disagreement
 from mcverify.witness.rows import refuse_contradiction
-
-_OF_NO_EXIT = ("O1", "O7", "O8")
-"""Obligations that are broken everywhere by a run that breaks them anywhere."""
 
 
 class Unconfirmed(Exception):
@@ -86,7 +83,7 @@ def _judged(
 
 
 def _refutes(found: Counterexample, obligation: ObligationResult) -> bool:
-    anywhere = obligation.exit == EVERYWHERE and obligation.id in _OF_NO_EXIT
+    anywhere = obligation.exit == EVERYWHERE and obligation.id in OF_NO_EXIT
     return obligation.id in found.obligations and (anywhere or found.exit == obligation.exit)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import need_solvers
+from mcverify.cli.options import jobs_option, need_solvers
 from mcverify.cli.sizes import parse_seconds
 from mcverify.errors import ExitCode
 
@@ -44,13 +44,7 @@ _SECONDS = 20.0
 @click.option(
     "--system-map", metavar="FILE", type=click.Path(path_type=Path), help="The symbols of that kernel."
 )
-@click.option(
-    "-j",
-    "--jobs",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Ask so many at once. [default: one per CPU]",
-)
+@jobs_option("Ask so many at once.")
 @click.option("-v", "--verbose", is_flag=True, help="Every obligation with who said what.")
 def check(
     folder: Path,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from mcverify.errors import InputError
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 include_option = click.option(
     "-I",
@@ -31,6 +35,12 @@ define_option = click.option(
     metavar="NAME[=VALUE]",
     help="Define a macro before a source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
 )
+
+
+def jobs_option(what: str) -> Callable[[_Command], _Command]:
+    """The option for how many things are done at a time; `what` is that, as a sentence."""
+    help_ = f"{what} [default: one per CPU]"
+    return click.option("-j", "--jobs", metavar="N", type=click.IntRange(min=1), help=help_)
 
 
 def need_solvers(*names: str) -> None:

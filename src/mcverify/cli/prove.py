@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import config_option, define_option, include_option, need_solvers
+from mcverify.cli.options import config_option, define_option, include_option, jobs_option, need_solvers
 from mcverify.cli.output import check_writable, write_whole
 from mcverify.cli.outputs import Outcome, Outputs, output_options, without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
@@ -108,13 +108,7 @@ if TYPE_CHECKING:
     help="Take the symbols of a linked kernel that has none of its own from its System.map.",
 )
 @config_option
-@click.option(
-    "-j",
-    "--jobs",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Prove so many routines at a time, each in a process of its own. [default: one per CPU]",
-)
+@jobs_option("Prove so many routines at a time, each in a process of its own.")
 @output_options
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the table.")
 @click.option("-v", "--verbose", is_flag=True, help="Every counterexample in full, with all its steps.")

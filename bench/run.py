@@ -1,9 +1,9 @@
 """`make bench`: what `prove` costs, measured side by side in one run.
 
-The whole process against `import angr`; against angr as it comes, one length and one alignment at a time
-(plain_angr.py); the growth with the size of the code (blocks.py); the time by phase; several routines at a
-time; the whole of asm/ and of a kernel's library. Medians of several repetitions, taken in turns so that a
-busy machine disturbs all alike; the whole is run once.
+The whole process against `import angr`, and the time by phase; then against angr as it comes, one length and
+one alignment at a time (plain_angr.py); the growth with the size of the code (blocks.py); other solvers;
+several routines at a time; the whole of asm/ and of a kernel's library. Medians of several repetitions, taken
+in turns so that a busy machine disturbs all alike; the whole is run once.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ ROUTINE = "memcpy_trap"
 LENGTHS = (8, 16, 32, 64)
 ALIGNMENTS = {"one": "0", "each": "0, 1, ... 7", "unknown": "unknown"}
 COPIES = (1, 2, 4, 8, 16)
+PARTS = ("angr", "growth", "solvers", "jobs", "everything")
 FAILED = -1
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
@@ -85,13 +86,12 @@ def main() -> None:
         f"{os.cpu_count()} CPUs, Python {sys.version.split()[0]}, {options.reps} repetitions, medians"
     )
     proof = whole_process(options)
-    plain_angr(options, proof)
-    growth(options)
     phases(proof)
-    solvers(options)
-    side_by_side(options)
-    if not options.brief:
-        everything(options)
+    parts = {"angr": lambda: plain_angr(options, proof), "growth": lambda: growth(options),
+             "solvers": lambda: solvers(options), "jobs": lambda: side_by_side(options),
+             "everything": lambda: everything(options)}  # fmt: skip
+    for name in options.only or PARTS:
+        parts[name]()
 
 
 def whole_process(options: argparse.Namespace) -> Series:
@@ -332,7 +332,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--every", type=int, default=8, help="solvers are compared on every Nth obligation (8)"
     )
-    parser.add_argument("--brief", action="store_true", help="leave out the whole of asm/ and of a kernel")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, metavar="PART", help=f"only these: {', '.join(PARTS)}"
+    )
     return parser.parse_args()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from mcverify.cli.sizes import parse_seconds
 from mcverify.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from mcverify.check.bundle import Bundle
     from mcverify.check.certificates import Certificate
@@ -69,28 +70,46 @@ def check(
     from mcverify.check.bundle import bundles_in
     from mcverify.check.certificates import certify_all
     from mcverify.check.check import checked, compare, complete
+    from mcverify.check.solvers import SOLVERS, versions
     from mcverify.cli.progress import status_line
     from mcverify.crew import usable_cpus
 
+    bundles = []
     with status_line() as progress:
-        bundles, found = [], []
         for path in bundles_in(folder):
             progress(f"reading {path}")
-            bundle, its_own = complete(path)
+            bundles.append(complete(path))
             if whole is not None:
-                compare(bundle, whole, system_map)
-            bundles.append(bundle)
-            found += its_own
-        total, at_once = len(found), jobs or usable_cpus()
-        results = list(
-            checked(found, seconds, at_once, lambda done: progress(f"obligation {done} of {total}"))
-        )
+                compare(bundles[-1][0], whole, system_map)
+    known = versions()
+    click.echo("solvers: " + ", ".join(f"{name} {known[name]}" for name in SOLVERS))
+    total, at_once = sum(len(found) for _, found in bundles), jobs or usable_cpus()
+    table = None if verbose or len(bundles) == 1 else _Table(bundles)
+    results: list[Checked] = []
+    made: list[Certificate] = []
+    for bundle, found in bundles:
+        before = len(results)
         texts = [obligation.text for _, obligation in found] if certificates else []
-        made = list(
-            certify_all(texts, seconds, at_once, lambda done: progress(f"certificate {done} of {total}"))
-        )
-    _show(bundles, results, made, verbose=verbose)
+        with status_line() as progress:
+            of_total = partial(_count, progress, before, total)
+            own = list(checked(found, seconds, at_once, partial(of_total, "obligation")))
+            certified = list(certify_all(texts, seconds, at_once, partial(of_total, "certificate")))
+        if table is None:
+            _show_bundle(bundle, own, verbose=verbose)
+        else:
+            table.show(bundle, own)
+        _show_certificates(bundle.folder, own, certified, verbose=verbose)
+        results += own
+        made += certified
+    if table is not None:
+        table.show_all(results)
+    if made:
+        _show_sizes(made)
     return max(_code(results), _code_of_certificates(made))
+
+
+def _count(progress: Callable[[str], None], before: int, total: int, what: str, done: int) -> None:
+    progress(f"{what} {before + done} of {total}")
 
 
 def _code(results: Sequence[Checked]) -> ExitCode:
@@ -111,47 +130,46 @@ def _code_of_certificates(made: Sequence[Certificate]) -> ExitCode:
     return ExitCode.UNKNOWN if Certified.NONE in standings else ExitCode.PROVED
 
 
-def _show(
-    bundles: Sequence[Bundle], results: Sequence[Checked], made: Sequence[Certificate], *, verbose: bool
-) -> None:
-    from mcverify.check.check import Standing
-    from mcverify.check.solvers import SOLVERS, versions
+class _Table:
+    """A row for each routine of several bundles: how many obligations each solver proves, in so many seconds,
+    and what it leaves open. A row is printed when its bundle is done: there may be hours of work."""
 
-    known = versions()
-    click.echo("solvers: " + ", ".join(f"{name} {known[name]}" for name in SOLVERS))
-    folders = {id(proof): bundle.folder for bundle in bundles for proof in bundle.manifest.proofs}
-    certified = list(zip(results, made, strict=True)) if made else []
-    if len(bundles) > 1 and not verbose:
-        _show_table(bundles, results)
-    for bundle in bundles:
-        if len(bundles) == 1 or verbose:
-            _show_bundle(bundle, results, verbose=verbose)
-    for result in results:
-        if len(bundles) > 1 and not verbose and result.standing is not Standing.HOLDS:
-            _show_one(folders[id(result.proof)], result)
-    if certified:
-        _show_certificates(folders, certified, verbose=verbose)
+    def __init__(self, bundles: Sequence[tuple[Bundle, Sequence[object]]]) -> None:
+        from mcverify.check.solvers import SOLVERS
+
+        head = ("routine", "file", "obligations", *SOLVERS, "together")
+        total = sum(len(found) for _, found in bundles)
+        widest = [("all", "", str(total), *[f"{total} (9999.9 s)"] * len(SOLVERS), "")]
+        for bundle, _ in bundles:
+            for proof in bundle.manifest.proofs:
+                widest.append((proof.routine.title, bundle.manifest.source, *widest[0][2:]))
+        self._widths = [max(map(len, column)) for column in zip(head, *widest, strict=True)]
+        self._show(head)
+
+    def show(self, bundle: Bundle, own: Sequence[Checked]) -> None:
+        """Print the rows of one bundle, and what does not hold."""
+        from mcverify.check.check import Standing
+
+        for proof in bundle.manifest.proofs:
+            its = [result for result in own if result.proof is proof]
+            self._show(_cells(proof.routine.title, bundle.manifest.source, its))
+        for result in own:
+            if result.standing is not Standing.HOLDS:
+                _show_one(bundle.folder, result)
+
+    def show_all(self, results: Sequence[Checked]) -> None:
+        """Print the last row."""
+        self._show(_cells("all", "", results))
+
+    def _show(self, cells: Sequence[str]) -> None:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, self._widths, strict=True))
+        click.echo(line.rstrip())
 
 
-def _show_table(bundles: Sequence[Bundle], results: Sequence[Checked]) -> None:
-    """A row for each routine: how many obligations each solver proves, in so many seconds, and what it leaves
-    open."""
+def _cells(title: str, source: str, own: Sequence[Checked]) -> tuple[str, ...]:
     from mcverify.check.solvers import SOLVERS
 
-    def row(title: str, source: str, own: Sequence[Checked]) -> tuple[str, ...]:
-        said = (_said(own, name) for name in SOLVERS)
-        return title, source, str(len(own)), *said, _together(own)
-
-    rows = [("routine", "file", "obligations", *SOLVERS, "together")]
-    for bundle in bundles:
-        for proof in bundle.manifest.proofs:
-            own = [result for result in results if result.proof is proof]
-            rows.append(row(proof.routine.title, bundle.manifest.source, own))
-    rows.append(row("all", "", results))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for cells in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        click.echo(line.rstrip())
+    return title, source, str(len(own)), *(_said(own, name) for name in SOLVERS), _together(own)
 
 
 def _said(results: Sequence[Checked], solver: str) -> str:
@@ -198,23 +216,28 @@ def _show_bundle(bundle: Bundle, results: Sequence[Checked], *, verbose: bool) -
 
 
 def _show_certificates(
-    folders: Mapping[int, Path], certified: Sequence[tuple[Checked, Certificate]], *, verbose: bool
+    folder: Path, own: Sequence[Checked], made: Sequence[Certificate], *, verbose: bool
 ) -> None:
+    """Print the certificates of one bundle: every one, or those that are missing or wrong."""
     from mcverify.check.certificates import Certified
 
-    made = [certificate for _, certificate in certified]
+    for result, certificate in zip(own, made, strict=bool(made)):
+        if verbose or certificate.standing not in (Certified.CHECKED, Certified.IDENTITY):
+            why = f" ({certificate.why})" if certificate.why else ""
+            size = f"{certificate.clauses} clauses, {certificate.lines} lines, {certificate.seconds:.2f} s"
+            click.echo(f"  {certificate.standing}: {folder / result.file}: {size}{why}")
+
+
+def _show_sizes(made: Sequence[Certificate]) -> None:
+    """Print how many certificates there are, and how long."""
+    from mcverify.check.certificates import Certified
+
     by_standing = Counter(certificate.standing for certificate in made)
     words = ", ".join(f"{count} {standing}" for standing, count in sorted(by_standing.items()))
     click.echo(f"\ncertificates: {words}; in {sum(c.seconds for c in made):.1f} s")
     if lines := sorted(c.lines for c in made if c.standing is Certified.CHECKED):
         most, of_ten = lines[-1], lines[(len(lines) - 1) * 9 // 10]
         click.echo(f"lines of a proof: {lines[len(lines) // 2]} (median), {of_ten} (9 of 10), {most} (most)")
-    for result, certificate in certified:
-        if verbose or certificate.standing not in (Certified.CHECKED, Certified.IDENTITY):
-            why = f" ({certificate.why})" if certificate.why else ""
-            size = f"{certificate.clauses} clauses, {certificate.lines} lines, {certificate.seconds:.2f} s"
-            file = folders[id(result.proof)] / result.file
-            click.echo(f"  {certificate.standing}: {file}: {size}{why}")
 
 
 def _show_one(folder: Path, result: Checked) -> None:

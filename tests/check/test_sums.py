@@ -3,24 +3,10 @@
 import random
 import re
 
-import bitwuzla
 import pytest
+from support.scripts import declared, is_satisfiable, random_script
 
 from mcverify.check.sums import NotRead, is_contradiction, normal
-
-HEAD = "(set-logic QF_BV)"
-
-
-def declared(width, *names):
-    return HEAD + "".join(f"(declare-const {n} (_ BitVec {width}))" for n in names)
-
-
-def is_satisfiable(text):
-    parser = bitwuzla.Parser(bitwuzla.TermManager(), bitwuzla.Options())
-    parser.parse(text, parse_only=True, parse_file=False)
-    result = parser.bitwuzla().check_sat()
-    assert result in (bitwuzla.Result.SAT, bitwuzla.Result.UNSAT)
-    return result == bitwuzla.Result.SAT
 
 
 def follows(text, width):
@@ -41,32 +27,6 @@ def follows(text, width):
     negated = f"(assert (not (and true {' '.join(goals)})))(check-sat)"
     script = text.replace("(check-sat)", "")
     return not is_satisfiable("\n".join([script, *distances, *rest, negated]))
-
-
-def random_script(numbers, width):
-    """Sums, differences, products with constants, comparisons and choices over six symbols."""
-    names = ["a", "a@0", "b", "b@0", "c", "d"]
-
-    def term(depth):
-        if depth == 0 or numbers.random() < 0.2:
-            return numbers.choice([*names, f"(_ bv{numbers.randrange(1 << width)} {width})"])
-        one, other = term(depth - 1), term(depth - 1)
-        by = f"(_ bv{numbers.randrange(1 << width)} {width})"
-        return numbers.choice([
-            f"(bvadd {one} {other})", f"(bvsub {one} {other})", f"(bvneg {one})", f"(bvmul {by} {one})",
-            f"(bvmul {one} {by})", f"(bvmul {one} {other})", f"(bvand {one} {other})", "(bvsub a a@0)",
-            f"(ite {claim(depth - 1)} {one} {other})", f"(let ((a {one}) (b a)) (bvadd b (bvsub a {other})))",
-            f"(concat ((_ extract {width - 2} 0) {one}) ((_ extract 0 0) {other}))",
-        ])  # fmt: skip
-
-    def claim(depth):
-        one, other = term(depth), term(depth)
-        relation = numbers.choice(["=", "=", "bvule", "bvult", "bvslt"])
-        found = f"({relation} {one} {other})"
-        return numbers.choice([found, found, f"(not {found})", f"(and {found} (bvule {one} {other}))"])
-
-    asserted = "".join(f"(assert {claim(3)})" for _ in range(4))
-    return f"{declared(width, *names)}(define-fun e () (_ BitVec {width}) {term(2)}){asserted}(check-sat)"
 
 
 @pytest.mark.parametrize("seed", range(80))
@@ -97,13 +57,31 @@ def test_what_is_satisfiable_is_no_contradiction():
     assert not is_contradiction(normal(declared(8, "a") + "(assert (not (= a (bvadd a a))))(check-sat)"))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_normal_form_can_be_read_again(seed):
+    """The names that it gives stand for the same as before, beside those that are given then."""
+    first = normal(random_script(random.Random(seed), 4))
+    again = normal(first)
+    assert "|##" not in first
+    assert is_satisfiable(again) == is_satisfiable(first)
+
+
+def test_low_bits_and_zeros_behind_them_are_sums_too():
+    text = declared(64, "a", "b", "c")
+    times_8 = "(concat ((_ extract 60 0) (bvadd a b)) #b000)"
+    eight_times = "(bvadd (bvmul #x0000000000000008 b) (concat ((_ extract 60 0) a) #b000))"
+    assert is_contradiction(normal(f"{text}(assert (not (= {times_8} {eight_times})))(check-sat)"))
+    low = "((_ extract 31 0) (bvsub (bvadd a b) a))"
+    assert is_contradiction(normal(f"{text}(assert (not (= {low} ((_ extract 31 0) b))))(check-sat)"))
+    assert not is_contradiction(normal(f"{text}(assert (not (= {low} ((_ extract 32 1) b))))(check-sat)"))
+
+
 @pytest.mark.parametrize(
     ("rest", "says"),
     [
         ("(assert (= a b))", "b is not declared"),
         ("(assert (= a (bvadd a a a)))", "bvadd has 3 operands"),
         ("(declare-const |a| (_ BitVec 8))", "the name |a| is taken"),
-        ("(declare-const |#=1| (_ BitVec 8))", "is taken"),
         ("(define-fun true () Bool (= a a))", "is taken"),
         ("(declare-const c (Array Int Int))", "sort"),
         ("(assert (frob a a))", "frob is not known"),
@@ -115,3 +93,11 @@ def test_what_is_satisfiable_is_no_contradiction():
 def test_what_is_not_known_is_not_read(rest, says):
     with pytest.raises(NotRead, match=re.escape(says)):
         normal(declared(8, "a") + rest + "(check-sat)")
+
+
+def test_low_bits_of_less_than_the_whole_are_no_sum():
+    """Of the upper three of four bits two, with zeros behind: there is no sum of four bits in it."""
+    text = declared(4, "a", "b")
+    text += "(assert (bvult a (concat ((_ extract 1 0) ((_ extract 3 1) b)) #b00)))(check-sat)"
+    assert follows(text, 4)
+    assert is_satisfiable(normal(text))

@@ -2,7 +2,8 @@
 checker's word on that proof.
 
 The obligation's sums are put in normal form; then bitwuzla writes the clauses, with its rewriting and
-preprocessing switched off. That the clauses say what the obligation says is what no certificate covers.
+preprocessing switched off. What has a long proof is divided, and each part proved. That the clauses say what
+the obligation says is what no certificate covers.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Self
 
+from mcverify.check.parts import claimed, halves
 from mcverify.check.solvers import in_processes
 from mcverify.check.sums import is_contradiction, normal
 from mcverify.scratch import scratch_folder
@@ -24,6 +26,12 @@ _WRITTEN = 1.0
 
 _BRIEF = 1000
 """Conflicts of a first try."""
+
+_LONG = 1000
+"""Lines of a proof from which on two parts are tried."""
+
+_DEEPEST = 12
+"""So often an obligation is divided at most."""
 
 _ALL = 1 << 10
 """Terms of the longest equality that is solved, in a second form."""
@@ -41,12 +49,12 @@ class Certified(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What became of one certificate: how many clauses, and lines of a proof that each derive one more, there
-    are, seconds, and why not."""
+    """What became of one certificate: clauses, of the largest of its parts; the lines of the proof of each,
+    every line deriving one clause more; seconds; and why not."""
 
     standing: Certified
     clauses: int = 0
-    lines: int = 0
+    lines: tuple[int, ...] = ()
     seconds: float = 0.0
     why: str = ""
 
@@ -64,49 +72,101 @@ def certify(text: str, limit: float) -> Certificate:
     """The certificate of one script, in this process."""
     start = time.perf_counter()
     try:
-        form = normal(text)
-        if is_contradiction(form):
-            return Certificate(Certified.IDENTITY, seconds=time.perf_counter() - start)
-        dimacs, proof = _proved((form, normal(text, _ALL), text), start + limit)
-        if proof is None:
-            return Certificate(
-                Certified.NONE, dimacs.count("\n"), why="Glucose finds the clauses satisfiable"
-            )
-        standing = Certified.CHECKED if is_proof(dimacs, proof) else Certified.REJECTED
+        parts = _parts(text, start + limit, 0)
+        sizes = [part.dimacs.count("\n") for part in parts]
+        lines = [len(part.proof) for part in parts]
+        standing = Certified.CHECKED if any(lines) else Certified.IDENTITY
+        if not all(is_proof(part.dimacs, part.proof) for part in parts if part.proof):
+            standing = Certified.REJECTED
     except Exception as error:  # whatever a solver raises, there is no certificate
         why = " ".join(str(error).split())[:200] or type(error).__name__
         return Certificate(Certified.NONE, seconds=time.perf_counter() - start, why=why)
-    return Certificate(standing, dimacs.count("\n"), len(proof), time.perf_counter() - start)
+    return Certificate(standing, max(sizes), tuple(lines), time.perf_counter() - start)
 
 
-def _proved(scripts: Sequence[str], until: float) -> tuple[str, list[str] | None]:
-    """Clauses of the first of the scripts, which all say the same, that is proved, and the proof.
+class _SatisfiableError(ValueError):
+    """There is nothing to be proved."""
 
-    What is long in one form is often short in another. So each is tried for some conflicts, then all for four
-    times as many. `until` is a time of `perf_counter`. Raises TimeoutError.
-    """
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Clauses and the proof that they contradict each other, both empty where the sums do."""
+
+    dimacs: str = ""
+    proof: Sequence[str] = ()
+
+
+def _parts(text: str, until: float, depth: int) -> list[_Part]:
+    """The proofs that make up that of one script, `depth` divisions below the obligation. `until` is a time
+    of `perf_counter`. Raises TimeoutError and _SatisfiableError."""
+    found = _briefly(text, until)
+    if found is not None and len(found.proof) <= _LONG:
+        return [found]
+    if depth < _DEEPEST:
+        try:
+            divided = _divided(text, (time.perf_counter() + until) / 2, depth)
+        except TimeoutError:
+            divided = []
+        if divided and (found is None or max(len(part.proof) for part in divided) < len(found.proof)):
+            return divided
+    return [found if found is not None else _at_length(text, until)]
+
+
+def _divided(text: str, until: float, depth: int) -> list[_Part]:
+    """The proofs of a script in two parts; none where it has none."""
+    if (both := claimed(text)) is not None:
+        try:
+            claim = _briefly(both[0], until)
+        except _SatisfiableError:
+            claim = None
+        if claim is not None:
+            return [claim, *_parts(both[1], until, depth + 1)]
+    cases = halves(text) or ()
+    return [part for case in cases for part in _parts(case, until, depth + 1)]
+
+
+def _briefly(text: str, until: float) -> _Part | None:
+    """The shortest proof that is found within some conflicts; the first that is short enough."""
+    best: _Part | None = None
+    for form in _forms(text):
+        if is_contradiction(form):
+            return _Part()
+        with _Search(form, until) as search:
+            if search.ends_within(_BRIEF):
+                found = search.found()
+                if best is None or len(found.proof) < len(best.proof):
+                    best = found
+                if len(best.proof) <= _LONG:
+                    break
+    return best
+
+
+def _at_length(text: str, until: float) -> _Part:
+    """The first proof of one of the forms, each tried for some conflicts, then all for four times as many."""
     budget = _BRIEF
     with ExitStack() as stack:
         searches: list[_Search] = []
+        forms = _forms(text)
         while time.perf_counter() < until:
-            for number, script in enumerate(scripts):
+            for number, form in enumerate(forms):
                 if number == len(searches):
-                    searches.append(stack.enter_context(_Search(script, until)))
-                search = searches[number]
-                if search.ends_within(budget):
-                    return search.dimacs, search.proof
+                    searches.append(stack.enter_context(_Search(form, until)))
+                if searches[number].ends_within(budget):
+                    return searches[number].found()
             budget *= 4
     raise TimeoutError("Glucose found no proof in time")
 
 
+def _forms(text: str) -> tuple[str, ...]:
+    """Scripts that all say the same: what is long in one is often short in another."""
+    return normal(text), normal(text, _ALL), text
+
+
 class _Search:
-    """Glucose at work on a script. `dimacs` are its clauses, or enough of them to contradict each other."""
+    """Glucose at work on a script: on its clauses, or enough of them to contradict each other."""
 
     def __init__(self, script: str, until: float) -> None:
         self._script, self._until = script, until
-        self.proof: list[str] | None = None
-        """In DRAT's text format, None where the clauses are satisfiable. It has no deletions: without them
-        each line still follows from those before it."""
         try:
             self._start(*_clauses(script, min(_WRITTEN, self._left())))
         except TimeoutError:
@@ -116,7 +176,7 @@ class _Search:
         return max(0.1, self._until - time.perf_counter())
 
     def _start(self, dimacs: str, complete: bool) -> None:
-        self.dimacs, self._complete = dimacs, complete
+        self._dimacs, self._complete = dimacs, complete
         self._solver = solver_of(dimacs)
 
     def __enter__(self) -> Self:
@@ -126,7 +186,8 @@ class _Search:
         self._solver.delete()
 
     def ends_within(self, conflicts: int) -> bool:
-        """Whether it ends within so many conflicts more. Raises TimeoutError where clauses are missing."""
+        """Whether it finds a proof within so many conflicts more. Raises _SatisfiableError if there is none,
+        and TimeoutError where clauses are missing."""
         self._solver.conf_budget(conflicts)
         satisfiable = self._solver.solve_limited()
         if satisfiable and not self._complete:
@@ -135,9 +196,13 @@ class _Search:
             if not self._complete:
                 raise TimeoutError("bitwuzla did not write all clauses in time")
             return self.ends_within(conflicts)
-        if satisfiable is False:
-            self.proof = proof_of(self._solver)
-        return satisfiable is not None
+        if satisfiable:
+            raise _SatisfiableError("Glucose finds the clauses satisfiable")
+        return satisfiable is False
+
+    def found(self) -> _Part:
+        """The proof that it found."""
+        return _Part(self._dimacs, proof_of(self._solver))
 
 
 def _clauses(text: str, limit: float) -> tuple[str, bool]:
@@ -170,7 +235,8 @@ def solver_of(dimacs: str) -> Any:
 
 
 def proof_of(solver: Any) -> list[str]:
-    """The proof of a solver that found its clauses unsatisfiable."""
+    """The proof of a solver that found its clauses unsatisfiable, in DRAT's text format. It has no deletions:
+    without them each line still follows from those before it."""
     return [*(line for line in solver.get_proof() if not line.startswith("d")), "0"]
 
 

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 _TOKEN = re.compile(r"\|[^|]*\||[()]|[^\s()]+")
 _COMMENT = re.compile(r"^;.*$", re.MULTILINE)
@@ -23,10 +24,10 @@ _PREDICATES = frozenset(
 _LINEAR = {"bvadd": 2, "bvsub": 2, "bvmul": 2, "bvneg": 1}
 """How many operands each of them has."""
 
-_OWN = re.compile(r"\|#.*\|")
-"""Names for what is written here; no script has them."""
-
 _ENTRY = "@0"
+
+_OWN = "|#"
+"""How names begin that are given here. One more # tells those that were read from those that are new."""
 
 Expression = str | list["Expression"]
 
@@ -132,14 +133,14 @@ def read(text: str) -> Script:
 def _new(name: str, named: Mapping[str, Term]) -> str:
     """The name, which must stand for nothing yet, in quotes or without."""
     plain = name.strip("|")
-    if plain in ("true", "false") or _OWN.fullmatch(name) or {plain, f"|{plain}|"} & named.keys():
+    if plain in ("true", "false") or {plain, f"|{plain}|"} & named.keys():
         raise NotRead(f"the name {name} is taken")
     return name
 
 
 def _expressions(text: str) -> list[Expression]:
     stack: list[list[Expression]] = [[]]
-    for token in _TOKEN.findall(_COMMENT.sub("", text)):
+    for token in _TOKEN.findall(_COMMENT.sub("", text).replace(_OWN, f"{_OWN}#")):
         if token == "(":
             stack.append([])
         elif token != ")":
@@ -196,8 +197,8 @@ def normal(text: str, longest: int = 3) -> str:
     """
     script = read(text)
     terms = script.terms
-    asserted = [part for term in script.asserted for part in _conjuncts(term)]
-    form = _Normal(terms, longest)
+    asserted = [part for term in script.asserted for part in conjuncts(term)]
+    form = NormalForm(terms, longest)
     form.measure_from_entries(asserted)
     for term in asserted:
         form.solve(term)
@@ -205,16 +206,19 @@ def normal(text: str, longest: int = 3) -> str:
     return written([term for term in found if term.operator != "true"])
 
 
-def _conjuncts(term: Term) -> Iterator[Term]:
+def conjuncts(term: Term) -> Iterator[Term]:
+    """The terms of which an assertion is the conjunction."""
     if term.operator == "and":
         for operand in term.operands:
-            yield from _conjuncts(operand)
+            yield from conjuncts(operand)
     else:
         yield term
 
 
-class _Normal:
-    def __init__(self, terms: Terms, longest: int) -> None:
+class NormalForm:
+    """Normal forms of terms: sums are polynomials. An equality of more terms than `longest` is not solved."""
+
+    def __init__(self, terms: Terms, longest: int = 0) -> None:
         self._terms = terms
         self._longest = longest
         self._stands_for: dict[Term, Polynomial] = {}
@@ -223,7 +227,7 @@ class _Normal:
 
     def measure_from_entries(self, asserted: Sequence[Term]) -> None:
         """Have r stand for r@0 + d, d a new symbol, where the script speaks of r - r@0."""
-        for term in _below(asserted):
+        for term in below(asserted):
             if term.operator != "bvsub":
                 continue
             now, entry = term.operands
@@ -245,7 +249,7 @@ class _Normal:
         if not candidates or len(rest) - (None in rest) > self._longest:
             return
         symbol = min(candidates, key=lambda t: (t.operator.rstrip("|").endswith(_ENTRY), -t.number))
-        if any(t is not None and t.operands and symbol in _below([t]) for t in rest):
+        if any(t is not None and t.operands and symbol in below([t]) for t in rest):
             return
         sign = -1 if rest.pop(symbol) == 1 else 1
         meant = _scaled(rest, sign, width)
@@ -261,13 +265,13 @@ class _Normal:
 
     def of(self, root: Term) -> Term:
         """The normal form of a term."""
-        for term in _below([root]):
+        for term in below([root]):
             if term not in self._done:
                 self._done[term] = self._one(term)
         return self._done[root]
 
     def _one(self, term: Term) -> Term:
-        if term in self._stands_for or (term.operator in _LINEAR and term.width):
+        if term in self._stands_for or (term.operands and term.width):
             return self._rendered(self._polynomial(term), term.width)
         if not term.operands:
             return term
@@ -291,7 +295,7 @@ class _Normal:
         width = term.width
         if term in self._stands_for:
             return self._stands_for[term]
-        if (value := _value(term)) is not None:
+        if (value := value_of(term)) is not None:
             return {None: value} if value else {}
         parts = [self._polynomial(o) for o in term.operands] if term.operator in _LINEAR else []
         match term.operator:
@@ -305,10 +309,59 @@ class _Normal:
                 for one, other in (parts, parts[::-1]):
                     if set(one) <= {None}:
                         return _scaled(other, one.get(None, 0), width)
+            case "concat" if (shifted := self._shifted(term)) is not None:
+                return shifted
+            case operator if operator == low_bits(width):
+                return self._reduced(self._polynomial(term.operands[0]), width)
         if not term.operands:
             return {term: 1}
         whole = self._terms.make(term.operator, [self.of(o) for o in term.operands], term.width)
         return {whole: 1}
+
+    def _shifted(self, term: Term) -> Polynomial | None:
+        """Of low bits of a sum with zeros behind: the sum times a power of two."""
+        *high, zeros = term.operands
+        if len(high) != 1 or value_of(zeros) != 0:
+            return None
+        whole: Polynomial = {}
+        for low, factor in self._polynomial(high[0]).items():
+            more: Polynomial = {None: 1}
+            if low is not None:
+                if low.operator != low_bits(high[0].width) or low.operands[0].width < term.width:
+                    return None
+                more = self._polynomial(self._low_of(low.operands[0], term.width))
+            whole = _sum(whole, _scaled(more, factor << zeros.width, term.width), term.width)
+        return whole
+
+    def _reduced(self, polynomial: Polynomial, width: int) -> Polynomial:
+        """The low bits of a sum: a sum of low bits."""
+        lows = ({None if t is None else self._low_of(t, width): f} for t, f in polynomial.items())
+        return reduce(lambda one, other: _sum(one, other, width), lows, {})
+
+    def _low_of(self, term: Term, width: int) -> Term:
+        """The low bits of a term that is no sum."""
+        if term.width == width:
+            return term
+        if term.operator == low_bits(term.width):
+            return self._low_of(term.operands[0], width)
+        return self._terms.apply(low_bits(width), [term])
+
+    def widened(self, term: Term) -> Term | None:
+        """Of a sum of low bits with zeros before it: what it is if it does not wrap, the sum of the whole
+        terms. None of any other term."""
+        if term.operator != "concat" or len(term.operands) != 2 or value_of(term.operands[0]) != 0:
+            return None
+        low = term.operands[1]
+        whole: Polynomial = {}
+        for part, factor in self._polynomial(low).items():
+            signed = factor - (1 << low.width if factor >> (low.width - 1) else 0)
+            if part is None:
+                whole = _sum(whole, {None: signed}, term.width)
+            elif part.operator == low_bits(low.width) and part.operands[0].width == term.width:
+                whole = _sum(whole, {part.operands[0]: signed}, term.width)
+            else:
+                return None
+        return self._rendered(whole, term.width) if len(whole) > 1 else None
 
     def _difference(self, left: Term, right: Term) -> Polynomial:
         self.of(left), self.of(right)
@@ -360,12 +413,18 @@ class _Normal:
         if not shift:
             return term
         if factor == 1 << shift:
-            low = self._terms.apply(f"(_ extract {width - 1 - shift} 0)", [term])
+            low = self._low_of(term, width - shift)
             return self._terms.apply("concat", [low, self._terms.constant(0, shift)])
         return self._terms.apply("bvmul", [self._terms.constant(factor, width), term])
 
 
-def _value(term: Term) -> int | None:
+def low_bits(width: int) -> str:
+    """The operator that takes so many low bits."""
+    return f"(_ extract {width - 1} 0)"
+
+
+def value_of(term: Term) -> int | None:
+    """The value of a constant; None of any other term."""
     return int(term.operator[5:].split()[0]) if term.operator.startswith("(_ bv") else None
 
 
@@ -381,7 +440,17 @@ def _scaled(polynomial: Polynomial, by: int, width: int) -> Polynomial:
     return {t: f for t, f in scaled.items() if f}
 
 
-def _below(roots: Sequence[Term]) -> list[Term]:
+def replaced(script: Script, old: Term, new: Term) -> list[Term]:
+    """What the script asserts, with `new` in the place of `old`."""
+    found: dict[Term, Term] = {old: new}
+    for term in below(script.asserted):
+        if term not in found:
+            operands = [found[o] for o in term.operands]
+            found[term] = script.terms.make(term.operator, operands, term.width)
+    return [found[term] for term in script.asserted]
+
+
+def below(roots: Sequence[Term]) -> list[Term]:
     """The terms of which others consist, operands first, each once."""
     found: dict[Term, None] = {}
     waiting = [(root, False) for root in reversed(roots)]
@@ -402,13 +471,13 @@ def _below(roots: Sequence[Term]) -> list[Term]:
 
 def written(asserted: Sequence[Term]) -> str:
     """A script that asserts the terms; what occurs in several places is defined once."""
-    order = _below(asserted)
+    order = below(asserted)
     uses = Counter(o for term in order for o in term.operands)
     lines, names = ["(set-logic QF_BV)"], dict[Term, str]()
     for term in order:
         if not term.operands:
             names[term] = term.operator
-            if _value(term) is None and term.operator not in ("true", "false"):
+            if value_of(term) is None and term.operator not in ("true", "false"):
                 lines.append(f"(declare-const {term.operator} {_said_sort(term.width)})")
             continue
         text = f"({term.operator} {' '.join(names[o] for o in term.operands)})"

@@ -224,7 +224,8 @@ def _show_certificates(
     for result, certificate in zip(own, made, strict=bool(made)):
         if verbose or certificate.standing not in (Certified.CHECKED, Certified.IDENTITY):
             why = f" ({certificate.why})" if certificate.why else ""
-            size = f"{certificate.clauses} clauses, {certificate.lines} lines, {certificate.seconds:.2f} s"
+            lines = " + ".join(map(str, certificate.lines)) or "0"
+            size = f"{certificate.clauses} clauses, {lines} lines, {certificate.seconds:.2f} s"
             click.echo(f"  {certificate.standing}: {folder / result.file}: {size}{why}")
 
 
@@ -235,9 +236,12 @@ def _show_sizes(made: Sequence[Certificate]) -> None:
     by_standing = Counter(certificate.standing for certificate in made)
     words = ", ".join(f"{count} {standing}" for standing, count in sorted(by_standing.items()))
     click.echo(f"\ncertificates: {words}; in {sum(c.seconds for c in made):.1f} s")
-    if lines := sorted(c.lines for c in made if c.standing is Certified.CHECKED):
+    checked = [c.lines for c in made if c.standing is Certified.CHECKED]
+    if lines := sorted(n for parts in checked for n in parts):
         most, of_ten = lines[-1], lines[(len(lines) - 1) * 9 // 10]
         click.echo(f"lines of a proof: {lines[len(lines) // 2]} (median), {of_ten} (9 of 10), {most} (most)")
+    if divided := [parts for parts in checked if len(parts) > 1]:
+        click.echo(f"{len(divided)} of them in parts, {max(map(len, divided))} at most")
 
 
 def _show_one(folder: Path, result: Checked) -> None:

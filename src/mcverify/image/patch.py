@@ -105,9 +105,11 @@ def _branches(insn: Any) -> bool:
     return first in (_CALL, _JUMP, _JUMP_SHORT) or first in _JCC_SHORT
 
 
+_INSTRUCTION_POINTER = (x86_const.X86_REG_RIP, x86_const.X86_REG_EIP)
+
+
 def _is_rip_relative(insn: Any) -> bool:
-    operands = insn.operands
-    return any(o.type == x86_const.X86_OP_MEM and o.mem.base == x86_const.X86_REG_RIP for o in operands)
+    return any(o.type == x86_const.X86_OP_MEM and o.mem.base in _INSTRUCTION_POINTER for o in insn.operands)
 
 
 @cache

@@ -215,8 +215,8 @@ class _Layout:
 
     def _astray(self) -> dict[tuple[int, int], str]:
         """The branches and entries of tables, by section and offset, that are about a place of which only the
-        linker knows what will lie there: beside an undefined symbol, or outside the section of one that is
-        defined; with words for the place."""
+        linker knows what will lie there: beside an undefined symbol, outside the section of one that is
+        defined, or at one that another file may define instead; with words for the place."""
         if not self.elf.relocatable:
             return {}
         return {
@@ -237,6 +237,8 @@ class _Layout:
         distance = relocation.addend + self._behind_field(section, relocation)
         home = self.elf.sections.get(symbol.section) if symbol.section is not None else None
         name = symbol.name or (home.name if home else "")
+        if symbol.binding == "STB_WEAK" and home is not None and not self.elf.is_module:
+            return f"{name} (weak: another file may define it instead)"
         if symbol.undefined:
             known = distance == 0
         else:

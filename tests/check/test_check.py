@@ -15,6 +15,7 @@ import pytest
 from support import work
 
 from mcverify.check.check import Checked, complete
+from mcverify.check.code import decode
 from mcverify.check.solvers import Reply, Said, ask, in_processes
 from mcverify.cli.check import _code
 from mcverify.errors import ExitCode
@@ -196,6 +197,11 @@ def test_a_dropped_branch(copy):
                 names[:] = [n for n in names if n != back["name"]]
 
     assert "the proof is not complete" in refused(rewritten(copy, drop))
+
+
+def test_a_loop_instruction_goes_two_ways():
+    assert decode(bytes.fromhex("e2 fe"), 16).targets == (16, 18)
+    assert decode(bytes.fromhex("c2 10 00"), 16).targets == ()
 
 
 def test_a_changed_byte_of_the_object(copy):

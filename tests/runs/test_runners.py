@@ -159,7 +159,15 @@ def test_a_handler_that_is_not_modelled_ends_the_run(runner_class: Runner, build
     assert (outcome.ending, outcome.rip) == (Ending.ESCAPED, entry)
 
 
-@pytest.mark.parametrize(("body", "ac"), [("stac\n ret", True), ("stac\n clac\n ret", False), ("ret", False)])
+@pytest.mark.parametrize(
+    ("body", "ac"),
+    [
+        ("stac\n ret", True),
+        ("stac\n clac\n ret", False),
+        ("ret", False),
+        ("mov $2, %ecx\n loop 1f\n ud2\n 1: stac\n ret", True),
+    ],
+)
 def test_user_access_is_tracked(runner_class: Runner, build: Build, body: str, ac: bool) -> None:
     outcome = run(runner_class, build(body), Case(0, FREE, FREE))
     assert outcome.ac is ac

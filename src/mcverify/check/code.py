@@ -53,7 +53,7 @@ def decode(code: bytes, address: int) -> Instruction | None:
     found = next(_decoder().disasm(code, address, 1), None)
     if found is None:
         return None
-    jumps = found.group(x86.X86_GRP_JUMP) or found.group(x86.X86_GRP_CALL)
+    jumps = _jumps(found)
     operands = [o for o in found.operands if o.type == x86.X86_OP_MEM] if _accesses(found) else []
     outside = [(n, o) for n, o in enumerate(found.operands) if o in operands and o.mem.base not in _STACK]
     name = found.mnemonic
@@ -92,9 +92,15 @@ def _does(found: Any, number: int, operand: Any, access: int) -> bool:
     return bool((access == capstone.CS_AC_WRITE) == (number == 0 and len(found.operands) > 1))
 
 
+def _jumps(found: Any) -> bool:
+    """Whether it is a jump or a call; `loop` is in the last of these groups alone."""
+    return any(
+        found.group(group) for group in (x86.X86_GRP_JUMP, x86.X86_GRP_CALL, x86.X86_GRP_BRANCH_RELATIVE)
+    )
+
+
 def _targets(found: Any) -> Iterator[int]:
-    jumps = found.group(x86.X86_GRP_JUMP) or found.group(x86.X86_GRP_CALL)
-    if jumps and found.operands and found.operands[0].type == x86.X86_OP_IMM:
+    if _jumps(found) and found.operands and found.operands[0].type == x86.X86_OP_IMM:
         yield found.operands[0].imm & (1 << 64) - 1
     goes_on = found.id not in (x86.X86_INS_JMP, x86.X86_INS_UD2) and not found.group(x86.X86_GRP_RET)
     if goes_on and not found.group(x86.X86_GRP_CALL):

@@ -105,7 +105,7 @@ class Lifter:
 
     def _leaves_section(self, decoded: Any) -> bool:
         """Whether a branch goes out of its section by a distance that no relocation wrote."""
-        if not _is_branch(decoded) or not decoded.operands or decoded.operands[0].type != capstone.CS_OP_IMM:
+        if not _goes_by_distance(decoded):
             return False
         places = range(decoded.address, decoded.address + decoded.size)
         section = self._image.section_at(decoded.address)
@@ -392,8 +392,15 @@ def _is_relative_lea(decoded: Any) -> bool:
 
 
 def _is_branch(decoded: Any) -> bool:
-    groups = (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL, capstone.CS_GRP_RET)
-    return any(decoded.group(group) for group in groups)
+    # To capstone `loop` is a relative branch, but no jump.
+    jumps = (capstone.CS_GRP_JUMP, capstone.CS_GRP_BRANCH_RELATIVE)
+    return any(decoded.group(group) for group in (*jumps, capstone.CS_GRP_CALL, capstone.CS_GRP_RET))
+
+
+def _goes_by_distance(decoded: Any) -> bool:
+    """Whether it is a branch that names its target. (That of a `ret` is a number of bytes.)"""
+    names = bool(decoded.operands) and decoded.operands[0].type == capstone.CS_OP_IMM
+    return names and _is_branch(decoded) and not decoded.group(capstone.CS_GRP_RET)
 
 
 def _moved(instruction: Instruction, address: int) -> Instruction:

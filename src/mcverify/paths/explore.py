@@ -499,6 +499,7 @@ class Explorer:
     ) -> None:
         known = _code_address(to)
         if known is not None and self.image.code_at(known):
+            self._note_exposed(source, node)  # `ret N` pops more than its call pushed
             following.append(changed(node, address=known))
         else:
             ended.append(self._end(source, node, Ending.RETURN, returned_to=to))

@@ -232,9 +232,16 @@ def _is_x87(register: int) -> bool:
     )
 
 
+_BRANCHES = (x86_const.X86_GRP_JUMP, x86_const.X86_GRP_CALL, x86_const.X86_GRP_BRANCH_RELATIVE)
+"""Groups of which a branch is in one at least: `loop` is in the last alone."""
+
+
 def _targets(insn: Any) -> Iterator[int]:
-    jump = insn.group(x86_const.X86_GRP_JUMP) or insn.group(x86_const.X86_GRP_CALL)
-    if jump and insn.operands and insn.operands[0].type == x86_const.X86_OP_IMM:
+    if (
+        any(insn.group(group) for group in _BRANCHES)
+        and insn.operands
+        and insn.operands[0].type == x86_const.X86_OP_IMM
+    ):
         yield insn.operands[0].imm & (1 << 64) - 1
     if insn.id not in (x86_const.X86_INS_JMP, x86_const.X86_INS_UD2) and not insn.group(
         x86_const.X86_GRP_RET

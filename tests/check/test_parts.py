@@ -55,7 +55,7 @@ CASES = (
 )
 def test_each_part_has_a_proof_of_its_own(monkeypatch, script, holds, fails):
     monkeypatch.setattr(certificates, "_LONG", 1)
-    whole = certificates._briefly(script.format(holds), float("inf"))
+    whole = certificates._briefly([script.format(holds)], float("inf"))
     made = certify(script.format(holds), 20)
     assert made.standing is Certified.CHECKED
     assert len(made.lines) >= 2

@@ -48,7 +48,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "paths/faults.py": ("tests/paths/test_faults.py", "tests/proof/test_traps.py", *BLIND),
     "proof/discharge.py": BLIND,
     "proof/obligations.py": ("tests/proof/test_obligations.py", *BLIND),
-    "proof/termination.py": BLIND,
+    "proof/termination.py": ("tests/proof/test_termination.py", *BLIND),
 }
 """The modules that are changed, and the tests that must notice, the quick ones first."""
 

@@ -23,7 +23,7 @@ class Kept:
         self._path = path
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, str]] = {}
-        self._seconds: dict[str, dict[str, float]] = {}
+        self._seconds: dict[tuple[str, str], dict[str, float]] = {}
         if path is not None and path.exists():
             for line in path.read_text(encoding="utf-8").splitlines():
                 try:
@@ -31,7 +31,7 @@ class Kept:
                 except json.JSONDecodeError:  # it was cut off
                     continue
                 if "seconds" in known:
-                    self._seconds[known["tests"]] = known["seconds"]
+                    self._seconds[known["tests"], known.get("digest", "")] = known["seconds"]
                 else:
                     self._known[known["key"]] = known
 
@@ -47,12 +47,13 @@ class Kept:
         return [test for test, _ in counted.most_common()]
 
     def seconds(self, tests: str) -> Mapping[str, float] | None:
-        """The CPU seconds of each of `tests`, a file, a folder or one test; None if they are not known."""
-        return self._seconds.get(tests)
+        """The CPU seconds of each of `tests`, a file, a folder or one test; None if they are not known, or the
+        tests are others now."""
+        return self._seconds.get((tests, _digest(tests)))
 
     def add_seconds(self, tests: str, seconds: Mapping[str, float]) -> None:
         """Write down the CPU seconds of tests."""
-        self._write({"tests": tests, "seconds": dict(seconds)})
+        self._write({"tests": tests, "digest": _digest(tests), "seconds": dict(seconds)})
 
     def add(self, module: str, mutant: Mutant, noticed: str) -> None:
         """Write down which test noticed; that none did is written for people, and asked again."""
@@ -72,6 +73,8 @@ def _key(mutant: Mutant) -> str:
 
 
 def _digest(killer: str) -> str:
-    """Of the file of a test; of what is no test, of its words."""
-    file = ROOT / killer.partition("::")[0]
-    return hashlib.sha256(file.read_bytes() if file.is_file() else killer.encode()).hexdigest()
+    """Of the file of a test, or all files of a folder; of what is no test, of its words."""
+    place = ROOT / killer.partition("::")[0]
+    files = sorted(place.glob("**/*.py")) if place.is_dir() else [place] if place.is_file() else []
+    text = b"".join(file.read_bytes() for file in files)
+    return hashlib.sha256(text or killer.encode()).hexdigest()

@@ -31,3 +31,15 @@ def test_what_was_noticed_is_known_while_the_test_is_the_same(
     test.write_text("second")
     assert Kept(file).killer(ONE) == ""
     assert Kept(None).killer(ONE) == ""
+
+
+def test_seconds_are_those_of_the_tests_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that was added to a folder since is not left out."""
+    monkeypatch.setattr(kept, "ROOT", tmp_path)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_f.py").write_text("first")
+    file = tmp_path / "findings"
+    Kept(file).add_seconds("tests", {"tests/test_f.py::test_sum": 0.5})
+    assert Kept(file).seconds("tests") == {"tests/test_f.py::test_sum": 0.5}
+    (tmp_path / "tests" / "test_g.py").write_text("second")
+    assert Kept(file).seconds("tests") is None

@@ -30,7 +30,7 @@ _BRIEF = 1000
 _LONG = 1000
 """Lines of a proof from which on two parts are tried."""
 
-_DEEPEST = 12
+_DEEPEST = 24
 """So often an obligation is divided at most."""
 
 _ALL = 1 << 10
@@ -72,7 +72,10 @@ def certify(text: str, limit: float) -> Certificate:
     """The certificate of one script, in this process."""
     start = time.perf_counter()
     try:
-        parts = _parts(text, start + limit, 0)
+        try:
+            parts = _parts(text, start + limit / 2, 0)
+        except TimeoutError:
+            parts = [_at_length(text, start + limit)]
         sizes = [part.dimacs.count("\n") for part in parts]
         lines = [len(part.proof) for part in parts]
         standing = Certified.CHECKED if any(lines) else Certified.IDENTITY
@@ -99,14 +102,11 @@ class _Part:
 def _parts(text: str, until: float, depth: int) -> list[_Part]:
     """The proofs that make up that of one script, `depth` divisions below the obligation. `until` is a time
     of `perf_counter`. Raises TimeoutError and _SatisfiableError."""
-    found = _briefly(text, until)
+    found = _briefly(_forms(text)[: 1 if depth else None], until)
     if found is not None and len(found.proof) <= _LONG:
         return [found]
     if depth < _DEEPEST:
-        try:
-            divided = _divided(text, (time.perf_counter() + until) / 2, depth)
-        except TimeoutError:
-            divided = []
+        divided = _divided(text, until, depth)
         if divided and (found is None or max(len(part.proof) for part in divided) < len(found.proof)):
             return divided
     return [found if found is not None else _at_length(text, until)]
@@ -116,7 +116,7 @@ def _divided(text: str, until: float, depth: int) -> list[_Part]:
     """The proofs of a script in two parts; none where it has none."""
     if (both := claimed(text)) is not None:
         try:
-            claim = _briefly(both[0], until)
+            claim = _briefly(_forms(both[0]), until)
         except _SatisfiableError:
             claim = None
         if claim is not None:
@@ -125,10 +125,11 @@ def _divided(text: str, until: float, depth: int) -> list[_Part]:
     return [part for case in cases for part in _parts(case, until, depth + 1)]
 
 
-def _briefly(text: str, until: float) -> _Part | None:
-    """The shortest proof that is found within some conflicts; the first that is short enough."""
+def _briefly(forms: Sequence[str], until: float) -> _Part | None:
+    """The shortest proof of one of the forms that is found within some conflicts; the first that is short
+    enough."""
     best: _Part | None = None
-    for form in _forms(text):
+    for form in forms:
         if is_contradiction(form):
             return _Part()
         with _Search(form, until) as search:

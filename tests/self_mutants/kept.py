@@ -47,8 +47,8 @@ class Kept:
         return [test for test, _ in counted.most_common()]
 
     def seconds(self, tests: str) -> Mapping[str, float] | None:
-        """The CPU seconds of each of `tests`, a file, a folder or one test; None if they are not known, or the
-        tests are others now."""
+        """The CPU seconds of each of `tests`, a file, a folder or one test; None if they are not known, or
+        the tests are others now."""
         return self._seconds.get((tests, _digest(tests)))
 
     def add_seconds(self, tests: str, seconds: Mapping[str, float]) -> None:

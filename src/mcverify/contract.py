@@ -124,6 +124,11 @@ class Contract:
         """Numbers of the traps that a store may raise: no machine check, which is never recoverable there."""
         return _of_kind(self.traps, _TRAPS["on_store"])
 
+    @property
+    def terms(self) -> Contract:
+        """The contract without what is said for readers alone."""
+        return replace(self, summary="", source="", routines={})
+
     def restricted(self, traps: Traps) -> Contract:
         """The same contract where faults of other kinds do not happen."""
         return replace(self, traps=traps)
@@ -153,11 +158,20 @@ def _of_kind(traps: Traps, numbers: Iterable[int]) -> tuple[int, ...]:
 def load_contract(name_or_path: str | Path) -> Contract:
     """The contract of that name under `models/contracts/`, or the one in a TOML file.
 
-    What ends in ``.toml`` or holds a ``/`` is a path. Raises InputError.
+    What ends in ``.toml`` or holds a ``/`` is a path. Raises InputError, also where the file takes the name
+    of a shipped one for other terms: reports tell contracts by their names.
     """
     text = str(name_or_path)
     if text.endswith(".toml") or "/" in text:
-        return _read(Path(text))
+        own = _read(Path(text))
+        shipped = _shipped().get(own.name)
+        if shipped is not None and own.terms != shipped.terms:
+            raise InputError(
+                f"name is {own.name!r}, that of a contract which comes with mcverify and says something else",
+                where=text,
+                hint="give it a name of its own",
+            )
+        return own
     if text not in _shipped():
         raise InputError(
             f"there is no contract {text!r}{_near(text, _shipped())}",
@@ -284,7 +298,7 @@ def _contract(top: _Table) -> Contract:
     data = "copy" if src else "value" if stored_value else "zero"
     over_report = top.get("over_report", int, 0)
     contract = Contract(
-        name=top.need("name", str),
+        name=_name(top),
         summary=top.get("summary", str, ""),
         source=top.get("source", str, ""),
         obligations=obligations,
@@ -316,6 +330,13 @@ def _contract(top: _Table) -> Contract:
         table.done()
     _check(contract, top)
     return contract
+
+
+def _name(top: _Table) -> str:
+    name: str = top.need("name", str)
+    if not name.strip() or not name.isprintable():
+        raise top.wrong("name", f"must be text on one line, not {name!r}")
+    return name
 
 
 def _register(table: _Table, key: str) -> str:

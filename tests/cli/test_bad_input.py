@@ -241,6 +241,11 @@ def test_an_unknown_contract_lists_the_known_ones(refused, name):
         (("[arguments]", "[arguments]\nsorce = 1"), "arguments.sorce is not a key of a contract"),
         (("name =", "naem = 1\nname ="), "naem is not a key of a contract; did you mean 'name'?"),
         (("name =", "= ="), "the contract is not TOML: "),
+        (
+            ('"O2", ', ""),
+            "name is 'bytes_left', that of a contract which comes with mcverify",
+        ),
+        (('"bytes_left"', '"a\\nPROVED"'), "name must be text on one line, not 'a\\nPROVED'"),
     ],
 )
 def test_a_contract_with_a_wrong_key(refused, change, sentence):

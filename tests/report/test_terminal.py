@@ -175,6 +175,17 @@ def test_quiet_is_one_line_for_each_routine():
     ]
 
 
+def test_what_was_left_out_is_said_in_one_line_too():
+    assert PROVED.contract is not None
+    other = replace(PROVED.contract, name="weaker", faults="both")
+    short = replace(PROVED, domain=Domain(0, 64), contract=other, assumptions=("loads may fault",))
+    lines = shown(short, replace(short, name="x"), printer=print_lines).splitlines()
+    assert lines == [
+        "proved   memcpy_trap  asm/memcpy_64.S  (contract weaker, len <= 64, loads may fault)",
+        "proved   x            asm/memcpy_64.S  (len <= 64, loads may fault)",
+    ]
+
+
 def test_quiet_calls_nothing_refuted_that_is_only_unknown():
     also_open = with_verdict(REFUTED, ("O6", ".Lfix_w"), Verdict.UNKNOWN, "Z3 gave up after 5 s")
     both = replace(also_open, verdict=Verdict.REFUTED)

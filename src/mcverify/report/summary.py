@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mcverify.models import read_toml
 from mcverify.proof.result import (
     EVERYWHERE,
     SUCCESS,
@@ -41,6 +42,18 @@ def verdict_words(result: RoutineResult) -> str:
             return _listed(wrong(result, Verdict.REFUTED))
         case Verdict.UNKNOWN:
             return "neither proved nor refuted"
+
+
+def narrowed(result: RoutineResult) -> list[str]:
+    """What an option or a comment leaves out of what the contract asks: longer calls, faults."""
+    contract, domain = result.contract, result.domain
+    if contract is None:
+        return []
+    left_out = result.faults not in ("both", contract.faults) or contract.traps != "both"
+    words = [a for a in result.assumptions if " may fault" in a] if left_out else []
+    if contract.size is None and domain.len_max < read_toml("x86_64.toml")["limits"]["max_rw_count"]:
+        words.insert(0, f"len <= {size(domain.len_max)}")
+    return words
 
 
 def breaks_words(domain: Domain) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mcverify.proof.result import RoutineResult, Verdict
-from mcverify.report.summary import at, counts, said, wrong
+from mcverify.report.summary import at, counts, narrowed, said, wrong
 from mcverify.report.terminal import STYLES, print_trimmed, standard_output
 from mcverify.report.wide import fits, print_hanging, print_whole
 
@@ -109,4 +109,6 @@ def _wrong(result: RoutineResult) -> str:
 def _said(results: Iterable[RoutineResult]) -> Iterable[str]:
     for result in results:
         yield from (a for a in result.assumptions if a.startswith(_OF_THE_INPUT) or "CONFIG" in a)
+        if less := narrowed(result):
+            yield f"{result.title} ({Path(result.file).name}): {', '.join(less)}"
         yield from result.notes

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from mcverify.contract import contract_for
 from mcverify.proof.result import SUCCESS, Exit, RoutineResult, Verdict
 from mcverify.report.counterexample import smallest_first
 from mcverify.report.obligations import NAMES, title
@@ -24,6 +25,7 @@ from mcverify.report.summary import (
     everywhere,
     exit_name,
     goes_on,
+    narrowed,
     reasons,
     refuted_by_others,
     second_words,
@@ -69,7 +71,8 @@ def print_results(
 
 
 def print_lines(results: Sequence[RoutineResult], console: Console | None = None) -> None:
-    """Print one line per routine: its name, its verdict, the file, the first thing that is wrong."""
+    """Print one line per routine: its name, its verdict, the file, what was left out, the first thing that is
+    wrong."""
     out = console if console is not None else standard_output()
     width = max(len(result.title) for result in results)
     for result in results:
@@ -79,9 +82,19 @@ def print_lines(results: Sequence[RoutineResult], console: Console | None = None
         broken = [] if result.verdict is Verdict.PROVED else wrong(result, result.verdict)
         if result.contract is None:
             line.append("  no contract")
+        if less := [*_other_contract(result), *narrowed(result)]:
+            line.append(f"  ({', '.join(less)})")
         if broken:
             line.append("  " + ", ".join(at(o) for o in broken[:3]) + (", ..." if len(broken) > 3 else ""))
         print_trimmed(line, out, soft_wrap=True)
+
+
+def _other_contract(result: RoutineResult) -> list[str]:
+    """The contract, where it is not the one that the routine bears by its name."""
+    usual = contract_for(result.name)
+    if result.contract is None or usual is None or result.contract.name == usual.name:
+        return []
+    return [f"contract {result.contract.name}"]
 
 
 def render(result: RoutineResult, width: int, glyphs: Glyphs, *, verbose: bool = False) -> RenderableType:

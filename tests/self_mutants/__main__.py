@@ -46,7 +46,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "machine/handlers.py": ("tests/machine/test_handlers.py", "tests/proof/test_layouts.py", *BLIND),
     "machine/rep.py": ("tests/machine/test_rep.py", *BLIND),
     "paths/faults.py": ("tests/paths/test_faults.py", "tests/proof/test_traps.py", *BLIND),
-    "proof/discharge.py": BLIND,
+    "proof/discharge.py": ("tests/proof/test_discharge.py", *BLIND),
     "proof/obligations.py": ("tests/proof/test_obligations.py", *BLIND),
     "proof/termination.py": ("tests/proof/test_termination.py", *BLIND),
 }

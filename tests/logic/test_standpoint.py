@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+import pytest
 import z3
 from support.valid import is_valid
 
@@ -12,12 +14,14 @@ from mcverify.deadline import Deadline
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.ghost import AT_ENTRY, AT_LOCATION, GhostRules, J
 from mcverify.logic.solver import Answer, Solver
-from mcverify.logic.standpoint import Invariant, Standpoint
+from mcverify.logic.standpoint import Invariant, Standpoint, last_trap
 from mcverify.machine.instruction import Kind
-from mcverify.machine.terms import symbols_of, word
+from mcverify.machine.state import Registers, State
+from mcverify.machine.terms import symbols_of, variable, word
 from mcverify.machine.x86_64 import symbol
 from mcverify.paths.explore import entry_symbol
-from mcverify.paths.segment import Location, Transfer
+from mcverify.paths.faults import LAST_TRAP
+from mcverify.paths.segment import Fault, Location, Segment, Transfer
 
 GOAL = z3.ULT(symbol("rcx"), word(100))
 
@@ -111,3 +115,75 @@ def test_a_gap_between_right_stores_says_nothing_of_the_bytes_in_it() -> None:
     inside = z3.ULT(J, word(8))
     assert is_valid(z3.Implies(z3.Not(inside), ghost.ok))
     assert not is_valid(z3.Implies(inside, ghost.ok))
+
+
+def left_at(registers: Mapping[str, z3.BitVecRef], faults: tuple[Fault, ...] = ()) -> Segment:
+    """A path that ends with these registers, and a word pushed."""
+    end = State(Registers(registers), {}).pushed(-8, symbol("rbx")).pushed(-16, symbol("rcx") + 1)
+    here = Location(0x1000, False, 0)
+    return Segment(here, here, 0x1000, (), (), (), faults, end, ())
+
+
+def fault(trap: int) -> Fault:
+    return Fault(Transfer(Kind.LOAD, 0, word(0), 1), None, word(trap), State(Registers({}), {}))
+
+
+def test_what_symbols_are_at_the_end_of_a_path() -> None:
+    here = standpoint(Solver(5, Deadline(None)), {})
+    end = left_at(
+        {"rcx": symbol("rcx") - 8, "rsi": symbol("rsi") + 8, "rbx": word(3)}, (fault(14), fault(18))
+    )
+    expected = {
+        "rcx": symbol("rcx") - 8,
+        "stack-8": symbol("rbx"),
+        "stack-16": symbol("rcx") + 1,
+        "rsi~rsi@0": symbol("rsi") + 8 - entry_symbol("rsi"),
+        "rdx@0": entry_symbol("rdx"),
+        "top": variable("top"),
+        "j": J,
+        LAST_TRAP.decl().name(): word(18),
+    }
+    for name, term in expected.items():
+        assert is_valid(here.at_end(end, variable(name)) == term), name
+    hit = here.at_end(end, z3.Bool("hit"))
+    assert is_valid(hit == z3.Bool("hit"))
+    calm = left_at({})
+    assert here.at_end(calm, LAST_TRAP).eq(LAST_TRAP)
+    assert here.at_end(calm, variable("rcx")).eq(variable("rcx"))
+    assert (last_trap(calm).eq(LAST_TRAP), last_trap(end).as_long()) == (True, 18)
+
+
+def test_bytes_stored_on_the_path_are_in_its_ghost() -> None:
+    here = standpoint(Solver(5, Deadline(None)), {})
+    begun = left_at({})
+    stored = replace(begun, transfers=store(0, 8, 0))
+    covered = z3.ULT(J, word(8))
+    assert is_valid(here.at_end(stored, z3.Bool("hit")) == z3.Or(z3.Bool("hit"), covered))
+    assert is_valid(here.with_ghost(stored, z3.Bool("hit")) == z3.Or(z3.Bool("hit"), covered))
+
+
+@pytest.mark.parametrize("size", [8, 16, 32, 64])
+def test_a_remainder_is_that_of_the_length(size: int) -> None:
+    """Whether a definition makes use of it or not."""
+    rest, length, counter = variable(f"rdx@0%{size}"), entry_symbol("rdx"), symbol("rcx")
+    for definitions in ({}, {"rcx": length - rest}):
+        given = Assumptions(load_contract("bytes_left"), 1 << 20, 64, persistent=False)
+        known = Invariant(definitions)
+        here = Standpoint(Location(0x1000, False, 0), False, known, given, Solver(5, Deadline(None)))
+        assert here.ask(rest == length & (size - 1)).answer is Answer.PROVED
+        assert here.ask(z3.ULE(rest, word(size - 1))).answer is Answer.PROVED
+        assert here.ask(z3.ULE(rest, word(size - 2))).answer is Answer.FAILED
+        assert here.ask(rest == 0).answer is Answer.FAILED
+        whole = here.ask(counter & (size - 1) == 0).answer
+        assert whole is (Answer.PROVED if definitions else Answer.FAILED)
+        assert here.ask(counter == length).answer is Answer.FAILED
+
+
+def test_what_a_contract_gives_is_known() -> None:
+    contract = load_contract("clear")
+    assert contract.given
+    given = Assumptions(contract, 1 << 20, 64, persistent=False)
+    here = Standpoint(Location(0x1000, False, 0), True, Invariant(), given, Solver(5, Deadline(None)))
+    for register, value in contract.given.items():
+        assert here.here(entry_symbol(register)).as_long() == value
+    assert here.ask(z3.BoolVal(False)).answer is Answer.FAILED

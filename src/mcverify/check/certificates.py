@@ -9,11 +9,12 @@ the obligation says is what no certificate covers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import islice
 from typing import Any, Self
 
 from mcverify.check.parts import claimed, halves
@@ -102,7 +103,7 @@ class _Part:
 def _parts(text: str, until: float, depth: int) -> list[_Part]:
     """The proofs that make up that of one script, `depth` divisions below the obligation. `until` is a time
     of `perf_counter`. Raises TimeoutError and _SatisfiableError."""
-    found = _briefly(_forms(text)[: 1 if depth else None], until)
+    found = _briefly(islice(_forms(text), 1 if depth else None), until)
     if found is not None and len(found.proof) <= _LONG:
         return [found]
     if depth < _DEEPEST:
@@ -125,7 +126,7 @@ def _divided(text: str, until: float, depth: int) -> list[_Part]:
     return [part for case in cases for part in _parts(case, until, depth + 1)]
 
 
-def _briefly(forms: Sequence[str], until: float) -> _Part | None:
+def _briefly(forms: Iterable[str], until: float) -> _Part | None:
     """The shortest proof of one of the forms that is found within some conflicts; the first that is short
     enough."""
     best: _Part | None = None
@@ -147,7 +148,7 @@ def _at_length(text: str, until: float) -> _Part:
     budget = _BRIEF
     with ExitStack() as stack:
         searches: list[_Search] = []
-        forms = _forms(text)
+        forms = tuple(_forms(text))
         while time.perf_counter() < until:
             for number, form in enumerate(forms):
                 if number == len(searches):
@@ -158,9 +159,11 @@ def _at_length(text: str, until: float) -> _Part:
     raise TimeoutError("Glucose found no proof in time")
 
 
-def _forms(text: str) -> tuple[str, ...]:
+def _forms(text: str) -> Iterator[str]:
     """Scripts that all say the same: what is long in one is often short in another."""
-    return normal(text), normal(text, _ALL), text
+    yield normal(text)
+    yield normal(text, _ALL)
+    yield text
 
 
 class _Search:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 
+from mcverify.deadline import Deadline, OutOfTime
 from mcverify.models import read_toml
 from mcverify.runs.case import Access, Case, Ending, Place, Placement
 from mcverify.runs.emulator import EmulatorRunner
@@ -31,6 +33,14 @@ def test_a_footprint_holds_every_access_that_was_carried_out(build: Build) -> No
     expected += [("src", i, False) for i in range(16)] + [("dst", i, True) for i in range(16)]
     expected += [("stack", -8 + i, False) for i in range(16)]
     assert covered == expected
+
+
+def test_an_emulated_run_ends_with_the_time(build: Build) -> None:
+    runner = EmulatorRunner(*build(".Lr: jmp .Lr"), deadline=Deadline(0.3))
+    start = time.process_time()
+    with pytest.raises(OutOfTime):
+        runner.footprint(Case(1 << 20, FREE, FREE))  # which may take a hundred million steps
+    assert time.process_time() - start < 10
 
 
 def test_reads_that_no_fault_shows_are_judged_by_the_footprint(build: Build) -> None:

@@ -89,6 +89,7 @@ class Trials:
         self._entry = entry
         self._faults = faults
         self._schedule = schedule
+        self._deadline = deadline
         on_cpu = on == "cpu" and cpu.available() is None
         self.runner: Runner = CpuRunner(image, entry, contract, deadline) if on_cpu else self.emulator
         self.is_ordered = rep_model == "ordered"
@@ -97,10 +98,8 @@ class Trials:
     def emulator(self) -> EmulatorRunner:
         """What runs a case and records every access, wherever the others run."""
         if self._schedule is None:
-            return EmulatorRunner(self.image, self._entry, self.contract)
-        return EmulatorRunner(
-            self.image, self._entry, self.contract, rep_model="unordered", schedule=self._schedule
-        )
+            return EmulatorRunner(self.image, self._entry, self.contract, deadline=self._deadline)
+        return self._unordered_by(self._schedule)
 
     @property
     def cpu(self) -> CpuRunner | None:
@@ -114,9 +113,16 @@ class Trials:
 
     @cached_property
     def _unordered(self) -> tuple[EmulatorRunner, ...]:
-        return tuple(
-            EmulatorRunner(self.image, self._entry, self.contract, rep_model="unordered", schedule=schedule)
-            for schedule in SCHEDULES
+        return tuple(self._unordered_by(schedule) for schedule in SCHEDULES)
+
+    def _unordered_by(self, schedule: Schedule) -> EmulatorRunner:
+        return EmulatorRunner(
+            self.image,
+            self._entry,
+            self.contract,
+            rep_model="unordered",
+            schedule=schedule,
+            deadline=self._deadline,
         )
 
     def may_happen(self, case: Case) -> bool:

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, Literal
 
 from mcverify.contract import Contract
+from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Visit
@@ -47,6 +48,8 @@ _RETURN_PAGE = 0x7000_0000_0000
 _STACK_BASE, _STACK_SIZE = 0x7100_0000_0000, 16 * PAGE
 _STACK_ENTRY = _STACK_BASE + _STACK_SIZE - PAGE - 8
 _MOST_FAULTS = 16384
+_STEPS_BETWEEN_LOOKS = 4096
+"""Steps between two looks at the clock: some hundredths of a second."""
 _MOST_SLOTS = 32
 _MOST_STUB_STEPS = 200
 _MOST_THUNKS = 4
@@ -69,7 +72,7 @@ class EmulatorRunner:
     """Runs the routine at `entry` of `image`, called as `contract` says, in Unicorn.
 
     With `rep_model` "unordered" the elements of a `rep movs` or `rep stos` that meets a bad one
-    are done in the order of `schedule`.
+    are done in the order of `schedule`. Every method raises OutOfTime when `deadline` is reached.
     """
 
     def __init__(
@@ -80,8 +83,10 @@ class EmulatorRunner:
         *,
         rep_model: RepModel = "ordered",
         schedule: Schedule = "descending",
+        deadline: Deadline | None = None,
     ) -> None:
         self._machine = _Machine(image, entry, contract)
+        self._deadline = deadline or Deadline(None)
         self._schedule = schedule if rep_model == "unordered" else None
 
     def run(self, cases: Sequence[Case]) -> list[Outcome]:
@@ -143,7 +148,7 @@ class EmulatorRunner:
     def _run(self, case: Case, watch: _Watch) -> Outcome:
         if max(case.len, case.src.at, case.dst.at) > LONGEST:
             return Outcome(Ending.REFUSED, 0, {}, {}, (), b"", b"", 0, on="emulator")
-        return _Run(self._machine, case, watch, self._schedule).outcome()
+        return _Run(self._machine, case, watch, self._schedule, self._deadline).outcome()
 
 
 def _resumed(
@@ -282,8 +287,11 @@ def _moved(image: Image, bias: int) -> Image:
 class _Run:
     """One case under way."""
 
-    def __init__(self, machine: _Machine, case: Case, watch: _Watch, schedule: Schedule | None) -> None:
+    def __init__(
+        self, machine: _Machine, case: Case, watch: _Watch, schedule: Schedule | None, deadline: Deadline
+    ) -> None:
         self._machine, self._case, self._watch, self._schedule = machine, case, watch, schedule
+        self._deadline = deadline
         self._uc = machine.uc
         self._dst = lay_out(case.dst, case.len, _base(case.seed, 1))
         self._src = lay_out(case.src, case.len, _base(case.seed, 2)) if machine.contract.src else None
@@ -367,7 +375,8 @@ class _Run:
         self._accesses_before = len(self._watch.accesses or ())
         self._top, self._store_end = max(self._top, self._store_end), 0
         self._steps_left -= 1
-        if self._steps_left < 0:
+        is_late = self._steps_left % _STEPS_BETWEEN_LOOKS == 0 and self._deadline.remaining() == 0
+        if self._steps_left < 0 or is_late:
             self._stop(Ending.TIMEOUT, address)
         elif not self._machine.in_code(address):
             self._stop(Ending.WILD, address)
@@ -485,6 +494,7 @@ class _Run:
         rip = machine.entry
         while self._ending is None:
             rip = self._go_on(rip)
+        self._deadline.check("runs")
         return self._result(initial, self._ending)
 
     def _go_on(self, rip: int) -> int:

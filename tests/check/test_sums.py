@@ -6,7 +6,8 @@ import re
 import pytest
 from support.scripts import declared, is_satisfiable, random_script
 
-from mcverify.check.sums import NotRead, is_contradiction, normal
+from mcverify.check.script import NotRead
+from mcverify.check.sums import is_contradiction, normal
 
 
 def follows(text, width):

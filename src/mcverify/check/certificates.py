@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from mcverify.check.parts import claimed, halves
 from mcverify.check.solvers import in_processes
-from mcverify.check.sums import is_contradiction, normal
+from mcverify.check.sums import ANY, is_contradiction, normal
 from mcverify.scratch import scratch_folder
 
 _WRITTEN = 1.0
@@ -33,9 +33,6 @@ _LONG = 1000
 
 _DEEPEST = 24
 """So often an obligation is divided at most."""
-
-_ALL = 1 << 10
-"""Terms of the longest equality that is solved, in a second form."""
 
 
 class Certified(StrEnum):
@@ -162,7 +159,7 @@ def _at_length(text: str, until: float) -> _Part:
 def _forms(text: str) -> Iterator[str]:
     """Scripts that all say the same: what is long in one is often short in another."""
     yield normal(text)
-    yield normal(text, _ALL)
+    yield normal(text, ANY)
     yield text
 
 

@@ -6,12 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mcverify.check.sums import NormalForm, Script, Term, below, conjuncts, normal, read, replaced, written
+from mcverify.check.script import Script, Term, below, conjuncts, read, replaced, written
+from mcverify.check.sums import ANY, NormalForm, normal
 
 _RELATIONS = frozenset("= bvult bvule bvugt bvuge bvslt bvsle bvsgt bvsge".split())
-
-_ANY = 1 << 10
-"""Terms of the longest equality that is solved."""
 
 
 def claimed(text: str) -> tuple[str, str] | None:
@@ -21,7 +19,7 @@ def claimed(text: str) -> tuple[str, str] | None:
     The last assertion is taken for the negated goal: it is no premise of the claim. None without such a sum.
     Raises NotRead.
     """
-    script = read(normal(text, _ANY))
+    script = read(normal(text, ANY))
     form = NormalForm(script.terms)
     for term in below(script.asserted):
         whole = form.widened(term)

@@ -81,6 +81,7 @@ class Series:
 
 def main() -> None:
     options = _arguments()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # mcverify's modules are not compiled in each run
     OUT.mkdir(exist_ok=True)
     console.print(
         f"{os.cpu_count()} CPUs, Python {sys.version.split()[0]}, {options.reps} repetitions, medians"

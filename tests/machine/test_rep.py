@@ -65,6 +65,7 @@ SHAPE, AT_END, NO_CHANGE, GOES_ON, REGISTERS, PLACES, BYTES = (
 ITERATIONS: dict[str, tuple[Callable[[Step], Step], str]] = {
     "counts two": (lambda s: written(s, rcx=symbol("rcx") - 2), REGISTERS),
     "does not count": (lambda s: written(s, rcx=symbol("rcx")), REGISTERS),
+    "leaves rdi alone": (lambda s: without(s, "rdi"), REGISTERS),
     "counts in 32 bits": (lambda s: written(s, rcx=low_half(s.writes["rcx"])), REGISTERS),
     "moves dst too far": (lambda s: written(s, rdi=s.writes["rdi"] + 1), REGISTERS),
     "moves src too far": (lambda s: written(s, rsi=symbol("rsi") + 16), REGISTERS),
@@ -82,6 +83,10 @@ ITERATIONS: dict[str, tuple[Callable[[Step], Step], str]] = {
     "ends one early": (lambda s: replace(s, guard=z3.UGT(symbol("rcx"), 1)), GOES_ON),
     "goes on elsewhere": (lambda s: replace(s, target=s.target + 1), SHAPE),
 }
+
+
+def without(step: Step, name: str) -> Step:
+    return replace(step, writes={n: term for n, term in step.writes.items() if n != name})
 
 
 def low_half(term: z3.BitVecRef) -> z3.BitVecRef:

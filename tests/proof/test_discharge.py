@@ -252,6 +252,8 @@ def test_seconds_are_those_of_the_questions(monkeypatch: pytest.MonkeyPatch) -> 
     first, second, _ = findings(monkeypatch, oracle, [way(1, Ending.RETURN)], goals)
     assert (first.seconds, second.seconds) == (2.0, 2.0)
     assert oracle.asked == {("a", False, True): 1, ("b", False, True): 1}
+    alone = findings(monkeypatch, oracle, [way(1, Ending.RETURN)], {1: goals[1][:1]})[0]
+    assert alone.seconds == 4.0
     oracle = Oracle({"a"}, set(), Answer.FAILED)
     first, second, _ = findings(monkeypatch, oracle, [way(1, Ending.RETURN)], goals)
     assert (first.seconds, second.seconds) == (4.0, 4.0)

@@ -323,6 +323,35 @@ def test_what_binds_by_the_last_trap_alone() -> None:
     assert min(count.values()) > 20
 
 
+def an_end(
+    contract: Contract, length: int, faults: tuple[tuple[str, int], ...], left: int, stored: int
+) -> End:
+    """An end after `stored` bytes, with `left` in rax."""
+    entry = dict.fromkeys(GENERAL, 7) | {STACK_POINTER: STACK}
+    registers = entry | {STACK_POINTER: STACK + 8, "rax": left}
+    known = frozenset(range(stored))
+    return End(length, known, frozenset(), faults, 0, MACHINE_CHECK, registers, entry=entry)
+
+
+def test_nothing_is_stored_behind_any_of_several_faults() -> None:
+    """Nor behind the first, nor behind the last."""
+    contract = load_contract("uaccess")
+    for faults in ((("src", 3), ("dst", 6)), (("dst", 6), ("src", 3))):
+        for stored in range(9):
+            end = an_end(contract, 8, faults, 8 - stored, stored)
+            for one in (end, replace(end, persistent=True), replace(end, before=1)):
+                broken = broken_for_the_proof(contract, one)
+                assert ("O4" in broken) == (stored > 3) == ("O4" in broken_for_the_judge(contract, one))
+
+
+def test_more_may_be_stored_behind_the_claim_after_the_fault_that_allows_it() -> None:
+    contract = replace(LENIENT, obligations=("O4",))
+    for faults, most in (((), 1), ((("src", 7),), 3)):
+        for more in range(6):
+            end = an_end(contract, 8, faults, 7, 1 + more)
+            assert ("O4" in broken_for_the_proof(contract, end)) == (more > most)
+
+
 # -- O8
 
 

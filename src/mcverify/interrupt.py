@@ -11,12 +11,16 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 GRACE = 1.0
 """Seconds in which the main thread may still clean up (temporary folders, the status line)."""
+
+_LOOK = 0.02
+"""Seconds between two looks at the main thread as it ends."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells count it: 128 + SIGINT."""
@@ -37,6 +41,7 @@ def leave_on_interrupt(*, silently: bool = False) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, frame: os.kill(os.getpid(), signal.SIGINT))
     os.register_at_fork(after_in_child=_unblock)
+    sys.unraisablehook = _note_if_lost
     threading.Thread(target=_wait, args=(silently,), name="interrupt", daemon=True).start()
 
 
@@ -66,6 +71,29 @@ def _unblock() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
+_lost = threading.Event()
+"""Set when Python has ignored a KeyboardInterrupt."""
+
+
+def _note_if_lost(ignored: sys.UnraisableHookArgs) -> None:
+    """A KeyboardInterrupt that strikes in a destructor (Z3's terms have them) goes no further, and Python
+    prints it. It is to be raised again, elsewhere."""
+    if isinstance(ignored.exc_value, KeyboardInterrupt):
+        _lost.set()
+    else:
+        sys.__unraisablehook__(ignored)
+
+
+def _see_off() -> None:
+    """Give the main thread its time to end."""
+    until = time.monotonic() + GRACE
+    while threading.main_thread().is_alive() and time.monotonic() < until:
+        threading.main_thread().join(_LOOK)
+        if _lost.is_set():
+            _lost.clear()
+            _thread.interrupt_main()
+
+
 def _wait(silently: bool) -> None:
     signal.sigwait([signal.SIGINT])
     _thread.interrupt_main()
@@ -74,7 +102,7 @@ def _wait(silently: bool) -> None:
         with suppress(ProcessLookupError):
             os.kill(helper, signal.SIGINT)
     kill_children(spared=own)
-    threading.main_thread().join(GRACE)
+    _see_off()
     kill_children()
     if threading.main_thread().is_alive():
         _end(silently)

@@ -147,3 +147,34 @@ def test_progress_is_shown_on_a_terminal():
     assert b"\x1b[?25h" in seen, "the cursor is there again"
     assert b"starting" in seen or "a step t\u2026".encode() in seen
     assert b"that" not in seen, "it is one line"
+
+
+LOST = """
+import os, signal, time
+from mcverify.interrupt import leave_on_interrupt
+
+def work():
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        pass
+
+class Slow:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        work()
+
+leave_on_interrupt()
+try:
+    Slow()
+    work()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_in_a_destructor_is_not_lost():
+    """Python ignores what a destructor raises, and prints a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOST], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")

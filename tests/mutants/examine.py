@@ -214,7 +214,9 @@ def _without_allowance(path: Path) -> Path | None:
         return None
     text = (models_dir() / "contracts" / f"{contract.name}.toml").read_text(encoding="utf-8")
     strict = path.with_suffix(".toml")
-    strict.write_text(re.sub(r"(?m)^over_report = \d+", "over_report = 0", text), encoding="utf-8")
+    text = re.sub(r"(?m)^over_report = \d+", "over_report = 0", text)
+    text = re.sub(r'(?m)^name = "(.*)"', r'name = "\1, exact"', text)
+    strict.write_text(text, encoding="utf-8")
     return strict
 
 

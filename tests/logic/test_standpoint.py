@@ -187,3 +187,16 @@ def test_what_a_contract_gives_is_known() -> None:
     for register, value in contract.given.items():
         assert here.here(entry_symbol(register)).as_long() == value
     assert here.ask(z3.BoolVal(False)).answer is Answer.FAILED
+
+
+def test_a_right_store_that_begins_before_others_is_right_where_it_is() -> None:
+    """And says nothing of a wrong one behind them."""
+    rules = GhostRules(load_contract("bytes_left"), {})
+    moved = (*store(12, 8, 13), *store(4, 8, 4), *store(2, 8, 2))
+    ghost = rules.after(rules.start(AT_ENTRY), moved)
+    covered = z3.And(z3.UGE(J, word(2)), z3.ULT(J, word(20)))
+    right = z3.And(z3.UGE(J, word(2)), z3.ULT(J, word(12)))
+    assert is_valid(ghost.hit == covered)
+    assert is_valid(z3.Implies(right, ghost.ok))
+    for place in range(12, 20):
+        assert not is_valid(z3.Implies(J == place, ghost.ok))

@@ -199,4 +199,4 @@ def test_a_right_store_that_begins_before_others_is_right_where_it_is() -> None:
     assert is_valid(ghost.hit == covered)
     assert is_valid(z3.Implies(right, ghost.ok))
     for place in range(12, 20):
-        assert not is_valid(z3.Implies(J == place, ghost.ok))
+        assert not is_valid(z3.Implies(place == J, ghost.ok))

@@ -92,7 +92,7 @@ def test_a_prefix_is_known_as_z3_writes_it() -> None:
     assert "hit" not in symbols_of(ghost.hit)
 
 
-def test_a_wrong_store_among_right_ones_stays_wrong() -> None:
+def test_a_wrong_storedamong_right_ones_stays_wrong() -> None:
     rules = GhostRules(load_contract("bytes_left"), {})
     begun = rules.start(AT_ENTRY)
     for order in ((0, 8, 16), (8, 0, 16), (16, 8, 0)):
@@ -189,7 +189,7 @@ def test_what_a_contract_gives_is_known() -> None:
     assert here.ask(z3.BoolVal(False)).answer is Answer.FAILED
 
 
-def test_a_right_store_that_begins_before_others_is_right_where_it_is() -> None:
+def test_a_right_storedthat_begins_before_others_is_right_where_it_is() -> None:
     """And says nothing of a wrong one behind them."""
     rules = GhostRules(load_contract("bytes_left"), {})
     moved = (*store(12, 8, 13), *store(4, 8, 4), *store(2, 8, 2))
@@ -200,3 +200,14 @@ def test_a_right_store_that_begins_before_others_is_right_where_it_is() -> None:
     assert is_valid(z3.Implies(right, ghost.ok))
     for place in range(12, 20):
         assert not is_valid(z3.Implies(place == J, ghost.ok))
+
+
+def test_a_changed_byte_of_a_word_is_not_that_of_src() -> None:
+    rules = GhostRules(load_contract("bytes_left"), {})
+    word_of_src = z3.BitVec("load0", 64)
+    load = Transfer(Kind.LOAD, 0, entry_symbol("rsi"), 8, word_of_src)
+    byte = z3.Extract(15, 8, word_of_src)
+    for value, right in ((byte, True), (byte + 1, False), (1 + byte, False), (byte & 0x7F, False)):
+        stored = Transfer(Kind.STORE, 0, entry_symbol("rdi") + 1, 1, value)
+        ghost = rules.after(rules.start(AT_ENTRY), (load, stored))
+        assert is_valid(z3.Implies(J == 1, ghost.ok)) == right

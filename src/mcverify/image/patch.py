@@ -88,7 +88,7 @@ def _leaving(code: bytes) -> Iterator[tuple[int, int]]:
     """The relative distances by which instructions of `code` reach beyond it; its end still belongs to it."""
     for insn in _decoder().disasm(code, 0):
         fields = [(insn.imm_offset, insn.imm_size)] if _branches(insn) else []
-        if _is_rip_relative(insn):
+        if is_rip_relative(insn):
             fields.append((insn.disp_offset, insn.disp_size))
         for offset, width in fields:
             at = insn.address + offset
@@ -108,7 +108,8 @@ def _branches(insn: Any) -> bool:
 _INSTRUCTION_POINTER = (x86_const.X86_REG_RIP, x86_const.X86_REG_EIP)
 
 
-def _is_rip_relative(insn: Any) -> bool:
+def is_rip_relative(insn: Any) -> bool:
+    """Whether an operand of the decoded instruction lies at a distance from rip, or from its lower half."""
     return any(o.type == x86_const.X86_OP_MEM and o.mem.base in _INSTRUCTION_POINTER for o in insn.operands)
 
 

@@ -19,6 +19,7 @@ import claripy
 import z3
 
 from mcverify.image.image import Image
+from mcverify.image.patch import is_rip_relative
 from mcverify.machine.decoder import decoder
 from mcverify.machine.events import Event, EventMemory
 from mcverify.machine.forms import form_of
@@ -45,7 +46,6 @@ _MODELLED_VEX = {*GENERAL, *VECTOR, *_FLAG_THUNK, "rip", "d", "ac", "id"}
 _LOW_HALF = {f"xmm{n}": f"ymm{n}" for n in range(16)}
 
 _OPERAND_SIZE = 0x66
-_INSTRUCTION_POINTER = (capstone.x86.X86_REG_RIP, capstone.x86.X86_REG_EIP)
 _MOST_KEPT = 5000
 _PLAIN_JUMPS = {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}
 _TRAP_JUMPS = {"Ijk_SigSEGV", "Ijk_SigBUS", "Ijk_SigTRAP", "Ijk_SigILL", "Ijk_SigFPE"}
@@ -378,17 +378,11 @@ def _rep(decoded: Any) -> Rep | None:
 def _depends_on_address(decoded: Any) -> bool:
     """Whether the same bytes mean something else elsewhere, beyond a relative branch: a pushed
     return address or an operand relative to rip, or to its lower half."""
-    return _is_relative(decoded) or decoded.group(capstone.CS_GRP_CALL)
-
-
-def _is_relative(decoded: Any) -> bool:
-    return any(
-        op.type == capstone.x86.X86_OP_MEM and op.mem.base in _INSTRUCTION_POINTER for op in decoded.operands
-    )
+    return is_rip_relative(decoded) or decoded.group(capstone.CS_GRP_CALL)
 
 
 def _is_relative_lea(decoded: Any) -> bool:
-    return _is_relative(decoded) and bool(decoded.insn_name() == "lea")
+    return is_rip_relative(decoded) and bool(decoded.insn_name() == "lea")
 
 
 def _is_branch(decoded: Any) -> bool:

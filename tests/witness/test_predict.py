@@ -25,7 +25,7 @@ from mcverify.runs import cpu
 from mcverify.runs.case import Case, Ending, Outcome, Place, Placement
 from mcverify.runs.cases import far_cases
 from mcverify.runs.cpu import CpuRunner
-from mcverify.runs.emulator import EmulatorRunner
+from mcverify.runs.emulator import LONGEST, EmulatorRunner
 from mcverify.runs.rep import SCHEDULES
 from mcverify.witness.model.memory import Unpredictable
 from mcverify.witness.predict import Predictor
@@ -348,6 +348,21 @@ def test_buffers_too_long_for_a_map_are_predicted(name: str) -> None:
         Case(100, FREE, Placement(Place.HOLE, far)),
     ]
     agree(found, cases)
+
+
+@pytest.mark.parametrize("length", [20_000, (1 << 20) + 4099])
+def test_thousands_of_holes_in_dst_are_predicted(tmp_path: Path, length: int) -> None:
+    halves = (
+        "shr %rdx\n1: mov (%rsi), %al\nmov %al, (%rdi)\nadd $2, %rsi\nadd $2, %rdi\ndec %rdx\njnz 1b\nRET"
+    )
+    found = written(tmp_path, halves)
+    case = Case(length, FREE, FREE)
+    agree(found, [case])
+    if length <= LONGEST:
+        (on_cpu,) = outcomes(found, [case])
+        (emulated,) = EmulatorRunner(found[0], found[1].entry, found[2]).run([case])
+        assert (on_cpu.written, on_cpu.correct) == (emulated.written, emulated.correct)
+        assert on_cpu.written.count(1) == length // 2
 
 
 @pytest.mark.parametrize("name", ["count32", "memcpy_64"])

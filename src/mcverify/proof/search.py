@@ -11,6 +11,7 @@ from functools import lru_cache
 from mcverify.contract import Contract, Faults
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
+from mcverify.proof.exits import EVERYWHERE
 from mcverify.proof.result import Counterexample
 from mcverify.proof.trials import STALE, Failure, Key, Runner, Trials
 from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement
@@ -23,6 +24,9 @@ _LONG = 1 << 22
 
 _MOST_BYTES = 8 << 30
 """What these copy together at most, some seconds for each GiB."""
+
+_STORED_SOMEWHERE: Key = ("O8", EVERYWHERE)
+"""A store outside dst, of a run so long that it was not looked up by what."""
 
 Values = Callable[[str], int | None]
 """What a model of Z3 says of a call, by name (`proof.hints.Hint`)."""
@@ -133,7 +137,7 @@ class Witnesses:
         return None
 
     def _keep(self, case: Case, outcome: Outcome, failure: Failure) -> None:
-        if case.len > self._len_max:
+        if case.len > self._len_max or (failure.key == _STORED_SOMEWHERE and self._places_stores()):
             return
         known = self.found.get(failure.key)
         smaller = known is None or _size(case) < _size(known.case)
@@ -142,6 +146,12 @@ class Witnesses:
             self.found[failure.key] = Counterexample(
                 (failure.obligation,), failure.exit, case, outcome, failure.sentence, others
             )
+        if self._places_stores():
+            self.found.pop(_STORED_SOMEWHERE, None)
+
+    def _places_stores(self) -> bool:
+        """Whether it is known where an access leaves its buffer."""
+        return any(o == "O8" and e != EVERYWHERE for o, e in self.found)
 
     def _is_confirmed(self, case: Case, obligation: str) -> bool:
         """Whether other contents of dst show a missing byte too."""

@@ -12,7 +12,7 @@ from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.runs import cpu
-from mcverify.runs.case import Case, Ending, Fault, Outcome, Visit
+from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Visit
 from mcverify.runs.code import decode, reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
@@ -25,6 +25,11 @@ Key = tuple[str, str]
 
 _UNCERTAIN = {Ending.ILLEGAL: "O7", Ending.DIED: "O7", Ending.TIMEOUT: "O9"}
 """What a run that ends so breaks only perhaps (`Violation.certain`)."""
+
+_SHORT = 1 << 13
+_LOOKED_UP = 1 << 18
+"""Where a byte outside dst was stored without a fault, the emulator tells by what. Each byte costs it some
+microseconds: it is asked about cases of at most `_SHORT` bytes, and `_LOOKED_UP` bytes of longer ones."""
 
 STALE = ("O3", "O9")
 """Obligations about bytes that are missing: of these a run is believed if it shows them with
@@ -93,6 +98,7 @@ class Trials:
         on_cpu = on == "cpu" and cpu.available() is None
         self.runner: Runner = CpuRunner(image, entry, contract, deadline) if on_cpu else self.emulator
         self.is_ordered = rep_model == "ordered"
+        self._bytes_to_look_up = _LOOKED_UP
 
     @cached_property
     def emulator(self) -> EmulatorRunner:
@@ -180,7 +186,8 @@ class Trials:
     def broken(self, cases: Sequence[Case], keys: Collection[Key]) -> list[frozenset[Key] | None]:
         """Which of `keys` each case breaks for certain; one schedule that does so is enough.
 
-        None for a case that was not run: it is too long, or too many before it did not return.
+        None for a case that was not run: it is too long, or too many before it did not return; and for one
+        that stores outside dst, nobody knows where.
         """
         if self.cpu is not None:
             return self._broken_on_cpu(self.cpu, cases, frozenset(keys))
@@ -195,7 +202,8 @@ class Trials:
                 if violation.obligation in asked
             }
             before = found[number % len(cases)] or frozenset()
-            found[number % len(cases)] = before | (frozenset(keys) & broken)
+            if ("O8", EVERYWHERE) not in broken - set(keys):
+                found[number % len(cases)] = before | (frozenset(keys) & broken)
         return found
 
     def _broken_on_cpu(
@@ -213,7 +221,7 @@ class Trials:
                 if mark.broken >> bit & 1 and _UNCERTAIN.get(mark.ending) != obligation
             )
             named = {(o, self._exit(case, mark.ending, mark.rip, mark.insn, mark.stray, o)) for o in broken}
-            found.append(keys & named)
+            found.append(keys & named if ("O8", EVERYWHERE) not in named - keys else None)
         return found
 
     def exit(self, case: Case, outcome: Outcome, obligation: str) -> str:
@@ -240,14 +248,14 @@ class Trials:
         return exit_of_fault(self.image, last) if last is not None else SUCCESS
 
     def _outside(self, case: Case) -> str:
-        """The instruction that reached outside its buffer, where that did not fault."""
-        _, accesses = self.emulator.footprint(case)
-        allowed = {"src": False, "dst": True}
-        for access in accesses:
-            inside = access.offset >= 0 and access.offset + access.size <= case.len
-            if access.buffer in allowed and not (inside and access.is_store == allowed[access.buffer]):
-                return place(self.image, access.insn)
-        return EVERYWHERE
+        """The instruction that reached outside its buffer, where that did not fault; EVERYWHERE if it is
+        not known."""
+        if case.len > _SHORT:
+            if case.len > self._bytes_to_look_up:
+                return EVERYWHERE
+            self._bytes_to_look_up -= case.len
+        _, strays = self.emulator.footprint(case, lambda access: _is_outside(access, case.len))
+        return place(self.image, strays[0].insn) if strays else EVERYWHERE
 
     # -- what the judge does not see ---------------------------------------------------------------
 
@@ -313,3 +321,9 @@ class Trials:
             sentence = f"with len = {case.len} it is at {where} in the same state again: it never ends"
             return Failure("O9", EVERYWHERE, sentence)
         return None
+
+
+def _is_outside(access: Access, length: int) -> bool:
+    """Whether an access to src or dst is none that the contract allows."""
+    is_inside = access.offset >= 0 and access.offset + access.size <= length
+    return access.buffer in ("src", "dst") and not (is_inside and access.is_store == (access.buffer == "dst"))

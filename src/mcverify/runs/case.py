@@ -140,7 +140,8 @@ class Outcome:
     it were not overwritten.
 
     Where the buffer is too long for a map, `written` and `correct` are empty, and `stored` and
-    `wrong` are the runs [first, end) of offsets that changed, and that changed to a wrong value.
+    `wrong` are the runs [first, end) of offsets that changed, and that changed to a wrong value; of very many
+    of them the last one holds all that follow (`runs.wire.MOST_RUNS`).
     `schedule` is the order (models/rep.toml) in which the elements of a REP were done where the run does
     not rest on the CPU's promise of one.
     """

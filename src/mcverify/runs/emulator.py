@@ -139,9 +139,12 @@ class EmulatorRunner:
             return None
         return {name: value for name, value in found[0].items() if found[1][name] == value}
 
-    def footprint(self, case: Case) -> tuple[Outcome, tuple[Access, ...]]:
-        """The outcome, and every memory access that was carried out, in order."""
-        watch = _Watch(accesses=[])
+    def footprint(
+        self, case: Case, of: Callable[[Access], bool] = lambda access: True
+    ) -> tuple[Outcome, tuple[Access, ...]]:
+        """The outcome, and every memory access that was carried out, in order, or those for which `of` is
+        true."""
+        watch = _Watch(accesses=[], of=of)
         outcome = self._run(case, watch)
         return outcome, tuple(watch.accesses or ())
 
@@ -190,6 +193,7 @@ class _Watch:
     visits: dict[tuple[int, bool], list[Visit]] = field(default_factory=dict)
     on_step: Callable[[Step], None] | None = None
     accesses: list[Access] | None = None
+    of: Callable[[Access], bool] = lambda access: True
 
 
 class _Machine:
@@ -401,7 +405,9 @@ class _Run:
             self._store_end = max(self._store_end, offset + size)
         if self._watch.accesses is not None:
             insn = self._machine.shown(self._at)
-            self._watch.accesses.append(Access(insn, name, offset, size, access.is_store))
+            known = Access(insn, name, offset, size, access.is_store)
+            if self._watch.of(known):
+                self._watch.accesses.append(known)
 
     def _on_unmapped(
         self, _uc: object, kind: int, address: int, size: int, _value: int, _data: object

@@ -43,7 +43,8 @@ typedef uint8_t u8;
 #define ARENAS 16
 #define MAX_FAULTS 16384	/* of one case, whose buffers have a bad page each; more are an endless loop */
 #define MAX_SLOTS 32
-#define MAX_RUNS 4096
+#define MAX_RUNS (SMALL / 2 + 4 * PAGE)	/* every second byte of a short dst and of what lies around it */
+#define MAX_LONG_RUNS 4096	/* of a long dst; wire.py has it too */
 #define MAX_KEYS 256
 #define KEPT 8
 #define MAX_TIMEOUTS 8
@@ -1091,13 +1092,20 @@ static void tear_down_long(void)
 struct runs { u64 n; struct span list[MAX_RUNS]; };
 
 static struct runs stored, wrong;
+static u64 most_runs;
 
-/* Runs come in order. Where the list is full, what lies between the last of them is taken for one. */
+static void runs_copy(struct runs *to, const struct runs *from)
+{
+	to->n = from->n;
+	memcpy(to->list, from->list, from->n * sizeof(*from->list));
+}
+
+/* Runs come in order. Where there are too many, what lies between the last of them is taken for one. */
 static void runs_add(struct runs *runs, s64 from, s64 to)
 {
 	struct span *last = runs->n ? &runs->list[runs->n - 1] : NULL;
 
-	if (!last || (from > last->to && runs->n < MAX_RUNS))
+	if (!last || (from > last->to && runs->n < most_runs))
 		runs->list[runs->n++] = (struct span){ from, to };
 	else if (to > last->to)
 		last->to = to;
@@ -1177,6 +1185,7 @@ static void classify(void)
 	bool is_mapped = is_long(&run.test);
 
 	stored.n = wrong.n = window.n = 0;
+	most_runs = is_mapped ? MAX_LONG_RUNS : MAX_RUNS;
 	for (int i = 0; i < 2; i++) {
 		s64 from = run.dst.spans[i].from, to = run.dst.spans[i].to;
 
@@ -1357,7 +1366,7 @@ static void runs_unite(struct runs *runs, const struct runs *other)
 
 		runs_add(&both, next->from, next->to);
 	}
-	*runs = both;
+	runs_copy(runs, &both);
 }
 
 /*
@@ -1370,8 +1379,8 @@ static void look_again(void)
 	const struct test test = run.test;
 	bool is_big = is_long(&test);
 
-	stored_first = stored;
-	wrong_first = wrong;
+	runs_copy(&stored_first, &stored);
+	runs_copy(&wrong_first, &wrong);
 	other_fresh = true;
 	if (is_big)
 		tear_down_long();

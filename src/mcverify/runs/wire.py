@@ -30,6 +30,10 @@ ENDINGS = (
 LONGEST_MAP = 1024 * 1024
 """Longest buffer, in bytes, of which the harness keeps a map of the bytes stored (SMALL in harness.c)."""
 
+MOST_RUNS = 4096
+"""Most runs of bytes that are told apart of a buffer longer than that (MAX_LONG_RUNS in harness.c); the last
+one ends where the last of all ends."""
+
 _PLACE_SHIFT = 56
 _BUFFERS = ("", "src", "dst")
 _INT3 = 0xCC

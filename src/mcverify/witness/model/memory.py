@@ -15,7 +15,7 @@ from mcverify.contract import Contract
 from mcverify.runs.case import PAGE, RED_ZONE, Case, Place, Placement, Run
 from mcverify.runs.layout import extent, lay_out
 from mcverify.runs.pattern import LEAD, complement, contents
-from mcverify.runs.wire import is_long
+from mcverify.runs.wire import MOST_RUNS, is_long
 
 _PERIOD = 509 * PAGE
 """Contents of buffers that are too long for a map repeat after so many bytes (PERIOD in harness.c)."""
@@ -334,7 +334,8 @@ class Memory:
         return bytes(written), bytes(correct), bytes(sure)
 
     def runs(self) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
-        """The runs of offsets of a long dst that changed, and of those that changed to a wrong value."""
+        """The runs of offsets of a long dst that changed, and of those that changed to a wrong value, as
+        `Outcome` has them."""
         if self.unknown:
             raise Unpredictable("it stores what nobody knows into a buffer without a map")
         changed: list[int] = []
@@ -371,7 +372,10 @@ def _refuse_many(size: int) -> None:
 
 def _runs(offsets: Sequence[int]) -> tuple[Run, ...]:
     groups = (list(g) for _, g in groupby(enumerate(offsets), key=lambda pair: pair[1] - pair[0]))
-    return tuple((group[0][1], group[-1][1] + 1) for group in groups)
+    runs = [(group[0][1], group[-1][1] + 1) for group in groups]
+    if len(runs) > MOST_RUNS:
+        runs[MOST_RUNS - 1 :] = [(runs[MOST_RUNS - 1][0], runs[-1][1])]
+    return tuple(runs)
 
 
 def _side(name: str, placement: Placement, case: Case, at: int, pattern: bytes) -> Side:

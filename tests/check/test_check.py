@@ -23,10 +23,10 @@ from mcverify.errors import ExitCode
 ASM = Path(__file__).parents[2] / "asm"
 
 
-def mcverify(*arguments, env=None):
+def mcverify(*arguments, env=None, cwd=None):
     return subprocess.run(
         [sys.executable, "-m", "mcverify", *map(str, arguments)],
-        capture_output=True, text=True, env={**os.environ, **(env or {})}, check=False,
+        capture_output=True, text=True, env={**os.environ, **(env or {})}, cwd=cwd, check=False,
     )  # fmt: skip
 
 
@@ -102,9 +102,9 @@ def test_both_solvers_agree(loop):
     assert "none is missing" in done.stdout
 
 
-def test_a_bundle_is_the_same_from_run_to_run(loop, tmp_path):
+def test_a_bundle_is_the_same_from_run_to_run_and_folder_to_folder(loop, tmp_path):
     again = tmp_path / "again"
-    done = mcverify("prove", ASM / "count32.S", "--proof", again, env={"PYTHONHASHSEED": "2"})
+    done = mcverify("prove", ASM / "count32.S", "--proof", again, env={"PYTHONHASHSEED": "2"}, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (again / "SHA256SUMS").read_text() == (loop / "SHA256SUMS").read_text()
 

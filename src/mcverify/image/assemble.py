@@ -91,10 +91,12 @@ def _as_file(path: Path) -> str:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Untranslated messages, and the compiler's own temporary files where they are removed."""
+    """Untranslated messages, the compiler's own temporary files where they are removed, and a name of the
+    working folder that is the same everywhere: it stands in the debug information, so in a proof bundle."""
     return {
         **os.environ,
         "LC_ALL": "C",
+        "PWD": "/proc/self/cwd",
         "TMPDIR": str(folder),
         "ZIG_LOCAL_CACHE_DIR": str(folder / "zig"),
     }

@@ -2,8 +2,9 @@
 
 The whole process against `import angr`, and the time by phase; then against angr as it comes, one length and
 one alignment at a time (plain_angr.py); the growth with the size of the code (blocks.py); other solvers;
-several routines at a time; the whole of asm/ and of a kernel's library. Medians of several repetitions, taken
-in turns so that a busy machine disturbs all alike; the whole is run once.
+several routines at a time; the whole of asm/ and of a kernel's library, and the longest question that Z3 was
+asked there (questions.py). Medians of several repetitions, taken in turns so that a busy machine disturbs all
+alike; the whole is run once.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,20 +37,21 @@ ROUTINE = "memcpy_trap"
 LENGTHS = (8, 16, 32, 64)
 ALIGNMENTS = {"one": "0", "each": "0, 1, ... 7", "unknown": "unknown"}
 COPIES = (1, 2, 4, 8, 16)
-PARTS = ("angr", "growth", "solvers", "jobs", "everything")
+PARTS = ("angr", "growth", "solvers", "jobs", "everything", "questions")
 FAILED = -1
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a command: its wall time, exit code (None: it was stopped at the limit), output, and the CPU
-    time of it and its children, in seconds."""
+    """One run of a command: its wall time, exit code (None: it was stopped at the limit), output, the CPU
+    time of it and its children, in seconds, and the memory of the largest process among them, in MB."""
 
     seconds: float
     code: int | None
     out: str
     cpu: float = 0.0
+    memory: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,11 @@ class Series:
     def cpu(self) -> float:
         """CPU seconds, the median."""
         return statistics.median(run.cpu for run in self.runs)
+
+    @property
+    def memory(self) -> str:
+        """The largest process of all runs, as text."""
+        return f"{max(run.memory for run in self.runs):.0f} MB"
 
     @property
     def failed(self) -> bool:
@@ -90,7 +100,7 @@ def main() -> None:
     phases(proof)
     parts = {"angr": lambda: plain_angr(options, proof), "growth": lambda: growth(options),
              "solvers": lambda: solvers(options), "jobs": lambda: side_by_side(options),
-             "everything": lambda: everything(options)}  # fmt: skip
+             "everything": lambda: everything(options), "questions": lambda: questions(options)}  # fmt: skip
     for name in options.only or PARTS:
         parts[name]()
 
@@ -100,13 +110,15 @@ def whole_process(options: argparse.Namespace) -> Series:
     second = [*_prove(FILE), "--second-solver", "bitwuzla"]
     commands = [_prove(FILE), second, [sys.executable, "-c", "import angr"]]
     proof, confirmed, angr = _in_turns(commands, options.reps, options.limit)
-    table = _table("Whole process", "command", "median", "range", "times", "result")
-    table.add_row("import angr", *angr.cells(), "1.0", "")
-    table.add_row(f"mcverify prove {FILE.name}", *proof.cells(), _ratio(proof, angr), _verdicts(proof))
-    table.add_row(
-        "  ... --second-solver bitwuzla", *confirmed.cells(), _ratio(confirmed, angr), _verdicts(confirmed)
-    )
-    _show(table, "target: at most 3 times, the second solver included")
+    table = _table("Whole process", "command", "median", "range", "times", "memory", "result")
+    for name, runs in (
+        ("import angr", angr),
+        (f"mcverify prove {FILE.name}", proof),
+        ("  ... --second-solver bitwuzla", confirmed),
+    ):
+        result = "" if runs is angr else _verdicts(runs)
+        table.add_row(name, *runs.cells(), _ratio(runs, angr), runs.memory, result)
+    _show(table, "target: at most 3 times, the second solver included; below 600 MB")
     return proof
 
 
@@ -136,11 +148,19 @@ def growth(options: argparse.Namespace) -> None:
     files = [_generated(copies) for copies in COPIES]
     series = _in_turns([_prove(file) for file in files], options.reps, options.limit)
     table = _table(
-        "Growth with code size", "block loops", "lines", "median", "range", "times one loop", "result"
+        "Growth with code size",
+        "block loops",
+        "lines",
+        "median",
+        "range",
+        "times one loop",
+        "memory",
+        "result",
     )
     for copies, file, runs in zip(COPIES, files, series, strict=True):
         lines = len(file.read_text(encoding="utf-8").splitlines())
-        table.add_row(str(copies), str(lines), *runs.cells(), _ratio(runs, series[0]), _verdicts(runs))
+        ratio = _ratio(runs, series[0])
+        table.add_row(str(copies), str(lines), *runs.cells(), ratio, runs.memory, _verdicts(runs))
     medians = [runs.median for runs in series]
     slope, start = statistics.linear_regression(COPIES, medians)
     straight = statistics.correlation(COPIES, medians)
@@ -208,22 +228,47 @@ def side_by_side(options: argparse.Namespace) -> None:
 def everything(options: argparse.Namespace) -> None:
     """The whole of asm/, and the copy routines of the newest kernel whose sources are there, once each."""
     table = _table(
-        "Everything, once", "what", "processes", "time", "CPU seconds", "proofs per second", "result"
-    )
-    asm = sorted(FILE.parent.glob("*.S"))
+        "Everything, once",
+        "what", "processes", "time", "CPU seconds", "proofs per second", "memory", "result",
+    )  # fmt: skip
     jobs = os.cpu_count() or 1
+    with _all_files() as all_files:
+        for name, files in all_files.items():
+            [runs] = _in_turns([_prove(*files, jobs=jobs)], 1, options.limit * 20)
+            counts = Counter(r["verdict"] for r in (_document(runs.runs[0]) or {"routines": []})["routines"])
+            words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+            table.add_row(
+                name, str(jobs), runs.cells()[0], f"{runs.cpu:.0f}", _rate(runs), runs.memory, words
+            )
+    _show(table, "target: no process above 600 MB")
+
+
+def questions(options: argparse.Namespace) -> None:
+    """What Z3 was asked in the proofs of the same files, once each, in one process."""
+    table = _table("Questions to Z3, in CPU seconds", "what", "questions", "together", "longest", "in")
+    with _all_files() as all_files:
+        for name, files in all_files.items():
+            script = [sys.executable, str(BENCH / "questions.py"), *map(str, files)]
+            [runs] = _in_turns([script], 1, options.limit * 20)
+            found = _document(runs.runs[0])
+            if found is None:
+                table.add_row(name, runs.cells()[0])
+                continue
+            together, longest = f"{found['seconds']:.1f} s", f"{found['longest']:.2f} s"
+            table.add_row(name, str(found["questions"]), together, longest, found["file"])
+    _show(table, "target: none above 2 s")
+
+
+@contextmanager
+def _all_files() -> Iterator[dict[str, list[Path]]]:
+    """By a name: the files of asm/, and those of the newest kernel whose sources are there."""
+    asm = sorted(FILE.parent.glob("*.S"))
+    found = {f"asm/ ({len(asm)} files)": asm}
+    there = next((v for v in reversed(kernels.VERSIONS) if kernels.archive(v).exists()), None)
     with tempfile.TemporaryDirectory() as folder:
-        there = next((v for v in reversed(kernels.VERSIONS) if kernels.archive(v).exists()), None)
-        library = [] if there is None else kernels.extract(there, Path(folder))
-        for name, files in ((f"asm/ ({len(asm)} files)", asm), (f"linux-source-{there}", library)):
-            if files:
-                [runs] = _in_turns([_prove(*files, jobs=jobs)], 1, options.limit * 20)
-                counts = Counter(
-                    r["verdict"] for r in (_document(runs.runs[0]) or {"routines": []})["routines"]
-                )
-                words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
-                table.add_row(name, str(jobs), runs.cells()[0], f"{runs.cpu:.0f}", _rate(runs), words)
-    _show(table)
+        if there is not None:
+            found[f"linux-source-{there}"] = kernels.extract(there, Path(folder))
+        yield found
 
 
 def _rate(series: Series) -> str:
@@ -266,22 +311,37 @@ def _in_turns(commands: list[list[str]], repetitions: int, limit: float) -> list
 
 
 def _timed(command: list[str], limit: float) -> Run:
-    start, before = time.perf_counter(), _cpu_seconds()
-    try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        return Run(time.perf_counter() - start, None, "")
-    seconds = time.perf_counter() - start
-    allowed = (0, 1, 3) if "mcverify" in command else (0,)
-    if done.returncode in allowed:
-        return Run(seconds, done.returncode, done.stdout, _cpu_seconds() - before)
-    console.print(f"failed: {' '.join(command)}\n{done.stderr.strip()[-2000:]}", soft_wrap=True, markup=False)
-    return Run(seconds, FAILED, done.stdout)
+    start = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err)
+        stopped = threading.Event()
 
+        def stop() -> None:
+            stopped.set()
+            process.kill()
 
-def _cpu_seconds() -> float:
-    spent = os.times()
-    return spent.children_user + spent.children_system
+        watch = threading.Timer(limit, stop)
+        watch.start()
+        try:
+            _, status, used = os.wait4(process.pid, 0)  # Popen's own wait does not tell what was used
+            process.returncode = os.waitstatus_to_exitcode(status)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            watch.cancel()
+        seconds = time.perf_counter() - start
+        out.seek(0)
+        err.seek(0)
+        said, complaint = out.read(), err.read()
+    if stopped.is_set():
+        return Run(seconds, None, "")
+    code = process.returncode
+    if code not in ((0, 1, 3) if "mcverify" in command else (0,)):
+        said_so = f"failed: {' '.join(command)}\n{complaint.strip()[-2000:]}"
+        console.print(said_so, soft_wrap=True, markup=False)
+        code = FAILED
+    return Run(seconds, code, said, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def _document(run: Run) -> dict[str, Any] | None:

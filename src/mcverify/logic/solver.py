@@ -54,7 +54,7 @@ class Reply:
 
 
 class Solver:
-    """Asks Z3, counts queries and seconds. `timeout` is per query, in seconds. Where there is a `second`
+    """Asks Z3, and counts the queries. `timeout` is per query, in seconds. Where there is a `second`
     solver, only what it proves as well is proved."""
 
     def __init__(self, timeout: float, deadline: Deadline, second: SecondSolver | None = None) -> None:
@@ -62,8 +62,6 @@ class Solver:
         self._deadline = deadline
         self._second = second
         self.queries = 0
-        self.seconds = 0.0
-        self.slowest = 0.0
 
     @property
     def is_seconded(self) -> bool:
@@ -84,10 +82,7 @@ class Solver:
         heard = normal.hear(raw)
         limit = min(_QUICK_SECONDS, self._timeout) if briefly else self._timeout
         answer, model = self._decide(heard, normal.formula(z3.Not(goal)), normal, limit)
-        seconds = time.perf_counter() - start
-        self.seconds += seconds
-        self.slowest = max(self.slowest, seconds)
-        return Reply(answer, seconds, model, normal)
+        return Reply(answer, time.perf_counter() - start, model, normal)
 
     def ask_plainly(self, goal: z3.BoolRef) -> Reply:
         """Whether `goal` is valid, without premises or ranges."""

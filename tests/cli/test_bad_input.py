@@ -397,12 +397,25 @@ def test_a_long_routine_ends_in_time():
     assert sorted(os.listdir()) == ["a.S", "out.json"]
 
 
-@pytest.mark.parametrize("after", [0.5, 3.0])
+def wait_until_it_listens(process: subprocess.Popen[str]) -> None:
+    """Wait until SIGINT is blocked: before, it is Python's or the system's to end the process."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        (blocked,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:"))
+        if int(blocked, 16) >> signal.SIGINT - 1 & 1:
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never blocked SIGINT")
+
+
+@pytest.mark.parametrize("after", [0.1, 1.0, 3.0])
 def test_an_interrupt_leaves_nothing_half_done(after):
     write(routine())
     process = subprocess.Popen(
         [*TOOL, "a.S", "--json", "out.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    wait_until_it_listens(process)
     time.sleep(after)
     process.send_signal(signal.SIGINT)
     start = time.monotonic()

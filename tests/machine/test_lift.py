@@ -105,6 +105,16 @@ def test_an_access_is_as_wide_as_the_operand(lift: Lift) -> None:
         ("xgetbv", "depends on the CPU"),
         ("swapgs", "not modelled"),
         ("maskmovdqu %xmm1, %xmm0", "some of its bytes"),
+        (".byte 0x41, 0x2e, 0xb2, 0xc0", "REX prefix that is not the last"),  # mov $0xc0, %dl, not %r10b
+        (".byte 0x48, 0xf3, 0xa5", "REX prefix that is not the last"),  # rep movsl, not movsq
+        (".byte 0x48, 0x42, 0x01, 0x10", "REX prefix that is not the last"),  # add %edx, (%rax)
+        (".byte 0xf2, 0x0f, 0x01, 0xca", "another instruction or none"),  # erets, no clac
+        (".byte 0x66, 0x0f, 0x01, 0xcb", "another instruction or none"),  # #UD, no stac
+        (".byte 0xf0, 0xf3, 0x90", "another instruction or none"),  # #UD, no pause
+        ("cmpxchgl %ecx, (%rdi)", "upper half of rax"),
+        ("psrlq (%rsi), %xmm0", "16 bytes to one decoder and 8 to the other"),
+        ("vpsrad (%rsi), %ymm1, %ymm0", "16 bytes to one decoder and 8 to the other"),
+        ("bndmov %bnd0, (%rdi)", "MPX"),
     ],
 )
 def test_what_is_not_understood_is_refused_and_named(refusal: Refusal, text: str, reason: str) -> None:

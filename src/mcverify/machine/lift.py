@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import takewhile
 from typing import Any, ClassVar
 
 import capstone
@@ -46,6 +47,8 @@ _MODELLED_VEX = {*GENERAL, *VECTOR, *_FLAG_THUNK, "rip", "d", "ac", "id"}
 _LOW_HALF = {f"xmm{n}": f"ymm{n}" for n in range(16)}
 
 _OPERAND_SIZE = 0x66
+_BY_SIZE = {"refused_16_bit": 2, "refused_32_bit": 4}
+"""Tables of `models/instructions.toml`, by the size in bytes of an operand."""
 _MOST_KEPT = 5000
 _PLAIN_JUMPS = {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}
 _TRAP_JUMPS = {"Ijk_SigSEGV", "Ijk_SigBUS", "Ijk_SigTRAP", "Ijk_SigILL", "Ijk_SigFPE"}
@@ -126,6 +129,7 @@ class Lifter:
         irsb = self._vex(decoded, text)
         written = _written(irsb)
         steps = [self._step(decoded, text, s, written) for s in self._successors(decoded, text, irsb)]
+        _check_sizes(decoded, text, steps)
         steps = [self._undefined(decoded, step) for step in steps]
         if self._must_be_aligned(decoded, steps):
             steps = [_aligned(step) for step in steps]
@@ -141,14 +145,20 @@ class Lifter:
 
     def _refusal(self, decoded: Any, name: str) -> str | None:
         """Why the instruction is refused though the lifter takes it."""
-        refused, narrow = self._models["refused"], self._models["refused_16_bit"]
-        is_16_bit = any(op.size == 2 for op in decoded.operands)
-        if is_16_bit and decoded.insn_name() in narrow["names"]:
-            return "has a result that is not defined"
+        refused = self._models["refused"]
+        sizes = {operand.size for operand in decoded.operands}
+        for narrow in (self._models[key] for key in _BY_SIZE if _BY_SIZE[key] in sizes):
+            if decoded.insn_name() in narrow["names"]:
+                return str(narrow["reason"])
         if decoded.prefix[2] == _OPERAND_SIZE and _is_branch(decoded):
             return "is a branch with an operand-size prefix, which not all CPUs read alike"
         if _is_relative_lea(decoded):
             return "gives an address of the code, which is not known before it is loaded"
+        if _rex_is_ignored(decoded):
+            return "has a REX prefix that is not the last prefix: a CPU ignores it, decoders do not"
+        model = self._models.get(name)
+        if model is not None and not _repeating(decoded) <= {model.get("prefix")}:
+            return "has a prefix with which it is another instruction or none"
         reason: str | None = refused.get(name) or refused.get(name[:-1])
         return reason
 
@@ -322,6 +332,17 @@ def _check_statement(address: int, text: str, statement: Any) -> None:
             raise Refused(address, text, "reads the x87 stack, which is not modelled")
 
 
+def _check_sizes(decoded: Any, text: str, steps: Sequence[Step]) -> None:
+    """Refuse an instruction that accesses more memory to the decoder than to the lifter: VEX reads 8 of the
+    16 bytes of `psrlq (%rsi), %xmm0`, since no more count."""
+    operand = max((o.size for o in decoded.operands if o.type == capstone.CS_OP_MEM), default=0)
+    for accesses in (step.accesses for step in steps if step.accesses):
+        lifted = max(sum(a.size for a in accesses if a.kind is kind) for kind in Kind)
+        if lifted < operand:
+            reason = f"accesses {operand} bytes to one decoder and {lifted} to the other"
+            raise Refused(decoded.address, text, reason)
+
+
 def _register_name(offset: int) -> str:
     base, _ = _VEX_ARCH.get_base_register(offset) or (offset, 0)
     name = _VEX_ARCH.register_names.get(base, f"guest state offset {base}")
@@ -383,6 +404,27 @@ def _depends_on_address(decoded: Any) -> bool:
 
 def _is_relative_lea(decoded: Any) -> bool:
     return is_rip_relative(decoded) and bool(decoded.insn_name() == "lea")
+
+
+_REX = range(0x40, 0x50)
+_LEGACY = {0xF0, 0xF2, 0xF3, 0x2E, 0x36, 0x3E, 0x26, 0x64, 0x65, 0x66, 0x67}
+_REPEATING = {0xF0, 0xF2, 0xF3, _OPERAND_SIZE}
+
+
+def _prefixes(decoded: Any) -> list[int]:
+    """The prefixes in front of the opcode, REX among them, in their order."""
+    code = bytes(decoded.bytes)
+    return list(takewhile(lambda byte: byte in _LEGACY or byte in _REX, code))
+
+
+def _rex_is_ignored(decoded: Any) -> bool:
+    """Whether a REX prefix has another prefix behind it (Intel SDM vol. 2, 2.2.1)."""
+    return any(byte in _REX for byte in _prefixes(decoded)[:-1])
+
+
+def _repeating(decoded: Any) -> set[int]:
+    """The prefixes that choose among the instructions of one opcode, or are not allowed."""
+    return set(_prefixes(decoded)) & _REPEATING
 
 
 def _is_branch(decoded: Any) -> bool:

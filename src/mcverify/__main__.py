@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -20,6 +21,7 @@ def main() -> None:
     except KeyboardInterrupt:  # while the command line itself is read in
         print("mcverify: interrupted", file=sys.stderr)
         code = INTERRUPTED
+    gc.freeze()  # or Python looks through all of angr's and z3's objects for garbage as it ends
     sys.exit(code)
 
 

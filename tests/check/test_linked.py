@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from asm_corpus.expectations import ROOT
 from check.test_check import manifest, mcverify, seal
-from proof.test_modules import KNOWN, MODULE, TEXT
+from proof.test_modules import COPY, KNOWN, MODULE, TEXT
 
 from mcverify.check.check import compare, complete
 from mcverify.errors import InputError
@@ -138,3 +138,22 @@ def test_several_files_make_a_folder_of_bundles_and_one_table(tmp_path: Path) ->
     assert int(rows[4][1]) == int(rows[2][2]) + int(rows[3][2])
     with pytest.raises(InputError, match="it is not the file"):
         compare(complete(folder / "f.ko")[0], ROOT / "asm" / "get_half.S")
+
+
+LOCAL = COPY.format(name=KNOWN).replace(f".globl {KNOWN}", "")
+
+
+def test_two_routines_of_one_name_have_a_proof_each(tmp_path: Path) -> None:
+    first = made(tmp_path, LOCAL, "first.o", "-c")
+    second = made(tmp_path, "\tnop\n" + LOCAL, "second.o", "-c")
+    for name, options in (("both.o", ("-r",)), ("vmlinux", LINKED)):
+        both = tmp_path / name
+        subprocess.run(
+            [*find_compiler(), "-nostdlib", *options, str(first), str(second), "-o", str(both)], check=True
+        )
+        proof = tmp_path / f"proof of {name}"
+        done = mcverify("prove", both, "--proof", proof)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert {path.name for path in proof.iterdir() if path.is_dir()} == {KNOWN, f"{KNOWN}-2"}
+        _, found = complete(proof)
+        assert len({one.routine.entry for one, _ in found}) == 2

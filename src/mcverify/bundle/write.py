@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import chain, count
 from pathlib import Path
 
 from mcverify import __version__
@@ -74,29 +74,37 @@ def write_bundles(folder: Path, proved: Sequence[Proved], *, several: bool) -> N
 
 def _names(proved: Iterable[Proved]) -> Iterator[str]:
     """A folder for each file: its name, with a number where another of that name came before."""
-    taken: Counter[str] = Counter()
+    taken: set[str] = set()
     for each in proved:
-        name = plain(each.source.name)
-        taken[name] += 1
-        yield name if taken[name] == 1 else f"{name}-{taken[name]}"
+        yield _untaken(plain(each.source.name), taken)
+
+
+def _untaken(name: str, taken: set[str]) -> str:
+    """The name, with a number where it is among those `taken`; it is one of them then."""
+    numbered = (f"{name}-{number}" for number in count(2))
+    found = next(each for each in chain((name,), numbered) if each not in taken)
+    taken.add(found)
+    return found
 
 
 def _files(proved: Proved) -> Iterator[tuple[str, bytes]]:
     proofs = []
-    codes: dict[str, str] = {}
+    codes: dict[tuple[str, int], str] = {}
+    taken = {MANIFEST, OBJECT, SUMS}
     objects = [record.object_code for record in proved.records if record.object_code]
     for record in proved.records:
         routine = record.routine
-        folder = folder_of(routine)
+        folder = _untaken(folder_of(routine), taken)
+        key = routine.name, routine.entry  # files that were linked together may each have one of that name
         listed = []
         for obligation in obligations(routine):
             file = f"{obligation.name}.smt2"
             listed.append(Listed(file, obligation.kind, obligation.says))
             yield f"{folder}/{file}", obligation.text.encode()
-        if record.cut and routine.name not in codes:  # the variants of a routine share it
-            codes[routine.name] = f"{folder}/{CODE}"
-            yield codes[routine.name], record.cut
-        proofs.append(Proof(folder, routine, tuple(listed), codes.get(routine.name, "")))
+        if record.cut and key not in codes:  # the variants of a routine share it
+            codes[key] = f"{folder}/{CODE}"
+            yield codes[key], record.cut
+        proofs.append(Proof(folder, routine, tuple(listed), codes.get(key, "")))
     manifest = Manifest(
         FORMAT,
         _versions(),

@@ -56,11 +56,13 @@ def _touched(image: Image, now: Image, routine: Routine) -> Iterator[Alternative
 
 
 def uncovered(manifest: Manifest) -> Iterator[str]:
-    """Routines whose variants do not make up all CPUs: each feature that one asks for there and not there."""
-    variants: dict[str, list[dict[str, bool]]] = defaultdict(list)
+    """Routines whose variants do not make up all CPUs: each feature that one asks for there and not there.
+    Files that were linked together may each have a local one of one name."""
+    variants: dict[tuple[str, str, int], list[dict[str, bool]]] = defaultdict(list)
     for proof in manifest.proofs:
-        variants[proof.routine.name].append(proof.routine.features)
-    for name, found in variants.items():
+        routine = proof.routine
+        variants[routine.name, proof.code, routine.entry].append(routine.features)
+    for (name, _, _), found in variants.items():
         share = sum(0.5 ** len(features) for features in found)
         apart = all(
             any(a.get(f, there) != there for f, there in b.items()) for a, b in combinations(found, 2)

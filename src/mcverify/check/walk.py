@@ -45,8 +45,7 @@ def gaps(routine: Routine, image: Image) -> Iterator[Gap]:
 
 
 def _entry_points(image: Image, routine: Routine) -> frozenset[int]:
-    address = image.address_of(routine.name)
-    return frozenset(() if address is None else (address,))
+    return frozenset(symbol.address for symbol in image.symbols if symbol.name == routine.name)
 
 
 class _Walk:

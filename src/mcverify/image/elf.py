@@ -27,7 +27,14 @@ _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym
 _RELA = struct.Struct("<QQq")  # Elf64_Rela
 _UNDEFINED, _RESERVED, _XINDEX, _COMMON = 0, 0xFF00, 0xFFFF, 0xFFF2
 _LONGEST_NAME = 4096
-_KINDS = {0: "STT_NOTYPE", 1: "STT_OBJECT", 2: "STT_FUNC", 3: "STT_SECTION", 4: "STT_FILE", 10: "STT_FUNC"}
+_KINDS = {
+    0: "STT_NOTYPE",
+    1: "STT_OBJECT",
+    2: "STT_FUNC",
+    3: "STT_SECTION",
+    4: "STT_FILE",
+    10: "STT_GNU_IFUNC",
+}
 _BINDINGS = {0: "STB_LOCAL", 1: "STB_GLOBAL", 2: "STB_WEAK"}
 
 

@@ -237,12 +237,16 @@ class _Layout:
         distance = relocation.addend + self._behind_field(section, relocation)
         home = self.elf.sections.get(symbol.section) if symbol.section is not None else None
         name = symbol.name or (home.name if home else "")
+        if symbol.kind == "STT_GNU_IFUNC":
+            return f"{name} (an IFUNC: what lies there chooses the routine)"
+        if home is None and not symbol.undefined:
+            return f"{name} (an absolute address: nobody knows where this code will lie)"
         if symbol.binding == "STB_WEAK" and home is not None and not self.elf.is_module:
             return f"{name} (weak: another file may define it instead)"
         if symbol.undefined:
             known = distance == 0
         else:
-            known = home is None or 0 <= symbol.value + distance <= home.size
+            known = home is not None and 0 <= symbol.value + distance <= home.size
         if known:
             return None
         return f"{name}{distance:+#x}" if name else f"{distance:#x}"
@@ -352,7 +356,7 @@ class _Layout:
             name=symbol.name,
             address=base + symbol.value,
             size=symbol.size,
-            is_function=symbol.kind == "STT_FUNC",
+            is_function=symbol.kind in ("STT_FUNC", "STT_GNU_IFUNC"),
             is_global=symbol.binding in ("STB_GLOBAL", "STB_WEAK"),
         )
 

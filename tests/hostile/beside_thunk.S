@@ -8,6 +8,7 @@
 
 /* mcverify: contract bytes_left */
 /* expect: refuted O7 at .Lfix */
+/* unknown: where it goes is outside the file */
 SYM_FUNC_START(beside_thunk)
 	mov	%rdx, %rcx
 .Lcopy:

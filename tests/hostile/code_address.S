@@ -10,6 +10,7 @@
 /* expect: refuted O2 at success */
 /* expect: refuted O4 at success */
 /* expect: refuted O9 at success */
+/* unknown: runs are made at one address of the code */
 SYM_FUNC_START(code_address)
 	mov	%rdx, %rcx
 .Lcopy:

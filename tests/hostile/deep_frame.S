@@ -8,6 +8,7 @@
 
 /* mcverify: contract bytes_left */
 /* expect: refuted O7 at * */
+/* unknown: the stack may have ended: no path is followed there */
 SYM_FUNC_START(deep_frame)
 	mov	%rdx, %rcx
 	sub	$0x2000, %rsp

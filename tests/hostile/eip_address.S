@@ -9,6 +9,7 @@
 /* mcverify: contract bytes_left */
 /* expect: refuted O3 at success */
 /* expect: refuted O9 at success */
+/* unknown: the address of the code is not known before it is loaded */
 SYM_FUNC_START(eip_address)
 	lea	0(%eip), %ecx
 	test	$0x40000000, %ecx

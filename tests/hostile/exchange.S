@@ -7,6 +7,7 @@
 
 /* mcverify: contract bytes_left */
 /* expect: refuted O8 at * */
+/* unknown: a locked exchange is not modelled */
 SYM_FUNC_START(exchange)
 	mov	%rdx, %rcx
 	test	%rcx, %rcx

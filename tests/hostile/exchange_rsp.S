@@ -7,6 +7,7 @@
 
 /* mcverify: contract bytes_left */
 /* expect: refuted O7 at success */
+/* unknown: rsp is where nobody knows */
 SYM_FUNC_START(exchange_rsp)
 	mov	%rdx, %rcx
 .Lcopy:

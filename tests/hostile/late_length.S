@@ -10,6 +10,7 @@
 /* expect: refuted O8 at * */
 /* expect: refuted O4 at .Lfix */
 /* expect: refuted O9 at * */
+/* unknown: no run of the grid has that length */
 SYM_FUNC_START(late_length)
 	mov	%rdx, %rcx
 	test	%rcx, %rcx

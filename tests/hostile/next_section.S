@@ -8,6 +8,7 @@
 
 /* mcverify: contract bytes_left */
 /* expect: refuted O7 at success */
+/* unknown: where it goes is not known before it is linked */
 SYM_FUNC_START(next_section)
 	mov	%rdx, %rcx
 .Lcopy:

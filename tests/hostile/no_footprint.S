@@ -9,6 +9,7 @@
 
 /* hostile: contract no_footprint.toml */
 /* expect: refuted O7 at * */
+/* unknown: no run of the grid has that source and that length */
 SYM_FUNC_START(no_footprint)
 	push	%rbx
 	mov	%rdx, %rcx

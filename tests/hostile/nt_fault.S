@@ -9,6 +9,7 @@
 
 /* mcverify: contract nocache */
 /* expect: proved */
+/* unknown: that no square is 2 modulo 8 is no shape of invariant that is guessed */
 SYM_FUNC_START(nt_fault)
 	mov	%rdx, %rax
 	test	%rax, %rax

@@ -8,6 +8,7 @@
 
 /* mcverify: contract bytes_left */
 /* expect: refuted O7 at * */
+/* unknown: no interrupt comes in a run */
 SYM_FUNC_START(stack_popped)
 	mov	%rdx, %rcx
 .Lcopy:

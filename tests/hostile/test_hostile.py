@@ -1,10 +1,10 @@
 """Routines written to be proved although they are wrong, or refuted although they are right.
 
-A file says the truth in its `expect:` comments. Of a right routine "unknown" is allowed and "refuted" is
-not; of a wrong one "unknown" is allowed and "proved" is not, neither of the routine nor of an obligation that
-it breaks at that exit. Nothing may be refuted that is not broken. A comment `hostile: len-max N` or
-`hostile: contract FILE` gives an option to the proof; `hostile: refused WORD` says that the file is no
-valid input, and the error names WORD.
+A file says the truth in its `expect:` comments. A right routine may not be refuted, a wrong one not be
+proved, neither it nor an obligation that it breaks at that exit. Nothing may be refuted that is not broken.
+"unknown" is allowed where a comment `unknown: WHY` gives the reason, and nowhere else. A comment
+`hostile: len-max N` or `hostile: contract FILE` gives an option to the proof; `hostile: refused WORD` says
+that the file is no valid input, and the error names WORD.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ EXPECTATION = re.compile(
     r"/\* expect: (?:(?P<routine>\w+): )?(?:proved|refuted (?P<id>O\d+) at (?P<exit>\S+)) \*/"
 )
 OPTION = re.compile(r"/\* hostile: (?P<key>[\w-]+) (?P<value>\S+) \*/")
+UNKNOWN = re.compile(r"/\* unknown: \S.* \*/")
+LATE = "the time limit was reached"
 
 pytestmark = pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
 
@@ -75,6 +77,9 @@ def test_the_verdict_is_never_false(path: Path) -> None:
         assert name in found or Verdict.UNKNOWN in {r.verdict for r in found.values()}, f"{name} was left out"
         if name in found:
             check(found[name], truth)
+    late = any(LATE in sentence for r in found.values() for sentence in r.unknowns)
+    is_unknown = Verdict.UNKNOWN in {r.verdict for r in found.values()}
+    assert late or is_unknown == bool(UNKNOWN.search(path.read_text())), "the file says why it is unknown"
 
 
 WRONG = [p for p in FILES if "refused" not in said(p) and any(broken(p, n) for n in stated_routines(p))]

@@ -9,6 +9,7 @@
 /* expect: refuted O2 at success */
 /* expect: refuted O4 at success */
 /* expect: refuted O9 at success */
+/* unknown: the CPU of the runs has a value for it */
 SYM_FUNC_START(undefined_adjust)
 	mov	%rdx, %rcx
 .Lcopy:

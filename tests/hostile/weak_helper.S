@@ -13,6 +13,7 @@
 /* expect: weak_helper: refuted O6 at success */
 /* expect: weak_helper: refuted O7 at success */
 /* expect: weak_helper: refuted O9 at success */
+/* unknown: another routine of that name may be linked: no run shows which */
 SYM_FUNC_START(weak_helper)
 	mov	%rdx, %rcx
 .Lcopy:

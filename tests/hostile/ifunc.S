@@ -13,6 +13,7 @@
 /* expect: ifunc: refuted O6 at success */
 /* expect: ifunc: refuted O7 at success */
 /* expect: ifunc: refuted O9 at success */
+/* unknown: where it goes is outside the file */
 SYM_FUNC_START(ifunc)
 	mov	%rdx, %rcx
 .Lcopy:

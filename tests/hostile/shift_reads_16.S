@@ -8,6 +8,7 @@
 
 /* mcverify: contract bytes_left */
 /* expect: refuted O8 at * */
+/* unknown: decoders do not agree on what it reads */
 SYM_FUNC_START(shift_reads_16)
 	mov	%rdx, %rcx
 	cmp	$8, %rdx

@@ -82,6 +82,7 @@ def test_a_macro_used_as_a_number_is_named_where_it_is_used(load_text):
 
 def test_a_define_gives_the_number(load_text):
     image = load_text("copy:\tmovl $SOME_NUMBER, %eax\n", defines=["SOME_NUMBER=0x1234"])
+    assert "assembled with -D SOME_NUMBER=0x1234" in image.notes
     assert image.sections[0].data == bytes.fromhex("b834120000")
 
 

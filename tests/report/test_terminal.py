@@ -182,7 +182,7 @@ def test_what_was_left_out_is_said_in_one_line_too():
     lines = shown(short, replace(short, name="x"), printer=print_lines).splitlines()
     assert lines == [
         "proved   memcpy_trap  asm/memcpy_64.S  (contract weaker, len <= 64, loads may fault)",
-        "proved   x            asm/memcpy_64.S  (len <= 64, loads may fault)",
+        "proved   x            asm/memcpy_64.S  (contract weaker, len <= 64, loads may fault)",
     ]
 
 
@@ -494,3 +494,10 @@ def test_at_80_columns_places_are_lines_where_the_file_does_not_fit():
     table = text[text.index("exit ") : text.index("columns ")]
     assert "line 1101" in table
     assert max(map(len, table.splitlines())) <= 80
+
+
+def test_quiet_tells_macros_and_a_contract_that_the_name_does_not_give():
+    assumed = (*PROVED.assumptions, "assembled with -D LIMIT=64")
+    given = replace(PROVED, name="some_copy", assumptions=assumed)
+    (line,) = shown(given, printer=print_lines).splitlines()
+    assert f"(contract {PROVED.contract.name}, assembled with -D LIMIT=64)" in line

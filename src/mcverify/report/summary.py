@@ -45,7 +45,7 @@ def verdict_words(result: RoutineResult) -> str:
 
 
 def narrowed(result: RoutineResult) -> list[str]:
-    """What an option or a comment leaves out of what the contract asks: longer calls, faults."""
+    """What an option or a comment leaves out of what the contract asks: longer calls, faults, macros."""
     contract, domain = result.contract, result.domain
     if contract is None:
         return []
@@ -53,7 +53,7 @@ def narrowed(result: RoutineResult) -> list[str]:
     words = [a for a in result.assumptions if " may fault" in a] if left_out else []
     if contract.size is None and domain.len_max < read_toml("x86_64.toml")["limits"]["max_rw_count"]:
         words.insert(0, f"len <= {size(domain.len_max)}")
-    return words
+    return words + [a for a in result.assumptions if a.startswith("assembled with ")]
 
 
 def breaks_words(domain: Domain) -> str:

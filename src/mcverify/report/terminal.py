@@ -90,9 +90,10 @@ def print_lines(results: Sequence[RoutineResult], console: Console | None = None
 
 
 def _other_contract(result: RoutineResult) -> list[str]:
-    """The contract, where it is not the one that the routine bears by its name."""
+    """The contract, where it is not the one that the routine bears by its name: an option may have replaced
+    that of a comment."""
     usual = contract_for(result.name)
-    if result.contract is None or usual is None or result.contract.name == usual.name:
+    if result.contract is None or (usual is not None and result.contract.name == usual.name):
         return []
     return [f"contract {result.contract.name}"]
 

@@ -115,6 +115,8 @@ def test_an_access_is_as_wide_as_the_operand(lift: Lift) -> None:
         ("psrlq (%rsi), %xmm0", "16 bytes to one decoder and 8 to the other"),
         ("vpsrad (%rsi), %ymm1, %ymm0", "16 bytes to one decoder and 8 to the other"),
         ("bndmov %bnd0, (%rdi)", "MPX"),
+        (".byte 0xc5, 0xd3, 0x11, 0xce", "another of its registers"),  # vmovsd %xmm1, %xmm5, %xmm6
+        (".byte 0xc4, 0xe1, 0x52, 0x11, 0xce", "another of its registers"),  # vmovss %xmm1, %xmm5, %xmm6
     ],
 )
 def test_what_is_not_understood_is_refused_and_named(refusal: Refusal, text: str, reason: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import z3
 from asm_corpus.expectations import FILES
+from click import UsageError
 from click.testing import CliRunner
 
 from mcverify.cli.main import cli
@@ -17,6 +18,7 @@ from mcverify.machine.instruction import Instruction
 from mcverify.machine.lift import Lifter
 from mcverify.machine.x86_64 import symbol
 from mcverify.runs.native import unavailable
+from mcverify.silicon import every
 from mcverify.silicon.compare import FormResult, compare, encodings
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=f"no runs on this host: {unavailable()}")
@@ -121,3 +123,51 @@ def test_the_command_writes_the_table(tmp_path: Path) -> None:
     assert [row[0] for row in rows[1:]] == ["add r64, r64", "ret"]
     assert all(row[2] == "30" and row[4] == "agrees" for row in rows[1:])
     assert "2 of 2 forms agree with the CPU in 60 cases" in ran.output
+
+
+@pytest.fixture
+def one_byte_opcodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all instructions those of one byte and no prefix, without REX."""
+    for name, value in {"_PREFIXES": (b"",), "_REX": (b"",), "_MAPS": (b"",), "_VEX_MAPS": ()}.items():
+        monkeypatch.setattr(every, name, value)
+
+
+@pytest.mark.usefixtures("one_byte_opcodes")
+def test_every_form_is_compared_where_it_can_be(tmp_path: Path) -> None:
+    file, table = tmp_path / "one.S", tmp_path / "table.tsv"
+    file.write_text(".globl f\n.type f, @function\nf: add %ecx, %eax\nret\n.size f, .-f\n")
+    given = [
+        "silicon",
+        str(file),
+        "--cases",
+        "30",
+        "--every",
+        "3",
+        "--jobs",
+        "2",
+        "--table",
+        str(table),
+        "-q",
+    ]
+    ran = CliRunner().invoke(cli, given, standalone_mode=False)
+    assert ran.return_value == 0, ran.output
+    rows = [line.split("\t") for line in table.read_text().splitlines() if not line.startswith("#")][1:]
+    forms = {row[0]: row for row in rows}
+    assert list(forms) == sorted(forms)
+    assert {"add m32i, r32", "sub i, h8", "jne label", "pop r64", "sar cl, m8", "movsb"} <= set(forms)
+    assert not set(forms) & {"hlt", "div m32", "in dx, al"}
+    assert forms["add r32, r32"][2] == "30"
+    assert forms["xor r8, m8"][2] in {"2", "3"}
+    assert {row[4] for row in rows} == {"agrees"}
+
+
+def test_each_opcode_of_a_form_is_among_its_encodings(monkeypatch: pytest.MonkeyPatch) -> None:
+    opcodes = [bytes.fromhex(f"c4 e1 53 {opcode}") for opcode in ("10", "11")]
+    monkeypatch.setattr(every, "_opcodes", lambda: iter(opcodes))
+    codes = every.every_form()["vmovsd xmm, xmm, xmm"]
+    assert {code[:4] for code in codes} == set(opcodes)
+
+
+def test_files_or_every_form() -> None:
+    with pytest.raises(UsageError, match="--every"):
+        CliRunner().invoke(cli, ["silicon"], standalone_mode=False, catch_exceptions=False)

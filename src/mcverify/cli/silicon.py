@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from mcverify.cli.options import include_option
+from mcverify.cli.options import include_option, jobs_option
 from mcverify.cli.output import check_writable, write_whole
 from mcverify.cli.streams import indifferent_to_readers
+from mcverify.crew import usable_cpus
 from mcverify.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _FIRST = "# Lifted instructions compared"
 
 
 @click.command(short_help="Compare the lifter with this machine's CPU.")
-@click.argument("files", metavar="FILE.S|FILE.o...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", metavar="[FILE.S|FILE.o...]", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--cases",
     metavar="N",
@@ -32,13 +33,30 @@ _FIRST = "# Lifted instructions compared"
 @click.option(
     "--seed", metavar="N", type=int, default=1, show_default=True, help="Equal seeds give equal states."
 )
+@click.option(
+    "--every",
+    metavar="N",
+    type=click.IntRange(1, 1_000_000),
+    help="Compare all other forms that the lifter reads too, from N random states each (many minutes).",
+)
+@jobs_option("Compare so many forms at a time, each in a process of its own.")
 @click.option("--table", metavar="OUT", help="Write the result as tab-separated text, too.")
 @include_option
 @click.option("-q", "--quiet", is_flag=True, help="No table: only differences, and the sum.")
 def silicon(
-    files: tuple[Path, ...], cases: int, seed: int, table: str | None, include: tuple[Path, ...], quiet: bool
+    files: tuple[Path, ...],
+    cases: int,
+    seed: int,
+    every: int | None,
+    jobs: int | None,
+    table: str | None,
+    include: tuple[Path, ...],
+    quiet: bool,
 ) -> ExitCode:
     """Execute every form of instruction that occurs in the files, and compare what happens with its model.
+
+    With --every, all forms that there are: what the lifter refuses or user mode cannot execute is
+    left out of the table then.
 
     All registers, flags and bytes of memory, from random states, those that a fault leaves
     included, a REP element by element and at full speed.
@@ -46,9 +64,11 @@ def silicon(
     Exit codes: 0 all agree, 2 wrong input or usage, 3 something could not be compared,
     4 the model and the CPU differ: a fault of mcverify itself.
     """
+    if not files and every is None:
+        raise click.UsageError("name a file, or give --every")
     if table is not None:
         check_writable(table, "--table", is_ours=lambda text: text.startswith(_FIRST))
-    results = _compared(files, cases, seed, include)
+    results = _compared(files, include, States(cases, every, seed, jobs or usable_cpus()))
     from mcverify.silicon.table import cpu_name, to_table
 
     if table is not None:
@@ -60,15 +80,32 @@ def silicon(
     return exit_code(results)
 
 
-def _compared(files: Sequence[Path], cases: int, seed: int, include: Sequence[Path]) -> list[FormResult]:
+class States(NamedTuple):
+    """How many states for each form of the files, and of each other form; and who executes them."""
+
+    cases: int
+    every: int | None
+    seed: int
+    jobs: int
+
+
+def _compared(files: Sequence[Path], include: Sequence[Path], states: States) -> list[FormResult]:
     from mcverify.cli.progress import status_line
     from mcverify.image.load import load
 
     images = [load(file, include=include) for file in files]
     from mcverify.silicon.compare import compare, encodings
+    from mcverify.silicon.every import MOST_ENCODINGS, every_form
 
     with status_line() as say:
-        return compare(encodings(images), cases, seed, say)
+        forms = encodings(images)
+        results = compare(forms, states.cases, states.seed, say, jobs=states.jobs)
+        if states.every is not None:
+            say("looking for instructions")
+            others = {form: codes for form, codes in every_form().items() if form not in forms}
+            found = compare(others, states.every, states.seed, say, most=MOST_ENCODINGS, jobs=states.jobs)
+            results += [result for result in found if result.cases]
+    return sorted(results, key=lambda result: result.form)
 
 
 def exit_code(results: Sequence[FormResult]) -> ExitCode:

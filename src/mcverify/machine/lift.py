@@ -150,6 +150,9 @@ class Lifter:
         for narrow in (self._models[key] for key in _BY_SIZE if _BY_SIZE[key] in sizes):
             if decoded.insn_name() in narrow["names"]:
                 return str(narrow["reason"])
+        other = self._models["refused_opcode"]
+        if decoded.insn_name() in other["names"] and _opcode_before_registers(decoded) == other["opcode"]:
+            return str(other["reason"])
         if decoded.prefix[2] == _OPERAND_SIZE and _is_branch(decoded):
             return "is a branch with an operand-size prefix, which not all CPUs read alike"
         if _is_relative_lea(decoded):
@@ -231,6 +234,13 @@ class Lifter:
             target=_target(successor, jumpkind),
             is_call=jumpkind == "Ijk_Call",
         )
+
+
+def _opcode_before_registers(decoded: Any) -> int | None:
+    """The opcode of an instruction that names registers alone and ends with ModRM. (Of one with a VEX prefix
+    the decoder gives the prefix.)"""
+    has_registers = all(operand.type == capstone.CS_OP_REG for operand in decoded.operands)
+    return int(decoded.bytes[-2]) if has_registers else None
 
 
 def _claripy_symbol(name: str) -> claripy.ast.BV:

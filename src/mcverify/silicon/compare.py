@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from mcverify.crew import Progress, crew
 from mcverify.image.image import Image, Section
 from mcverify.machine.decoder import decoder
 from mcverify.machine.forms import form_of
@@ -17,13 +18,13 @@ from mcverify.silicon.cpu import CODE, WINDOW, Result, Test, contents, execute
 from mcverify.silicon.predict import OutOfReach, Predicted, Predictor
 from mcverify.silicon.states import States
 
-Progress = Callable[[str], None]
-
 _RIP = CODE + 0x800
 _BATCH = 1000
 _TRIES = 20
 """States that are made for one that is of use, at most."""
-_MOST_ENCODINGS = 12
+MOST_ENCODINGS = 12
+_PIECE = 20
+"""So many forms are one piece of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,33 +83,59 @@ def _instructions(code: bytes) -> Iterator[Any]:
 
 
 def compare(
-    forms: Mapping[str, Sequence[bytes]], cases: int, seed: int, progress: Progress
+    forms: Mapping[str, Sequence[bytes]],
+    cases: int,
+    seed: int,
+    progress: Progress,
+    *,
+    most: int = MOST_ENCODINGS,
+    jobs: int = 1,
 ) -> list[FormResult]:
-    """Each form from about `cases` random states, spread over its encodings (at most a dozen of them).
+    """Each form from about `cases` random states, spread over its encodings (at most `most` of them).
 
-    Equal arguments give equal states. Raises InputError where this machine cannot run them.
+    `jobs` processes share the work. Equal arguments give equal states. Raises InputError where this machine
+    cannot run them.
     """
+    chosen = [
+        _Work(f"{number} of {len(forms)}: {form}", form, _spread(codes, most))
+        for number, (form, codes) in enumerate(forms.items(), 1)
+    ]
+    pieces = [chosen[i : i + _PIECE] for i in range(0, len(chosen), _PIECE)]
+    with crew(jobs, len(pieces), progress) as hands:
+        begun = [hands.submit(_several, piece, cases, seed) for piece in pieces]
+        return [result for pending in begun for result in pending.result()]
+
+
+class _Work(NamedTuple):
+    """A form to be compared, by some of its encodings."""
+
+    says: str
+    form: str
+    codes: Sequence[bytes]
+
+
+def _several(forms: Sequence[_Work], cases: int, seed: int, progress: Progress) -> list[FormResult]:
     results = []
-    for number, (form, codes) in enumerate(forms.items()):
-        progress(f"{number + 1} of {len(forms)}: {form}")
-        results.append(_form(form, _spread(codes), cases, seed))
+    for work in forms:
+        progress(work.says)
+        results.append(_form(work, cases, seed))
     return results
 
 
-def _spread(codes: Sequence[bytes]) -> list[bytes]:
-    step = -(-len(codes) // _MOST_ENCODINGS)
+def _spread(codes: Sequence[bytes], most: int) -> list[bytes]:
+    step = -(-len(codes) // most)
     return list(codes[::step])
 
 
-def _form(form: str, codes: Sequence[bytes], cases: int, seed: int) -> FormResult:
-    result = FormResult(form, len(codes))
-    for code in codes:
+def _form(work: _Work, cases: int, seed: int) -> FormResult:
+    result = FormResult(work.form, len(work.codes))
+    for code in work.codes:
         try:
             one = _Encoding(code, seed)
         except Refused as refused:
             result.why = f"no proof uses it: {refused.reason}"
             continue
-        one.run(max(1, cases // len(codes)), result)
+        one.run(max(1, cases // len(work.codes)), result)
     return result
 
 

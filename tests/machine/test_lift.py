@@ -102,6 +102,7 @@ def test_an_access_is_as_wide_as_the_operand(lift: Lift) -> None:
         (".byte 0x66, 0xe8, 0, 0, 0, 0", "not all CPUs read alike"),
         ("lea 8(%rip), %rax", "not known before it is loaded"),
         ("mov $routine, %rax", "not known before it is linked"),
+        (".byte 0xb8; .long elsewhere - .", "not known before it is linked"),  # mov $distance, %eax
         ("xgetbv", "depends on the CPU"),
         ("swapgs", "not modelled"),
         ("maskmovdqu %xmm1, %xmm0", "some of its bytes"),

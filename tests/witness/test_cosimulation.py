@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(cpu.available() is not None, reason="skipped: ne
 OUTSIDE_THE_MODEL = {
     "code_address",
     "deep_frame",
+    "distance",
     "eip_address",
     "exchange",
     "exchange_rsp",

@@ -221,6 +221,10 @@ class Image:
         """Whether an address was written into the instruction of `size` bytes at `address`."""
         return any(self.relocated.get(place) is False for place in range(address, address + size))
 
+    def holds_distance(self, address: int, size: int) -> bool:
+        """Whether a distance to elsewhere was written into the instruction of `size` bytes at `address`."""
+        return any(self.relocated.get(place) is True for place in range(address, address + size))
+
     def bytes_at(self, address: int, size: int) -> bytes:
         """At most `size` bytes at `address`, of code or data; empty where there is neither."""
         section = self.section_at(address)

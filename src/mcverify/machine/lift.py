@@ -99,12 +99,19 @@ class Lifter:
         reason = None
         if self._image.holds_address(decoded.address, decoded.size):
             reason = "holds an address, which is not known before it is linked and loaded"
+        if self._takes_distance_for_number(decoded):
+            reason = "holds a distance as a number, which is not known before it is linked"
         if decoded.address in self._image.repatched:
             reason = f"is rewritten as the kernel runs ({self._image.repatched[decoded.address]})"
         if not self._image.built and self._leaves_section(decoded):
             reason = "goes out of its section, and what lies there is not known before it is linked"
         if reason:
             raise Refused(decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), reason)
+
+    def _takes_distance_for_number(self, decoded: Any) -> bool:
+        """Whether a distance that a relocation wrote is no branch's, nor that of an operand from rip."""
+        holds = self._image.holds_distance(decoded.address, decoded.size)
+        return holds and not _goes_by_distance(decoded) and not is_rip_relative(decoded)
 
     def _leaves_section(self, decoded: Any) -> bool:
         """Whether a branch goes out of its section by a distance that no relocation wrote."""

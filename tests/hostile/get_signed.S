@@ -7,7 +7,6 @@
 
 /* mcverify: contract get_user_4 */
 /* expect: refuted O6 at success */
-/* unknown: runs have bytes from 1 to 127 in src: no sign is set */
 SYM_FUNC_START(get_signed)
 .Lcopy:
 	movslq	(%rax), %rdx

@@ -102,6 +102,7 @@ def test_a_users_header_comes_before_the_stand_in(load_text, tmp_path):
     text = "#include <asm/special.h>\n#include <asm/errno.h>\ncopy:\tSPECIAL\n\tmovb $EFAULT, %al\n"
     image = load_text(text, headers="", include=[tmp_path / "mine"])
     assert image.sections[0].data == bytes([0xCC, 0xB0, 77])
+    assert f"assembled with -I {tmp_path / 'mine'}" in image.notes
 
 
 def test_a_header_beside_the_source_is_found(load_text, tmp_path):
@@ -133,7 +134,8 @@ def test_a_kernels_own_configuration_replaces_the_assumed_one(load_text, kernel)
     image = load_text(text, include=[kernel])
     assert image.sections[0].data == b"\xcc"
     autoconf = kernel / "generated" / "autoconf.h"
-    assert image.notes == (f"CONFIG_THEIRS is set in {autoconf}", f"CONFIG_X86_MCE is not set in {autoconf}")
+    configs = (f"CONFIG_THEIRS is set in {autoconf}", f"CONFIG_X86_MCE is not set in {autoconf}")
+    assert image.notes == (*configs, f"assembled with -I {kernel}")
 
 
 def test_a_config_that_contradicts_the_kernels_own_is_refused(load_text, kernel):

@@ -76,7 +76,7 @@ def buffers(contract: Contract) -> list[str]:
 
 def right_value(contract: Contract, seed: int) -> int:
     size = contract.size or 0
-    return int.from_bytes(contents(seed, LEAD + size)[LEAD:], "little")
+    return int.from_bytes(contents(seed, LEAD + size, signed=True)[LEAD:], "little")
 
 
 def right_end(contract: Contract, choose: random.Random) -> End:

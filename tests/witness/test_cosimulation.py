@@ -22,6 +22,7 @@ OUTSIDE_THE_MODEL = {
     "exchange_rsp",
     "hint_last",
     "hint_none",
+    "move_backwards",
     "next_section",
     "rep_words",
     "rex_early",

@@ -81,9 +81,10 @@ def load(
             content.seek(0)
             tree = _tree_of(path, kernel)
             image = _image_of_source(path, content.read(), defines, include, tree, config)
-            # CONFIGs have notes of their own; another macro chooses code just as well.
-            macros = (f"assembled with -D {d}" for d in defines if not d.startswith("CONFIG_"))
-            image = replace(image, notes=(*image.notes, *macros))
+            # CONFIGs have notes of their own; another macro, or header, chooses code just as well.
+            options = [f"-D {d}" for d in defines if not d.startswith("CONFIG_")]
+            options += [f"-I {folder}" for folder in include]
+            image = replace(image, notes=(*image.notes, *(f"assembled with {o}" for o in options)))
         else:
             raise _not_ours(path, _head(content, len(_ARCHIVE)))
     return with_callees(replace(image, sha256=digest))

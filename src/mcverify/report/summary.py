@@ -45,7 +45,8 @@ def verdict_words(result: RoutineResult) -> str:
 
 
 def narrowed(result: RoutineResult) -> list[str]:
-    """What an option or a comment leaves out of what the contract asks: longer calls, faults, macros."""
+    """What an option or a comment leaves out of what the contract asks: longer calls, faults; and macros and
+    headers that may choose other code."""
     contract, domain = result.contract, result.domain
     if contract is None:
         return []

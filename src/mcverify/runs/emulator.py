@@ -28,6 +28,7 @@ from mcverify.runs.pattern import (
     REGISTERS,
     complement,
     contents,
+    holds_signs,
     initial_registers,
     is_value,
     mix,
@@ -335,7 +336,8 @@ class _Run:
             self._uc.mem_write(buffer.at + a, pattern[LEAD + a : LEAD + b])
 
     def _contents(self) -> bytes:
-        return contents(self._case.seed, self._case.len + 2 * LEAD)
+        signed = holds_signs(self._machine.contract)
+        return contents(self._case.seed, self._case.len + 2 * LEAD, signed=signed)
 
     def _fresh(self) -> bytes:
         known = self._contents()

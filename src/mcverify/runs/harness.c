@@ -83,7 +83,7 @@ struct contract {
 	u64 kept;				/* mask of registers */
 	u64 obligations, on_machine_check;	/* masks, bit n for On */
 	u64 stored_value, loaded_value;		/* registers; NONE where there is none */
-	u64 size;				/* of the loaded value */
+	u64 size;				/* of the value that is loaded or stored */
 	u64 success_unasked, has_error, error;
 	u64 n_given, given[16], value[16];
 };
@@ -267,10 +267,13 @@ static bool other_fresh, known_other_fresh;	/* what dst holds at first is anothe
 
 /*
  * The contents are bytes from 1 to 127, what dst holds at first is from 128 to 254: a byte that was
- * copied, even from the wrong place, or cleared is seen as written.
+ * copied, even from the wrong place, or cleared is seen as written. Where a single value is moved they are from 1 to
+ * 255, since a sign may be extended.
  */
 static void know_contents(u64 seed, u64 bytes)
 {
+	u8 mask = contract.size && contract.size <= 8 ? 0xff : 0x7f;
+
 	if (seed == known_seed && bytes <= known_bytes && other_fresh == known_other_fresh)
 		return;
 	for (u64 i = 0; i < bytes; i += 8) {
@@ -282,7 +285,7 @@ static void know_contents(u64 seed, u64 bytes)
 		if (IS_VALUE(seed))
 			contents[i] = i % 8 ? 0 : seed & 0x7f;
 		else
-			contents[i] = (contents[i] & 0x7f) ? (contents[i] & 0x7f) : 0x55;
+			contents[i] = (contents[i] & mask) ? (contents[i] & mask) : 0x55;
 	if (contract.data != ZERO)
 		for (u64 i = 0; i < bytes; i++)
 			fresh[i] = ~contents[i];

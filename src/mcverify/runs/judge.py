@@ -8,7 +8,7 @@ from functools import cached_property
 
 from mcverify.contract import Contract
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Run
-from mcverify.runs.pattern import LEAD, contents
+from mcverify.runs.pattern import LEAD, contents, holds_signs
 
 _FLAG_DF = 1 << 10
 _FLAG_AC = 1 << 18
@@ -103,7 +103,8 @@ class Judged:
         """What a routine that returns the bytes of src in a register must return."""
         if self.outcome.faults or self.contract.size is None:
             return 0
-        return int.from_bytes(contents(self.case.seed, LEAD + self.contract.size)[LEAD:], "little")
+        known = contents(self.case.seed, LEAD + self.contract.size, signed=holds_signs(self.contract))
+        return int.from_bytes(known[LEAD:], "little")
 
     @cached_property
     def fault_point(self) -> int | None:

@@ -34,6 +34,7 @@ _CONTENTS, _REGISTERS = 0, 1
 _ARITHMETIC_FLAGS = 0x8D5
 _COMPLEMENT = bytes(255 - value for value in range(256))
 _SEVEN_BITS = bytes(value & 0x7F or 0x55 for value in range(256))
+_NOT_ZERO = bytes(value or 0x55 for value in range(256))
 
 
 def is_value(seed: int) -> bool:
@@ -53,17 +54,23 @@ def _random_word(seed: int, stream: int, index: int) -> int:
 
 
 @lru_cache(maxsize=64)
-def contents(seed: int, size: int) -> bytes:
+def contents(seed: int, size: int, *, signed: bool = False) -> bytes:
     """What src holds from LEAD bytes before its first byte on, `size` bytes from 1 to 127 (0 too, if
-    the seed is a value)."""
+    the seed is a value), or to 255 if they are `signed`."""
     if is_value(seed):
         return (bytes([seed & 0x7F, *bytes(7)]) * (size // 8 + 1))[:size]
     words = (_random_word(seed, _CONTENTS, i).to_bytes(8, "little") for i in range((size + 7) // 8))
-    return b"".join(words)[:size].translate(_SEVEN_BITS)
+    return b"".join(words)[:size].translate(_NOT_ZERO if signed else _SEVEN_BITS)
+
+
+def holds_signs(contract: Contract) -> bool:
+    """Whether the bytes of src, or of a value to be stored, may be any but zero: where a single value is
+    moved its sign may be extended. (By their signs bytes of src are told from those that dst holds.)"""
+    return contract.size is not None and contract.size <= WORD
 
 
 def complement(data: bytes) -> bytes:
-    """Each byte's complement: what dst holds at first; no byte of src is among them, nor is zero."""
+    """Each byte's complement: what dst holds at first. No byte of src below 128 is among them, nor zero."""
     return data.translate(_COMPLEMENT)
 
 
@@ -82,7 +89,7 @@ def initial_registers(case: Case, contract: Contract, dst: int, src: int, stack:
     if contract.len is not None:
         values[contract.len] = case.len
     if contract.stored_value is not None:
-        whole = contents(case.seed, LEAD + WORD)[LEAD:]
+        whole = contents(case.seed, LEAD + WORD, signed=holds_signs(contract))[LEAD:]
         values[contract.stored_value] = int.from_bytes(whole, "little")
     values["rsp"] = stack
     return values

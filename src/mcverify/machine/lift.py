@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import takewhile
@@ -127,8 +127,7 @@ class Lifter:
     def _lift(self, decoded: Any) -> Instruction:
         text = f"{decoded.mnemonic} {decoded.op_str}".strip()
         name = decoded.mnemonic.split()[-1]
-        reason = self._refusal(decoded, name)
-        if reason:
+        for reason in self._refusals(decoded, name):
             raise Refused(decoded.address, text, reason)
         model = self._models.get(name)
         if model is not None:
@@ -150,27 +149,26 @@ class Lifter:
             form=form_of(decoded),
         )
 
-    def _refusal(self, decoded: Any, name: str) -> str | None:
+    def _refusals(self, decoded: Any, name: str) -> Iterator[str]:
         """Why the instruction is refused though the lifter takes it."""
-        refused = self._models["refused"]
         sizes = {operand.size for operand in decoded.operands}
         for narrow in (self._models[key] for key in _BY_SIZE if _BY_SIZE[key] in sizes):
             if decoded.insn_name() in narrow["names"]:
-                return str(narrow["reason"])
+                yield narrow["reason"]
         other = self._models["refused_opcode"]
         if decoded.insn_name() in other["names"] and _opcode_before_registers(decoded) == other["opcode"]:
-            return str(other["reason"])
+            yield other["reason"]
         if decoded.prefix[2] == _OPERAND_SIZE and _is_branch(decoded):
-            return "is a branch with an operand-size prefix, which not all CPUs read alike"
+            yield "is a branch with an operand-size prefix, which not all CPUs read alike"
         if _is_relative_lea(decoded):
-            return "gives an address of the code, which is not known before it is loaded"
+            yield "gives an address of the code, which is not known before it is loaded"
         if _rex_is_ignored(decoded):
-            return "has a REX prefix that is not the last prefix: a CPU ignores it, decoders do not"
+            yield "has a REX prefix that is not the last prefix: a CPU ignores it, decoders do not"
         model = self._models.get(name)
         if model is not None and not _repeating(decoded) <= {model.get("prefix")}:
-            return "has a prefix with which it is another instruction or none"
-        reason: str | None = refused.get(name) or refused.get(name[:-1])
-        return reason
+            yield "has a prefix with which it is another instruction or none"
+        refused = self._models["refused"]
+        yield from (refused[known] for known in (name, name[:-1]) if known in refused)
 
     def _must_be_aligned(self, decoded: Any, steps: Sequence[Step]) -> bool:
         """Whether an SSE operand in memory raises #GP at an odd address without a way that says so."""

@@ -157,7 +157,7 @@ def test_every_form_is_compared_where_it_can_be(tmp_path: Path) -> None:
     assert {"add m32i, r32", "sub i, h8", "jne label", "pop r64", "sar cl, m8", "movsb"} <= set(forms)
     assert not set(forms) & {"hlt", "div m32", "in dx, al"}
     assert forms["add r32, r32"][2] == "30"
-    assert forms["xor r8, m8"][2] in {"2", "3"}
+    assert int(forms["xor r8, m8"][2]) >= 3
     assert {row[4] for row in rows} == {"agrees"}
 
 

@@ -91,7 +91,7 @@ def compare(
     most: int = MOST_ENCODINGS,
     jobs: int = 1,
 ) -> list[FormResult]:
-    """Each form from about `cases` random states, spread over its encodings (at most `most` of them).
+    """Each form from `cases` random states or a few more, spread over at most `most` of its encodings.
 
     `jobs` processes share the work. Equal arguments give equal states. Raises InputError where this machine
     cannot run them.
@@ -129,13 +129,14 @@ def _spread(codes: Sequence[bytes], most: int) -> list[bytes]:
 
 def _form(work: _Work, cases: int, seed: int) -> FormResult:
     result = FormResult(work.form, len(work.codes))
+    lifted = []
     for code in work.codes:
         try:
-            one = _Encoding(code, seed)
+            lifted.append(_Encoding(code, seed))
         except Refused as refused:
             result.why = f"no proof uses it: {refused.reason}"
-            continue
-        one.run(max(1, cases // len(work.codes)), result)
+    for one in lifted:
+        one.run(-(-cases // len(lifted)), result)
     return result
 
 

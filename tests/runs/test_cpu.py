@@ -382,6 +382,17 @@ def test_the_return_address_is_the_same_in_every_run_and_in_the_emulator(build: 
     assert [o.registers["r8"] for o in outcomes] == [0x700000000000] * 3
 
 
+@pytest.mark.parametrize("beside", [1, 2, 3, 4, 5, 6, 14, 2000])
+def test_a_return_beside_the_return_address_ends_there(build: Build, beside: int) -> None:
+    """And in nothing that was left there by chance: dst is untouched."""
+    routine = build(f"addq ${beside}, (%rsp)\n mov %rdi, %rax\n ret")
+    case = Case(16, FREE, FREE)
+    for outcome in (runner(*routine).run([case])[0] for runner in (CpuRunner, EmulatorRunner)):
+        assert (outcome.ending, outcome.rip) == (Ending.WILD, 0x700000000000 + beside)
+        assert outcome.registers["rax"] == outcome.registers["rdi"]
+        assert not any(outcome.written)
+
+
 def test_what_the_compiler_puts_aside_lies_where_it_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

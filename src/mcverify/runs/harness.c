@@ -50,6 +50,8 @@ typedef uint8_t u8;
 #define MAX_TIMEOUTS 8
 #define TICK_USEC 10000
 #define NONE (~0ull)
+#define RETURN 0x700000000000ull
+#define HLT 0xf4
 
 #define FLAG_TF 0x100ull
 #define FLAG_DF 0x400ull
@@ -424,26 +426,47 @@ static void stack_new(void)
 	stack_entry = memory + PAGE + bytes - PAGE - 8;
 }
 
-/*
- * The return address is that of a jump to landing: so it is the same in every run, and in runs/emulator.py,
- * wherever this program lies.
- */
-static void return_new(void)
+static u8 *page_at(u64 address)
 {
-	static const u8 jump[6] = { 0xff, 0x25 };	/* to the address behind it */
-	u64 target = (u64)landing;
-	void *memory = mmap((void *)0x700000000000ull, PAGE, PROT_READ | PROT_WRITE,
+	void *memory = mmap((void *)address, PAGE, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	if (memory == MAP_FAILED)
-		memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		die(NO_MEMORY);
-	memcpy(memory, jump, sizeof(jump));
-	memcpy((u8 *)memory + sizeof(jump), &target, sizeof(target));
-	if (mprotect(memory, PAGE, PROT_READ | PROT_EXEC))
-		die(NO_RIGHTS);
-	return_address = (u64)memory;
+		return NULL;
+	if ((u64)memory == address)
+		return memset(memory, HLT, PAGE);
+	munmap(memory, PAGE);
+	return NULL;
+}
+
+/*
+ * The return address is that of a jump to landing: so it is the same in every run, and in runs/emulator.py,
+ * wherever this program lies. All other bytes of its page are hlt, which a user may not execute, those of the jump's
+ * distance too: a return to an address beside it ends there, not in code that differs from run to run.
+ */
+static void return_new(void)
+{
+	static const u8 near_jump[5] = { 0xe9, HLT, HLT, HLT, HLT };
+	static const u8 far_jump[6] = { 0xff, 0x25 };	/* to the address behind it */
+	u64 target = (u64)landing;
+	int distance;
+
+	memcpy(&distance, near_jump + 1, sizeof(distance));
+	for (u64 at = RETURN; at < RETURN + (16ull << 32); at += 1ull << 32) {
+		u64 between = at + sizeof(near_jump) + distance;
+		u8 *page = page_at(at), *other = page_at(between & -PAGE);
+
+		if (page && other) {
+			memcpy(page, near_jump, sizeof(near_jump));
+			memcpy((u8 *)between, far_jump, sizeof(far_jump));
+			memcpy((u8 *)between + sizeof(far_jump), &target, sizeof(target));
+			if (mprotect(page, PAGE, PROT_READ | PROT_EXEC) || mprotect(other, PAGE, PROT_READ | PROT_EXEC))
+				die(NO_RIGHTS);
+			return_address = at;
+			return;
+		}
+	}
+	die(NO_MEMORY);
 }
 
 static u8 *place(const struct region *region, u64 where, u64 at, u64 len)

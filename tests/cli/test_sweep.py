@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
+from support.processes import until_gone
 
 from mcverify.runs import cpu
 from mcverify.witness import sweep as sweep_module
@@ -269,7 +270,7 @@ def test_an_interrupt_ends_it_with_its_children(written: Callable[..., Path]) ->
     process.terminate()
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err.strip()) == (130, "", "mcverify: interrupted")
-    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    until_gone(*children)
 
 
 def harnesses_of(pid: int) -> list[int]:

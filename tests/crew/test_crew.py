@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import work
+from support.processes import is_alive, until
 
 from mcverify.crew import Alone, Processes, crew
 from mcverify.deadline import Deadline
@@ -131,19 +132,3 @@ def test_a_deadline_counts_from_when_it_arrives() -> None:
     assert remaining is not None
     assert 90 < remaining <= 100
     assert pickle.loads(pickle.dumps(Deadline(None))).remaining() is None
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def until(condition: object, seconds: float = 60.0) -> None:
-    """Wait until it holds; fail if it does not."""
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

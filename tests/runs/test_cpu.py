@@ -14,6 +14,7 @@ from random import Random
 from typing import TypeVar
 
 import pytest
+from support.processes import is_alive
 
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
@@ -323,7 +324,7 @@ def test_no_child_outlives_its_parent(how: signal.Signals) -> None:
         child = wait_for(lambda: children_of(parent.pid))[0]
         parent.send_signal(how)
         parent.wait(timeout=60)
-        assert wait_for(lambda: not is_running(child))
+        assert wait_for(lambda: not is_alive(child))
     finally:
         parent.kill()
         parent.wait()
@@ -348,13 +349,6 @@ def children_of(pid: int) -> list[int]:
         if int(fields[1]) == pid and name.startswith("harness"):
             found.append(int(entry.name))
     return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE
 from mcverify.proof.result import Counterexample
-from mcverify.proof.trials import STALE, Failure, Key, Runner, Trials
+from mcverify.proof.trials import STALE, STORED_SOMEWHERE, Failure, Key, Runner, Trials
 from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement
 from mcverify.runs.cases import far_cases
 from mcverify.runs.grid import GridViolation, quick_grid
@@ -24,9 +24,6 @@ _LONG = 1 << 22
 
 _MOST_BYTES = 8 << 30
 """What these copy together at most, some seconds for each GiB."""
-
-_STORED_SOMEWHERE: Key = ("O8", EVERYWHERE)
-"""A store outside dst, of a run so long that it was not looked up by what."""
 
 Values = Callable[[str], int | None]
 """What a model of Z3 says of a call, by name (`proof.hints.Hint`)."""
@@ -137,7 +134,7 @@ class Witnesses:
         return None
 
     def _keep(self, case: Case, outcome: Outcome, failure: Failure) -> None:
-        if case.len > self._len_max or (failure.key == _STORED_SOMEWHERE and self._places_stores()):
+        if case.len > self._len_max or (failure.key == STORED_SOMEWHERE and self._places_stores()):
             return
         known = self.found.get(failure.key)
         smaller = known is None or _size(case) < _size(known.case)
@@ -147,7 +144,7 @@ class Witnesses:
                 (failure.obligation,), failure.exit, case, outcome, failure.sentence, others
             )
         if self._places_stores():
-            self.found.pop(_STORED_SOMEWHERE, None)
+            self.found.pop(STORED_SOMEWHERE, None)
 
     def _places_stores(self) -> bool:
         """Whether it is known where an access leaves its buffer."""

@@ -31,6 +31,9 @@ _LOOKED_UP = 1 << 18
 """Where a byte outside dst was stored without a fault, the emulator tells by what. Each byte costs it some
 microseconds: it is asked about cases of at most `_SHORT` bytes, and `_LOOKED_UP` bytes of longer ones."""
 
+STORED_SOMEWHERE: Key = ("O8", EVERYWHERE)
+"""A store outside dst, of a run so long that it was not looked up by what."""
+
 STALE = ("O3", "O9")
 """Obligations about bytes that are missing: of these a run is believed if it shows them with
 :func:`other_contents` too."""
@@ -201,9 +204,9 @@ class Trials:
                 for violation in self.violations(case, outcome)
                 if violation.obligation in asked
             }
-            before = found[number % len(cases)] or frozenset()
-            if ("O8", EVERYWHERE) not in broken - set(keys):
-                found[number % len(cases)] = before | (frozenset(keys) & broken)
+            told = _told(frozenset(keys), broken)
+            if told is not None:
+                found[number % len(cases)] = (found[number % len(cases)] or frozenset()) | told
         return found
 
     def _broken_on_cpu(
@@ -221,7 +224,7 @@ class Trials:
                 if mark.broken >> bit & 1 and _UNCERTAIN.get(mark.ending) != obligation
             )
             named = {(o, self._exit(case, mark.ending, mark.rip, mark.insn, mark.stray, o)) for o in broken}
-            found.append(keys & named if ("O8", EVERYWHERE) not in named - keys else None)
+            found.append(_told(keys, named))
         return found
 
     def exit(self, case: Case, outcome: Outcome, obligation: str) -> str:
@@ -254,7 +257,7 @@ class Trials:
             if case.len > self._bytes_to_look_up:
                 return EVERYWHERE
             self._bytes_to_look_up -= case.len
-        _, strays = self.emulator.footprint(case, lambda access: _is_outside(access, case.len))
+        _, strays = self.emulator.footprint(case, lambda access: _leaves_buffer(access, case.len))
         return place(self.image, strays[0].insn) if strays else EVERYWHERE
 
     # -- what the judge does not see ---------------------------------------------------------------
@@ -323,7 +326,11 @@ class Trials:
         return None
 
 
-def _is_outside(access: Access, length: int) -> bool:
+def _told(keys: frozenset[Key], broken: set[Key]) -> frozenset[Key] | None:
+    """Those of `keys` that were broken; None if a store left dst, nobody knows at which of them."""
+    return None if STORED_SOMEWHERE in broken - keys else keys & broken
+
+
+def _leaves_buffer(access: Access, length: int) -> bool:
     """Whether an access to src or dst is none that the contract allows."""
-    is_inside = access.offset >= 0 and access.offset + access.size <= length
-    return access.buffer in ("src", "dst") and not (is_inside and access.is_store == (access.buffer == "dst"))
+    return access.buffer in ("src", "dst") and not access.is_allowed(length)

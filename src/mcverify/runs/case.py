@@ -119,6 +119,13 @@ class Access:
     size: int
     is_store: bool
 
+    def is_allowed(self, length: int) -> bool:
+        """Whether it is a load of the `length` bytes of src, a store to those of dst, or in the stack."""
+        if self.buffer == "stack":
+            return True
+        expected = "dst" if self.is_store else "src"
+        return self.buffer == expected and self.offset >= 0 and self.offset + self.size <= length
+
 
 Run = tuple[int, int]
 """Offsets of dst from the first to before the second."""

@@ -197,20 +197,13 @@ def _footprint(run: Judged) -> Iterator[Violation]:
             yield Violation("O8", f"{_fault(fault, run)}, which is outside its {length} bytes")
             return
     for access in run.accesses:
-        if not _is_allowed(access, length):
+        if not access.is_allowed(length):
             what = "stores" if access.is_store else "loads"
             place = (
                 f"bytes {access.offset} to {access.offset + access.size - 1} of {access.buffer or 'memory'}"
             )
             yield Violation("O8", f"{run.name(access.insn)} {what} {place}, outside what the contract allows")
             return
-
-
-def _is_allowed(access: Access, length: int) -> bool:
-    if access.buffer == "stack":
-        return True
-    expected = "dst" if access.is_store else "src"
-    return access.buffer == expected and access.offset >= 0 and access.offset + access.size <= length
 
 
 def _value(run: Judged) -> Iterator[Violation]:

@@ -272,7 +272,7 @@ class Places:
         length = self.run.case.len
         for step in self.run.steps:
             for access in step.touched:
-                if not _is_inside(access, length):
+                if not access.is_allowed(length):
                     verb = "stores" if access.is_store else "loads"
                     yield step, f"it {verb} {_span(access)}, and len is {length}"
 
@@ -359,13 +359,6 @@ _PLACES: Mapping[str, Callable[[Places], Told]] = {
 
 def _is_store_to_dst(access: Access) -> bool:
     return access.is_store and access.buffer == "dst"
-
-
-def _is_inside(access: Access, length: int) -> bool:
-    if access.buffer == "stack":
-        return True
-    expected = "dst" if access.is_store else "src"
-    return access.buffer == expected and access.offset >= 0 and access.offset + access.size <= length
 
 
 def _span(access: Access) -> str:

@@ -15,7 +15,7 @@ from mcverify.machine.forms import form_of
 from mcverify.silicon.cpu import CODE
 
 MOST_ENCODINGS = 40
-"""So many of a form's encodings are tried, those of all its opcodes and prefixes among them."""
+"""So many of a form's encodings are tried, from all over its opcodes and prefixes."""
 
 _PREFIXES = (b"", b"\x66", b"\xf2", b"\xf3", b"\xf0", b"\x67")
 _REX = (b"", b"\x41", b"\x48", b"\x4c")

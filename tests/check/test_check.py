@@ -8,12 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from support import work
-from support.processes import until_gone
+from support.processes import until, until_gone
 
 from mcverify.check.check import Checked, complete
 from mcverify.check.code import decode
@@ -434,9 +433,7 @@ def test_an_interrupt_does_not_wait_for_a_solver(tmp_path: Path, number: signal.
     program.write_text(SLEEPING)
     folder.mkdir()
     process = subprocess.Popen([sys.executable, program, folder], stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
-    while not (pids := os.listdir(folder)) and time.monotonic() < end:
-        time.sleep(0.05)
+    pids = until(lambda: os.listdir(folder))
     assert len(pids) == 1
     process.send_signal(number)
     assert process.wait(timeout=30) != 0

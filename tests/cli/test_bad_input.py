@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.processes import until
 
 from mcverify.models import models_dir
 
@@ -399,14 +400,13 @@ def test_a_long_routine_ends_in_time():
 
 def wait_until_it_listens(process: subprocess.Popen[str]) -> None:
     """Wait until SIGINT is blocked: before, it is Python's or the system's to end the process."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
+
+    def blocks() -> bool:
         status = Path(f"/proc/{process.pid}/status").read_text()
         (blocked,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:"))
-        if int(blocked, 16) >> signal.SIGINT - 1 & 1:
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never blocked SIGINT")
+        return bool(int(blocked, 16) >> signal.SIGINT - 1 & 1)
+
+    until(blocks)
 
 
 @pytest.mark.parametrize("after", [0.1, 1.0, 3.0])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
-from support.processes import until_gone
+from support.processes import until, until_gone
 
 from mcverify.runs import cpu
 from mcverify.witness import sweep as sweep_module
@@ -263,10 +263,7 @@ def test_an_interrupt_ends_it_with_its_children(written: Callable[..., Path]) ->
         stderr=subprocess.PIPE,
         text=True,
     )
-    limit = time.monotonic() + 60
-    while not (children := harnesses_of(process.pid)) and time.monotonic() < limit:
-        time.sleep(0.05)
-    assert children
+    children = until(lambda: harnesses_of(process.pid))
     process.terminate()
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err.strip()) == (130, "", "mcverify: interrupted")
@@ -315,15 +312,6 @@ def session(leader: int) -> list[int]:
     return found
 
 
-def wait_for(holds: Callable[[], object], seconds: float = 60) -> bool:
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 @needs_cpu
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_sweep_that_is_ended_leaves_no_child_and_no_file(how: signal.Signals, tmp_path: Path) -> None:
@@ -339,11 +327,11 @@ def test_a_sweep_that_is_ended_leaves_no_child_and_no_file(how: signal.Signals, 
         env=os.environ | {"TMPDIR": str(temporary)},
     )
     try:
-        assert wait_for(lambda: any(is_harness(pid) for pid in session(process.pid)))
+        until(lambda: any(is_harness(pid) for pid in session(process.pid)))
         process.send_signal(how)
         said, err = process.communicate(timeout=60)
         assert (process.returncode, said, err.strip()) == (130, "", "mcverify: interrupted")
-        assert wait_for(lambda: not session(process.pid), 10), session(process.pid)
+        until(lambda: not session(process.pid), 10)
     finally:
         for pid in session(process.pid):
             os.kill(pid, signal.SIGKILL)

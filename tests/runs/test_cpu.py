@@ -6,15 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import TypeVar
 
 import pytest
-from support.processes import is_alive
+from support.processes import is_alive, until
 
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
@@ -321,21 +319,13 @@ def test_no_child_outlives_its_parent(how: signal.Signals) -> None:
         [sys.executable, "-c", ENDLESS, str(ASM / "mixed_loop_wrong_endless.S")], stderr=subprocess.DEVNULL
     )
     try:
-        child = wait_for(lambda: children_of(parent.pid))[0]
+        child = until(lambda: children_of(parent.pid))[0]
         parent.send_signal(how)
         parent.wait(timeout=60)
-        assert wait_for(lambda: not is_alive(child))
+        until(lambda: not is_alive(child))
     finally:
         parent.kill()
         parent.wait()
-
-
-def wait_for(get: Callable[[], T]) -> T:
-    """The first true answer, or the one after 60 seconds."""
-    deadline = time.monotonic() + 60
-    while not (answer := get()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return answer
 
 
 def children_of(pid: int) -> list[int]:

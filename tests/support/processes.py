@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 
 def is_alive(pid: int) -> bool:
@@ -15,12 +16,16 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait until it holds; fail if it does not."""
+T = TypeVar("T")
+
+
+def until(get: Callable[[], T], seconds: float = 60.0) -> T:
+    """Wait for the first true answer; fail if there is none."""
     end = time.monotonic() + seconds
-    while not condition():
+    while not (answer := get()):
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(0.02)
+    return answer
 
 
 def until_gone(*pids: int) -> None:

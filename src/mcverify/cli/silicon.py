@@ -68,7 +68,7 @@ def silicon(
         raise click.UsageError("name a file, or give --every")
     if table is not None:
         check_writable(table, "--table", is_ours=lambda text: text.startswith(_FIRST))
-    results = _compared(files, include, States(cases, every, seed, jobs or usable_cpus()))
+    results = _compared(files, include, Extent(cases, every, seed, jobs or usable_cpus()))
     from mcverify.silicon.table import cpu_name, to_table
 
     if table is not None:
@@ -80,7 +80,7 @@ def silicon(
     return exit_code(results)
 
 
-class States(NamedTuple):
+class Extent(NamedTuple):
     """How many states for each form of the files, and of each other form; and who executes them."""
 
     cases: int
@@ -89,7 +89,7 @@ class States(NamedTuple):
     jobs: int
 
 
-def _compared(files: Sequence[Path], include: Sequence[Path], states: States) -> list[FormResult]:
+def _compared(files: Sequence[Path], include: Sequence[Path], extent: Extent) -> list[FormResult]:
     from mcverify.cli.progress import status_line
     from mcverify.image.load import load
 
@@ -99,11 +99,11 @@ def _compared(files: Sequence[Path], include: Sequence[Path], states: States) ->
 
     with status_line() as say:
         forms = encodings(images)
-        results = compare(forms, states.cases, states.seed, say, jobs=states.jobs)
-        if states.every is not None:
+        results = compare(forms, extent.cases, extent.seed, say, jobs=extent.jobs)
+        if extent.every is not None:
             say("looking for instructions")
             others = {form: codes for form, codes in every_form().items() if form not in forms}
-            found = compare(others, states.every, states.seed, say, most=MOST_ENCODINGS, jobs=states.jobs)
+            found = compare(others, extent.every, extent.seed, say, most=MOST_ENCODINGS, jobs=extent.jobs)
             results += [result for result in found if result.cases]
     return sorted(results, key=lambda result: result.form)
 

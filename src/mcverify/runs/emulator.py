@@ -27,8 +27,7 @@ from mcverify.runs.pattern import (
     LEAD,
     REGISTERS,
     complement,
-    contents,
-    holds_signs,
+    contents_for,
     initial_registers,
     is_value,
     mix,
@@ -336,8 +335,7 @@ class _Run:
             self._uc.mem_write(buffer.at + a, pattern[LEAD + a : LEAD + b])
 
     def _contents(self) -> bytes:
-        signed = holds_signs(self._machine.contract)
-        return contents(self._case.seed, self._case.len + 2 * LEAD, signed=signed)
+        return contents_for(self._machine.contract, self._case.seed, self._case.len + 2 * LEAD)
 
     def _fresh(self) -> bytes:
         known = self._contents()

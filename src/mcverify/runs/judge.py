@@ -8,7 +8,7 @@ from functools import cached_property
 
 from mcverify.contract import Contract
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Run
-from mcverify.runs.pattern import LEAD, contents, holds_signs
+from mcverify.runs.pattern import LEAD, contents_for
 
 _FLAG_DF = 1 << 10
 _FLAG_AC = 1 << 18
@@ -103,7 +103,7 @@ class Judged:
         """What a routine that returns the bytes of src in a register must return."""
         if self.outcome.faults or self.contract.size is None:
             return 0
-        known = contents(self.case.seed, LEAD + self.contract.size, signed=holds_signs(self.contract))
+        known = contents_for(self.contract, self.case.seed, LEAD + self.contract.size)
         return int.from_bytes(known[LEAD:], "little")
 
     @cached_property

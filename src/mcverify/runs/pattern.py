@@ -63,10 +63,10 @@ def contents(seed: int, size: int, *, signed: bool = False) -> bytes:
     return b"".join(words)[:size].translate(_NOT_ZERO if signed else _SEVEN_BITS)
 
 
-def holds_signs(contract: Contract) -> bool:
-    """Whether the bytes of src, or of a value to be stored, may be any but zero: where a single value is
-    moved its sign may be extended. (By their signs bytes of src are told from those that dst holds.)"""
-    return contract.size is not None and contract.size <= WORD
+def contents_for(contract: Contract, seed: int, size: int) -> bytes:
+    """The `contents` of a call: signed where a single value is moved, whose sign may be extended. (Where
+    more is moved, bytes of src are told from those that dst holds by their signs.)"""
+    return contents(seed, size, signed=contract.size is not None and contract.size <= WORD)
 
 
 def complement(data: bytes) -> bytes:
@@ -89,7 +89,7 @@ def initial_registers(case: Case, contract: Contract, dst: int, src: int, stack:
     if contract.len is not None:
         values[contract.len] = case.len
     if contract.stored_value is not None:
-        whole = contents(case.seed, LEAD + WORD, signed=holds_signs(contract))[LEAD:]
+        whole = contents_for(contract, case.seed, LEAD + WORD)[LEAD:]
         values[contract.stored_value] = int.from_bytes(whole, "little")
     values["rsp"] = stack
     return values

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from mcverify.contract import Contract
 from mcverify.runs.case import PAGE, RED_ZONE, Case, Place, Placement, Run
 from mcverify.runs.layout import extent, lay_out
-from mcverify.runs.pattern import LEAD, complement, contents, holds_signs
+from mcverify.runs.pattern import LEAD, complement, contents_for
 from mcverify.runs.wire import MOST_RUNS, is_long
 
 _PERIOD = 509 * PAGE
@@ -136,7 +136,7 @@ class Memory:
         self._case = case
         self.is_long = is_long(case)
         size = _PERIOD if self.is_long else case.len + 2 * LEAD
-        known = contents(case.seed, size, signed=holds_signs(contract))
+        known = contents_for(contract, case.seed, size)
         self._fresh = known if contract.data == "zero" else complement(known)
         self._wanted = bytes(len(known)) if contract.data == "zero" else known
         self.dst = _side("dst", case.dst, case, dst, self._fresh)

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 
 from mcverify.errors import InputError
 from mcverify.models import models_dir, read_toml
+from mcverify.scopes import makes_sense
 
 Faults = Literal["loads", "stores", "both"]
 Data = Literal["copy", "zero", "value"]
@@ -374,6 +375,9 @@ def _check(contract: Contract, top: _Table) -> None:
     _check_values(contract, top)
     if contract.status is None and (contract.success_unasked or contract.error is not None):
         raise top.wrong("result", "says what the status is, but names no status")
+    for identifier in {*contract.obligations, *contract.on_machine_check}:
+        if not makes_sense(identifier, counts=contract.left is not None):
+            raise top.wrong("obligations", f"holds {identifier}, about a count, but result.left names none")
     if contract.src is None and contract.faults != "stores":
         raise top.wrong("faults", f'is "{contract.faults}", but a routine without a source has stores only')
     _check_registers(contract, top)

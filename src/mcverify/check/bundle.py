@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from mcverify.check.answers import require_answers
 from mcverify.check.manifest import Manifest, Proof, Routine, decoded
 from mcverify.check.statement import Inconsistent, Obligation, obligations
 from mcverify.errors import InputError
@@ -103,13 +104,15 @@ def _read(path: Path) -> bytes:
 def stated(bundle: Bundle, proof: Proof) -> list[Obligation]:
     """The obligations of a proof, as they follow from its paths, invariants and measures; each has its file.
 
-    Raises InputError where the bundle has fewer, more or other ones.
+    Raises InputError where the bundle has fewer, more or other ones, Unanswered where nothing states what the
+    contract asks for.
     """
     where = str(bundle.folder / MANIFEST)
     try:
         needed = obligations(proof.routine)
     except (Inconsistent, KeyError) as error:
         raise InputError(f"it contradicts itself: {error}", where=where) from error
+    require_answers(proof.routine, needed)
     listed = {each.file for each in proof.obligations}
     for missing in (o for o in needed if f"{o.name}.smt2" not in listed):
         raise InputError(f"the obligation {missing.name} is missing: {missing.says}", where=where)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mcverify.check.manifest import Location, Measure, Moved, Path, Routine, Step, Stray
 from mcverify.check.tree import Node, branches
@@ -50,12 +50,13 @@ class Inconsistent(Exception):
 @dataclass(frozen=True, slots=True)
 class Obligation:
     """One statement: a name fit for a file, its kind (a key of `WHY`), what it says, and the SMT-LIB text, to
-    be unsatisfiable."""
+    be unsatisfiable. `of` are the parts of the proof that it is about (`check.answers`)."""
 
     name: str
     kind: str
     says: str
     text: str
+    of: frozenset[tuple[str, ...]] = frozenset()
 
 
 def word(value: int) -> str:
@@ -102,8 +103,9 @@ def obligations(routine: Routine) -> list[Obligation]:
     for obligation in _Statements(routine).all():
         if obligation.name in names:
             raise Inconsistent(f"two obligations of {routine.title} are named {obligation.name}")
-        if found.setdefault(obligation.text, obligation) is obligation:
-            names.add(obligation.name)
+        names.add(obligation.name)
+        first = found.setdefault(obligation.text, obligation)
+        found[obligation.text] = replace(first, of=first.of | obligation.of)
     return list(found.values())
 
 
@@ -311,14 +313,17 @@ class _Statements:
 
     # -- statements
 
-    def _stated(self, name: str, kind: str, says: str, script: _Script, goal: str) -> Obligation:
+    def _stated(
+        self, name: str, kind: str, says: str, script: _Script, goal: str, of: tuple[str, ...] = ()
+    ) -> Obligation:
         lines = [f"; {self._routine.title}: {says}", f"; {kind}: {WHY[kind]}", "(set-logic QF_BV)"]
         body = [f"(assert {term})" for term in script.asserted]
         body += [f"(define-fun {n} () {sort} {term})" for n, sort, term in script.defined]
         body.append(f"(assert (not {goal}))")
         used = set(_TOKEN.findall(" ".join(body)))
         lines += [f"(declare-const {n} {self._sorts[n]})" for n in sorted(used & self._sorts.keys())]
-        return Obligation(name, kind, says, "\n".join([*lines, *body, "(check-sat)", ""]))
+        text = "\n".join([*lines, *body, "(check-sat)", ""])
+        return Obligation(name, kind, says, text, frozenset({(kind, *of)}))
 
     def _footprint(self, path: Path) -> Iterator[Obligation]:
         script = self._at(self._location(path.source), bad_bytes=False)
@@ -329,7 +334,8 @@ class _Statements:
                 number += 1
                 says = f"on {path.name} the {moved.kind} at {step.at:#x} lies inside its buffer"
                 name = f"{path.name}-access{number}-{moved.kind}"
-                yield self._stated(name, "footprint", says, script, self._inside(moved))
+                of = path.name, str(number)
+                yield self._stated(name, "footprint", says, script, self._inside(moved), of)
                 self._know(script, moved)
 
     def _end(self, path: Path) -> Iterator[Obligation]:
@@ -340,7 +346,8 @@ class _Statements:
         else:
             script = self._along(path, bad_bytes=path.by_address)
             says = f"{path.name} from {path.source} to {path.where} ({path.end}) is impossible"
-            yield self._stated(f"{path.name}-{path.end}-impossible", "impossible", says, script, "false")
+            name = f"{path.name}-{path.end}-impossible"
+            yield self._stated(name, "impossible", says, script, "false", (path.name,))
 
     def _arrival(self, path: Path) -> Iterator[Obligation]:
         """The mode, and what the invariant says of what the path leaves as it was, in one statement; each of
@@ -357,7 +364,7 @@ class _Statements:
             self._complete(path, values, [goal])
             says = f"{path.name} establishes the invariant of {target.name} ({target.where}): {part}"
             again = f"-{number}" if number else ""
-            yield self._stated(f"{name}{again}", kind, says, script, _let(values, goal))
+            yield self._stated(f"{name}{again}", kind, says, script, _let(values, goal), (path.name,))
 
     @staticmethod
     def _is_left(path: Path, term: str) -> bool:
@@ -394,7 +401,7 @@ class _Statements:
         script = self._at(self._location(stray.source), bad_bytes=False)
         script.asserted += stray.conditions
         says = f"the touch of the stack at {stray.offset:+d}, by {stray.at:#x}, is impossible"
-        return self._stated(f"frame{number}", "frame", says, script, "false")
+        return self._stated(f"frame{number}", "frame", says, script, "false", (str(number),))
 
     # -- returns
 
@@ -411,7 +418,7 @@ class _Statements:
                 again = f"-{number + 1}" if number else ""
                 says = f"{identifier} holds where {path.name} returns ({path.exit})"
                 name = f"{path.name}-return-{_plain(path.exit)}-{identifier}{again}"
-                yield self._stated(name, "exit", says, script, _let(values, bound))
+                yield self._stated(name, "exit", says, script, _let(values, bound), (path.name, identifier))
 
         if self._routine.slack is not None and self._faulted(path) and self._contract.left:
             yield self._within_slack(path, self._routine.slack)

@@ -14,10 +14,12 @@ from mcverify.logic.solver import Answer, Reply
 from mcverify.logic.standpoint import Standpoint
 from mcverify.paths.explore import Options
 from mcverify.paths.segment import AccessPoint, Ending, Location, Paths, Segment
+from mcverify.proof.answers import LOOPS, Question, obligation_of
 from mcverify.proof.exits import EVERYWHERE, exit_of_segment, place
 from mcverify.proof.hints import Hint, terms_of
 from mcverify.proof.obligations import Goal, access_goal, exit_goals
 from mcverify.proof.termination import Falling, termination
+from mcverify.scopes import Scope
 
 StandpointAt = Callable[[Location], Standpoint]
 
@@ -27,7 +29,8 @@ class Finding:
     """The answer to one goal: obligation, exit, whether it was proved, seconds, and if not, why not.
 
     `at` is an instruction's address that the reason is about; `hint` is a call in which the goal fails.
-    `by_address`: the proof needed that faults belong to addresses.
+    `by_address`: the proof needed that faults belong to addresses. `answers` are the questions that it is
+    an answer to.
     """
 
     id: str
@@ -38,6 +41,11 @@ class Finding:
     at: int | None = None
     hint: Hint | None = None
     by_address: bool = False
+    answers: tuple[Question, ...] = ()
+
+
+def _asked(identifier: str, scope: Scope, number: int) -> tuple[Question, ...]:
+    return ((identifier, scope, number),)
 
 
 class Discharger:
@@ -67,9 +75,11 @@ class Discharger:
         for number, segment in enumerate(self._paths.segments):
             self._progress(f"proof: segment {number + 1} of {total}")
             if segment.target is Ending.RETURN:
-                yield from self._return(segment)
+                for found in self._return(segment):
+                    yield replace(found, answers=_asked(found.id, "exit", number))
             elif isinstance(segment.target, Ending):
-                yield from self._dead_end(segment)
+                end = _asked(obligation_of(segment), "end", number)
+                yield from (replace(found, answers=end) for found in self._dead_end(segment))
         yield from map(self._rested_on, self._own_frame())
         yield from map(self._rested_on, self._footprint())
         yield from map(self._rested_on, self._termination())
@@ -159,11 +169,11 @@ class Discharger:
         if by_address:
             ask = partial(ask, bad_bytes=True)
             reply = ask(impossible)
-        uncovered = segment.target in (Ending.UNCOVERED, Ending.TRAP)
-        exit_id = place(self._image, segment.at) if uncovered else EVERYWHERE
+        identifier = obligation_of(segment)
+        exit_id = place(self._image, segment.at) if identifier else EVERYWHERE
         reason = segment.reason or "an access that may fault has no exception-table entry"
         yield Finding(
-            "O1" if uncovered else "",
+            identifier,
             exit_id,
             reply.answer is Answer.PROVED,
             reply.seconds,
@@ -177,39 +187,42 @@ class Discharger:
 
     def _own_frame(self) -> Iterator[Finding]:
         """Stack accesses that leave the own frame: part of O7, since they may reach the return address."""
-        for stray in self._paths.strays:
+        for number, stray in enumerate(self._paths.strays):
             reply = self._standpoint(stray.source).ask(z3.BoolVal(False), stray.conditions)
             reason = f"{self._image.where(stray.at)}: reaches the stack at rsp{stray.offset:+d} of the entry"
-            yield Finding("O7", EVERYWHERE, reply.answer is Answer.PROVED, reply.seconds, reason, stray.at)
+            proved, asked = reply.answer is Answer.PROVED, _asked("O7", "frame", number)
+            yield Finding("O7", EVERYWHERE, proved, reply.seconds, reason, stray.at, answers=asked)
 
     def _footprint(self) -> Iterator[Finding]:
-        groups: dict[tuple[Location, tuple[int, ...]], list[AccessPoint]] = {}
-        for point in self._paths.accesses:
+        groups: dict[tuple[Location, tuple[int, ...]], list[tuple[int, AccessPoint]]] = {}
+        for number, point in enumerate(self._paths.accesses):
             key = point.source, tuple(c.get_id() for c in point.conditions)
-            groups.setdefault(key, []).append(point)
+            groups.setdefault(key, []).append((number, point))
         for points in groups.values():
             yield from self._inside(points)
 
-    def _inside(self, points: Sequence[AccessPoint]) -> Iterator[Finding]:
-        """O8 of accesses that happen under the same conditions."""
+    def _inside(self, numbered: Sequence[tuple[int, AccessPoint]]) -> Iterator[Finding]:
+        """O8 of accesses that happen under the same conditions, each with its number in `Paths`."""
+        points = [point for _, point in numbered]
+        asked: list[Question] = [("O8", "access", number) for number, _ in numbered]
         standpoint = self._standpoint(points[0].source)
         goals = [standpoint.here(access_goal(point, self._assumptions)) for point in points]
         reply = standpoint.ask(z3.And(goals), points[0].conditions, briefly=len(goals) > 1)
         if reply.answer is Answer.PROVED:
-            yield Finding("O8", EVERYWHERE, True, reply.seconds)
+            yield Finding("O8", EVERYWHERE, True, reply.seconds, answers=tuple(asked))
             return
-        for point, goal in zip(points, goals, strict=True):
+        for point, goal, question in zip(points, goals, asked, strict=True):
             ask = partial(standpoint.ask, conditions=point.conditions)
             reply = ask(goal)
             hint = self._hint(reply, standpoint, goal, ask)
             found = self._finding("O8", EVERYWHERE, reply, point.transfer.at, hint)
             at, kind = self._image.where(point.transfer.at), point.transfer.kind.value
             where = f"{at}: the {kind} may lie outside its buffer: "
-            yield replace(found, reason=where + found.reason if found.reason else "")
+            yield replace(found, reason=where + found.reason if found.reason else "", answers=(question,))
 
     def _termination(self) -> Iterator[Finding]:
         found = termination(self._paths, self._assumptions, self._standpoint)
         self.falling = found.falling
         where = [self._image.where(location.address) for location in found.endless]
         reason = f"no measure that falls was found for the loop at {', '.join(where)}" if where else ""
-        yield Finding("O9", EVERYWHERE, not where, 0.0, reason)
+        yield Finding("O9", EVERYWHERE, not where, 0.0, reason, answers=(LOOPS,))

@@ -30,6 +30,7 @@ from mcverify.models import read_toml
 from mcverify.paths.explore import Explorer, Options, TooManyPaths
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Ending, Paths, Segment
+from mcverify.proof.answers import require_answers
 from mcverify.proof.claims import held
 from mcverify.proof.describe import exits
 from mcverify.proof.discharge import Discharger, Finding
@@ -137,6 +138,7 @@ class RoutineProof:
             houdini = self._attempt(paths, cases, visits, persistent)
             if not self._open_findings():
                 break
+        self._require_answers(paths)
         if self._options.is_thorough:
             self._look_for_witnesses()
         with self._phase("proof"):
@@ -144,6 +146,13 @@ class RoutineProof:
         if self._options.is_thorough and not self._open_findings() and not self._witnesses.found:
             with self._phase("slack"), suppress(OutOfTime):
                 self._bound_slack(paths, houdini)
+
+    def _require_answers(self, paths: Paths) -> None:
+        """Raise Unanswered where an obligation has no answer: what nobody asks is not proved."""
+        options = self._path_options()
+        answered = (question for finding in self._findings for question in finding.answers)
+        may_fault = lambda _, kind: options.may_fault(kind)  # noqa: E731
+        require_answers(self._task.name, paths, self._contract, may_fault, answered)
 
     def _explorer(self) -> Explorer:
         return Explorer(

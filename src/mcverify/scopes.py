@@ -1,0 +1,54 @@
+"""To what each obligation must have an answer: the table of `models/obligations.toml`.
+
+The verdict of a proof and the checker of a bundle both read it. An obligation for which nothing states a goal
+has no answer; it is never proved by that, it is a bug of mcverify.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, Literal, cast
+
+from mcverify.models import read_toml
+
+if TYPE_CHECKING:
+    from mcverify.contract import Contract
+
+Scope = Literal["exit", "exit after a fault", "access", "end", "frame", "loops"]
+"""A kind of thing to which an obligation has an answer; obligations.toml says what each is."""
+
+
+class Unanswered(Exception):
+    """An obligation of the contract has no answer somewhere where its scope asks for one: a bug of
+    mcverify."""
+
+
+@cache
+def _rows() -> dict[str, dict[str, tuple[Scope, ...]]]:
+    rows = {}
+    for identifier, row in read_toml("obligations.toml").items():
+        scope = cast("tuple[Scope, ...]", tuple(row["scope"]))
+        rows[identifier] = {"scope": scope, "without_count": tuple(row.get("without_count", scope))}
+    return rows
+
+
+def makes_sense(identifier: str, *, counts: bool) -> bool:
+    """Whether a contract that returns a count of bytes left (`counts`), or none, may name the obligation."""
+    return bool(_rows()[identifier]["scope" if counts else "without_count"])
+
+
+def scopes(identifier: str, contract: Contract) -> tuple[Scope, ...]:
+    """To what an obligation of the contract must have an answer."""
+    return _rows()[identifier]["scope" if contract.left is not None else "without_count"]
+
+
+def named(contract: Contract) -> tuple[str, ...]:
+    """The obligations that bind after some fault or none, in order."""
+    return tuple(o for o in _rows() if o in (*contract.obligations, *contract.on_machine_check))
+
+
+def at_return(contract: Contract, *, faulted: bool) -> Iterable[str]:
+    """The obligations that must have an answer at a way that returns, with a fault before it or without."""
+    wanted = {"exit", "exit after a fault"} if faulted else {"exit"}
+    return (o for o in named(contract) if wanted.intersection(scopes(o, contract)))

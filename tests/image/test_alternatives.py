@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcverify.errors import InputError
-from mcverify.image.alternatives import feature_name, layouts
+from mcverify.image.alternatives import layouts
 from mcverify.image.image import Alternative, Image, Moves, Section
 from mcverify.image.load import load
 from mcverify.image.patch import patched, written
@@ -77,11 +77,42 @@ def test_an_unknown_layout_is_refused(load_text):
         load_text(ROUTINE, headers=HEADERS, defines=["MCVERIFY_ALTINSTR=40"])
 
 
-def test_features_without_a_name_keep_their_number():
-    assert feature_name(9 * 32 + 9) == "ERMS"
-    assert feature_name(11 * 32 + 25) == "11*32+25"
-    assert feature_name(20 * 32 + 2) == "LFENCE_RDTSC"
-    assert feature_name(3 * 32 + 18) == "3*32+18"  # LFENCE_RDTSC in 6.1, CLEAR_CPU_BUF in 6.12
+@pytest.mark.parametrize("number", ["24*32+1", "30*32+31", "0x3ff*32+31"])
+@pytest.mark.parametrize("define", [35, 31, 41, 513, 63])
+def test_any_feature_may_be_asked_for(load_text, define, number):
+    """Stable and vendor kernels have more words of features than those of kernel.org."""
+    text = f'copy:\tALTERNATIVE "int3", "nop", ({number})\n\tret\n'
+    (found,) = load_text(text, headers=HEADERS, defines=[f"MCVERIFY_ALTINSTR={define}"]).alternatives
+    assert found.feature == found.shown == number.replace("0x3ff", "1023")
+
+
+def test_a_feature_that_has_no_room_is_refused(load_text):
+    text = 'copy:\tALTERNATIVE "int3", "nop", X86_FEATURE_FSRM\n\tret\n'
+    with pytest.raises(InputError, match="has no room for this feature"):
+        load_text(text, headers=HEADERS, defines=["MCVERIFY_ALTINSTR=24"])
+
+
+# One entry of 24 bytes: by 2.6.16 three bytes are replaced by three, by 2.6.35 with nops.
+BOTH_WAYS = """
+copy:	.byte 0x0f, 0x1f, 0x00
+	ret
+	.section .altinstr_replacement, "ax"
+.Lnew:	{replacement}
+	.section .altinstructions, "a"
+	.quad copy, .Lnew
+	.byte 0, 3, 3
+	.zero 5
+"""
+
+
+def test_a_layout_that_leaves_no_replacement_out_is_taken(load_text):
+    (found,) = load_text(BOTH_WAYS.format(replacement="lfence"), headers="").alternatives
+    assert (found.feature, found.length, found.replacement.hex()) == ("FPU", 3, "0faee8")
+
+
+def test_a_layout_that_cannot_be_told_is_refused(load_text):
+    with pytest.raises(InputError, match=r"its layout cannot be told: it may be byte \(2\.6\.16 .* or word"):
+        load_text(BOTH_WAYS.format(replacement="lfence\n\tlfence"), headers="")
 
 
 # -- what is written
@@ -216,7 +247,6 @@ new:	nop
         ({"new_length": 3, "length": 3}, "alternative 0: its replacement, 3 bytes at 0x.*, is in no section"),
         ({"new": "new + 0x7000 - ."}, "alternative 0: its replacement, 1 bytes at 0x.*, is in no section"),
         ({"length": 1, "new_length": 2}, "is longer than its site of 1"),
-        ({"feature": 32 * 32}, "alternative 0: its feature 1024 is none that a kernel has"),
         ({"flags": 4}, "alternative 0: its flags 0x4 are unknown"),
     ],
 )

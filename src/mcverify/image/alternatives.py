@@ -1,4 +1,4 @@
-"""The section .altinstructions -> alternatives. Layouts and features are in models/altinstructions.toml."""
+"""The section .altinstructions -> alternatives. Layouts are in models/altinstructions.toml."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from mcverify.errors import InputError
 from mcverify.image.extable import NO_TABLE, Table
+from mcverify.image.features import Naming, named, of_versions
 from mcverify.image.image import Alternative, Image, Moves
 from mcverify.image.relocate import REPLACEMENTS
 from mcverify.models import read_toml
 
 SECTION_NAME = ".altinstructions"
 _ADDRESSES = ("site", "replacement")
-_BITS_OF_A_WORD = 32
 _JUMP = 0xE9
 
 
@@ -29,7 +29,8 @@ class Layout:
     moves: Moves
     inverted: int | None
     joined: bool
-    words: int
+    first: str
+    last: str | None
     extables: tuple[str, ...]
 
     @property
@@ -77,18 +78,19 @@ class _Raw:
 
 
 def read_alternatives(
-    image: Image, tables: Sequence[Table], is_relocated: Callable[[int], bool]
+    image: Image, tables: Sequence[Table], is_relocated: Callable[[int], bool], naming: Naming | None = None
 ) -> tuple[Alternative, ...]:
     """The alternatives of all `tables`, whose code and exception table are in `image`.
 
-    `is_relocated` tells whether a relocation wrote at an address of the image. Raises InputError where
-    the layout cannot be told or an entry points outside code.
+    `is_relocated` tells whether a relocation wrote at an address of the image; `naming` is what the kernel
+    calls its features, None for what all kernels of the layout call them. Raises InputError where the layout
+    cannot be told or an entry points outside code.
     """
     found: list[Alternative] = []
     for table in tables:
         if table.size:
             layout = _layout_of(image, table, is_relocated)
-            found += _of_table(image, table, layout, len(found))
+            found += _of_table(image, table, layout, len(found), naming)
     return tuple(found)
 
 
@@ -103,18 +105,23 @@ def layouts() -> tuple[Layout, ...]:
             moves=Moves(entry["moves"]),
             inverted=entry.get("inverted"),
             joined=entry.get("joined", False),
-            words=entry["words"],
+            first=entry["first"],
+            last=entry.get("last"),
             extables=tuple(entry["extables"]),
         )
         for name, entry in read_toml("altinstructions.toml")["layouts"].items()
     )
 
 
-def _of_table(image: Image, table: Table, layout: Layout, first: int) -> list[Alternative]:
+def _of_table(
+    image: Image, table: Table, layout: Layout, first: int, naming: Naming | None
+) -> list[Alternative]:
+    naming = naming or of_versions(layout.first, layout.last)
     raw = _entries(image, layout, table)
     for index, entry in enumerate(raw, first):
         if entry.fault:
             raise InputError(f"alternative {index}: {entry.fault}", where=str(image.path))
+    names = {entry.feature: named(entry.feature, naming) for entry in raw}
     longest: dict[int, int] = {}
     for entry in raw:
         longest[entry.site] = max(longest.get(entry.site, 0), entry.length)
@@ -122,7 +129,8 @@ def _of_table(image: Image, table: Table, layout: Layout, first: int) -> list[Al
         Alternative(
             site=entry.site,
             length=longest[entry.site] if layout.joined else entry.length,
-            feature=feature_name(entry.feature),
+            feature=names[entry.feature][0],
+            shown=names[entry.feature][1],
             inverted=entry.inverted,
             replacement=image.bytes_at(entry.origin, entry.replacement_length),
             origin=entry.origin,
@@ -154,7 +162,7 @@ def _layout_of(image: Image, table: Table, is_relocated: Callable[[int], bool]) 
             raise _error(
                 image, table, f"its contents are those of no layout that its size allows: {_names(fitting)}"
             )
-        fitting = plausible
+        fitting = _by_cover(image, plausible, table)
     if len({layout.fields for layout in fitting}) > 1:
         raise _error(image, table, f"its layout cannot be told: it may be {_names(fitting)}")
     if len(fitting) > 1 and table.relocations:
@@ -162,6 +170,26 @@ def _layout_of(image: Image, table: Table, is_relocated: Callable[[int], bool]) 
         return fitting[0] if by_hand else fitting[-1]
     known = [layout for layout in fitting if image.layout in (NO_TABLE, *layout.extables)]
     return (known or fitting)[-1]
+
+
+def _by_cover(image: Image, layouts: list[Layout], table: Table) -> list[Layout]:
+    """Those of several layouts whose replacements make up the section of replacements without a gap, if one
+    of them does: a kernel lists each replacement, and a misread length leaves some out."""
+    covering = [layout for layout in layouts if _covers(image, _entries(image, layout, table))]
+    return covering or layouts
+
+
+def _covers(image: Image, entries: Sequence[_Raw]) -> bool:
+    """Whether each byte of the sections of replacements belongs to an entry."""
+    spans = sorted((e.origin, e.origin + e.replacement_length) for e in entries)
+    for section in image.sections:
+        if section.name == REPLACEMENTS:
+            reached = section.address
+            for start, end in spans:
+                reached = max(reached, end) if start <= reached else reached
+            if reached < section.end:
+                return False
+    return True
 
 
 def _relocations_fit(layout: Layout, table: Table) -> bool:
@@ -214,7 +242,7 @@ def _raw(image: Image, layout: Layout, values: Mapping[str, int]) -> _Raw:
     if layout.inverted is not None:
         inverted = bool(feature >> layout.inverted & 1)
         feature &= ~(1 << layout.inverted)
-    fault = _fault_of_places(image, values) or _fault_of_numbers(layout, values, feature)
+    fault = _fault_of_places(image, values) or _fault_of_numbers(values)
     return _Raw(
         site=values["site"],
         length=values["length"],
@@ -245,29 +273,13 @@ def _holds_code(image: Image, address: int, length: int) -> bool:
     return held and len(image.bytes_at(address, length)) == length
 
 
-def _fault_of_numbers(layout: Layout, values: Mapping[str, int], feature: int) -> str:
+def _fault_of_numbers(values: Mapping[str, int]) -> str:
     known = sum(1 << _model()["flags"][name] for name in ("not", "direct_call"))
-    if feature >= _BITS_OF_A_WORD * layout.words:
-        return f"its feature {feature} is none that a kernel has"
     if values.get("flags", 0) & ~known:
         return f"its flags {values['flags']:#x} are unknown"
     if values.get("pad", 0) or values.get("padding_length", 0) > values["length"]:
         return "its padding is not as it must be"
     return ""
-
-
-# -- features
-
-
-def feature_name(number: int) -> str:
-    """The name of a CPU feature; `word*32+bit` where the model has none."""
-    return _features().get(number) or f"{number // _BITS_OF_A_WORD}*32+{number % _BITS_OF_A_WORD}"
-
-
-@cache
-def _features() -> dict[int, str]:
-    bits = _model()["features"]["bits"]
-    return {word * _BITS_OF_A_WORD + bit: name for name, (word, bit) in bits.items()}
 
 
 def _model() -> dict[str, Any]:

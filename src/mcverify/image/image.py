@@ -100,7 +100,8 @@ class Alternative:
     `replacement`, which lies at `origin`, over the `length` bytes at `site`, with nops behind it.
 
     `index` is its position in the table: of two alternatives for one site the later one is written
-    last. `computed` holds where the boot code writes something that no file says.
+    last. `computed` holds where the boot code writes something that no file says. `feature` is the same for
+    all kernels, if need be a number; `shown` is what the kernel at hand calls it.
     """
 
     site: int
@@ -112,6 +113,7 @@ class Alternative:
     moves: Moves
     index: int
     computed: bool = False
+    shown: str = ""
 
     @property
     def end(self) -> int:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mcverify.errors import InputError
-from mcverify.image import alternatives, elf
+from mcverify.image import alternatives, elf, features
 from mcverify.image.assemble import assembled, included
 from mcverify.image.callees import with_callees
 from mcverify.image.config import Config
 from mcverify.image.elf import MAX_LINE_BYTES, line_bytes
 from mcverify.image.extable import SECTION_NAMES, Table, read_tables
+from mcverify.image.features import Naming
 from mcverify.image.image import Image, Symbol, TableEntry
 from mcverify.image.kallsyms import read_kallsyms
 from mcverify.image.kernel_tree import KernelTree
@@ -182,7 +183,7 @@ def _image_of_source(
 def _assembled(path: Path, source: Source, config: Config) -> Image:
     annotations = source.annotations
     with assembled(path, config, _own_defines(source, config)) as target, target.open("rb") as file:
-        image = _image_of_elf(path, file, refuse_macros=True)
+        image = _image_of_elf(path, file, refuse_macros=True, naming=_naming_of(source, config))
     notes = (
         *source.missing_routines({s.name for s in image.symbols}),
         *_tree_notes(config),
@@ -215,9 +216,21 @@ def _stand_in_notes(source: Source, config: Config) -> list[str]:
     return [f"{use} is mcverify's stand-in, not the kernel's own{unless}" for use in source.stand_ins]
 
 
+def _naming_of(source: Source, config: Config) -> Naming:
+    """What features are called by the headers that the source was assembled with."""
+    return features.of_version(config.tree.version) if config.tree else features.of_stand_ins(source.code)
+
+
 def _image_of_elf(
-    path: Path, file: BinaryIO, *, refuse_macros: bool = False, system_map: Path | None = None
+    path: Path,
+    file: BinaryIO,
+    *,
+    refuse_macros: bool = False,
+    system_map: Path | None = None,
+    naming: Naming | None = None,
 ) -> Image:
+    """The image of an ELF file; `naming` is what the alternatives' features are called, None for what the
+    file's own version says, or all kernels of its table's layout."""
     where = str(path)
     raw = elf.parse(file, where)
     laid_out = lay_out(raw, where)
@@ -248,8 +261,17 @@ def _image_of_elf(
     )
     image = replace(image, layout=layout, entries=entries, notes=notes)
     tables = _tables(laid_out, (alternatives.SECTION_NAME,))
-    image = replace(image, alternatives=alternatives.read_alternatives(image, tables, laid_out.is_relocated))
+    naming = naming or _own_naming(image)
+    found = alternatives.read_alternatives(image, tables, laid_out.is_relocated, naming)
+    image = replace(image, alternatives=found)
     return replace(image, repatched=rewritten(image)) if image.linked else image
+
+
+def _own_naming(image: Image) -> Naming | None:
+    """The names of features in the kernel that a linked file is, or a module is for; None for an object."""
+    said = (features.version_of(s.data) for s in image.sections if image.built and not s.executable)
+    version = next(filter(None, said), None)
+    return features.of_version(version) if version else None
 
 
 def _symbols(raw: elf.RawElf, laid_out: LaidOut, system_map: Path | None, where: str) -> tuple[Symbol, ...]:

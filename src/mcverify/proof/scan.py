@@ -205,7 +205,7 @@ def _features(alternatives: Iterable[Alternative]) -> Iterator[str]:
     always = read_toml("altinstructions.toml")["features"]["always"]
     for alternative in alternatives:
         if alternative.feature != always:
-            yield f"{'!' if alternative.inverted else ''}{alternative.feature}"
+            yield f"{'!' if alternative.inverted else ''}{alternative.shown or alternative.feature}"
 
 
 def _section(image: Image, address: int) -> str:

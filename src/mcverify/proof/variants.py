@@ -130,9 +130,11 @@ def _refuse_nested(image: Image, chosen: Sequence[Alternative]) -> None:
 
 
 def _variant(image: Image, features: Mapping[str, bool], taken: Sequence[Alternative]) -> Variant:
-    name = ",".join(feature if has else f"!{feature}" for feature, has in features.items())
+    names = {a.feature: a.shown or a.feature for a in image.alternatives}
+    shown = {names.get(feature, feature): has for feature, has in features.items()}
+    name = ",".join(feature if has else f"!{feature}" for feature, has in shown.items())
     now = patched(image, taken)
-    notes = (*image.notes, _sentence(features)) if features else image.notes
+    notes = (*image.notes, _sentence(shown)) if features else image.notes
     there = replace(now, entries=tuple(_of_use(image, now)), notes=notes)
     return Variant(name, features, there, image, tuple(sorted(a.index for a in taken)))
 

@@ -22,6 +22,9 @@
 /* sources of 3.1 to 4.0 list some of their alternatives by hand */
 #if MCVERIFY_ALTINSTR == 24
 .macro altinstruction_entry site:req, new:req, feature:req, length:req, new_length:req, padding=0
+	.if (\feature) > 255
+	.error "the layout of 2.6.16 to 2.6.34 has no room for this feature: use another MCVERIFY_ALTINSTR"
+	.endif
 	.p2align 3
 	.quad \site
 	.quad \new

@@ -45,19 +45,6 @@
 #define X86_TRAP_VE	20
 #define X86_TRAP_CP	21
 
-/* Features, word * 32 + bit as in asm/cpufeatures.h of 6.1 and 6.12 (see models/altinstructions.toml). */
-#define X86_FEATURE_XMM2		(0 * 32 + 26)
-#define X86_FEATURE_REP_GOOD		(3 * 32 + 16)
-#define X86_FEATURE_ALWAYS		(3 * 32 + 21)
-#define X86_FEATURE_ERMS		(9 * 32 + 9)
-#define X86_FEATURE_SMAP		(9 * 32 + 20)
-#define X86_FEATURE_FZRM		(12 * 32 + 10)
-#define X86_FEATURE_FSRS		(12 * 32 + 11)
-#define X86_FEATURE_FSRC		(12 * 32 + 12)
-#define X86_FEATURE_LA57		(16 * 32 + 16)
-#define X86_FEATURE_FSRM		(18 * 32 + 4)
-#define X86_FEATURE_LFENCE_RDTSC	(20 * 32 + 2)
-
 #define PAGE_SHIFT	12
 #define PAGE_SIZE	(1 << PAGE_SHIFT)
 #define PAGE_MASK	(~(PAGE_SIZE - 1))

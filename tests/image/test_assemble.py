@@ -72,6 +72,46 @@ class TestEveryCompiler:
             load_text("#include <asm/nonsense.h>\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("copy:\n\tret\n\t.size copy_c, . - copy_c\n", r"routine\.S:5: it does not assemble: .*copy_c"),
+        ("copy:\n\tret\n\t.org copy - 5\n", r"routine\.S:5: it does not assemble: .*\.org"),
+        ("copy:\n\t.if 1\n\tret\n", r"routine\.S.*: it does not assemble: .*"),
+    ],
+)
+@pytest.mark.usefixtures("compiler")
+def test_the_assemblers_own_message_is_told(load_text, text, message):
+    with pytest.raises(InputError, match=message) as error:
+        load_text(text)
+    assert "Assembler messages" not in str(error.value)
+
+
+def test_an_error_without_any_form_is_told_as_it_is(load_text, monkeypatch, tmp_path):
+    broken = tmp_path / "gcc"
+    broken.write_text("#!/bin/sh\necho 'cc1 is not there' >&2\necho 'nothing was done' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CC", str(broken))
+    with pytest.raises(InputError, match="could not assemble it: cc1 is not there nothing was done"):
+        load_text(COPY)
+
+
+def test_an_end_of_what_nothing_begins_is_remarked(load_text):
+    """As in copy_user_64.S of 2.6.24: the assemblers of that time took it."""
+    image = load_text("ENTRY(copy)\n1:\tmovb (%rsi), %al\n2:\tret\nEND(copy_c)\n\t_ASM_EXTABLE(1b, 2b)\n")
+    assert [note for note in image.notes if "ends nothing" in note] == [
+        f"END(copy_c) ({image.path}:6) ends nothing: no such label"
+    ]
+    assert not [n for n in load_text(COPY).notes if "ends nothing" in n]
+
+
+@pytest.mark.parametrize(
+    "header", ["asm/offset.h", "asm/rwlock.h", "asm/alternative-asm.i", "asm-generic/export.h"]
+)
+def test_headers_of_old_sources_have_stand_ins(load_text, header):
+    assert load_text(COPY, headers=f"#include <{header}>\n").entries
+
+
 def test_a_macro_used_as_a_number_is_named_where_it_is_used(load_text):
     with pytest.raises(
         InputError,

@@ -42,6 +42,27 @@ def included(path: Path, config: Config, defines: Sequence[str] = ()) -> list[Pa
     return [Path(re.sub(r"\\(.)", r"\1", name)) for name in re.findall(r"(?:\\.|[^\s\\])+", names)][1:]
 
 
+def preprocessed(path: Path, config: Config, defines: Sequence[str] = ()) -> str:
+    """What the preprocessor makes of the source `path`. Raises InputError with its first complaint."""
+    with scratch_folder() as folder:
+        target = folder / "text"
+        _run(path, target, [*config.arguments(), *(f"-D{define}" for define in defines)], "-E")
+        return target.read_text(errors="replace")
+
+
+def c_constant(declarations: str, expression: str) -> int:
+    """The value of a constant expression of C after declarations. Raises InputError if it has none."""
+    function = f'void tell(void) {{ __asm__(".ascii \\"is %c0 it\\"" : : "i"({expression})); }}\n'
+    with scratch_folder() as folder:
+        source, target = folder / "constant.c", folder / "constant.s"
+        source.write_text(declarations + function, encoding="utf-8")
+        _run(source, target, [], "-S")
+        value = re.search(r"is [$]?(\d+) it", target.read_text(errors="replace"))
+    if value is None:
+        raise InputError(f"the compiler does not tell the value of {expression}")
+    return int(value[1])
+
+
 def _run(path: Path, target: Path, arguments: Sequence[str], what: str = "-c") -> None:
     command = [*_compiler(), *_language(path, arguments), what, _as_file(path), "-o", str(target)]
     try:
@@ -75,6 +96,8 @@ def _compiler() -> list[str]:
 
 def _language(path: Path, arguments: Sequence[str]) -> list[str]:
     """Options; ``-g`` for lines, ``-Wa,-L`` keeps .L labels as symbols."""
+    if path.suffix == ".c":
+        return []
     common = ["-g", "-Wa,-L"]
     if path.suffix == ".s":
         return ["-x", "assembler", *common]
@@ -105,6 +128,9 @@ def _environment(folder: Path) -> dict[str, str]:
 _LOCATED = re.compile(
     r"^(?P<file>[^:\n]+):(?P<line>\d+):(?:\d+:)?\s*(?:fatal )?error:\s*(?P<text>.*)$", re.I | re.M
 )
+_UNLOCATED = re.compile(r"^(?P<file>[^:\n]*): (?:fatal )?error:\s*(?P<text>.*)$", re.I | re.M)
+_SYMBOL = re.compile(r"[`'](?P<quoted>[\w.$]+)'|expression for (?P<sized>[\w.$]+)")
+_STAND_IN_SIZE = ".Lmcverify_size_"  # shim/include/mcverify/linkage.h
 _NOTE = re.compile(r"^(?P<file>[^<:\n][^:\n]*):(?P<line>\d+):(?:\d+:)? note: while in macro", re.M)
 _MISSING_HEADER = re.compile(r"'?(?P<header>[^\s':]+)'?(?:: No such file or directory| file not found)")
 _UNKNOWN_WORD = re.compile(
@@ -117,13 +143,36 @@ def _complaint(path: Path, compiler: str, output: str) -> InputError:
     """The assembler's first error as ours: file:line, its words, and what to do."""
     match = _LOCATED.search(output)
     if match is None:
-        first = next((line for line in output.splitlines() if line.strip()), "no message")
-        return InputError(f"{compiler} could not assemble it: {first.strip()}", where=str(path))
+        return _unlocated(path, compiler, output)
     where = f"{match['file']}:{match['line']}"
     if match["file"].startswith("<"):  # clang names the macro's body, then the place that uses it
         note = _NOTE.search(output, match.end())
         where = f"{note['file']}:{note['line']}" if note else str(path)
     return _explain(match["text"].strip(), where, path)
+
+
+def _unlocated(path: Path, compiler: str, output: str) -> InputError:
+    """An error without a line: about the file as a whole, or about a symbol, which tells the line."""
+    match = _UNLOCATED.search(output)
+    if match is None:
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        return InputError(
+            f"{compiler} could not assemble it: {' '.join(lines[:3]) or 'no message'}", where=str(path)
+        )
+    text = match["text"].strip()
+    symbols = (m["quoted"] or m["sized"] for m in _SYMBOL.finditer(text))
+    numbers = (_line_with(path, symbol.removeprefix(_STAND_IN_SIZE)) for symbol in symbols)
+    line = next(filter(None, numbers), None)
+    return InputError(
+        f"it does not assemble: {text}", where=f"{_as_file(path)}:{line}" if line else str(path)
+    )
+
+
+def _line_with(path: Path, symbol: str) -> int | None:
+    """The number of the source's first line with this symbol."""
+    word = re.compile(rf"(?<![\w.$]){re.escape(symbol)}(?![\w$])")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((number for number, line in enumerate(lines, 1) if word.search(line)), None)
 
 
 def _explain(text: str, where: str, path: Path) -> InputError:

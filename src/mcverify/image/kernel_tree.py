@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.image import asm_offsets
 from mcverify.image.packed import unpacked
 from mcverify.scratch import scratch_folder
 
@@ -38,7 +39,8 @@ _MADE = (
     ("include/uapi/asm-generic/Kbuild", f"{_ARCH}/include/uapi/asm"),
     (f"{_ARCH}/include/uapi/asm/Kbuild", f"{_ARCH}/include/uapi/asm"),
 )
-_EMPTY = ("generated/asm-offsets.h", "generated/bounds.h", "asm/cpufeaturemasks.h")
+_OFFSETS = "generated/asm-offsets.h"
+_EMPTY = ("generated/bounds.h", "asm/cpufeaturemasks.h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class KernelTree:
             _write(first / "generated/autoconf.h", "".join(f"#define {n} {v}\n" for n, v in values.items()))
             for header in _EMPTY:
                 _write(rest / header, "")
+            sizes = asm_offsets.sizes(self.root)
+            _write(rest / _OFFSETS, "".join(f"#define {n} {size}\n" for n, size in sizes.items()))
             for kbuild, there in _MADE:
                 self._make(kbuild, there, rest)
             own = [self.root / folder for folder in (*_INCLUDE, *_INCLUDE_UAPI)]

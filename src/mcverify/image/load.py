@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mcverify.errors import InputError
-from mcverify.image import alternatives, elf, features
-from mcverify.image.assemble import assembled, included
+from mcverify.image import alternatives, asm_offsets, elf, features
+from mcverify.image.assemble import assembled, included, preprocessed
 from mcverify.image.callees import with_callees
 from mcverify.image.config import Config
 from mcverify.image.elf import MAX_LINE_BYTES, line_bytes
@@ -170,7 +170,7 @@ def _image_of_source(
         try:
             return _assembled(path, source, own)
         except InputError as error:
-            refused = error
+            refused = _with_missing(error, path, source, own)
     stand_ins = Config.of(defines, include, config or tree.config)
     try:
         image = _assembled(path, source, stand_ins)
@@ -180,12 +180,29 @@ def _image_of_source(
     return replace(image, notes=(note, *image.notes))
 
 
+def _with_missing(error: InputError, path: Path, source: Source, config: Config) -> InputError:
+    """The error of a source in a tree, with the numbers of a kernel's build that it lacks."""
+    assert config.tree is not None
+    try:
+        words = set(re.findall(r"\w+", preprocessed(path, config, _own_defines(source, config))))
+    except InputError:
+        return error
+    missing = sorted(words & asm_offsets.names(config.tree.root))
+    if not missing:
+        return error
+    message = (
+        f"{error.message}; it needs {', '.join(missing)}, which a build works out of {asm_offsets.SOURCE}"
+    )
+    return InputError(message, where=error.where, hint=error.hint)
+
+
 def _assembled(path: Path, source: Source, config: Config) -> Image:
     annotations = source.annotations
     with assembled(path, config, _own_defines(source, config)) as target, target.open("rb") as file:
         image = _image_of_elf(path, file, refuse_macros=True, naming=_naming_of(source, config))
     notes = (
         *source.missing_routines({s.name for s in image.symbols}),
+        *source.ends_of_nothing({s.name for s in image.symbols}),
         *_tree_notes(config),
         *(config.note(name) for name in source.configs),
         *_stand_in_notes(source, config),

@@ -23,8 +23,10 @@ _TOKEN = re.compile(
 )
 _TAG = re.compile(r"^[\s*/#]*(?P<tag>mcverify|expect):[ \t]*(?P<rest>.*?)\s*(?:\*/)?\s*$")
 _START = r"ENTRY|KPROBE_ENTRY|WEAK|SYM_(?:TYPED_)?FUNC_START\w*|SYM_CODE_START\w*"
+_END = r"END|ENDPROC|KPROBE_END|SYM_FUNC_END\w*|SYM_CODE_END|SYM_END"
 _LABEL = r"[ \t]*([\w.$]+)[ \t]*"
 _ROUTINE = re.compile(rf"^[ \t]*(?:(?:{_START})[ \t]*\({_LABEL}\)|\.type{_LABEL},[ \t]*[@%]function\b)", re.M)
+_ENDED = re.compile(rf"^[ \t]*(?P<word>{_END})[ \t]*\({_LABEL}[,)]", re.M)
 _CONDITION = re.compile(r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b[ \t]*([^\n]*)", re.M)
 _CONFIG = re.compile(r"\bCONFIG_\w+")
 _OWN_MACRO = re.compile(r"^[ \t]*\.macro[ \t]+([A-Za-z_]\w*)", re.M)
@@ -67,6 +69,14 @@ class Source:
             f"routine {name} ({self.file}:{line}) is not in the object{self._condition_note(line)}"
             for name, line in self.routines.items()
             if name not in present
+        )
+
+    def ends_of_nothing(self, present: Container[str]) -> tuple[str, ...]:
+        """One sentence for each END(NAME) whose name is neither in `present` nor begun by the source."""
+        return tuple(
+            f"{end['word']}({end[2]}) ({self.file}:{self._line(end.start())}) ends nothing: no such label"
+            for end in _ENDED.finditer(self.code)
+            if end[2] not in present and end[2] not in self.routines
         )
 
     @cached_property

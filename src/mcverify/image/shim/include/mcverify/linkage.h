@@ -1,4 +1,4 @@
-/* How a source begins and ends a symbol: linux/linkage.h of 2.6 to 6.12. */
+/* How a source begins and ends a symbol: linux/linkage.h of 2.6 to 7.3. */
 #ifndef MCVERIFY_LINKAGE_H
 #define MCVERIFY_LINKAGE_H
 
@@ -10,11 +10,16 @@
 \name:
 .endm
 
-/* the length is kept under a name of its own for aliases, which come after the end */
+/*
+ * The length is kept under a name of its own for aliases, which come after the end. Sources of 2.6 end names
+ * that nothing begins, which the assemblers of their time took: image.source tells the user.
+ */
 .macro mcverify_end name:req, type:req
+	.ifdef \name
 	.type \name, \type
 	.set .Lmcverify_size_\name, . - \name
 	.size \name, .Lmcverify_size_\name
+	.endif
 .endm
 
 .macro mcverify_alias alias:req, name:req, binding=
@@ -82,6 +87,9 @@
 #define SYM_FUNC_ALIAS_LOCAL(alias, name)	mcverify_alias alias, name
 #define SYM_FUNC_ALIAS_WEAK(alias, name)	mcverify_alias alias, name, .weak
 #define SYM_FUNC_ALIAS_MEMFUNC(alias, name)	mcverify_alias alias, name, .globl
+
+/* 6.16 on: the name under which code that runs before relocation calls it */
+#define SYM_PIC_ALIAS(name)			mcverify_alias __pi_##name, name, .globl
 
 #define SYM_CODE_START(name)			mcverify_begin name, 4, .globl
 #define SYM_CODE_START_NOALIGN(name)		mcverify_begin name, 0, .globl

@@ -246,7 +246,7 @@ def test_a_compiler_that_hangs_is_reported(load_text, tmp_path, monkeypatch):
     fake.write_text("#!/bin/sh\nexec sleep 60\n")
     fake.chmod(0o755)
     monkeypatch.setenv("CC", str(fake))
-    monkeypatch.setattr("mcverify.image.assemble._TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("mcverify.image.confined._WAIT", 0.2)
     with pytest.raises(InputError, match="did not end within 0.2 seconds"):
         load_text(COPY)
 

@@ -10,7 +10,7 @@ import pytest
 
 from mcverify.image.load import load
 from mcverify.review.gather import NothingToReview, gathered
-from mcverify.review.revision import Revision, laid_out
+from mcverify.review.revision import Revision, laid_out, readable_of
 from mcverify.review.tree import lay_over
 from review.conftest import Ran
 from review.support import git, patch_between
@@ -69,7 +69,7 @@ def tree(tmp_path: Path) -> Path:
 def _code(revision: Revision) -> tuple[list[str], bytes]:
     """The routines of the one file of a revision, and the code at the fixup."""
     with laid_out(revision) as files:
-        image = load(files[FILE])
+        image = load(files[FILE], readable=readable_of(revision))
     assert any("headers of the kernel 6.99.3" in note for note in image.notes)
     return [s.name for s in image.functions], image.code_at(image.entries[0].fixup, 7)
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import pytest
 from support.processes import is_alive, until
 
+from mcverify import programs
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
 from mcverify.runs import native
@@ -275,16 +276,16 @@ def test_the_full_grid_is_about_a_million_cases_and_dense() -> None:
 
 def test_the_harness_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    native.executable.cache_clear()
+    programs.executable.cache_clear()
     try:
         first = native.harness()
         made = first.stat().st_mtime_ns
-        native.executable.cache_clear()
+        programs.executable.cache_clear()
         assert native.harness() == first
         assert first.stat().st_mtime_ns == made
         assert [p.name for p in (tmp_path / "mcverify").iterdir()] == [first.name]
     finally:
-        native.executable.cache_clear()
+        programs.executable.cache_clear()
 
 
 def test_where_the_cache_cannot_be_written_a_temporary_folder_serves(
@@ -292,11 +293,11 @@ def test_where_the_cache_cannot_be_written_a_temporary_folder_serves(
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    native.executable.cache_clear()
+    programs.executable.cache_clear()
     try:
         assert os.access(native.harness(), os.X_OK)
     finally:
-        native.executable.cache_clear()
+        programs.executable.cache_clear()
 
 
 ENDLESS = """
@@ -386,7 +387,7 @@ def test_what_the_compiler_puts_aside_lies_where_it_is_removed(
     compiler.chmod(0o755)
     monkeypatch.setenv("CC", str(compiler))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    program = native.executable(source)
+    program = programs.executable(source)
     aside = Path(said.read_text().strip())
     assert aside.parent == program.parent
     assert not aside.exists()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from mcverify.errors import InputError
+from mcverify.permit import permit
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -34,6 +35,14 @@ define_option = click.option(
     multiple=True,
     metavar="NAME[=VALUE]",
     help="Define a macro before a source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
+)
+
+unconfined_option = click.option(
+    "--unconfined",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda context, option, given: permit() if given else None,
+    help="Assemble sources even where nothing (Landlock, bubblewrap) keeps them from reading any file.",
 )
 
 

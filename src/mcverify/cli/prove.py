@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import config_option, define_option, include_option, jobs_option, need_solvers
+from mcverify.cli.options import (
+    config_option,
+    define_option,
+    include_option,
+    jobs_option,
+    need_solvers,
+    unconfined_option,
+)
 from mcverify.cli.output import check_writable, write_whole
 from mcverify.cli.outputs import Outcome, Outputs, output_options, without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
@@ -108,6 +115,7 @@ if TYPE_CHECKING:
     help="Take the symbols of a linked kernel that has none of its own from its System.map.",
 )
 @config_option
+@unconfined_option
 @jobs_option("Prove so many routines at a time, each in a process of its own.")
 @output_options
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the table.")

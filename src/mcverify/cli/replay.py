@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from mcverify.cli.options import unconfined_option
 from mcverify.cli.output import STDOUT, check_writable, write_all
 from mcverify.errors import ExitCode, InputError
 from mcverify.report.mark import is_document
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Run the case on the routine as it is now, though it is not the one that was refuted.",
 )
+@unconfined_option
 @click.option(
     "--json",
     "json_target",

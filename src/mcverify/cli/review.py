@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import config_option, define_option, include_option
+from mcverify.cli.options import config_option, define_option, include_option, unconfined_option
 from mcverify.cli.output import STDOUT, check_writable, write_all
 from mcverify.cli.outputs import without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 @include_option
 @define_option
 @config_option
+@unconfined_option
 @click.option(
     "--fail-on",
     multiple=True,

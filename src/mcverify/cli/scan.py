@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mcverify.cli.options import config_option, define_option, include_option
+from mcverify.cli.options import config_option, define_option, include_option, unconfined_option
 from mcverify.cli.output import STDOUT, check_writable, input_sentence, write_whole
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode, InputError
@@ -24,6 +24,7 @@ from mcverify.report.mark import is_document
 @include_option
 @define_option
 @config_option
+@unconfined_option
 @click.option(
     "--system-map",
     metavar="FILE",

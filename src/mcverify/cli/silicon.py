@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from mcverify.cli.options import include_option, jobs_option
+from mcverify.cli.options import include_option, jobs_option, unconfined_option
 from mcverify.cli.output import check_writable, write_whole
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.crew import usable_cpus
@@ -42,6 +42,7 @@ _FIRST = "# Lifted instructions compared"
 @jobs_option("Compare so many forms at a time, each in a process of its own.")
 @click.option("--table", metavar="OUT", help="Write the result as tab-separated text, too.")
 @include_option
+@unconfined_option
 @click.option("-q", "--quiet", is_flag=True, help="No table: only differences, and the sum.")
 def silicon(
     files: tuple[Path, ...],

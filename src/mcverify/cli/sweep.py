@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from mcverify.cli.options import config_option, define_option, include_option
+from mcverify.cli.options import config_option, define_option, include_option, unconfined_option
 from mcverify.cli.output import STDOUT, check_writable, write_whole
 from mcverify.cli.sizes import parse_seconds
 from mcverify.cli.streams import indifferent_to_readers
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 @include_option
 @define_option
 @config_option
+@unconfined_option
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the report.")
 def sweep(
     file: Path,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.image.compiler_names import absolute
 from mcverify.image.kernel_tree import KernelTree, read_config
 
 SHIM = Path(__file__).resolve().parent / "shim" / "include"
@@ -106,7 +107,7 @@ class Config:
         """The words for the compiler's command line."""
         return [
             *(f"-D{name}={value}" for name, value in self.defines.items()),
-            *(f"-I{folder}" for folder in (*self.folders, *([SHIM] if self.tree is None else []))),
+            *(f"-I{absolute(f)}" for f in (*self.folders, *([SHIM] if self.tree is None else []))),
             *(word for header in self.prelude for word in ("-include", header)),
         ]
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
 from elftools.elf.elffile import ELFFile
 
+from mcverify.image.compiler_names import as_named
 from mcverify.image.elf import MAX_LINE_BYTES, RawElf, damage_as_input_error, line_bytes
 from mcverify.image.image import SourceLine
 from mcverify.image.relocate import LaidOut
@@ -155,7 +156,7 @@ class _Files:
             return "?"
         entry = self._entries[position]
         folder = self._folder(entry["dir_index"])
-        return str(PurePosixPath(folder) / _text(entry["name"]))
+        return as_named(str(PurePosixPath(folder) / _text(entry["name"])))
 
     def _folder(self, index: int) -> str:
         # 0 is the folder in which the compiler ran: what lies there was named without it.

@@ -8,13 +8,13 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 from mcverify.errors import InputError
-from mcverify.image import alternatives, asm_offsets, elf, features
+from mcverify.image import alternatives, asm_offsets, confined, elf, features
 from mcverify.image.assemble import assembled, included, preprocessed
 from mcverify.image.callees import with_callees
 from mcverify.image.config import Config
@@ -59,13 +59,15 @@ def load(
     system_map: Path | None = None,
     kernel: Path | None = None,
     config: Path | None = None,
+    readable: Sequence[Path] = (),
 ) -> Image:
     """The image of an assembly source or an ELF file, which may be packed (vmlinuz, .ko.xz).
 
     `include` are folders of headers searched before mcverify's stand-ins, `defines` are
     preprocessor definitions ``NAME`` or ``NAME=VALUE`` (``CONFIG_X=n`` takes an assumed
     CONFIG away). `kernel` is the tree of a kernel whose own headers are used (by default the one in which the
-    source lies, if any), `config` a .config in place of the tree's. These four only matter for a source.
+    source lies, if any), `config` a .config in place of the tree's. `readable` are folders of which the
+    source may read besides its own, its tree's and those of headers. These five only matter for a source.
     `system_map` has the symbols of a linked kernel. Raises
     InputError, located in the file, for whatever cannot be read. A file without an exception table gives
     `entries == ()`.
@@ -81,7 +83,8 @@ def load(
                 raise InputError(_NO_MAP.format("a source"), where=str(path))
             content.seek(0)
             tree = _tree_of(path, kernel)
-            image = _image_of_source(path, content.read(), defines, include, tree, config)
+            build = _Build(path, tuple(defines), tuple(include), tree, config, tuple(readable))
+            image = build.image(content.read())
             # CONFIGs have notes of their own; another macro, or header, chooses code just as well.
             options = [f"-D {d}" for d in defines if not d.startswith("CONFIG_")]
             options += [f"-I {folder}" for folder in include]
@@ -91,15 +94,15 @@ def load(
     return with_callees(replace(image, sha256=digest))
 
 
-def included_by(path: Path) -> list[Path]:
-    """The files of a kernel's tree that an assembly source in it includes, by their paths in the tree. Raises
-    InputError where it cannot be read."""
+def included_by(path: Path, readable: Sequence[Path] = ()) -> list[Path]:
+    """The files of a kernel's tree that an assembly source in it includes, by their paths in the tree;
+    `readable` as for `load`. Raises InputError where it cannot be read."""
     tree = _tree_of(path, None)
     if tree is None:
         return []
     source = Source(str(path), path.read_bytes().decode("utf-8", "replace"))
     with Config.of_tree(tree, (), (), None) as own:
-        found = included(path, own, _own_defines(source, own))
+        found = included(path, own, _own_defines(source, own), (tree.root, *readable))
     inside = (Path(os.path.normpath(name)) for name in found)
     return [name.relative_to(tree.root) for name in inside if name.is_relative_to(tree.root)]
 
@@ -153,61 +156,75 @@ def _tree_of(path: Path, kernel: Path | None) -> KernelTree | None:
     return tree
 
 
-def _image_of_source(
-    path: Path,
-    content: bytes,
-    defines: Sequence[str],
-    include: Sequence[Path],
-    tree: KernelTree | None,
-    config: Path | None,
-) -> Image:
-    """The image of a source: with the headers of its kernel's tree if it has one and they serve, else with
-    the stand-ins and, in a tree, a note that says so."""
-    source = Source(str(path), content.decode("utf-8", "replace"))
-    if tree is None:
-        return _assembled(path, source, Config.of(defines, include, config))
-    with Config.of_tree(tree, defines, include, config) as own:
+@dataclass(frozen=True)
+class _Build:
+    """How the source at `path` is made an object: as `load` was asked, with the `tree` in which it lies."""
+
+    path: Path
+    defines: tuple[str, ...]
+    include: tuple[Path, ...]
+    tree: KernelTree | None
+    config: Path | None
+    readable: tuple[Path, ...]
+
+    def image(self, content: bytes) -> Image:
+        """The image: with the headers of its kernel's tree if it has one and they serve, else with the
+        stand-ins and, in a tree, a note that says so."""
+        source = Source(str(self.path), content.decode("utf-8", "replace"))
+        tree = self.tree
+        if tree is None:
+            return self._assembled(source, Config.of(self.defines, self.include, self.config))
+        with Config.of_tree(tree, self.defines, self.include, self.config) as own:
+            try:
+                return self._assembled(source, own)
+            except InputError as error:
+                refused = self._with_missing(error, source, own)
+        stand_ins = Config.of(self.defines, self.include, self.config or tree.config)
         try:
-            return _assembled(path, source, own)
-        except InputError as error:
-            refused = _with_missing(error, path, source, own)
-    stand_ins = Config.of(defines, include, config or tree.config)
-    try:
-        image = _assembled(path, source, stand_ins)
-    except InputError:
-        raise refused from None
-    note = f"mcverify's stand-in headers were taken, for with those of {tree.root} it is refused: {refused}"
-    return replace(image, notes=(note, *image.notes))
+            image = self._assembled(source, stand_ins)
+        except InputError:
+            raise refused from None
+        note = (
+            f"mcverify's stand-in headers were taken, for with those of {tree.root} it is refused: {refused}"
+        )
+        return replace(image, notes=(note, *image.notes))
 
+    def _with_missing(self, error: InputError, source: Source, config: Config) -> InputError:
+        """The error of a source in a tree, with the numbers of a kernel's build that it lacks."""
+        assert self.tree is not None
+        try:
+            text = preprocessed(self.path, config, _own_defines(source, config), self._trees)
+        except InputError:
+            return error
+        missing = sorted(set(re.findall(r"\w+", text)) & asm_offsets.names(self.tree.root))
+        if not missing:
+            return error
+        needs = f"it needs {', '.join(missing)}, which a build works out of {asm_offsets.SOURCE}"
+        return InputError(f"{error.message}; {needs}", where=error.where, hint=error.hint)
 
-def _with_missing(error: InputError, path: Path, source: Source, config: Config) -> InputError:
-    """The error of a source in a tree, with the numbers of a kernel's build that it lacks."""
-    assert config.tree is not None
-    try:
-        words = set(re.findall(r"\w+", preprocessed(path, config, _own_defines(source, config))))
-    except InputError:
-        return error
-    missing = sorted(words & asm_offsets.names(config.tree.root))
-    if not missing:
-        return error
-    message = (
-        f"{error.message}; it needs {', '.join(missing)}, which a build works out of {asm_offsets.SOURCE}"
-    )
-    return InputError(message, where=error.where, hint=error.hint)
+    @property
+    def _trees(self) -> tuple[Path, ...]:
+        """The folders of which the source may read."""
+        return (*([self.tree.root] if self.tree is not None else []), *self.readable)
 
-
-def _assembled(path: Path, source: Source, config: Config) -> Image:
-    annotations = source.annotations
-    with assembled(path, config, _own_defines(source, config)) as target, target.open("rb") as file:
-        image = _image_of_elf(path, file, refuse_macros=True, naming=_naming_of(source, config))
-    notes = (
-        *source.missing_routines({s.name for s in image.symbols}),
-        *source.ends_of_nothing({s.name for s in image.symbols}),
-        *_tree_notes(config),
-        *(config.note(name) for name in source.configs),
-        *_stand_in_notes(source, config),
-    )
-    return replace(image, annotations=annotations, notes=(*image.notes, *notes))
+    def _assembled(self, source: Source, config: Config) -> Image:
+        annotations = source.annotations
+        with (
+            assembled(self.path, config, _own_defines(source, config), self._trees) as target,
+            target.open("rb") as file,
+        ):
+            naming = _naming_of(source, config)
+            image = _image_of_elf(self.path, file, refuse_macros=True, naming=naming)
+        unconfined = confined.note()
+        notes = (
+            *source.missing_routines({s.name for s in image.symbols}),
+            *source.ends_of_nothing({s.name for s in image.symbols}),
+            *_tree_notes(config),
+            *(config.note(name) for name in source.configs),
+            *_stand_in_notes(source, config),
+            *([unconfined] if unconfined is not None else []),
+        )
+        return replace(image, annotations=annotations, notes=(*image.notes, *notes))
 
 
 def _tree_notes(config: Config) -> list[str]:

@@ -10,19 +10,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import platformdirs
-
+from mcverify.own_files import cache_folder, private_folder
 from mcverify.scratch import own_folder
 
 
 @contextmanager
 def _private_temporary_files() -> Iterator[None]:
-    folder = platformdirs.user_cache_path("mcverify")
+    folder = private_folder(cache_folder())
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        tempfile.TemporaryFile(dir=folder or own_folder()).close()
     except OSError:
-        folder = own_folder()  # it stays: the runs that go on meanwhile may put something there, too
+        folder = None
+    folder = folder or own_folder()  # it stays: the runs that go on meanwhile may put something there, too
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield

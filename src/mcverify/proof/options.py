@@ -16,6 +16,7 @@ class ProveOptions:
     name, says; `len_max` is in bytes, `timeout` in seconds for the whole run; `kernel` is the tree whose
     headers a source is assembled with (None: that in which it lies, if any), `config` a .config in place of
     the tree's own; `record`: what is proved is written down (`RoutineResult.proof`);
+    `readable` are folders of which a source may read besides its own and its tree's;
     `second_solver` names another solver that must prove what Z3 proves; so many `jobs` are done at a time."""
 
     routines: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class ProveOptions:
     record: bool = False
     second_solver: str | None = None
     jobs: int = 1
+    readable: tuple[Path, ...] = ()
 
     def image(self, path: Path) -> Image:
         """The image of a file, read as these options say. Raises InputError where it cannot be read."""
@@ -44,6 +46,7 @@ class ProveOptions:
             system_map=self.system_map,
             kernel=self.kernel,
             config=self.config,
+            readable=self.readable,
         )
 
     is_thorough: bool = True

@@ -17,7 +17,7 @@ from mcverify.proof.select import Task, tasks
 from mcverify.proof.variants import Variant, variants
 from mcverify.review.cache import Cache, key_of
 from mcverify.review.recast import moved, with_words
-from mcverify.review.revision import Revision, laid_out
+from mcverify.review.revision import Revision, laid_out, readable_of
 from mcverify.review.tree import Tree
 from mcverify.witness.study import study
 
@@ -56,6 +56,7 @@ def prove_revision(
     empty: list[str] = []
     reused = fresh = 0
     with laid_out(revision) as files:
+        options = replace(options, readable=readable_of(revision))
         for name, path in files.items():
             folder = str(path)[: -len(name)] if str(path).endswith(name) and str(path) != name else ""
             plain = _without(folder, revision.tree)

@@ -72,6 +72,12 @@ def laid_out(revision: Revision) -> Iterator[Mapping[str, Path]]:
         yield found | {path: folder / path for path in revision.files}
 
 
+def readable_of(revision: Revision) -> tuple[Path, ...]:
+    """The folders to which links of a revision's files on the disk lead: the kernel's tree, if it lies in
+    one."""
+    return (revision.tree.root,) if revision.tree is not None else ()
+
+
 def including(revision: Revision, headers: Collection[str]) -> dict[str, frozenset[str]]:
     """Of the files of a revision within a kernel's tree those that include one of the `headers`, directly or
     not, and which; a file that cannot be read includes none."""
@@ -79,7 +85,7 @@ def including(revision: Revision, headers: Collection[str]) -> dict[str, frozens
     with laid_out(revision) as files:
         for name, path in files.items():
             with suppress(InputError):  # it is told once it is to be assembled
-                own = frozenset(map(str, included_by(path))) & {*headers}
+                own = frozenset(map(str, included_by(path, readable_of(revision)))) & {*headers}
                 if own:
                     found[name] = own
     return found

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.machine.x86_64 import CONTROL, FLAG_BITS, GENERAL, VECTOR
-from mcverify.runs.native import NO_RIGHTS, executable
+from mcverify.programs import executable
+from mcverify.runs.native import NO_RIGHTS
 
 CODE = 0x1000_0000_0000
 """The page that holds the instruction."""

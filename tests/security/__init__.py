@@ -1,0 +1,1 @@
+"""One test, or more, for each attack that SECURITY.md speaks of."""

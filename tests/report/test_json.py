@@ -123,6 +123,8 @@ def test_a_counterexample_is_complete():
         "dst": {"place": "free", "at": 3},
         "trap": 14,
         "seed": 1,
+        "later_traps": [],
+        "preset": None,
     }
     outcome = found["outcome"]
     assert outcome["registers"]["rdx"] == "0x30"

@@ -8,7 +8,7 @@ from mcverify.contract import Faults, load_contract
 from mcverify.runs.case import PAGE, Case, Place, Placement
 from mcverify.runs.cases import far_cases, sample_cases
 from mcverify.runs.layout import lay_out
-from mcverify.runs.pattern import VALUE, complement, contents, is_value
+from mcverify.runs.pattern import VALUE, complement, contents, is_value, told_by
 
 BAD = (Place.HOLE, Place.INSIDE)
 
@@ -83,9 +83,16 @@ def test_an_access_is_bad_where_the_placement_says(
 @given(st.integers(0, 2**64 - 1) | st.integers(VALUE, VALUE + 127), st.integers(0, 300))
 def test_what_dst_holds_is_never_what_may_be_copied_there(seed: int, size: int) -> None:
     data = contents(seed, size)
+    bit, value = told_by(seed)
     assert len(data) == size
-    assert not set(complement(data)) & {0, *range(1, 128)}
-    assert set(data) <= set(range(0 if is_value(seed) else 1, 128))
+    assert not set(complement(data)) & {0, *(byte for byte in range(256) if byte >> bit & 1 == value)}
+    assert {byte >> bit & 1 for byte in data} <= {value}
+    assert is_value(seed) or not set(data) & {0, 255}
+
+
+def test_each_byte_but_0_and_255_is_copied_with_some_seed() -> None:
+    assert set().union(*(contents(seed, 4096) for seed in range(1, 17))) == set(range(1, 255))
+    assert max(contents(1, 4096)) < 128
 
 
 def test_where_the_first_bad_byte_is() -> None:

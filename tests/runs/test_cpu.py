@@ -26,7 +26,7 @@ from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.grid import Block, GarbledError, Grid, full_grid, quick_grid, read_grid
 from mcverify.runs.judge import judge
-from mcverify.runs.wire import placement_of, placement_word
+from mcverify.runs.wire import Presets, placement_of, placement_word
 
 from .conftest import ASM, Build, fixture_routine
 
@@ -101,10 +101,14 @@ def test_a_grid_whose_time_is_over_gives_what_it_has_seen(build: Build) -> None:
 
 def test_shared_memory_that_the_routine_wrote_over_is_not_taken_for_a_result() -> None:
     with pytest.raises(GarbledError):
-        read_grid(b"\xff" * SHARED_BYTES, 0)
+        read_grid(b"\xff" * SHARED_BYTES, 0, Presets([]))
     obligation_77 = b"".join(n.to_bytes(8, "little") for n in (5, 0, 0, 1, 1, 0, 77))
     with pytest.raises(GarbledError):
-        read_grid(obligation_77.ljust(SHARED_BYTES, b"\0"), 0)
+        read_grid(obligation_77.ljust(SHARED_BYTES, b"\0"), 0, Presets([]))
+    no_such_preset = (5, 0, 0, 1, 1, 0, 1, 0, 0, 0, 1, 1, 9, 0, 0, 0, 0, 0, 1, 77)
+    words = b"".join(n.to_bytes(8, "little") for n in no_such_preset)
+    with pytest.raises(GarbledError):
+        read_grid(words.ljust(SHARED_BYTES, b"\0"), 0, Presets([]))
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mcverify.image.image import Handler
-from mcverify.runs.case import Case, Ending, Fault, Outcome, Place, Placement
+from mcverify.runs.case import Case, Ending, Fault, Outcome, Place, Placement, Preset
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
+from mcverify.runs.pattern import initial_vectors
 
 from .conftest import Build, Routine, fixture_routine
 
 Runner = type[CpuRunner] | type[EmulatorRunner]
 FREE = Placement(Place.FREE)
+
+
+def has_avx() -> bool:
+    info = Path("/proc/cpuinfo")
+    return info.exists() and " avx " in info.read_text()
 
 
 def run(runner: Runner, routine: Routine, case: Case) -> Outcome:
@@ -320,3 +327,103 @@ def test_a_fault_on_every_byte_of_a_page_is_no_endless_loop(runner_class: Runner
     case = Case(5000, Placement(Place.HOLE, 7), FREE)
     outcome = run(runner_class, build(body, entries={".Lr": ".Lf"}), case)
     assert (outcome.ending, len(outcome.faults)) == (Ending.RETURNED, 4096)
+
+
+COPY_LAST = "mov -1(%rsi,%rdx), %al\n mov %al, -1(%rdi,%rdx)\n movzbl %al, %eax\n ret"
+
+
+def test_a_case_presets_registers_flags_and_bytes(runner_class: Runner, build: Build) -> None:
+    preset = Preset(
+        registers=(("r9", 18), ("rflags", 0x41), ("rdi", 5)),
+        every=bytes(range(8)),
+        pieces=((5, b"\xff\x80"), (-1, b"\x11")),
+    )
+    body = "mov %r9, %rcx\n setc %r10b\n setz %r11b\n mov -1(%rsi), %r8\n mov 5(%rsi), %rax\n ret"
+    routine = build(body)
+    outcome = run(runner_class, routine, Case(20, FREE, FREE, preset=preset))
+    registers = outcome.registers
+    assert (registers["rcx"], registers["r10"] & 0xFF, registers["r11"] & 0xFF) == (18, 1, 1)
+    assert registers["rax"].to_bytes(8, "little") == b"\xff\x80\x07\0\1\2\3\4"
+    assert registers["r8"].to_bytes(8, "little") == b"\x11\0\1\2\3\4\xff\x80"
+    assert outcome.initial["rdi"] > 1 << 32  # an argument stays one
+    assert outcome.initial["rflags"] == 0x243
+
+
+@pytest.mark.parametrize("value", [0, 18, 128, 200, 255])
+@pytest.mark.parametrize("seed", [1, 8, 9, 16, 30])
+def test_whatever_byte_a_case_presets_its_copy_is_seen(
+    runner_class: Runner, build: Build, value: int, seed: int
+) -> None:
+    routine = build(COPY_LAST)
+    case = Case(9, FREE, FREE, seed=seed, preset=Preset(pieces=((8, bytes([value])),)))
+    outcome = run(runner_class, routine, case)
+    assert outcome.registers["rax"] == value
+    assert outcome.written[-outcome.base :][:9] == bytes(8) + b"\1"
+    assert outcome.written == outcome.correct
+
+
+@pytest.mark.parametrize("seed", range(1, 18))
+def test_a_clear_of_dst_is_seen_whatever_the_seed(runner_class: Runner, build: Build, seed: int) -> None:
+    outcome = run(runner_class, build("movq $0, (%rdi)\n ret"), Case(8, FREE, FREE, seed=seed))
+    assert outcome.written[-outcome.base :][:8] == b"\1" * 8
+
+
+READ_VECTORS = (
+    "movq %xmm3, %rax\n psrldq $8, %xmm15\n movq %xmm15, %rcx\n stmxcsr -4(%rsp)\n mov -4(%rsp), %r8d\n"
+)
+
+
+def test_vector_registers_at_entry_follow_from_the_seed(build: Build) -> None:
+    routine = build(READ_VECTORS + "ret")
+    cases = [Case(0, FREE, FREE, seed=seed) for seed in (1, 2, 1)]
+    on_cpu, emulated = (runner(*routine).run(cases) for runner in (CpuRunner, EmulatorRunner))
+    read = [[o.registers[r] for r in ("rax", "rcx", "r8")] for o in on_cpu]
+    assert read == [[o.registers[r] for r in ("rax", "rcx", "r8")] for o in emulated]
+    assert read[0] == read[2] != read[1]
+    known = initial_vectors(cases[0])
+    assert read[0] == [known["ymm3"] % 2**64, known["ymm15"] >> 64 & 2**64 - 1, 0x1F80]
+
+
+def test_a_case_presets_vector_registers(runner_class: Runner, build: Build) -> None:
+    preset = Preset(registers=(("ymm3", 7 << 64 | 5), ("ymm15", 9 << 64)))
+    outcome = run(runner_class, build(READ_VECTORS + "ret"), Case(0, FREE, FREE, preset=preset))
+    assert (outcome.registers["rax"], outcome.registers["rcx"]) == (5, 9)
+
+
+@pytest.mark.skipif(not has_avx(), reason="skipped: needs a CPU with AVX")
+def test_the_upper_halves_at_entry_are_those_of_the_case(build: Build) -> None:
+    body = "vextractf128 $1, %ymm2, %xmm0\n vmovq %xmm0, %rax\n ret"
+    case = Case(0, FREE, FREE, seed=5)
+    (outcome,) = CpuRunner(*build(body)).run([case])
+    assert outcome.registers["rax"] == initial_vectors(case)["ymm2"] >> 128 & 2**64 - 1
+
+
+def test_what_a_run_leaves_in_vector_registers_is_gone_in_the_next(
+    runner_class: Runner, build: Build
+) -> None:
+    body = "movq %xmm0, %rax\n pxor %xmm0, %xmm0\n movl $0x7f80, -4(%rsp)\n stmxcsr -8(%rsp)\n"
+    body += "mov -8(%rsp), %ecx\n ldmxcsr -4(%rsp)\n ret"
+    outcomes = runner_class(*build(body)).run([Case(0, FREE, FREE)] * 2)
+    assert outcomes[0].registers == outcomes[1].registers
+    assert outcomes[0].registers["rcx"] == 0x1F80
+
+
+@pytest.mark.parametrize(
+    ("traps", "expected"),
+    [((14,), [14, 14, 14]), ((18, 14), [18, 14, 14]), ((14, 18), [14, 18, 18]), ((18, 14, 18), [18, 14, 18])],
+)
+def test_each_fault_on_a_load_has_its_trap_number(
+    runner_class: Runner, build: Build, traps: tuple[int, ...], expected: list[int]
+) -> None:
+    loads = "".join(f".Lr{n}: mov (%rsi), %cl\n .Lf{n}: mov %rax, %r{8 + n}\n" for n in range(3))
+    body = ".Lw: mov %cl, (%rdi)\n .Lg: mov %rax, %r11\n" + loads + "ret"
+    entries = {".Lw": ".Lg"} | {f".Lr{n}": f".Lf{n}" for n in range(3)}
+    image, entry, contract = build(body, entries=entries)
+    fault = Handler("fault", ("ax = trap",))
+    image = replace(image, entries=tuple(replace(e, handler=fault) for e in image.entries))
+    hole = Placement(Place.HOLE)
+    case = Case(20, hole, hole, trap=traps[0], later_traps=traps[1:])
+    outcome = run(runner_class, (image, entry, contract), case)
+    assert [outcome.registers[r] for r in ("r8", "r9", "r10")] == expected
+    assert outcome.registers["r11"] == 14
+    assert case.trap_after(outcome.faults) == expected[-1]

@@ -11,6 +11,7 @@ from support.witnesses import write_witness
 from mcverify.errors import InputError
 from mcverify.proof.options import ProveOptions
 from mcverify.report.json import document
+from mcverify.runs.case import Preset
 from mcverify.witness.file import LARGEST, read_witnesses
 
 
@@ -45,6 +46,44 @@ def test_what_was_written_is_read_back(path):
     assert (witness.file, witness.sha256, witness.routine) == (FULL.file, FULL.sha256, FULL.name)
     assert (witness.entry, witness.faults) == (FULL.entry, FULL.faults)
     assert witness.options == replace(OPTIONS, routines=(FULL.name,))
+
+
+def test_what_a_case_presets_is_read_back(path):
+    preset = Preset(
+        registers=(("rax", 18), ("rflags", 0x41), ("ymm15", (1 << 256) - 1)),
+        every=bytes(range(8)),
+        pieces=((-3, b"\x80" * 20), (64, b"\xff")),
+    )
+    (found,) = FULL.counterexamples
+    case = replace(found.case, later_traps=(18, 14), preset=preset)
+    write_witness(path, document([replace(FULL, counterexamples=(replace(found, case=case),))], OPTIONS))
+    [witness] = read_witnesses(path)
+    assert witness.counterexample.case == case
+
+
+def test_a_document_without_what_came_later_is_read(path):
+    written = document([FULL], OPTIONS)
+    case = written["routines"][0]["counterexamples"][0]["case"]
+    del case["later_traps"], case["preset"]
+    write_witness(path, written)
+    [witness] = read_witnesses(path)
+    assert witness.counterexample == FULL.counterexamples[0]
+
+
+@pytest.mark.parametrize(
+    ("preset", "said"),
+    [
+        ({"registers": {"rsp": "0x1"}}, "preset.registers: 'rsp' is unknown"),
+        ({"registers": {"rax": "0x" + "1" * 17}}, "preset.registers.rax: it has more than 64 bits"),
+        ({"every": "0102"}, "preset.every"),
+        ({"pieces": [{"offset": 0, "bytes": ""}]}, "preset.pieces"),
+    ],
+)
+def test_a_wrong_preset_is_named(path, preset, said):
+    written = document([FULL], OPTIONS)
+    whole = {"registers": {}, "every": "", "pieces": []} | preset
+    written["routines"][0]["counterexamples"][0]["case"]["preset"] = whole
+    assert said in refusal(path, written).message
 
 
 def test_routines_without_counterexamples_are_passed_over(path):

@@ -21,7 +21,6 @@ LINE = 64
 """Bytes of a cache line; alignments are shown modulo this."""
 
 _GROUP = 8
-_PAGE_FAULT = 14
 
 
 class ByteClass(StrEnum):
@@ -170,8 +169,7 @@ class _Mapped:
 
     @property
     def _last_trap(self) -> int | None:
-        faults = self.outcome.faults
-        return None if not faults else _PAGE_FAULT if faults[-1].is_store else self.case.trap
+        return self.case.trap_after(self.outcome.faults)
 
     def _limit(self) -> int | None:
         """The first offset at which a store breaks O4: past the claim, or past the fault point."""

@@ -14,8 +14,6 @@ from mcverify.runs.case import Case, Ending, Fault, Outcome, Placement
 Lines = list[tuple[str, str]]
 """Pairs of a label of at most eight characters and a text, which may have several lines."""
 
-_PAGE_FAULT = 14
-
 _ENDINGS = {
     Ending.OOPS: "did not return: a fault on an instruction without a table entry (an oops)",
     Ending.WILD: "did not return to its caller: it left by another address",
@@ -130,14 +128,12 @@ def _faults(found: Counterexample, result: RoutineResult) -> str:
     faults = found.outcome.faults
     if not faults:
         return "none"
-    shown = [f"{fault_words(f)} (trap {_trap(f, found.case)}){_place(f, result)}" for f in faults[:2]]
+    traps = [found.case.trap_after(faults[: n + 1]) for n in range(2)]
+    shown = [
+        f"{fault_words(f)} (trap {trap}){_place(f, result)}" for f, trap in zip(faults, traps, strict=False)
+    ]
     more = len(faults) - len(shown)
     return ", then ".join(shown) + (f", and {more} more" if more else "")
-
-
-def _trap(fault: Fault, case: Case) -> int:
-    """The number that the handler reports; a fault on a store is always a page fault."""
-    return _PAGE_FAULT if fault.is_store else case.trap
 
 
 def _place(fault: Fault, result: RoutineResult) -> str:

@@ -28,7 +28,7 @@ from mcverify.proof.result import (
     TraceStep,
 )
 from mcverify.report.mark import is_document
-from mcverify.runs.case import Access, Case, Fault, Outcome, Placement, Run
+from mcverify.runs.case import Access, Case, Fault, Outcome, Placement, Preset, Run
 
 SCHEMA = 1
 """Counts up when a field changes its meaning or goes away; new fields do not change it."""
@@ -253,6 +253,16 @@ def case_document(case: Case) -> dict[str, Any]:
         "dst": _placement(case.dst),
         "trap": case.trap,
         "seed": case.seed,
+        "later_traps": list(case.later_traps),
+        "preset": _preset(case.preset) if case.preset is not None else None,
+    }
+
+
+def _preset(preset: Preset) -> dict[str, Any]:
+    return {
+        "registers": _words(dict(preset.registers)),
+        "every": preset.every.hex(),
+        "pieces": [{"offset": offset, "bytes": piece.hex()} for offset, piece in preset.pieces],
     }
 
 

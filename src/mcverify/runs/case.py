@@ -6,13 +6,16 @@ The two runners (`runs.cpu`, `runs.emulator`) take a :class:`Case` and give an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 PAGE = 4096
 RED_ZONE = 64
 """Bytes before and behind dst that are watched for stray stores."""
+
+PAGE_FAULT = 14
+"""What a fault on a store is always: no machine check is recoverable there (models/x86_64.toml)."""
 
 
 class Place(Enum):
@@ -49,18 +52,54 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One concrete input of a copy routine. `len` in bytes; `trap` is the number (14 or 18)
-    that the handler reports for a fault on a load (a fault on a store is always 14).
+class Preset:
+    """What a case finds at entry in place of what its seed would choose.
 
-    `seed` chooses the contents of src and of the registers that are no arguments.
+    `registers` are pairs of a name and a value: of a general register (64 bits) that is neither an argument
+    nor rsp, of "rflags" (its arithmetic flags count), of "ymm0" to "ymm15" (256 bits). `every` are 8 bytes
+    that stand in each word of src, from its first byte on, or none; `pieces` are pairs of an offset in src
+    and the bytes there, and come after `every`.
+    """
+
+    registers: tuple[tuple[str, int], ...] = ()
+    every: bytes = b""
+    pieces: tuple[tuple[int, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One concrete input of a copy routine. `len` in bytes; `trap` is the number (14 or 18) that the handler
+    reports for the first fault on a load (a fault on a store is always 14), `later_traps` those for the
+    second one and so on; the last number holds for all that follow.
+
+    `seed` chooses the contents of src and of the registers that are no arguments, as far as `preset` does
+    not.
     """
 
     len: int
     src: Placement
     dst: Placement
-    trap: int = 14
+    trap: int = PAGE_FAULT
     seed: int = 1
+    later_traps: tuple[int, ...] = ()
+    preset: Preset | None = None
+
+    @property
+    def traps(self) -> tuple[int, ...]:
+        """The numbers for faults on loads, in order."""
+        return (self.trap, *self.later_traps)
+
+    def trap_of_load(self, number: int) -> int:
+        """The trap number of the fault on a load before which there were `number` others."""
+        return self.traps[min(number, len(self.later_traps))]
+
+    def trap_after(self, faults: Sequence[Fault]) -> int | None:
+        """The trap number of the last of the `faults` of a run, None without one."""
+        if not faults:
+            return None
+        if faults[-1].is_store:
+            return PAGE_FAULT
+        return self.trap_of_load(sum(not fault.is_store for fault in faults) - 1)
 
     @property
     def good_bytes(self) -> int:

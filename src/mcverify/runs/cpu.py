@@ -55,10 +55,10 @@ class CpuRunner:
         """The outcome of each case, in order."""
         outcomes: list[Outcome] = []
         longest = wire.longest(cases)
-        tests = b"".join(map(wire.case_words, cases))
+        presets, tests = wire.tests_of(cases)
         seconds = _patience(cases)
         while len(outcomes) < len(cases):
-            job = self._program.job(Mode.RUN, tests, len(cases), longest, len(outcomes), (), 0)
+            job = self._program.job(Mode.RUN, tests, len(cases), longest, len(outcomes), presets)
             answer = self._ask(job, seconds)
             outcomes += wire.read_outcomes(answer.output, cases[len(outcomes) :], self._program.bias)
             if answer.died and len(outcomes) < len(cases):
@@ -76,11 +76,11 @@ class CpuRunner:
         visits: list[Visit] = []
         watched = tuple(sorted(set(addresses)))
         per_case = max(4, limit // max(1, len(cases)))
-        tests = b"".join(map(wire.case_words, cases))
+        presets, tests = wire.tests_of(cases)
         first = 0
         while first < len(cases):
             job = self._program.job(
-                Mode.SAMPLE, tests, len(cases), wire.longest(cases), first, watched, per_case
+                Mode.SAMPLE, tests, len(cases), wire.longest(cases), first, presets, watched, per_case
             )
             answer = self._ask(job, _patience(cases))
             visits += wire.read_visits(answer.output, self._program.bias)
@@ -94,7 +94,8 @@ class CpuRunner:
 
     def ends(self, case: Case, count: int) -> list[NumberedStep]:
         """The first `count` steps of one case and as many of the last ones, each with its number."""
-        job = self._program.job(Mode.TRACE, wire.case_words(case), 1, wire.longest([case]), 0, (), count)
+        presets, tests = wire.tests_of([case])
+        job = self._program.job(Mode.TRACE, tests, 1, wire.longest([case]), 0, presets, (), count)
         return wire.read_trace(self._ask(job, _patience([case])).output, self._program.bias)
 
     def judge(self, cases: Sequence[Case]) -> list[Mark]:
@@ -104,7 +105,7 @@ class CpuRunner:
         """
         marks: list[Mark] = []
         longest = wire.longest(cases)
-        tests = b"".join(map(wire.case_words, cases))
+        presets, tests = wire.tests_of(cases)
         fatal: list[int] = []
         while len(marks) < len(cases):
             if fatal and fatal[-1] == len(marks):
@@ -114,7 +115,7 @@ class CpuRunner:
                 break
             # A child that dies takes the marks with it that it has not written: those cases are run again.
             end = fatal[-1] if fatal and fatal[-1] > len(marks) else len(cases)
-            job = self._program.job(Mode.JUDGE, tests, end, longest, len(marks), (), 0)
+            job = self._program.job(Mode.JUDGE, tests, end, longest, len(marks), presets)
             answer = self._ask(job, _patience(cases))
             marks += wire.read_marks(answer.output, self._program.bias)
             if answer.died and len(marks) <= answer.serial < end:
@@ -139,19 +140,19 @@ class CpuRunner:
     def _grid_part(self, grid: Grid, answer: Answer, children: Children) -> GridResult:
         """The result of one part; a case that brings the child down breaks O7, the others go on."""
         bias = self._program.bias
-        results = [_grid_result(answer, bias)]
+        results = [_grid_result(answer, bias, grid)]
         while _was_brought_down(answer, grid) and len(results) < 2 * _MAX_DEATHS:
             fatal = GridViolation("O7", None, 1, (grid.case(answer.serial - 1),), Ending.DIED)
             results.append(GridResult(0, (fatal,), failed=1))
             if self._deadline.remaining() == 0:
                 break
             (answer,) = children.ask([self._grid_job(grid, answer.serial)], self._at_most(_GRID_SECONDS))
-            results.append(_grid_result(answer, bias))
+            results.append(_grid_result(answer, bias, grid))
         cases = min(answer.serial, len(grid))
         return replace(merge(results), cases=cases, complete=not answer.died and results[-1].complete)
 
     def _grid_job(self, grid: Grid, first: int) -> bytes:
-        return self._program.job(Mode.GRID, grid.words(), len(grid.blocks), grid.longest, first, (), 0)
+        return self._program.job(Mode.GRID, grid.words(), len(grid.blocks), grid.longest, first, grid.presets)
 
     def _ask(self, job: bytes, seconds: float) -> Answer:
         with Children() as children:
@@ -169,10 +170,10 @@ def _was_brought_down(answer: Answer, grid: Grid) -> bool:
     return answer.died and not answer.expired and 1 <= answer.serial <= len(grid)
 
 
-def _grid_result(answer: Answer, bias: int) -> GridResult:
+def _grid_result(answer: Answer, bias: int, grid: Grid) -> GridResult:
     """What the child left; nothing where the routine wrote over it."""
     try:
-        return read_grid(answer.shared, bias)
+        return read_grid(answer.shared, bias, grid.presets)
     except GarbledError:
         return GridResult(0, (), complete=False)
 

@@ -18,7 +18,7 @@ from mcverify.contract import Contract
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.image import Image
-from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Visit
+from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit
 from mcverify.runs.code import reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.layout import Buffer, bias_of, by_page, lay_out, needed, page_end
@@ -26,9 +26,11 @@ from mcverify.runs.pattern import (
     FRAME,
     LEAD,
     REGISTERS,
+    VECTORS,
     complement,
-    contents_for,
+    contents_of,
     initial_registers,
+    initial_vectors,
     is_value,
     mix,
 )
@@ -222,10 +224,15 @@ class _Machine:
         self.uc.mem_map(_STACK_BASE, _STACK_SIZE)
 
     def registers(self) -> dict[str, int]:
-        return {name: self.uc.reg_read(number) for name, number in _numbers().items()}
+        return {name: self.uc.reg_read(_numbers()[name]) for name in REGISTERS}
 
     def set(self, name: str, value: int) -> None:
-        self.uc.reg_write(_numbers()[name], value & _MASK)
+        self.uc.reg_write(_numbers()[name], value if name in VECTORS else value & _MASK)
+
+    def reset(self) -> None:
+        """Let the x87, MMX and control registers hold what they hold on the CPU."""
+        for number, value in _state_at_entry().items():
+            self.uc.reg_write(number, value)
 
     def get(self, name: str) -> int:
         return int(self.uc.reg_read(_numbers()[name]))
@@ -301,6 +308,7 @@ class _Run:
         self._src = lay_out(case.src, case.len, _base(case.seed, 2)) if machine.contract.src else None
         self._buffers = [b for b in (self._src, self._dst) if b is not None]
         self._faults: list[Fault] = []
+        self._loads = 0
         self._ending: Ending | None = None
         self._rip = 0
         self._ac = False
@@ -335,7 +343,7 @@ class _Run:
             self._uc.mem_write(buffer.at + a, pattern[LEAD + a : LEAD + b])
 
     def _contents(self) -> bytes:
-        return contents_for(self._machine.contract, self._case.seed, self._case.len + 2 * LEAD)
+        return contents_of(self._case, self._machine.contract, self._case.len + 2 * LEAD)
 
     def _fresh(self) -> bytes:
         known = self._contents()
@@ -494,8 +502,9 @@ class _Run:
         initial = initial_registers(
             self._case, machine.contract, dst.at, self._src.at if self._src else 0, _STACK_ENTRY
         )
-        for name, value in initial.items():
+        for name, value in (initial | initial_vectors(self._case)).items():
             machine.set(name, value)
+        machine.reset()
         self._uc.mem_write(_STACK_ENTRY, _RETURN_PAGE.to_bytes(8, "little") + FRAME)
         rip = machine.entry
         while self._ending is None:
@@ -567,9 +576,14 @@ class _Run:
             self._ending, self._rip = Ending.OOPS, insn
         elif len(self._faults) == _MOST_FAULTS:
             self._ending, self._rip = Ending.TIMEOUT, insn
-        elif not self._machine.apply(found[1], 14 if is_store else self._case.trap):
+        elif not self._machine.apply(found[1], self._trap(is_store=is_store)):
             self._ending, self._rip = Ending.ESCAPED, insn
         return found[0] if found else 0
+
+    def _trap(self, *, is_store: bool) -> int:
+        """The number that the handler reports for the fault that was taken last."""
+        self._loads += not is_store
+        return PAGE_FAULT if is_store else self._case.trap_of_load(self._loads - 1)
 
     # ---- The outcome ----
 
@@ -634,7 +648,22 @@ def _numbers() -> dict[str, int]:
     """Unicorn's numbers of the registers, by name."""
     from unicorn import x86_const
 
-    return {name: getattr(x86_const, f"UC_X86_REG_{name.upper()}") for name in REGISTERS}
+    return {name: getattr(x86_const, f"UC_X86_REG_{name.upper()}") for name in (*REGISTERS, *VECTORS)}
+
+
+@cache
+def _state_at_entry() -> dict[int, int]:
+    """Values of registers besides, by Unicorn's numbers: as at the start of a process, and zero in mm0 to
+    mm7."""
+    from unicorn import x86_const
+
+    zero = {getattr(x86_const, f"UC_X86_REG_MM{n}"): 0 for n in range(8)}
+    return zero | {
+        x86_const.UC_X86_REG_MXCSR: 0x1F80,
+        x86_const.UC_X86_REG_FPCW: 0x37F,
+        x86_const.UC_X86_REG_FPSW: 0,
+        x86_const.UC_X86_REG_FPTAG: 0xFFFF,
+    }
 
 
 def _rip_number() -> int:

@@ -12,13 +12,26 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from mcverify.contract import Contract, Faults
-from mcverify.runs.case import PAGE, Case, Ending, Place, Placement
-from mcverify.runs.wire import ENDINGS, LONGEST_MAP, PLACES, WORD, placement_of, placement_word
+from mcverify.runs.case import PAGE, PAGE_FAULT, Case, Ending, Place, Placement, Preset
+from mcverify.runs.wire import (
+    ENDINGS,
+    LONGEST_MAP,
+    TEST_WORDS,
+    WORD,
+    Presets,
+    case_of,
+    placement_of,
+    placement_word,
+    traps_word,
+)
 
 _KEPT = 8
 _SEEDS = 64
 _MAX_KEYS = 256
-_KEY = struct.Struct(f"={6 + 7 * _KEPT}Q")
+_TRAPS = ((14,), (18,), (14, 18), (18, 14))
+"""Trap numbers of faults on loads: all alike, or the first one unlike the others (grid_block() in
+harness.c)."""
+_KEY = struct.Struct(f"={6 + TEST_WORDS * _KEPT}Q")
 _HEAD = struct.Struct("=6Q")
 
 
@@ -26,7 +39,8 @@ _HEAD = struct.Struct("=6Q")
 class Block:
     """One length, and every placement of src with every one of dst.
 
-    Placements are words (`wire.placement_word`). `trap` 0 takes 14 and 18 in turn.
+    Placements are words (`wire.placement_word`). `trap` 0 takes 14, 18, and each of them before the other, in
+    turn.
     """
 
     len: int
@@ -34,12 +48,17 @@ class Block:
     dst: tuple[int, ...]
     trap: int = 0
     seed: int = 1
+    preset: Preset | None = None
+
+    def __len__(self) -> int:
+        return len(self.src) * len(self.dst)
 
     def case(self, index: int) -> Case:
         """The case that the harness runs as number `index` of this block."""
         i, j = divmod(index, len(self.dst))
-        trap = self.trap or (18 if (i + j) % 2 else 14)
-        return Case(self.len, placement_of(self.src[i]), placement_of(self.dst[j]), trap, self.seed)
+        trap, *later = (self.trap,) if self.trap else _TRAPS[(i + j) % len(_TRAPS)]
+        src, dst = placement_of(self.src[i]), placement_of(self.dst[j])
+        return Case(self.len, src, dst, trap, self.seed, tuple(later), self.preset)
 
 
 @dataclass(frozen=True)
@@ -49,7 +68,7 @@ class Grid:
     blocks: tuple[Block, ...]
 
     def __len__(self) -> int:
-        return sum(len(b.src) * len(b.dst) for b in self.blocks)
+        return sum(map(len, self.blocks))
 
     def __post_init__(self) -> None:
         if self.longest > LONGEST_MAP:
@@ -66,22 +85,26 @@ class Grid:
         """The blocks as the harness reads them."""
         words = array("Q")
         for b in self.blocks:
-            words.extend((b.len, b.seed, b.trap, len(b.src), len(b.dst), *b.src, *b.dst))
+            traps = traps_word((b.trap or PAGE_FAULT,))
+            head = b.len, b.seed, self.presets.number(b.preset), not b.trap, traps
+            words.extend((*head, len(b.src), len(b.dst), *b.src, *b.dst))
         return words.tobytes()
+
+    @cached_property
+    def presets(self) -> Presets:
+        """Those of its blocks."""
+        return Presets(block.preset for block in self.blocks)
 
     def cases(self) -> list[Case]:
         """All cases, in the order in which they are run."""
-        return [
-            block.case(index) for block in self.blocks for index in range(len(block.src) * len(block.dst))
-        ]
+        return [block.case(index) for block in self.blocks for index in range(len(block))]
 
     def case(self, number: int) -> Case:
         """The case that is run as number `number`, counted from 0."""
         for block in self.blocks:
-            size = len(block.src) * len(block.dst)
-            if number < size:
+            if number < len(block):
                 return block.case(number)
-            number -= size
+            number -= len(block)
         raise IndexError("the grid has fewer cases")
 
 
@@ -122,15 +145,17 @@ class GarbledError(Exception):
     """The memory that a child shares holds what it cannot have written itself."""
 
 
-def read_grid(shared: bytes, bias: int) -> GridResult:
-    """The result that a child left in the shared memory.
+def read_grid(shared: bytes, bias: int, presets: Presets) -> GridResult:
+    """The result that a child left in the shared memory; `presets` are those of its grid.
 
     Raises GarbledError where the routine wrote into it.
     """
     serial, _, aborted, keys, failed, unkept = _HEAD.unpack_from(shared)
     if keys > _MAX_KEYS:
         raise GarbledError
-    found = [_violation(_KEY.unpack_from(shared, _HEAD.size + i * _KEY.size), bias) for i in range(keys)]
+    found = [
+        _violation(_KEY.unpack_from(shared, _HEAD.size + i * _KEY.size), bias, presets) for i in range(keys)
+    ]
     return GridResult(serial, tuple(found), not aborted, failed, unkept)
 
 
@@ -169,20 +194,19 @@ def size(case: Case) -> tuple[int, ...]:
     """Smaller for a shorter case, then for plainer placements."""
     places = list(Place)
     src, dst = case.src, case.dst
-    return case.len, src.at + dst.at, places.index(src.place), places.index(dst.place), src.at, case.trap
+    placed = src.at + dst.at, places.index(src.place), places.index(dst.place), src.at
+    return case.len, case.preset is not None, *placed, *case.traps
 
 
-def _violation(words: Sequence[int], bias: int) -> GridViolation:
+def _violation(words: Sequence[int], bias: int, presets: Presets) -> GridViolation:
     obligation, insn, ending, at, count, kept = words[:6]
-    tests = [words[6 + 7 * i : 13 + 7 * i] for i in range(min(kept, _KEPT))]
+    tests = [words[6 + TEST_WORDS * i : 6 + TEST_WORDS * (i + 1)] for i in range(min(kept, _KEPT))]
     if not 1 <= obligation <= 10 or ending >= len(ENDINGS):
         raise GarbledError
-    if any(max(src, dst) >= len(PLACES) for _, src, _, dst, _, _, _ in tests):
-        raise GarbledError
-    cases = tuple(
-        Case(length, Placement(PLACES[sp], sa), Placement(PLACES[dp], da), trap, seed)
-        for length, sp, sa, dp, da, trap, seed in tests
-    )
+    try:
+        cases = tuple(case_of(test, presets) for test in tests)
+    except IndexError:
+        raise GarbledError from None
     where = [(address + bias) % WORD if address else None for address in (insn, at)]
     return GridViolation(f"O{obligation}", where[0], count, cases, ENDINGS[ending], where[1])
 

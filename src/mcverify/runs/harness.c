@@ -59,6 +59,7 @@ typedef uint8_t u8;
 #define FLAGS_ARITHMETIC 0x8d5ull
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, RFLAGS, NREGS };
+enum { VECTORS = 16, LANES = 4 };	/* ymm0 to ymm15, of as many words */
 enum mode { RUN, SAMPLE, TRACE, GRID, JUDGE };
 enum place { FREE, HOLE, INSIDE, END, FRONT };
 enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED };
@@ -90,8 +91,21 @@ struct contract {
 	u64 n_given, given[16], value[16];
 };
 
+/* `traps`: bit n is set where the n-th fault on a load is a machine check; bit 63 is for all from the 63rd on. */
 struct test {
-	u64 len, src_place, src_at, dst_place, dst_at, trap, seed;
+	u64 len, src_place, src_at, dst_place, dst_at, traps, seed;
+	u64 preset;			/* its number, 0 where there is none */
+};
+
+/* What stands at entry in place of what the seed chooses. */
+struct piece { s64 offset; u64 size; const u8 *bytes; };
+
+struct preset {
+	u64 mask;			/* of registers; ymm0 follows RFLAGS */
+	u64 registers[NREGS], vectors[VECTORS][LANES];
+	u64 has_every, every;		/* what stands in each word of src */
+	u64 n_pieces;
+	struct piece *pieces;
 };
 
 static struct {
@@ -103,6 +117,8 @@ static struct {
 	u64 n_softints;
 	struct softint *softints;
 	u64 x87_is_free;		/* the routine uses no x87 and no MMX register */
+	u64 n_presets;
+	struct preset *presets;
 	u64 per_case;			/* visits kept of one case at one address; steps, at either end of it */
 	u64 n_watched;
 	u64 first;			/* cases before this one are done */
@@ -253,11 +269,16 @@ static u64 random_word(u64 seed, u64 stream, u64 index)
 	return mix(mix(seed * 0x9e3779b97f4a7c15ull + stream) + index * 0x9e3779b97f4a7c15ull);
 }
 
-enum { STREAM_CONTENTS, STREAM_REGISTERS };
+enum { STREAM_CONTENTS, STREAM_REGISTERS, STREAM_VECTORS };
+
+static const struct preset *preset_of(const struct test *test)
+{
+	return test->preset ? &job.presets[test->preset - 1] : NULL;
+}
 
 /* Indexed by offset + LEAD, modulo PERIOD: what src holds, what dst is to hold, what it holds at first. */
 static u8 *contents, *wanted, *fresh;
-static u64 known_seed = NONE, known_bytes;
+static u64 known_seed = NONE, known_preset, known_bytes;
 static bool other_fresh, known_other_fresh;	/* what dst holds at first is another byte at each offset */
 
 /*
@@ -267,35 +288,87 @@ static bool other_fresh, known_other_fresh;	/* what dst holds at first is anothe
 #define VALUE (1ull << 40)
 #define IS_VALUE(seed) (((seed) & ~0x7full) == VALUE)
 
-/*
- * The contents are bytes from 1 to 127, what dst holds at first is from 128 to 254: a byte that was
- * copied, even from the wrong place, or cleared is seen as written. Where a single value is moved they are from 1 to
- * 255, since a sign may be extended.
- */
-static void know_contents(u64 seed, u64 bytes)
+static bool moves_a_value(void)
 {
-	u8 mask = contract.size && contract.size <= 8 ? 0xff : 0x7f;
+	return contract.size && contract.size <= 8;
+}
 
-	if (seed == known_seed && bytes <= known_bytes && other_fresh == known_other_fresh)
-		return;
+/*
+ * One bit tells the bytes of src from those that dst holds at first, another one for each seed: a byte that was
+ * copied, even from the wrong place, is seen as written. No byte of src is 0 or 255, so none of dst is zero, and one
+ * that was cleared is seen too.
+ */
+static u64 telling_bit(u64 seed, u64 *value)
+{
+	u64 number = IS_VALUE(seed) ? 0 : (seed - 1) % 16;
+
+	*value = number / 8;
+	return 7 - number % 8;
+}
+
+/* A single value is bytes from 1 to 255, since a sign may be extended. */
+static void contents_random(u64 seed, u64 bytes)
+{
+	u64 value, bit = telling_bit(seed, &value);
+	u8 set = moves_a_value() ? 0 : value << bit, clear = moves_a_value() ? 0 : (1 - value) << bit;
+	u8 other = (0x55 >> bit & 1) == value || moves_a_value() ? 0x55 : 0xaa;
+
 	for (u64 i = 0; i < bytes; i += 8) {
 		u64 word = random_word(seed, STREAM_CONTENTS, i / 8);
 
 		memcpy(contents + i, &word, 8);
 	}
+	for (u64 i = 0; i < bytes; i++) {
+		u8 byte = (contents[i] | set) & ~clear;
+
+		contents[i] = !byte || (byte == 255 && !moves_a_value()) ? other : byte;
+	}
+}
+
+static void contents_preset(const struct preset *preset, u64 bytes)
+{
+	for (u64 i = 0; preset->has_every && i < bytes; i++)
+		contents[i] = preset->every >> 8 * (i % 8);
+	for (u64 n = 0; n < preset->n_pieces; n++) {
+		const struct piece *piece = &preset->pieces[n];
+
+		for (u64 i = 0; i < piece->size; i++)
+			if ((u64)(piece->offset + LEAD) + i < bytes)
+				contents[piece->offset + LEAD + i] = piece->bytes[i];
+	}
+}
+
+static void fresh_change(u64 seed, u64 bytes)
+{
+	u64 value, bit = telling_bit(seed, &value);
+	u8 flip = 1 << (bit + 3) % 8, other = 1 << (bit + 5) % 8;
+
 	for (u64 i = 0; i < bytes; i++)
-		if (IS_VALUE(seed))
+		fresh[i] ^= fresh[i] == flip ? other : flip;
+}
+
+static void know_contents(const struct test *test, u64 bytes)
+{
+	u64 seed = test->seed;
+
+	if (seed == known_seed && test->preset == known_preset && bytes <= known_bytes &&
+	    other_fresh == known_other_fresh)
+		return;
+	if (IS_VALUE(seed))
+		for (u64 i = 0; i < bytes; i++)
 			contents[i] = i % 8 ? 0 : seed & 0x7f;
-		else
-			contents[i] = (contents[i] & mask) ? (contents[i] & mask) : 0x55;
+	else
+		contents_random(seed, bytes);
+	if (test->preset)
+		contents_preset(preset_of(test), bytes);
 	if (contract.data != ZERO)
 		for (u64 i = 0; i < bytes; i++)
-			fresh[i] = ~contents[i];
+			fresh[i] = contents[i] == 255 ? 0x7f : ~contents[i];
 	if (other_fresh)
-		for (u64 i = 0; i < bytes; i++)
-			fresh[i] = fresh[i] & 0x80 ? 0x80 | ((fresh[i] & 0x7f) + 1) % 127 : fresh[i] % 127 + 1;
+		fresh_change(seed, bytes);
 	known_other_fresh = other_fresh;
 	known_seed = seed;
+	known_preset = test->preset;
 	known_bytes = bytes;
 }
 
@@ -580,7 +653,7 @@ static void long_buffer_free(const struct buffer *buffer)
 
 /* ---- One run ---------------------------------------------------------------------------------- */
 
-struct fault { u64 insn, buffer, offset, is_store; };
+struct fault { u64 insn, buffer, offset, is_store, trap; };
 
 static struct {
 	struct test test;
@@ -588,7 +661,7 @@ static struct {
 	u64 initial[NREGS], final[NREGS];
 	enum ending ending;
 	u64 rip;
-	u64 n_faults;
+	u64 n_faults, n_loads;	/* faults, those on loads among them */
 	struct fault faults[MAX_FAULTS];
 	u64 ac;
 	bool stepped;
@@ -604,12 +677,19 @@ static volatile u64 ticks, max_ticks;
 u64 load[NREGS];
 u64 store[NREGS];
 u64 host_rsp;
+u64 load_vectors[VECTORS][LANES];
+u8 has_avx;
+const unsigned int default_mxcsr = 0x1f80;
 
 #define EACH_BUT_RSP(op) \
 	op(rax, 0) op(rcx, 1) op(rdx, 2) op(rbx, 3) op(rbp, 5) op(rsi, 6) op(rdi, 7) op(r8, 8) \
 	op(r9, 9) op(r10, 10) op(r11, 11) op(r12, 12) op(r13, 13) op(r14, 14) op(r15, 15)
 #define LOAD(reg, i) "mov load+8*" #i "(%rip), %" #reg "\n"
 #define STORE(reg, i) "mov %" #reg ", store+8*" #i "(%rip)\n"
+#define EACH_VECTOR(op) \
+	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) op(15)
+#define LOAD_XMM(i) "movups load_vectors+32*" #i "(%rip), %xmm" #i "\n"
+#define LOAD_YMM(i) "vmovups load_vectors+32*" #i "(%rip), %ymm" #i "\n"
 
 /*
  * rsp points at the flags, with the routine's address and the return address above: the first
@@ -620,6 +700,13 @@ asm(".text\n"
     "enter_routine:\n"
     "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
     "mov %rsp, host_rsp(%rip)\n"
+    "ldmxcsr default_mxcsr(%rip)\n"
+    "cmpb $0, has_avx(%rip)\n je 2f\n"
+    EACH_VECTOR(LOAD_YMM)
+    "jmp 3f\n"
+    "2:\n"
+    EACH_VECTOR(LOAD_XMM)
+    "3:\n"
     EACH_BUT_RSP(LOAD)
     LOAD(rsp, 4)
     "popfq\n"
@@ -636,6 +723,9 @@ asm(".text\n"
     "abandoned:\n"
     "mov host_rsp(%rip), %rsp\n"
     "1:\n"
+    "cmpb $0, has_avx(%rip)\n je 4f\n"
+    "vzeroupper\n"
+    "4:\n"
     "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
     "ret\n");
 
@@ -820,12 +910,21 @@ static bool in_region(const struct region *region, u64 address)
 	return address >= (u64)region->start - PAGE && address < (u64)region->end + PAGE;
 }
 
+/* The number that the handler reports for the next fault on a load. */
+static u64 next_trap(void)
+{
+	u64 number = run.n_loads++;
+
+	return run.test.traps >> (number < 63 ? number : 63) & 1 ? 18 : 14;
+}
+
 static void fault_note(u64 insn, u64 address, bool is_store)
 {
 	struct fault *fault = &run.faults[run.n_faults++];
 
 	fault->insn = insn;
 	fault->is_store = is_store;
+	fault->trap = is_store ? 14 : next_trap();
 	if (contract.src != NONE && in_region(&run.src.region, address)) {
 		fault->buffer = 1;
 		fault->offset = address - (u64)run.src.at;
@@ -838,11 +937,6 @@ static void fault_note(u64 insn, u64 address, bool is_store)
 	}
 }
 
-static u64 trap_of(const struct fault *fault)
-{
-	return fault->is_store ? 14 : run.test.trap;
-}
-
 /* False if the handler does something that is not modelled. */
 static bool handler_apply(greg_t *g, const struct entry *entry)
 {
@@ -852,7 +946,7 @@ static bool handler_apply(greg_t *g, const struct entry *entry)
 
 		switch (operation->effect) {
 		case SET_TRAP:
-			*target = trap_of(&run.faults[run.n_faults - 1]);
+			*target = run.faults[run.n_faults - 1].trap;
 			break;
 		case SET_IMM:
 			*target = operation->imm;
@@ -975,9 +1069,39 @@ static const u64 *registers_of_seed(u64 seed)
 	return registers;
 }
 
+static void vectors_set(const struct test *test)
+{
+	static u64 set_seed = NONE, set_preset;
+	const struct preset *preset = preset_of(test);
+
+	if (test->seed == set_seed && test->preset == set_preset)
+		return;
+	for (int i = 0; i < VECTORS; i++)
+		for (int lane = 0; lane < LANES; lane++)
+			load_vectors[i][lane] = random_word(test->seed, STREAM_VECTORS, LANES * i + lane);
+	for (int i = 0; preset && i < VECTORS; i++)
+		if (preset->mask >> (NREGS + i) & 1)
+			memcpy(load_vectors[i], preset->vectors[i], sizeof(load_vectors[i]));
+	set_seed = test->seed;
+	set_preset = test->preset;
+}
+
+static void registers_preset(const struct preset *preset)
+{
+	for (int i = 0; i < 16; i++)
+		if (preset->mask >> i & 1)
+			run.initial[i] = preset->registers[i];
+	if (preset->mask >> RFLAGS & 1)
+		run.initial[RFLAGS] = 0x202 | (preset->registers[RFLAGS] & FLAGS_ARITHMETIC);
+	for (u64 i = 0; i < contract.n_given; i++)
+		run.initial[contract.given[i]] = contract.value[i];
+}
+
 static void registers_set(const struct test *test)
 {
 	memcpy(run.initial, registers_of_seed(test->seed), sizeof(run.initial));
+	if (test->preset)
+		registers_preset(preset_of(test));
 	if (contract.dst != NONE)
 		run.initial[contract.dst] = (u64)run.dst.at;
 	if (contract.src != NONE)
@@ -1025,6 +1149,13 @@ static bool x87_in_use(void)
 	return (status & CLASS) != EMPTY;
 }
 
+/* The x87 and MMX registers hold zero, and are marked as empty. */
+static void x87_clear(void)
+{
+	asm volatile("pxor %mm0, %mm0\n pxor %mm1, %mm1\n pxor %mm2, %mm2\n pxor %mm3, %mm3\n"
+		     "pxor %mm4, %mm4\n pxor %mm5, %mm5\n pxor %mm6, %mm6\n pxor %mm7, %mm7\n fninit");
+}
+
 static void softints_into_x87(void)
 {
 	static const u8 push_zero[3] = { 0xd9, 0xee, 0x90 }, empty[3] = { 0x0f, 0x77, 0x90 };
@@ -1046,10 +1177,12 @@ static void softints_into_x87(void)
 static void execute(const struct test *test)
 {
 	registers_set(test);
+	vectors_set(test);
 	stack_set();
 	memcpy(load, run.initial, sizeof(load));
 	load[RSP] -= 16;
 	run.n_faults = 0;
+	run.n_loads = 0;
 	run.ac = 0;
 	run.rip = 0;
 	run.top = 0;
@@ -1059,7 +1192,9 @@ static void execute(const struct test *test)
 	ticks = 0;
 	max_ticks = run.stepped ? 2000 : 5 + test->len / (1 << 19);
 	run.ending = RETURNED;
-	if (ac_in_x87)
+	if (!job.x87_is_free)
+		x87_clear();
+	else if (ac_in_x87)
 		asm volatile("emms");
 	running = true;
 	enter_routine();
@@ -1088,7 +1223,7 @@ static void set_up(const struct test *test)
 		src = &src_valued;
 		dst = &dst_valued;
 	}
-	know_contents(test->seed, round_up(test->len + RED + LEAD));
+	know_contents(test, round_up(test->len + RED + LEAD));
 	if (contract.src != NONE) {
 		buffer_set(&run.src, src, place(src, test->src_place, test->src_at, test->len), test->len);
 		fill(&run.src, contents);
@@ -1101,7 +1236,7 @@ static bool set_up_long(const struct test *test)
 {
 	memset(&run.src, 0, sizeof(run.src));
 	memset(&run.dst, 0, sizeof(run.dst));
-	know_contents(test->seed, PERIOD);
+	know_contents(test, PERIOD);
 	return (contract.src == NONE ||
 		long_buffer(&run.src, test->src_place, test->src_at, test->len, contents, MAP_SHARED)) &&
 	       long_buffer(&run.dst, test->dst_place, test->dst_at, test->len, fresh, MAP_PRIVATE);
@@ -1288,7 +1423,7 @@ static bool first_is_bad(u64 where, u64 at)
 
 static bool after_machine_check(void)
 {
-	return run.n_faults && trap_of(&run.faults[run.n_faults - 1]) == 18;
+	return run.n_faults && run.faults[run.n_faults - 1].trap == 18;
 }
 
 #define BREAKS(obligation, condition) ((u64)((condition) != 0) << (obligation))
@@ -1341,7 +1476,7 @@ static bool value_ok(u64 value)
 static bool result_ok(const struct facts *facts)
 {
 	bool faulted = run.n_faults != 0;
-	u64 trap = faulted ? trap_of(&run.faults[run.n_faults - 1]) : 0;
+	u64 trap = faulted ? run.faults[run.n_faults - 1].trap : 0;
 
 	if (contract.trap != NONE && run.final[contract.trap] != trap)
 		return false;
@@ -1442,8 +1577,10 @@ static u64 judge(void)
 /* Shorter first, then the earlier fault, then the plainer placement. */
 static int test_compare(const struct test *a, const struct test *b)
 {
-	const u64 left[] = { a->len, a->src_at + a->dst_at, a->src_place, a->dst_place, a->src_at, a->trap };
-	const u64 right[] = { b->len, b->src_at + b->dst_at, b->src_place, b->dst_place, b->src_at, b->trap };
+	const u64 left[] = { a->len, a->preset, a->src_at + a->dst_at, a->src_place, a->dst_place, a->src_at,
+			     a->traps != 0, a->traps };
+	const u64 right[] = { b->len, b->preset, b->src_at + b->dst_at, b->src_place, b->dst_place, b->src_at,
+			      b->traps != 0, b->traps };
 
 	for (u64 i = 0; i < sizeof(left) / sizeof(*left); i++)
 		if (left[i] != right[i])
@@ -1514,8 +1651,9 @@ static bool grid_case(const struct test *test)
 /* A block is one length, and every src placement with every dst placement. */
 static bool grid_block(void)
 {
-	struct test test = { .len = take(), .seed = take() };
-	u64 trap = take(), n_src = take(), n_dst = take();
+	static const u64 varied[4] = { 0, NONE, NONE - 1, 1 };	/* all alike, or the first one unlike the others */
+	struct test test = { .len = take(), .seed = take(), .preset = take() };
+	u64 varies = take(), traps = take(), n_src = take(), n_dst = take();
 	const u64 *src = cursor, *dst = cursor + n_src;
 
 	cursor = (u64 *)dst + n_dst;
@@ -1525,7 +1663,7 @@ static bool grid_block(void)
 		for (u64 j = 0; j < n_dst; j++) {
 			test.dst_place = dst[j] >> PLACE_SHIFT;
 			test.dst_at = dst[j] & ((1ull << PLACE_SHIFT) - 1);
-			test.trap = trap ? trap : (i + j) % 2 ? 18 : 14;
+			test.traps = varies ? varied[(i + j) % 4] : traps;
 			if (!grid_case(&test))
 				return false;
 		}
@@ -1706,6 +1844,48 @@ static void externals_read(void)
 	}
 }
 
+static void piece_read(struct piece *piece)
+{
+	u64 words;
+
+	piece->offset = take();
+	piece->size = take();
+	piece->bytes = (const u8 *)cursor;
+	words = (piece->size + 7) / 8;
+	if (words > (u64)(cursor_end - cursor))
+		die(BAD_JOB);
+	cursor += words;
+}
+
+static void preset_read(struct preset *preset)
+{
+	preset->mask = take();
+	for (int i = 0; i < NREGS; i++)
+		if (preset->mask >> i & 1)
+			preset->registers[i] = take();
+	for (int i = 0; i < VECTORS; i++)
+		if (preset->mask >> (NREGS + i) & 1)
+			take_words(preset->vectors[i], LANES);
+	preset->has_every = take();
+	preset->every = take();
+	preset->n_pieces = take();
+	if (preset->n_pieces > (u64)(cursor_end - cursor))
+		die(BAD_JOB);
+	preset->pieces = allocate(preset->n_pieces, sizeof(*preset->pieces));
+	for (u64 i = 0; i < preset->n_pieces; i++)
+		piece_read(&preset->pieces[i]);
+}
+
+static void presets_read(void)
+{
+	job.n_presets = take();
+	if (job.n_presets > (u64)(cursor_end - cursor))
+		die(BAD_JOB);
+	job.presets = allocate(job.n_presets, sizeof(*job.presets));
+	for (u64 i = 0; i < job.n_presets; i++)
+		preset_read(&job.presets[i]);
+}
+
 static void softints_read(void)
 {
 	job.x87_is_free = take();
@@ -1759,6 +1939,7 @@ static void job_read(void)
 		latest = allocate(job.per_case, sizeof(*latest));
 	job.first = take();
 	job.longest = take();
+	presets_read();
 	job.n_tests = take();
 }
 
@@ -1816,6 +1997,8 @@ int main(int argc, char **argv)
 	volunteer();
 	page_map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	job_read();
+	__builtin_cpu_init();
+	has_avx = __builtin_cpu_supports("avx") != 0;
 	contents_new();
 	arenas_new();
 	stack_new();

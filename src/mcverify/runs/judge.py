@@ -8,11 +8,10 @@ from functools import cached_property
 
 from mcverify.contract import Contract
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Run
-from mcverify.runs.pattern import LEAD, contents_for
+from mcverify.runs.pattern import LEAD, contents_of
 
 _FLAG_DF = 1 << 10
 _FLAG_AC = 1 << 18
-_PAGE_FAULT = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Judged:
         """What a routine that returns the bytes of src in a register must return."""
         if self.outcome.faults or self.contract.size is None:
             return 0
-        known = contents_for(self.contract, self.case.seed, LEAD + self.contract.size)
+        known = contents_of(self.case, self.contract, LEAD + self.contract.size)
         return int.from_bytes(known[LEAD:], "little")
 
     @cached_property
@@ -113,10 +112,8 @@ class Judged:
 
     @property
     def last_trap(self) -> int | None:
-        """Trap number of the last fault; a machine check on a store does not exist (x86_64.toml)."""
-        if not self.outcome.faults:
-            return None
-        return _PAGE_FAULT if self.outcome.faults[-1].is_store else self.case.trap
+        """Trap number of the last fault."""
+        return self.case.trap_after(self.outcome.faults)
 
     def is_within(self, fault: Fault) -> bool:
         """Whether the fault was taken inside a buffer."""

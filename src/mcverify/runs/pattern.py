@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mcverify.contract import WORD, Contract
-from mcverify.runs.case import Case
+from mcverify.runs.case import Case, Preset
 
 GENERAL = (
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -17,6 +17,12 @@ GENERAL = (
 """The general registers in the order of their numbers in machine code."""
 
 REGISTERS = (*GENERAL, "rflags")
+
+VECTORS = tuple(f"ymm{n}" for n in range(16))
+"""The vector registers, of 256 bits; xmm registers are their lower halves."""
+
+PRESET = (*(name for name in GENERAL if name != "rsp"), "rflags", *VECTORS)
+"""The registers that a case may set (`runs.case.Preset`)."""
 
 LEAD = 128
 """Contents are defined from this many bytes before a buffer on."""
@@ -30,16 +36,32 @@ many bytes behind a multiple of 4 GiB as their placement says."""
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
-_CONTENTS, _REGISTERS = 0, 1
+_CONTENTS, _REGISTERS, _VECTORS = 0, 1, 2
 _ARITHMETIC_FLAGS = 0x8D5
-_COMPLEMENT = bytes(255 - value for value in range(256))
-_SEVEN_BITS = bytes(value & 0x7F or 0x55 for value in range(256))
+_LANES = 4
+"""Words of 64 bits in a vector register."""
+_COMPLEMENT = bytes(255 - value or 0x7F for value in range(256))
 _NOT_ZERO = bytes(value or 0x55 for value in range(256))
 
 
 def is_value(seed: int) -> bool:
     """Whether the seed is a value."""
     return VALUE <= seed < VALUE + 128
+
+
+def told_by(seed: int) -> tuple[int, int]:
+    """By which bit the bytes of src are told from those that dst holds at first, and what it is in src:
+    another one for each seed, so that each value but 0 and 255 stands in src for some of them."""
+    number = 0 if is_value(seed) else (seed - 1) % 16
+    return 7 - number % 8, number // 8
+
+
+@lru_cache(maxsize=16)
+def _with_bit(bit: int, value: int) -> bytes:
+    """For each byte one with that value of the bit, and neither 0 nor 255."""
+    other = 0x55 if (0x55 >> bit & 1) == value else 0xAA
+    made = (byte | 1 << bit if value else byte & ~(1 << bit) for byte in range(256))
+    return bytes(other if byte in (0, 255) else byte for byte in made)
 
 
 def mix(x: int) -> int:
@@ -55,22 +77,35 @@ def _random_word(seed: int, stream: int, index: int) -> int:
 
 @lru_cache(maxsize=64)
 def contents(seed: int, size: int, *, signed: bool = False) -> bytes:
-    """What src holds from LEAD bytes before its first byte on, `size` bytes from 1 to 127 (0 too, if
-    the seed is a value), or to 255 if they are `signed`."""
+    """What src holds from LEAD bytes before its first byte on, `size` bytes: those from 1 to 254 that have
+    the bit of `told_by`; from 1 to 255 if they are `signed`; the value and zeros, if the seed is one."""
     if is_value(seed):
         return (bytes([seed & 0x7F, *bytes(7)]) * (size // 8 + 1))[:size]
     words = (_random_word(seed, _CONTENTS, i).to_bytes(8, "little") for i in range((size + 7) // 8))
-    return b"".join(words)[:size].translate(_NOT_ZERO if signed else _SEVEN_BITS)
+    return b"".join(words)[:size].translate(_NOT_ZERO if signed else _with_bit(*told_by(seed)))
 
 
-def contents_for(contract: Contract, seed: int, size: int) -> bytes:
-    """The `contents` of a call: signed where a single value is moved, whose sign may be extended. (Where
-    more is moved, bytes of src are told from those that dst holds by their signs.)"""
-    return contents(seed, size, signed=contract.size is not None and contract.size <= WORD)
+def contents_of(case: Case, contract: Contract, size: int) -> bytes:
+    """What src holds in a case, from LEAD bytes before its first byte on, `size` bytes. They are signed where
+    a single value is moved, whose sign may be extended."""
+    known = contents(case.seed, size, signed=contract.size is not None and contract.size <= WORD)
+    return known if case.preset is None else _with_preset(known, case.preset)
+
+
+def _with_preset(known: bytes, preset: Preset) -> bytes:
+    data = bytearray(known)
+    if preset.every:
+        data[:] = (preset.every * (len(known) // len(preset.every) + 1))[: len(known)]
+    for offset, piece in preset.pieces:
+        for i, byte in enumerate(piece, LEAD + offset):
+            if 0 <= i < len(data):
+                data[i] = byte
+    return bytes(data)
 
 
 def complement(data: bytes) -> bytes:
-    """Each byte's complement: what dst holds at first. No byte of src below 128 is among them, nor zero."""
+    """What dst holds at first where src holds `data`: each byte's complement, and never zero. No byte that a
+    seed puts into src is among them."""
     return data.translate(_COMPLEMENT)
 
 
@@ -80,7 +115,10 @@ def initial_registers(case: Case, contract: Contract, dst: int, src: int, stack:
     `dst` and `src` are the buffers' addresses, `stack` that of the return address.
     """
     values = {name: _random_word(case.seed, _REGISTERS, i) for i, name in enumerate(GENERAL)}
-    values["rflags"] = 0x202 | _random_word(case.seed, _REGISTERS, len(GENERAL)) & _ARITHMETIC_FLAGS
+    values["rflags"] = _random_word(case.seed, _REGISTERS, len(GENERAL))
+    if case.preset is not None:
+        values.update((name, value) for name, value in case.preset.registers if name in values)
+    values["rflags"] = 0x202 | values["rflags"] & _ARITHMETIC_FLAGS
     values.update(contract.given)
     if contract.dst is not None:
         values[contract.dst] = dst
@@ -89,7 +127,20 @@ def initial_registers(case: Case, contract: Contract, dst: int, src: int, stack:
     if contract.len is not None:
         values[contract.len] = case.len
     if contract.stored_value is not None:
-        whole = contents_for(contract, case.seed, LEAD + WORD)[LEAD:]
+        whole = contents_of(case, contract, LEAD + WORD)[LEAD:]
         values[contract.stored_value] = int.from_bytes(whole, "little")
     values["rsp"] = stack
     return values
+
+
+def initial_vectors(case: Case) -> dict[str, int]:
+    """The vector registers at entry."""
+    values = {name: _vector(case.seed, n) for n, name in enumerate(VECTORS)}
+    if case.preset is not None:
+        values.update((name, value) for name, value in case.preset.registers if name in values)
+    return values
+
+
+def _vector(seed: int, number: int) -> int:
+    words = (_random_word(seed, _VECTORS, _LANES * number + i) << 64 * i for i in range(_LANES))
+    return sum(words)

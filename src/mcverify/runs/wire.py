@@ -11,14 +11,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from mcverify.contract import Contract
+from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.image.image import Image, Section
-from mcverify.runs.case import PAGE, Case, Ending, Fault, Outcome, Place, Placement, Run, Visit
+from mcverify.runs.case import (
+    PAGE,
+    PAGE_FAULT,
+    Case,
+    Ending,
+    Fault,
+    Outcome,
+    Place,
+    Placement,
+    Preset,
+    Run,
+    Visit,
+)
 from mcverify.runs.code import Instruction, returning_externals
 from mcverify.runs.effects import operations
 from mcverify.runs.hints import missing_hints
 from mcverify.runs.layout import bias_of, by_page, extent, needed, page_end
-from mcverify.runs.pattern import GENERAL, REGISTERS
+from mcverify.runs.pattern import GENERAL, REGISTERS, VECTORS
 
 WORD = 1 << 64
 NONE = WORD - 1
@@ -34,7 +46,11 @@ MOST_RUNS = 4096
 """Most runs of bytes that are told apart of a buffer longer than that (MAX_LONG_RUNS in harness.c); the last
 one ends where the last of all ends."""
 
+TEST_WORDS = 8
+"""Words of one case."""
+
 _PLACE_SHIFT = 56
+_MOST_TRAPS = 64
 _BUFFERS = ("", "src", "dst")
 _INT3 = 0xCC
 _AC_BY_MNEMONIC = {"stac": 1, "clac": 0}
@@ -78,12 +94,14 @@ class Program:
         count: int,
         longest: int,
         first: int,
-        watched: Sequence[int],
-        per_case: int,
+        presets: Presets,
+        watched: Sequence[int] = (),
+        per_case: int = 0,
     ) -> bytes:
         """The whole job; `count` cases or blocks in `tests`, of which those before `first` are done."""
         watch = _words(per_case, len(watched), *(address - self.bias for address in watched))
-        return b"".join((_words(mode), self.head, self.contract, watch, _words(first, longest, count), tests))
+        head = (_words(mode), self.head, self.contract, watch, _words(first, longest), presets.words())
+        return b"".join((*head, _words(count), tests))
 
 
 def program(image: Image, entry: int, contract: Contract, code: dict[int, Instruction]) -> Program:
@@ -108,11 +126,82 @@ def program(image: Image, entry: int, contract: Contract, code: dict[int, Instru
     return Program(bias, b"".join(parts), _contract(contract))
 
 
-def case_words(case: Case) -> bytes:
-    """One case as the harness reads it."""
+class Presets:
+    """The presets of the cases of a job, which refers to them by their numbers from 1 on; 0 is for none."""
+
+    def __init__(self, presets: Iterable[Preset | None]) -> None:
+        self._numbers: dict[Preset | None, int] = {None: 0}
+        for preset in presets:
+            self._numbers.setdefault(preset, len(self._numbers))
+        self._presets = tuple(self._numbers)
+
+    def number(self, preset: Preset | None) -> int:
+        """The number of a preset."""
+        return self._numbers[preset]
+
+    def preset(self, number: int) -> Preset | None:
+        """The preset of a number. Raises IndexError where there is none."""
+        return self._presets[number]
+
+    def __len__(self) -> int:
+        return len(self._presets)
+
+    def words(self) -> bytes:
+        """All of them, as the harness reads them."""
+        found = [preset for preset in self._presets if preset is not None]
+        return b"".join((_words(len(found)), *map(_preset_words, found)))
+
+
+def _preset_words(preset: Preset) -> bytes:
+    values = dict(preset.registers)
+    mask = sum(1 << number for number, name in enumerate((*REGISTERS, *VECTORS)) if name in values)
+    plain = [values[name] for name in REGISTERS if name in values]
+    vectors = [values[name] >> 64 * lane for name in VECTORS if name in values for lane in range(4)]
+    head = _words(mask, *plain, *vectors, bool(preset.every), int.from_bytes(preset.every, "little"))
+    pieces = (_words(offset, len(piece)) + piece + bytes(-len(piece) % 8) for offset, piece in preset.pieces)
+    return b"".join((head, _words(len(preset.pieces)), *pieces))
+
+
+def traps_word(traps: Sequence[int]) -> int:
+    """The trap numbers of faults on loads as a word: bit n is set where the n-th is a machine check."""
+    found = (*traps[:_MOST_TRAPS], *[traps[-1]] * (_MOST_TRAPS - len(traps)))
+    return sum((trap == MACHINE_CHECK) << number for number, trap in enumerate(found))
+
+
+def traps_of(word: int) -> tuple[int, ...]:
+    """The trap numbers that a word says, as few as say it."""
+    found = [MACHINE_CHECK if word >> number & 1 else PAGE_FAULT for number in range(_MOST_TRAPS)]
+    while len(found) > 1 and found[-1] == found[-2]:
+        found.pop()
+    return tuple(found)
+
+
+def tests_of(cases: Sequence[Case]) -> tuple[Presets, bytes]:
+    """Cases as the harness reads them, and the presets that they refer to."""
+    presets = Presets(case.preset for case in cases)
+    return presets, b"".join(_case_words(case, presets) for case in cases)
+
+
+def _case_words(case: Case, presets: Presets) -> bytes:
     src, dst = case.src, case.dst
     places = PLACES.index(src.place), src.at, PLACES.index(dst.place), dst.at
-    return _words(case.len, *places, case.trap, case.seed)
+    return _words(case.len, *places, traps_word(case.traps), case.seed, presets.number(case.preset))
+
+
+def case_of(words: Sequence[int], presets: Presets) -> Case:
+    """The case that TEST_WORDS words of the harness stand for. Raises IndexError for words that it does not
+    write."""
+    length, src, src_at, dst, dst_at, traps, seed, preset = words
+    trap, *later = traps_of(traps)
+    return Case(
+        length,
+        Placement(PLACES[src], src_at),
+        Placement(PLACES[dst], dst_at),
+        trap,
+        seed,
+        tuple(later),
+        presets.preset(preset),
+    )
 
 
 def longest(cases: Iterable[Case]) -> int:
@@ -309,7 +398,7 @@ def _outcome(reader: _Reader, case: Case, bias: int) -> Outcome:
     ending, rip = ENDINGS[reader.word()], reader.word()
     final, initial = (dict(zip(REGISTERS, reader.take(len(REGISTERS)), strict=True)) for _ in range(2))
     ac, frame_intact = reader.word(), reader.word()
-    faults = tuple(_fault(words, bias) for words in reader.counted(4))
+    faults = tuple(_fault(words, bias) for words in reader.counted(5))
     spans = [signed(word) for word in reader.take(4)]
     stored, wrong = (tuple((signed(a), signed(b)) for a, b in reader.counted(2)) for _ in range(2))
     if ending is Ending.REFUSED:
@@ -339,7 +428,7 @@ def nothing(ending: Ending) -> Outcome:
 
 
 def _fault(words: Sequence[int], bias: int) -> Fault:
-    insn, buffer, offset, is_store = words
+    insn, buffer, offset, is_store, _ = words
     return Fault(_moved(insn, bias), _BUFFERS[buffer], signed(offset) if buffer else offset, bool(is_store))
 
 

@@ -107,6 +107,21 @@ class Placement(Struct):
     at: Distance
 
 
+class Piece(Struct):
+    """Bytes of src."""
+
+    offset: Offset
+    bytes: Annotated[str, Meta(pattern=r"^([0-9a-f]{2})+$")]
+
+
+class Preset(Struct):
+    """What a case finds at entry in place of what its seed chooses."""
+
+    registers: dict[str, Annotated[str, Meta(pattern=r"^0x[0-9a-f]{1,64}$")]]
+    every: Annotated[str, Meta(pattern="^([0-9a-f]{16})?$")]
+    pieces: tuple[Piece, ...]
+
+
 class Case(Struct):
     """The input of a run."""
 
@@ -115,6 +130,8 @@ class Case(Struct):
     dst: Placement
     trap: Literal[14, 18]
     seed: Count
+    later_traps: tuple[Literal[14, 18], ...] = ()
+    preset: Preset | None = None
 
 
 class Fault(Struct):

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from mcverify import __version__
-from mcverify.contract import Contract
+from mcverify.contract import WORD, Contract
 from mcverify.errors import InputError
 from mcverify.image.image import Section, TableEntry
 from mcverify.proof.result import Counterexample, ListingLine
@@ -32,13 +32,25 @@ from mcverify.runs.code import (
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.judge import judge
 from mcverify.runs.layout import bias_of, lay_out
-from mcverify.runs.pattern import REGISTERS, initial_registers
+from mcverify.runs.pattern import (
+    LEAD,
+    REGISTERS,
+    initial_registers,
+    initial_vectors,
+    is_value,
+    told_by,
+)
 from mcverify.witness.subject import Subject
 
 TEMPLATE = Path(__file__).with_name("repro.c.jinja")
 
 MARK = "Made by mcverify"
 """Stands at the head of every file that is written here."""
+
+_MASK = (1 << 64) - 1
+_VECTOR = re.compile(r"%[xyz]mm\d")
+_PERIOD = 509 * PAGE
+"""As in the template."""
 
 _WIDTH = 100
 _MOST_CODE = 64 << 10
@@ -137,8 +149,11 @@ def _context(subject: Subject, found: Counterexample, name: str) -> dict[str, An
         ),
         "contract": _contract(contract),
         "length": f"{case.len:#x}ull" if case.len >= 1 << 20 else f"{case.len}",
-        "trap": case.trap,
+        "traps": ", ".join(map(str, case.traps)),
         "seed": case.seed,
+        "contents": _contents_rule(case, contract),
+        "pieces": _pieces(case),
+        "vectors": _vectors(case, lines),
         "buffers": buffers,
         "registers": _registers(registers, contract),
         "entry": _hex(subject.entry - bias),
@@ -152,6 +167,41 @@ def _context(subject: Subject, found: Counterexample, name: str) -> dict[str, An
         "user_access": _user_access(subject, lines, bias),
         "externals": _externals(subject, lines, bias),
     }
+
+
+def _contents_rule(case: Case, contract: Contract) -> dict[str, str]:
+    """How the bytes of src follow from random ones: bits that are set, cleared, and what stands for a byte
+    that does not occur; whether the seed is a value; the word that stands everywhere."""
+    signed = contract.size is not None and contract.size <= WORD
+    bit, value = told_by(case.seed)
+    every = case.preset.every if case.preset is not None else b""
+    return {
+        "ones": _hex(0 if signed else value << bit),
+        "zeros": _hex(0 if signed else (1 - value) << bit),
+        "other": "0x55" if signed or (0x55 >> bit & 1) == value else "0xaa",
+        "nor": "" if signed else " || contents[i] == 255",
+        "value": _hex(case.seed & 0x7F) if is_value(case.seed) else "",
+        "every": f"{_hex(int.from_bytes(every, 'little'))}ull" if every else "",
+    }
+
+
+def _pieces(case: Case) -> list[dict[str, Any]]:
+    """The bytes of src that the case names, by their index in the contents."""
+    pieces = case.preset.pieces if case.preset is not None else ()
+    return [
+        {"index": offset + LEAD, "bytes": ", ".join(f"{byte:#04x}" for byte in piece)}
+        for offset, piece in pieces
+        if 0 <= offset + LEAD <= _PERIOD - len(piece)
+    ]
+
+
+def _vectors(case: Case, lines: Iterable[ListingLine]) -> list[str]:
+    """The vector registers at the call, as words; none where the routine has no instruction that names
+    one."""
+    if not any(_VECTOR.search(line.text) for line in lines):
+        return []
+    values = initial_vectors(case).values()
+    return [", ".join(_hex(value >> 64 * lane & _MASK) for lane in range(4)) for value in values]
 
 
 def _header(subject: Subject, found: Counterexample, name: str) -> str:

@@ -25,7 +25,7 @@ from mcverify.proof.result import (
     titled,
 )
 from mcverify.runs import pattern
-from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Place, Placement
+from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Place, Placement, Preset
 from mcverify.witness import document
 
 SCHEMA = 1
@@ -308,7 +308,21 @@ def _case(case: document.Case, path: str) -> Case:
         dst=_placement(case.dst, f"{path}.dst"),
         trap=case.trap,
         seed=case.seed,
+        later_traps=case.later_traps,
+        preset=_preset(case.preset, f"{path}.preset") if case.preset is not None else None,
     )
+
+
+def _preset(preset: document.Preset, path: str) -> Preset:
+    for name in preset.registers:
+        _known(name, pattern.PRESET, f"{path}.registers")
+    widths = {name: 256 if name in pattern.VECTORS else 64 for name in preset.registers}
+    values = _numbers(preset.registers)
+    for name, value in values.items():
+        if value >> widths[name]:
+            raise _WrongFieldError(f"{path}.registers.{name}: it has more than {widths[name]} bits")
+    pieces = ((piece.offset, bytes.fromhex(piece.bytes)) for piece in preset.pieces)
+    return Preset(tuple(values.items()), bytes.fromhex(preset.every), tuple(pieces))
 
 
 def _placement(placement: document.Placement, path: str) -> Placement:

@@ -193,8 +193,8 @@ def _alike(run: Walk, obligation: str, exit_id: str) -> Iterator[Walk]:
 def _stretched(case: Case, by: int) -> Sequence[Case]:
     """The case with `by` bytes more behind the fault, and with them before it, and other contents."""
     seed = case.seed + by
-    same = Case(case.len + by, case.src, case.dst, case.trap, seed)
-    moved = Case(case.len + by, _later(case.src, by), _later(case.dst, by), case.trap, seed)
+    same = replace(case, len=case.len + by, seed=seed)
+    moved = replace(same, src=_later(case.src, by), dst=_later(case.dst, by))
     return (moved, same)
 
 

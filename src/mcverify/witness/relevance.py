@@ -171,9 +171,11 @@ def _of_trap(found: Counterexample, again: Again) -> Relevance | None:
     """None without a fault on a load: others are page faults always."""
     if not any(not fault.is_store for fault in found.outcome.faults):
         return None
-    tried, broken = _which(again, [14, 18], lambda trap: replace(found.case, trap=trap))
+    tried, broken = _which(again, [14, 18], lambda trap: replace(found.case, trap=trap, later_traps=()))
     if not tried:
         return None
+    if found.case.later_traps and not broken:
+        return Relevance("trap", f"{', then '.join(map(str, found.case.traps))}; neither alone", len(tried))
     return Relevance("trap", "14 or 18" if len(broken) == 2 else _said(broken, tried), len(tried))
 
 

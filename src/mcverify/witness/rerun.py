@@ -68,8 +68,7 @@ def _failures(
 ) -> Iterator[Failure]:
     """What the outcome shows, then what only a closer look does."""
     yield from trials.sure_failures(case, outcome)
-    last = outcome.faults[-1] if outcome.faults else None
-    binding = subject.contract.binding(None if last is None else 14 if last.is_store else case.trap)
+    binding = subject.contract.binding(case.trap_after(outcome.faults))
     if accesses:
         yield from (failure for failure in trials.footprint(case)[1] if failure.obligation == "O8")
     if wire.is_long(case):

@@ -14,7 +14,7 @@ from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, RoutineResult
-from mcverify.runs.case import Case, Place, Placement
+from mcverify.runs.case import Case, Place, Placement, Preset
 from mcverify.witness.again import Again, again_for, shown_again, trials_of
 
 LINE = 64
@@ -74,18 +74,26 @@ def shrunk(counterexample: Counterexample, again: Again) -> Counterexample:
 
 def simplicity(case: Case) -> tuple[int, ...]:
     """A key that is smaller for a simpler case: shorter; with fewer bad buffers, src before dst; with earlier
-    bad bytes; with plainer placements."""
+    bad bytes; with less that is preset; with plainer placements."""
     bad = [p.first_bad for p in (case.src, case.dst)]
     return (
         case.len,
         sum(b is not None for b in bad),
         bad[1] is not None,
         *(b or 0 for b in bad),
+        _presets(case),
         *_plainness(case.src),
         *_plainness(case.dst),
-        case.trap,
+        len(case.later_traps),
+        *case.traps,
         case.seed,
     )
+
+
+def _presets(case: Case) -> int:
+    """How much a case finds at entry that no seed chose: registers and pieces of src."""
+    preset = case.preset
+    return 0 if preset is None else 1 + len(preset.registers) + bool(preset.every) + len(preset.pieces)
 
 
 def _plainness(placement: Placement) -> tuple[int, int]:
@@ -113,7 +121,13 @@ class _Shrinking:
         for candidates in (self._with_earlier_fault, self._aligned):
             for buffer in ("src", "dst"):
                 case = self._first(candidates(case, buffer), case)
-        return self._first(plainer(case), case)
+        return self._less_preset(self._first(plainer(case), case))
+
+    def _less_preset(self, case: Case) -> Case:
+        """The case without what it finds at entry, one by one, as far as that does not matter."""
+        while (less := self._first(_without_one(case), case)) != case:
+            case = less
+        return case
 
     def _first(self, candidates: Iterable[Case], case: Case) -> Case:
         """The first of `candidates`, which come simplest first, that breaks the same; `case` if none does."""
@@ -172,13 +186,26 @@ def plainer(case: Case) -> list[Case]:
     sources = dict.fromkeys((_FREE, aligned_as(case.src), case.src))
     targets = dict.fromkeys((_FREE, aligned_as(case.dst), case.dst))
     made = (
-        Case(case.len, src, dst, trap, seed)
+        Case(case.len, src, dst, traps[0], seed, traps[1:], preset)
         for src in sources
         for dst in targets
-        for trap in {14, case.trap}
+        for traps in dict.fromkeys(((14,), (case.trap,), case.traps))
         for seed in {1, case.seed}
+        for preset in dict.fromkeys((None, case.preset))
     )
     return [c for c in _ordered(made) if simplicity(c) < simplicity(case)]
+
+
+def _without_one(case: Case) -> list[Case]:
+    """The case without one of the registers or pieces that it finds at entry."""
+    if case.preset is None:
+        return []
+    registers, pieces = case.preset.registers, case.preset.pieces
+    less = [replace(case.preset, registers=registers[:n] + registers[n + 1 :]) for n in range(len(registers))]
+    less += [replace(case.preset, pieces=pieces[:n] + pieces[n + 1 :]) for n in range(len(pieces))]
+    if case.preset.every:
+        less.append(replace(case.preset, every=b""))
+    return _ordered(replace(case, preset=None if preset == Preset() else preset) for preset in less)
 
 
 def aligned_as(placement: Placement) -> Placement:

@@ -12,16 +12,13 @@ from itertools import groupby
 from typing import NamedTuple
 
 from mcverify.contract import Contract
-from mcverify.runs.case import PAGE, RED_ZONE, Case, Place, Placement, Run
+from mcverify.runs.case import PAGE, PAGE_FAULT, RED_ZONE, Case, Place, Placement, Run
 from mcverify.runs.layout import extent, lay_out
-from mcverify.runs.pattern import LEAD, complement, contents_for
+from mcverify.runs.pattern import LEAD, complement, contents_of
 from mcverify.runs.wire import MOST_RUNS, is_long
 
 _PERIOD = 509 * PAGE
 """Contents of buffers that are too long for a map repeat after so many bytes (PERIOD in harness.c)."""
-
-_PAGE_FAULT = 14
-"""A store meets no machine check (models/x86_64.toml)."""
 
 _MOST_BYTES = 1 << 28
 """More bytes than this are not moved at once."""
@@ -129,14 +126,15 @@ class Memory:
     Of the way that is tried: `stores` and accesses `touched`, the bad bytes that `struck` its faults, loads
     whose values are in `doubts`, whether its `facts` hold, and which of its checks `failed`. Of the case:
     addresses whose bytes are `unknown`, kinds of access that `met` a bad byte (True for a store), addresses
-    at which the run is `told` to have faulted next, a `version` that counts changes.
+    at which the run is `told` to have faulted next, how many faults were on `loads`, a `version` that counts
+    changes.
     """
 
     def __init__(self, contract: Contract, case: Case, dst: int, src: int) -> None:
         self._case = case
         self.is_long = is_long(case)
         size = _PERIOD if self.is_long else case.len + 2 * LEAD
-        known = contents_for(contract, case.seed, size)
+        known = contents_of(case, contract, size)
         self._fresh = known if contract.data == "zero" else complement(known)
         self._wanted = bytes(len(known)) if contract.data == "zero" else known
         self.dst = _side("dst", case.dst, case, dst, self._fresh)
@@ -146,7 +144,7 @@ class Memory:
         self._fast = [(*area.known, area.start, area) for area in areas if area.known[0] < area.known[1]]
         self._areas = tuple(areas)
         self._bad = tuple(bad for side in self.sides for bad in side.bad)
-        self.load_trap, self.store_trap = case.trap, _PAGE_FAULT
+        self.store_trap, self.loads = PAGE_FAULT, 0
         self.unknown: set[int] = set()
         self.met: set[bool] = set()
         at = {side.name: (side.at, side.at + case.len) for side in self.sides}
@@ -154,6 +152,10 @@ class Memory:
         self.told: Sequence[int] = ()
         self.version = 0
         self.begin()
+
+    def load_trap(self, number: int) -> int:
+        """The trap number of the way's fault on a load before which it had `number` others."""
+        return self._case.trap_of_load(self.loads + number)
 
     # -- trying a way -----------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """The walk of a concrete case along the segments of the paths, from the entry to the end.
 
 At each location exactly one segment must be possible; none, or two, is a mistake in the paths. What the
-model does not know (vector registers at entry, what lies around the buffers, memory of the stack that was
+model does not know (what lies around the buffers, memory of the stack that was
 given up) is followed as unknown: it may pass through registers, but no decision may hang on it.
 """
 
@@ -20,6 +20,7 @@ from mcverify.paths.explore import Options
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Ending, Location, Paths, Segment
 from mcverify.runs.case import Case, Fault
+from mcverify.runs.pattern import initial_vectors
 from mcverify.witness.model.memory import Memory, Store, Touch, Unpredictable
 from mcverify.witness.model.way import RETURNED_TO, Values, Way, compiled, entry_names
 
@@ -209,6 +210,7 @@ class _Walk:
         for number, fault in enumerate(segment.faults):
             place = self._memory.place(taken.struck[number])
             self._faults.append(Fault(fault.access.at, *place, fault.access.kind is Kind.STORE))
+            self._memory.loads += fault.access.kind is Kind.LOAD
         if taken.stray is not None:
             self._stray = self._stray or taken.stray
         elif not all(taken.facts):
@@ -262,8 +264,8 @@ _KINDS = (Kind.LOAD, Kind.STORE)
 def _entry_values(initial: Mapping[str, int], case: Case) -> Values:
     """The values of the symbols at entry that are known, and of the registers at it."""
     flags = {name: initial["rflags"] >> bit & 1 for name, bit in FLAG_BITS.items()} | {"df": 0, "ac": 0}
-    values = {f"{name}@0": value for name, value in {**initial, **flags}.items() if name != "rflags"}
-    values |= {name: initial[name] for name in GENERAL} | flags
+    known = {name: initial[name] for name in GENERAL} | flags | initial_vectors(case)
+    values = {f"{name}@0": value for name, value in known.items()} | known
     for kind, placement in ((Kind.LOAD, case.src), (Kind.STORE, case.dst)):
         bad = placement.first_bad
         values[FIRST_BAD[kind].decl().name()] = case.len if bad is None else min(bad, case.len)

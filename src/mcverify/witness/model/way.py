@@ -117,8 +117,11 @@ class _Compiler:
 
     def way(self) -> Way:
         segment, outputs = self._segment, dict(self._outputs())
+        loads = 0
         for fault in segment.faults:
-            self._define(fault.trap, "m.store_trap" if fault.access.kind is Kind.STORE else "m.load_trap")
+            is_store = fault.access.kind is Kind.STORE
+            self._define(fault.trap, "m.store_trap" if is_store else f"m.load_trap({loads})")
+            loads += not is_store
         waiting = self._write_ready([*self._conditions(), *self._done(), *self._strikes()])
         for transfer in segment.transfers:
             self._transfer(transfer)

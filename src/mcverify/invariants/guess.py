@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace as replaced
 from typing import cast
 
 import z3
@@ -19,6 +20,7 @@ from mcverify.invariants.candidates import (
     quantities,
     within_line,
 )
+from mcverify.invariants.carried import Carried, carried
 from mcverify.invariants.houdini import Guesses
 from mcverify.logic.ghost import HIT, OK, TOP, J
 from mcverify.machine.terms import replace, variable, word
@@ -44,11 +46,24 @@ def guesses(
 ) -> dict[Location, Guesses]:
     """Guesses for every location but the entry. With `persistent` they may speak of bad bytes."""
     rows = _rows(paths, contract, cases, visits)
-    return {
-        location: _Guesser(paths, contract, location, rows.get(location, []), len_max, persistent).guesses()
-        for location in paths.locations
-        if location != paths.entry
-    }
+    reached = carried(paths)
+    found = {}
+    for location in paths.locations:
+        if location == paths.entry:
+            continue
+        guesser = _Guesser(paths, contract, location, rows.get(location, []), len_max, persistent)
+        found[location] = _completed(guesser.guesses(), location, reached.get(location, Carried()))
+    return found
+
+
+def _completed(found: Guesses, location: Location, reached: Carried) -> Guesses:
+    """The guesses with the values of registers of which runs show no equality: vector registers and flags, a
+    mask, what only one of several modes of a loop head has. Runs do not tell either whether a non-temporal
+    store waits for a fence: what then holds of the inputs are the conditions on the way."""
+    solved = found.invariant().definitions
+    values = {name: value for name, value in reached.values.items() if name not in solved}
+    conditions = reached.conditions if location.unfenced else ()
+    return replaced(found, carried=values, facts=[*found.facts, *conditions])
 
 
 def _rows(
@@ -122,6 +137,7 @@ class _Guesser:
             for name, register in (("dst", contract.dst), ("src", contract.src), ("len", contract.len))
             if register is not None
         }
+        self._length = self._parameters.get("len")
 
     def guesses(self) -> Guesses:
         """The guesses; none but the ghost's where no run came by."""
@@ -139,15 +155,16 @@ class _Guesser:
             *self._facts([*offsets, *changing], found.invariant().definitions),
             *self._ghost_facts(),
         ]
-        if not any(self._ties_progress(e, offsets) for e in affine):
-            found.facts += self._by_low_bits(changing, offsets)
-        found.facts += self._trap_facts(self._variables)
+        if self._length is not None and not any(self._ties_progress(e, offsets) for e in affine):
+            found.facts += self._by_low_bits(changing, offsets, self._length)
+        found.facts += [*self._trap_facts(self._variables), *self._value_facts(changing, offsets)]
         return found
 
-    def _by_low_bits(self, changing: Sequence[str], offsets: Sequence[str]) -> Iterator[z3.BoolRef]:
+    def _by_low_bits(
+        self, changing: Sequence[str], offsets: Sequence[str], length: str
+    ) -> Iterator[z3.BoolRef]:
         """How far a pointer has come of the length, where the low bits of a register count the bytes behind
         the words: offset + 8 * words + (register & 7) = length."""
-        length = self._parameters["len"]
         counters = [n for n in changing if self._largest(n) < _SMALL]
         for offset in offsets[:1]:
             for name in changing:
@@ -163,8 +180,8 @@ class _Guesser:
         """Equalities among registers and arguments, and one that ties `top` to them: by a pointer's offset
         if that serves."""
         found = equalities(self._rows, columns)
-        if not any(self._ties_progress(e, offsets) for e in found):
-            found = equalities(self._rows, [*columns, *self._add_remainders()])
+        if self._length is not None and not any(self._ties_progress(e, offsets) for e in found):
+            found = equalities(self._rows, [*columns, *self._add_remainders(self._length)])
         same = next((o for o in offsets if all(row[o] == row["top"] for row in self._rows)), None)
         if same is not None:
             return [*found, Equality((("top", 1), (same, -1)), 0)]
@@ -175,19 +192,21 @@ class _Guesser:
         """Whether it says how far a pointer has come of the length; a register that holds a copy of the
         length does not."""
         tied = any(equality.coefficient(offset) for offset in offsets) or not offsets
-        return tied and equality.coefficient(self._parameters["len"]) != 0
+        return tied and self._length is not None and equality.coefficient(self._length) != 0
 
-    def _add_remainders(self) -> list[str]:
+    def _add_remainders(self, length: str) -> list[str]:
         """The length modulo 8, 16, 32, 64 as variables: what a loop over words or blocks leaves for later."""
-        length = self._parameters["len"]
         names = [f"{length}%{size}" for size in (8, 16, 32, 64)]
         for row in self._rows:
             row |= {name: row[length] % int(name.rpartition("%")[2]) for name in names}
         return names
 
     def _entry_value(self, name: str) -> str | None:
-        """The entry register whose value `name` still, or again, holds in every sample."""
-        candidates = [name] if name in GENERAL else [*GENERAL]
+        """The entry register whose value `name` still, or again, holds in every sample: its own, or another
+        that is no argument and was put aside there."""
+        known = {*self._parameters.values(), *(f"{r}@0" for r in self._contract.given)}
+        others = [r for r in GENERAL if r != name and (name not in GENERAL or f"{r}@0" not in known)]
+        candidates = [name, *others] if name in GENERAL else others
         return next(
             (f"{r}@0" for r in candidates if all(row[name] == row[f"{r}@0"] for row in self._rows)), None
         )
@@ -196,7 +215,8 @@ class _Guesser:
         """Which variables to solve for first: unchanged ones, addresses, the length, counters."""
         addresses = [n for n in changing if self._largest(n) >= _SMALL]
         counters = [n for n in changing if n not in addresses]
-        return (*kept, *addresses, self._parameters["len"], *counters)
+        length = () if self._length is None else (self._length,)
+        return (*kept, *addresses, *length, *counters)
 
     def _add_offsets(self, changing: Sequence[str]) -> list[str]:
         """Offsets of pointers in their buffers as variables of their own, one for each sequence of values."""
@@ -222,18 +242,24 @@ class _Guesser:
         return max(row[name] for row in self._rows)
 
     def _bounds(self, affine: Sequence[Equality], changing: Sequence[str]) -> dict[str, int]:
-        """A counter that stands in the length with a factor is at most that part of the longest length."""
-        length = self._parameters["len"]
-        bounds = {n: self._len_max for n in (*changing, "top") if self._largest(n) < _SMALL}
+        """Upper bounds of counters and offsets. One that stands in the length with a factor is at most that
+        part of the longest length."""
+        bounds = {n: self._limit(n) for n in (*changing, "top") if self._largest(n) < _SMALL}
         for equality in affine:
-            unit = abs(equality.coefficient(length))
+            unit = abs(equality.coefficient(self._length)) if self._length is not None else 0
             for name, coefficient in equality.coefficients:
                 if unit and name in bounds:
                     bounds[name] = min(bounds[name], self._len_max * unit // abs(coefficient))
         return bounds
 
+    def _limit(self, name: str) -> int:
+        """What a counter is at most: the longest length, or where that is fixed what fits the bits seen."""
+        if self._length is not None or name == "top":
+            return self._len_max
+        return max(self._len_max, (1 << self._largest(name).bit_length()) - 1)
+
     def _facts(self, changing: Sequence[str], definitions: Mapping[str, z3.ExprRef]) -> list[z3.BoolRef]:
-        names = [*changing, "top", self._parameters["len"]]
+        names = [*changing, "top", *(() if self._length is None else (self._length,))]
         bases: dict[str, str] = {n: self._parameters[n] for n in ("src", "dst") if n in self._parameters}
         if self._persistent:
             names += ["bad_src", "bad_dst"]
@@ -253,6 +279,19 @@ class _Guesser:
             facts += neighbours(self._rows, offset)
         facts += [q.term == word(q.values[0]) for q in found if len(set(q.values)) == 1]
         return facts
+
+    def _value_facts(self, changing: Sequence[str], offsets: Sequence[str]) -> Iterator[z3.BoolRef]:
+        """What a register holds of a value that is stored piece by piece from its low end: its bytes from a
+        pointer's offset on."""
+        if self._contract.stored_value is None or self._contract.size is None:
+            return
+        value = f"{self._contract.stored_value}@0"
+        for mask in {(1 << 64) - 1, (1 << 8 * self._contract.size) - 1}:
+            for offset in offsets:
+                for name in changing:
+                    if all(row[name] == (row[value] & mask) >> 8 * row[offset] for row in self._rows):
+                        rest = z3.LShR(variable(value) & word(mask), variable(offset) * 8)
+                        yield variable(name) == rest
 
     def _trap_facts(self, variables: Sequence[str]) -> list[z3.BoolRef]:
         """What a routine that goes on after a fault still knows of its trap number."""

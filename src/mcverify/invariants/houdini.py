@@ -19,7 +19,7 @@ from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.ghost import HIT, TOP, J
 from mcverify.logic.solver import Answer, Reply, Solver
 from mcverify.logic.standpoint import Invariant, Standpoint
-from mcverify.machine.terms import variable, word
+from mcverify.machine.terms import replace, symbols_of, variable, word
 from mcverify.paths.segment import Location, Paths, Segment
 
 HIT_BELOW_TOP = z3.ULT(J, TOP) == HIT
@@ -28,27 +28,34 @@ HIT_BELOW_TOP = z3.ULT(J, TOP) == HIT
 
 @dataclass
 class Guesses:
-    """What is believed of one location. `order` lists variables, first those best solved for."""
+    """What is believed of one location. `order` lists variables, first those best solved for. `carried` are
+    values, over those at entry, of registers of which no equality was seen in runs."""
 
     equalities: list[Equality] = field(default_factory=list)
     order: tuple[str, ...] = ()
     bounds: dict[str, int] = field(default_factory=dict)
     facts: list[z3.BoolRef] = field(default_factory=list)
+    carried: dict[str, z3.BitVecRef] = field(default_factory=dict)
     hit_is_prefix: bool = True
 
     def invariant(self) -> Invariant:
         """The guesses as an invariant."""
-        definitions: dict[str, z3.ExprRef] = dict(solved(self.equalities, self.order))
+        equal = solved(self.equalities, self.order)
+        # What a definition is made of has none itself.
+        apart = {n: t for n, t in self.carried.items() if symbols_of(t).isdisjoint(equal)}
+        definitions: dict[str, z3.ExprRef] = {**apart, **{n: replace(t, apart) for n, t in equal.items()}}
         if self.hit_is_prefix:
             definitions["hit"] = z3.ULT(J, definitions.get("top", TOP))
         return Invariant(definitions, dict(self.bounds), self._all_facts())
 
     def _all_facts(self) -> tuple[z3.BoolRef, ...]:
-        """Facts, with bounds on variables that were solved for, and equalities that could not be solved."""
+        """Facts, with bounds on variables that were solved for, and equalities that could not be solved;
+        those that could are then plainly true."""
         return (
             *strongest(self.facts),
             *(e.term() for e in self.equalities),
             *(_at_most(n, b) for n, b in self.bounds.items()),
+            *(_is(n, t) for n, t in self.carried.items()),
         )
 
     def claims(self) -> list[tuple[z3.BoolRef, Callable[[], None]]]:
@@ -57,6 +64,7 @@ class Guesses:
         found += [(e.term(), _remover(self.equalities, e)) for e in self.equalities]
         found += [(_at_most(n, b), _popper(self.bounds, n)) for n, b in self.bounds.items()]
         found += [(f, _remover(self.facts, f)) for f in self.facts]
+        found += [(_is(n, t), _popper(self.carried, n)) for n, t in self.carried.items()]
         if self.hit_is_prefix:
             found.append((HIT_BELOW_TOP, self._forget_prefix))
         return found
@@ -83,6 +91,10 @@ def _at_most(name: str, bound: int) -> z3.BoolRef:
     return z3.ULE(variable(name), word(bound))
 
 
+def _is(name: str, value: z3.BitVecRef) -> z3.BoolRef:
+    return variable(name, value.size()) == value
+
+
 def _remover(items: list[Any], item: object) -> Callable[[], None]:
     def remove() -> None:
         items[:] = [i for i in items if i is not item]
@@ -90,7 +102,7 @@ def _remover(items: list[Any], item: object) -> Callable[[], None]:
     return remove
 
 
-def _popper(items: dict[str, int], name: str) -> Callable[[], None]:
+def _popper(items: dict[str, Any], name: str) -> Callable[[], None]:
     def remove() -> None:
         items.pop(name, None)
 

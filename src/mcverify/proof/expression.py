@@ -1,18 +1,47 @@
-"""A returned count in the routine's own terms: `8*ecx + edx` instead of a bit-vector term."""
+"""A returned count in the routine's own terms: `8*ecx + (edx & 7)` instead of a bit-vector term.
+
+The language is that of registers, shifts and masks; `witness/formula.py` reads the sums of it. It has words
+for every term: what would be too long, or has no such form, is told by the registers that it depends on.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
+
 import z3
 
-from mcverify.machine.x86_64 import GENERAL, PART_NAMES
+from mcverify.machine.terms import symbols_of
+from mcverify.machine.x86_64 import FLAG_BITS, GENERAL
+from mcverify.runs.operands import parts
 
 _LONGEST = 60
+_WIDTHS = (64, 32, 16, 8)
+# Symbols that are no registers, by the beginnings that `paths` gives them.
+_OTHERS = {
+    "load": "a loaded value",
+    "stack": "a saved value",
+    "trap": "the trap number",
+    "done": "elements done",
+}
 
 
 def in_words(term: z3.BitVecRef) -> str:
-    """`term`, over registers, as a reader of the assembly would write it; "" if that gets too long."""
+    """`term`, over registers, as a reader of the assembly would write it."""
     text = _sum(z3.simplify(term, som=True))
-    return text if len(text) <= _LONGEST else ""
+    return text if len(text) <= _LONGEST else _depending(term)
+
+
+def _depending(term: z3.ExprRef) -> str:
+    names = sorted(dict.fromkeys(map(_symbol, symbols_of(term))), key=_order)
+    return f"worked out of {' and '.join(names)}"
+
+
+def _order(name: str) -> tuple[bool, int, str]:
+    return name not in GENERAL, GENERAL.index(name) if name in GENERAL else 0, name
+
+
+# -- sums
 
 
 def _sum(term: z3.BitVecRef) -> str:
@@ -33,57 +62,155 @@ def _product(name: str, factor: int) -> str:
     return f"{factor}*{name}"
 
 
-def _collect(term: z3.BitVecRef, factor: int, width: int, total: dict[str, int]) -> None:
-    """Add factor * term to `total`, a sum of names; "" is the constant."""
+def _collect(term: z3.BitVecRef, factor: int, room: int, total: dict[str, int]) -> None:
+    """Add factor * term to `total`, a sum of names; "" is the constant. `room` is the width of the place in
+    which the term stands: bits that do not fit into it are dropped, as by a shift."""
     kind = term.decl().kind()
     if z3.is_bv_value(term):
-        value = term.as_long()
-        signed = value - (1 << term.size()) if value >> (term.size() - 1) else value
-        total[""] = total.get("", 0) + factor * signed
+        total[""] = total.get("", 0) + factor * _signed(term)
     elif kind == z3.Z3_OP_BADD:
         for part in term.children():
-            _collect(part, factor, width, total)
+            _collect(part, factor, room, total)
+    elif kind == z3.Z3_OP_BNEG:
+        _collect(term.arg(0), -factor, room, total)
     elif kind == z3.Z3_OP_BMUL and term.num_args() == 2 and z3.is_bv_value(term.arg(0)):
-        value = term.arg(0).as_long()
-        signed = value - (1 << term.size()) if value >> (term.size() - 1) else value
-        _collect(term.arg(1), factor * signed, width, total)
-    elif kind == z3.Z3_OP_CONCAT and _is_zero(term.arg(0)):
-        rest = term.children()[1:]
-        _collect(rest[0] if len(rest) == 1 else z3.Concat(*rest), factor, width, total)
-    elif kind == z3.Z3_OP_CONCAT and _is_zero(term.arg(term.num_args() - 1)):
-        parts = term.children()
-        scale = 1 << parts[-1].size()
-        _collect(z3.Concat(*parts[:-1]) if len(parts) > 2 else parts[0], factor * scale, width, total)
+        _collect(term.arg(1), factor * _signed(term.arg(0)), room, total)
+    elif kind == z3.Z3_OP_CONCAT:
+        _collect_pieces(term, factor, total)
+    elif kind == z3.Z3_OP_ZERO_EXT:
+        _collect(term.arg(0), factor, term.arg(0).size(), total)
     else:
-        name = _name(term)
+        name = _atom(term, room)
         total[name] = total.get(name, 0) + factor
+
+
+def _collect_pieces(term: z3.BitVecRef, factor: int, total: dict[str, int]) -> None:
+    """A number that is put together of pieces is their sum, each at its place."""
+    pieces = term.children()
+    while len(pieces) > 1 and _is_zero(pieces[0]):
+        pieces = pieces[1:]
+    if (extended := _sign_extended(pieces)) is not None:
+        name = f"signed({_sum(extended)})"
+        total[name] = total.get(name, 0) + factor
+        return
+    room = offset = sum(piece.size() for piece in pieces)
+    for piece in pieces:
+        # What reaches from elsewhere to the top was shifted there, and is named by what it was before.
+        reaches = offset == room != piece.size()
+        offset -= piece.size()
+        if not _is_zero(piece):
+            _collect(piece, factor << offset, room if reaches else piece.size(), total)
+
+
+def _sign_extended(pieces: list[z3.BitVecRef]) -> z3.BitVecRef | None:
+    """What is extended by copies of its highest bit, None if it is not of that form."""
+    *copies, last = pieces
+    if not copies or last.decl().kind() != z3.Z3_OP_EXTRACT or any(c.size() != 1 for c in copies):
+        return None
+    top = z3.Extract(last.params()[0], last.params()[0], last.arg(0))
+    return last if all(copy.eq(top) for copy in copies) else None
+
+
+def _signed(value: z3.BitVecNumRef) -> int:
+    number = int(value.as_long())
+    return number - (1 << value.size()) if number >> (value.size() - 1) else number
 
 
 def _is_zero(term: z3.BitVecRef) -> bool:
     return bool(z3.is_bv_value(term)) and bool(term.as_long() == 0)
 
 
-def _name(term: z3.BitVecRef) -> str:
+# -- parts of sums
+
+
+def _atom(term: z3.BitVecRef, room: int) -> str:
     kind = term.decl().kind()
     if z3.is_const(term):
-        return str(term.decl().name()).removesuffix("@0")
+        return _symbol(term.decl().name())
     if kind == z3.Z3_OP_EXTRACT:
-        high, low = term.params()
-        inner = term.arg(0)
-        register = inner.decl().name() if z3.is_const(inner) else ""
-        if register in GENERAL and low == 0 and high >= 15:
-            # A shift left drops high bits: the part named is the operand before it.
-            return PART_NAMES[register] if high <= 31 else register
-        if register in GENERAL and high in (31, 63):
-            name = PART_NAMES[register] if high == 31 else register
-            return f"({name} >> {low})"
-        if low == 0:
-            return f"({_name_or_sum(inner)} & {(1 << (high + 1)) - 1})"
-        return f"bits {high}..{low} of ({_name_or_sum(inner)})"
+        return _extract(term, room)
     if kind == z3.Z3_OP_ITE:
-        return "(either " + " or ".join(_name_or_sum(t) for t in term.children()[1:]) + ")"
-    return "(" + " ".join(str(term).split()) + ")"
+        return "(either " + " or ".join(dict.fromkeys(_sum(t) for t in term.children()[1:])) + ")"
+    if kind in _SIGNS:
+        return f" {_SIGNS[kind]} ".join(["(" + _inner(term.arg(0)), *map(_inner, term.children()[1:])]) + ")"
+    if kind in _FUNCTIONS:
+        return _FUNCTIONS[kind](term)
+    return f"({_depending(term)})"
 
 
-def _name_or_sum(term: z3.BitVecRef) -> str:
-    return _sum(term)
+def _inner(term: z3.BitVecRef) -> str:
+    text = _sum(term)
+    return f"({text})" if " " in text and not _is_closed(text) else text
+
+
+def _is_closed(text: str) -> bool:
+    """Whether one pair of brackets holds the whole text."""
+    depth = 0
+    for at, letter in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 0:
+            return at == len(text) - 1
+    return False
+
+
+def _extract(term: z3.BitVecRef, room: int) -> str:
+    high, low = term.params()
+    inner = term.arg(0)
+    width = high + 1 - low
+    register = inner.decl().name() if z3.is_const(inner) else ""
+    if low == 0 and register in GENERAL:
+        return _part(register, width, room)
+    if low == 0:
+        return _inner(inner) if room > width else _lowest(_inner(inner), width)
+    name = parts(register)[1] if register in GENERAL and high <= 31 else _inner(inner)
+    top = 31 if name != register and register in GENERAL else inner.size() - 1
+    return f"({name} >> {low})" if high == top else f"({name} >> {low} & {(1 << width) - 1})"
+
+
+def _part(register: str, width: int, room: int) -> str:
+    """The lowest `width` bits of a register, in a place of `room` bits."""
+    if room > width and room in _WIDTHS:
+        return parts(register)[_WIDTHS.index(room)]
+    if width in _WIDTHS:
+        return parts(register)[_WIDTHS.index(width)]
+    return f"({parts(register)[width <= 32]} & {(1 << width) - 1})"
+
+
+def _lowest(text: str, width: int) -> str:
+    return f"low{width}({text})" if width in _WIDTHS else f"({text} & {(1 << width) - 1})"
+
+
+def _symbol(name: str) -> str:
+    plain = name.removesuffix("@0")
+    if plain in GENERAL or not re.fullmatch(r"[a-z]+[\d.\[\]-]*.*", plain):
+        return plain
+    if plain in FLAG_BITS:
+        return plain.upper()
+    return next((words for begins, words in _OTHERS.items() if plain.startswith(begins)), plain)
+
+
+_SIGNS: Mapping[int, str] = {
+    z3.Z3_OP_BAND: "&",
+    z3.Z3_OP_BOR: "|",
+    z3.Z3_OP_BXOR: "^",
+    z3.Z3_OP_BMUL: "*",
+    z3.Z3_OP_BSHL: "<<",
+    z3.Z3_OP_BLSHR: ">>",
+    z3.Z3_OP_BUDIV: "/",
+    z3.Z3_OP_BUDIV_I: "/",
+    z3.Z3_OP_BUREM: "%",
+    z3.Z3_OP_BUREM_I: "%",
+}
+
+
+def _call(name: str) -> Callable[[z3.BitVecRef], str]:
+    return lambda term: f"{name}({', '.join(map(_sum, term.children()))})"
+
+
+_FUNCTIONS: Mapping[int, Callable[[z3.BitVecRef], str]] = {
+    z3.Z3_OP_BNOT: lambda term: f"~{_inner(term.arg(0))}",
+    z3.Z3_OP_SIGN_EXT: _call("signed"),
+    z3.Z3_OP_BASHR: _call("sar"),
+    z3.Z3_OP_EXT_ROTATE_LEFT: _call("rol"),
+    z3.Z3_OP_EXT_ROTATE_RIGHT: _call("ror"),
+}

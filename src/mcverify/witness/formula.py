@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 
 from mcverify.runs.operands import parts, whole
 
-_NAME = re.compile(r"\b[a-z][a-z0-9]+\b")
+_NAME = re.compile(r"\b[a-z][a-z0-9]+\b(?!\()")
+_CALL = re.compile(r"low(8|16|32)")
 _MASK = (1 << 64) - 1
 _WIDTHS = (64, 32, 16, 8)
 _LARGE = 1 << 20
@@ -19,7 +20,10 @@ _OPERATORS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
     ast.RShift: operator.rshift,
+    ast.LShift: lambda value, count: value << min(count, _WIDTHS[0]),
 }
 
 
@@ -59,6 +63,10 @@ def _value(node: ast.expr, registers: Mapping[str, int]) -> int:
             return _register(name, registers)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_value(operand, registers)
+        case ast.UnaryOp(op=ast.Invert(), operand=operand):
+            return ~_value(operand, registers)
+        case ast.Call(func=ast.Name(id=name), args=[argument]) if match := _CALL.fullmatch(name):
+            return _value(argument, registers) & (1 << int(match[1])) - 1
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_value(left, registers), _value(right, registers))
     raise ValueError("no sum over registers")

@@ -18,7 +18,11 @@ from mcverify.errors import InputError
 from mcverify.models import models_dir, read_toml
 from mcverify.scopes import makes_sense
 
-Faults = Literal["loads", "stores", "both"]
+Faults = Literal["loads", "stores", "both", "loads and entries", "stores and entries"]
+"""Which accesses may fault: all loads, all stores, all of both; or all of one kind, and of the other those
+with an exception-table entry."""
+
+KindName = Literal["load", "store"]
 Data = Literal["copy", "zero", "value"]
 Traps = Literal["pf", "mc", "both"]
 """Which faults may strike: page faults, machine checks (on loads alone), or either."""
@@ -149,6 +153,24 @@ class Contract:
     def binding(self, trap: int | None) -> tuple[str, ...]:
         """The obligations that bind after a last fault with number `trap` (None: no fault)."""
         return self.on_machine_check if trap == MACHINE_CHECK else self.obligations
+
+
+def can_fault(faults: str, kind: str) -> bool:
+    """Whether some accesses of the kind ("load", "store") may fault, by one of `Faults`."""
+    return faults in ("both", f"{kind}s") or faults.endswith("and entries")
+
+
+def faults_by_entry(faults: str) -> KindName | None:
+    """The kind of access of which those with an entry alone may fault; None if there is none."""
+    return {"loads and entries": "store", "stores and entries": "load"}.get(faults)  # type: ignore[return-value]
+
+
+def faults_in_words(faults: str) -> str:
+    """One of `Faults`, in words."""
+    by_entry = faults_by_entry(faults)
+    if by_entry is not None:
+        return f"{'loads' if by_entry == 'store' else 'stores'}, and {by_entry}s that have an entry,"
+    return {"both": "loads and stores"}.get(faults, faults)
 
 
 def _of_kind(traps: Traps, numbers: Iterable[int]) -> tuple[int, ...]:

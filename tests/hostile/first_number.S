@@ -7,7 +7,6 @@
 
 /* mcverify: contract mcsafe_ret */
 /* expect: refuted O9 at .Lfix_again */
-/* unknown: no run of the grid has faults of two numbers */
 SYM_FUNC_START(first_number)
 	mov	%rdx, %r8
 	mov	%rdx, %rcx

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mcverify.contract import Contract
+from mcverify.contract import Contract, Faults
 
 FORMAT = "mcverify-proof 1"
 
@@ -151,7 +151,7 @@ class Routine(_Record, frozen=True):
     alternatives: tuple[int, ...]
     entry: int
     contract: Contract
-    faults: Literal["loads", "stores", "both"]
+    faults: Faults
     rep_model: Literal["ordered", "unordered"]
     len_max: int
     granularity: int

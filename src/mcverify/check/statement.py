@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from mcverify.check.manifest import Location, Measure, Moved, Path, Routine, Step, Stray
 from mcverify.check.tree import Node, branches
-from mcverify.contract import MACHINE_CHECK
+from mcverify.contract import MACHINE_CHECK, can_fault
 from mcverify.models import read_toml
 
 WHY = {
@@ -232,7 +232,7 @@ class _Statements:
                 script.asserted.append(_implies(here, f"(= {byte} source_byte)"))
 
     def _may_fault(self, moved: Moved) -> bool:
-        return self._routine.faults in ("both", f"{moved.kind}s")
+        return can_fault(self._routine.faults, moved.kind)
 
     def _offset(self, moved: Moved) -> str:
         buffer = self._buffers.get(moved.kind)
@@ -494,7 +494,7 @@ class _Statements:
         return _all([*bytes_of_src, above])
 
     def _bad(self) -> list[str]:
-        return [b.bad for b in self._buffers.values() if self._routine.faults in ("both", f"{b.kind}s")]
+        return [b.bad for b in self._buffers.values() if can_fault(self._routine.faults, b.kind)]
 
     def _over_report(self, path: Path) -> str:
         usually, then = (word(self._contract.over_report_after(t)) for t in (None, MACHINE_CHECK))

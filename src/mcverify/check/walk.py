@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mcverify.check.code import Instruction, decode
 from mcverify.check.manifest import Location, Path, Routine
 from mcverify.check.tree import Goal, Node, Way, branches, ways_of
+from mcverify.contract import can_fault, faults_by_entry
 from mcverify.image.callees import callees
 from mcverify.image.image import Image
 from mcverify.models import read_toml
@@ -130,7 +131,12 @@ class _Walk:
         by_table = self._image.entry_at(address)
         fixup: Goal = by_table.fixup if by_table is not None else "uncovered"
         faults: set[Edge] = {(kind, fixup) for kind in ("load", "store") if self._may_fault(kind)}
-        needed_faults = {(k, to) for k, to in faults if instruction.accesses(k) and not _in_frame(node, k)}
+        by_entry = None if by_table is not None else faults_by_entry(self._routine.faults)
+        needed_faults = {
+            (k, to)
+            for k, to in faults
+            if instruction.accesses(k) and not _in_frame(node, k) and k != by_entry
+        }
         unmodelled: set[Edge] = {(kind, "lost") for kind, _ in faults}
         needed_faults = {(k, to) for k, to in needed_faults if not _ends_so(node, k, "lost")}
         return onward | needed_faults, onward | faults | unmodelled | ends
@@ -157,7 +163,7 @@ class _Walk:
         return self._image.externals.get(target) in self._thunks
 
     def _may_fault(self, kind: str) -> bool:
-        return self._routine.faults in ("both", f"{kind}s")
+        return can_fault(self._routine.faults, kind)
 
 
 def _in_frame(node: Node, kind: str) -> bool:

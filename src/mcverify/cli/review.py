@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--faults",
     type=click.Choice(["loads", "stores", "both"]),
-    help="Which accesses may fault. [default: as the contract says]",
+    help="Which accesses may fault. [default: as the contract says, and all others that have an entry]",
 )
 @click.option(
     "--trap",

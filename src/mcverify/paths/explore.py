@@ -13,7 +13,7 @@ from itertools import count
 
 import z3
 
-from mcverify.contract import CALLEE_SAVED, Contract
+from mcverify.contract import CALLEE_SAVED, Contract, can_fault, faults_by_entry
 from mcverify.deadline import Deadline
 from mcverify.image.callees import Callee, callees
 from mcverify.image.image import Image, TableEntry
@@ -59,28 +59,37 @@ class TooManyPaths(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What may fault, with which trap numbers, and whether REP promises the order of its bytes."""
+    """What may fault, with which trap numbers, and whether REP promises the order of its bytes. Of the kind
+    `by_entry` only those accesses may fault that have an entry."""
 
     loads_fault: bool
     stores_fault: bool
     load_traps: tuple[int, ...]
     store_traps: tuple[int, ...]
     rep_ordered: bool = True
+    by_entry: Kind | None = None
 
     @classmethod
     def of(cls, contract: Contract, faults: str, rep_model: str) -> Options:
-        """What a proof of `contract` explores, where `faults` ("loads", "stores", "both") may fault."""
+        """What a proof of `contract` explores, where `faults` (`contract.Faults`) may fault."""
+        by_entry = faults_by_entry(faults)
         return cls(
-            loads_fault=faults in ("loads", "both"),
-            stores_fault=faults in ("stores", "both"),
+            loads_fault=can_fault(faults, "load"),
+            stores_fault=can_fault(faults, "store"),
+            by_entry=None if by_entry is None else Kind(by_entry),
             load_traps=contract.load_traps,
             store_traps=contract.store_traps,
             rep_ordered=rep_model == "ordered",
         )
 
     def may_fault(self, kind: Kind) -> bool:
-        """Whether accesses of that kind may fault."""
+        """Whether accesses of that kind may fault: some of them, so that there are bad bytes for them."""
         return self.loads_fault if kind is Kind.LOAD else self.stores_fault
+
+
+def may_strike(options: Options, image: Image, at: int, kind: Kind) -> bool:
+    """Whether the access of that kind by the instruction at `at` may fault."""
+    return options.may_fault(kind) and (kind is not options.by_entry or image.entry_at(at) is not None)
 
 
 @dataclass(frozen=True)
@@ -387,10 +396,11 @@ class Explorer:
                 continue
             transfer = self._transfer(node, access, address, loads)
             self._accesses.append(AccessPoint(source, here.conditions, transfer))
-            if self._may_fault(transfer):
+            if self._strikes(transfer):
                 ended_here, at_fixup = self._fault(source, here, transfer)
                 ended += ended_here
                 following += at_fixup
+            if self._may_fault(transfer):
                 fact = survives(transfer, self._base(transfer))
                 here, after = here.knowing(fact), after.knowing(fact)
             after = changed(after, transfers=(*after.transfers, transfer))
@@ -615,7 +625,12 @@ class Explorer:
     # -- faults ---------------------------------------------------------------------------------
 
     def _may_fault(self, transfer: Transfer) -> bool:
+        """Whether there may be bad bytes where it goes: that it does not fault tells something."""
         return self.options.may_fault(transfer.kind)
+
+    def _strikes(self, transfer: Transfer) -> bool:
+        """Whether it may fault itself."""
+        return may_strike(self.options, self.image, transfer.at, transfer.kind)
 
     def _base(self, transfer: Transfer) -> z3.BitVecRef:
         return address_of(self.contract.src if transfer.kind is Kind.LOAD else self.contract.dst)
@@ -676,7 +691,7 @@ class Explorer:
         ended: list[Segment] = []
         following = [self._rep_done(node, instruction, elements, whole)]
         for kind in kinds:
-            if self._may_fault(Transfer(kind, node.address, registers["rdi"], rep.size)):
+            if self._strikes(Transfer(kind, node.address, registers["rdi"], rep.size)):
                 more, at_fixup = self._rep_fault(source, node, instruction, elements, kind)
                 ended += more
                 following += at_fixup

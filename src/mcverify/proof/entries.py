@@ -47,19 +47,24 @@ def no_copy_routine(image: Image, name: str, start: int, end: int) -> str | None
     )
 
 
-def idle(image: Image, reached: Mapping[int, Instruction], served: Container[int]) -> Iterator[str]:
-    """Sentences on the entries for instructions that are `reached`, not `served`: they access no memory."""
-    for entry in image.entries:
-        instruction = reached.get(entry.insn)
-        if instruction is not None and entry.insn not in served:
-            yield f"{_named(image, entry)} is for {instruction.mnemonic}, which does not access memory"
+def idle(image: Image, reached: Container[int], served: Container[int]) -> Iterator[TableEntry]:
+    """The entries for instructions that are `reached`, not `served`: they access no memory."""
+    return (e for e in image.entries if e.insn in reached and e.insn not in served)
 
 
-def unreached(image: Image, start: int, end: int, reached: Container[int]) -> Iterator[str]:
-    """Sentences on the entries for the routine at [`start`, `end`) whose instruction is not `reached`."""
-    for entry in image.entries:
-        if start <= entry.insn < end and entry.insn not in reached:
-            yield f"{_named(image, entry)} is for an instruction that is never reached"
+def no_access(image: Image, entry: TableEntry, instruction: Instruction) -> str:
+    """A sentence on such an entry."""
+    return f"{_named(image, entry)} is for {instruction.mnemonic}, which does not access memory"
+
+
+def unreached(image: Image, start: int, end: int, reached: Container[int]) -> Iterator[TableEntry]:
+    """The entries for the routine at [`start`, `end`) whose instruction is not `reached`."""
+    return (e for e in image.entries if start <= e.insn < end and e.insn not in reached)
+
+
+def never_reached(image: Image, entry: TableEntry) -> str:
+    """A sentence on such an entry."""
+    return f"{_named(image, entry)} is for an instruction that is never reached"
 
 
 def ownerless(

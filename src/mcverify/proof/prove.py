@@ -27,7 +27,7 @@ from mcverify.proof.listing import listing, table
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Record, RoutineResult
 from mcverify.proof.search import Witnesses
-from mcverify.proof.select import Task, not_looked_at, tasks, unknown_without_contract
+from mcverify.proof.select import Task, not_looked_at, settled, tasks, unknown_without_contract
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs.code import Instruction, reachable
 
@@ -41,13 +41,15 @@ pickle."""
 @dataclass(frozen=True, slots=True)
 class Job:
     """One variant of one routine, to be proved. `notes` are remarks for its result, `phases` what has been
-    spent before, `about` begins what is said of its progress."""
+    spent before, `about` begins what is said of its progress, `unreached` are the entries (`file:line`) for
+    instructions of the routine that no variant reaches, or that access nothing."""
 
     task: Task
     variant: Variant
     notes: tuple[str, ...]
     phases: Mapping[str, float]
     about: str = ""
+    unreached: tuple[str, ...] = ()
 
 
 def prove_file(
@@ -113,7 +115,8 @@ def jobs_of(image: Image, options: ProveOptions, phases: Mapping[str, float], ab
     routines = [(task, variant) for task, its_own in zip(chosen, made, strict=True) for variant in its_own]
     spent = {**phases, "assemble": phases.get("assemble", 0.0) + time.monotonic() - start}
     return [
-        Job(task, variant, said, spent, about) for (task, variant), said in zip(routines, notes, strict=True)
+        Job(settled(task, variant.image), variant, said.notes, spent, about, said.unreached)
+        for (task, variant), said in zip(routines, notes, strict=True)
     ]
 
 
@@ -194,6 +197,7 @@ def _finished(result: RoutineResult, job: Job) -> RoutineResult:
     lines = listing(job.variant.image, result.entry)
     return replace(
         result,
+        untaken=(*result.untaken, *job.unreached),
         listing=lines,
         table=table(job.variant.image, lines),
         variant=job.variant.name,
@@ -236,17 +240,25 @@ def _variants(image: Image, task: Task) -> tuple[Variant, ...]:
     return (Variant("", {}, own, own),)
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """Remarks for one job, and the places of its routine's entries that serve in no variant."""
+
+    notes: tuple[str, ...] = ()
+    unreached: tuple[str, ...] = ()
+
+
 def _notes(
     image: Image, chosen: Sequence[Task], made: Sequence[Sequence[Variant]], *, all_routines: bool
-) -> list[tuple[str, ...]]:
+) -> list[_Said]:
     """What is to be said for each variant of each task: about a routine's entries to its first one, and about
     the entries of none to the last of all. Raises InputError for one in the middle of an instruction."""
-    said: list[tuple[str, ...]] = []
+    said: list[_Said] = []
     all_reached: list[Mapping[int, Instruction]] = []
     for task, its_variants in zip(chosen, made, strict=True):
         reached: dict[int, Instruction] = {}
         if task.contract is None and image.built:  # a function in C mostly, of which nothing is to be proved
-            said.append(())
+            said.append(_Said())
             all_reached.append(reached)
             continue
         served: set[int] = set()
@@ -255,15 +267,19 @@ def _notes(
             entries.refuse_misplaced(variant.image, instructions)
             served |= entries.serving(variant.image, instructions)
             reached |= instructions
-        unreached = entries.unreached(image, task.entry, task.end, reached)
-        said += [(*entries.idle(image, reached, served), *unreached), *((),) * (len(its_variants) - 1)]
+        idle = tuple(entries.idle(image, reached, served))
+        unreached = tuple(entries.unreached(image, task.entry, task.end, reached))
+        words = [entries.no_access(image, entry, reached[entry.insn]) for entry in idle]
+        words += [entries.never_reached(image, entry) for entry in unreached]
+        said.append(_Said(tuple(words), tuple(image.where(entry.insn) for entry in (*idle, *unreached))))
+        said += [_Said()] * (len(its_variants) - 1)
         all_reached.append(reached)
     if all_routines:
         routines = [range(task.entry, task.end) for task in chosen]
         rest = [not_looked_at(image, chosen)]
         if not image.built:
             rest += entries.ownerless(image, routines, all_reached)
-        said[-1] += tuple(filter(None, rest))
+        said[-1] = replace(said[-1], notes=(*said[-1].notes, *filter(None, rest)))
     return said
 
 

@@ -228,6 +228,8 @@ class RoutineResult:
     `faults` which accesses might fault, `entry` the routine's address, `listing` its reachable code by
     address, `table` the exception-table entries of that code, `sha256` the digest of the input file.
     `variant` are the CPU features that chose the code that was proved ("ERMS,!FSRM"), "" where none matters.
+    `unlooked` counts the entries for accesses of the kind `unstruck` ("loads", "stores") that are taken not
+    to fault, `untaken` names those other entries of the routine that no path takes, by `file:line`.
     `held` are the rows that the proof holds whatever runs have shown: a run that breaks one contradicts it.
     `proof` is the proof as it was written down, if that was asked for, `second` what a second solver said.
     """
@@ -252,6 +254,9 @@ class RoutineResult:
     table: tuple[TableEntry, ...] = ()
     sha256: str = ""
     variant: str = ""
+    unstruck: str = ""
+    unlooked: int = 0
+    untaken: tuple[str, ...] = ()
     held: frozenset[Row] = frozenset()
     proof: Record | None = None
     second: SecondOpinion | None = None

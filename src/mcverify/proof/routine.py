@@ -11,7 +11,7 @@ from functools import partial
 
 import z3
 
-from mcverify.contract import Contract
+from mcverify.contract import Contract, faults_in_words
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.callees import known
 from mcverify.image.image import Image
@@ -27,7 +27,7 @@ from mcverify.machine.rep import closed_form_claims
 from mcverify.machine.terms import symbols_of, word
 from mcverify.machine.x86_64 import VECTOR
 from mcverify.models import read_toml
-from mcverify.paths.explore import Explorer, Options, TooManyPaths
+from mcverify.paths.explore import Explorer, Options, TooManyPaths, may_strike
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Ending, Paths, Segment
 from mcverify.proof.answers import require_answers
@@ -47,10 +47,11 @@ from mcverify.proof.result import (
 )
 from mcverify.proof.samples import sampled
 from mcverify.proof.search import Witnesses, probes, quick_cases
-from mcverify.proof.select import Task
+from mcverify.proof.select import Task, not_struck
 from mcverify.proof.values import valued_cases
 from mcverify.runs.case import Case, Visit
 from mcverify.runs.cases import sample_cases
+from mcverify.runs.operands import directions
 
 Progress = Callable[[str], None]
 _MAY_FAULT = {
@@ -151,7 +152,7 @@ class RoutineProof:
         """Raise Unanswered where an obligation has no answer: what nobody asks is not proved."""
         options = self._path_options()
         answered = (question for finding in self._findings for question in finding.answers)
-        may_fault = lambda _, kind: options.may_fault(kind)  # noqa: E731
+        may_fault = partial(may_strike, options, self._image)
         require_answers(self._task.name, paths, self._contract, may_fault, answered)
 
     def _explorer(self) -> Explorer:
@@ -331,6 +332,7 @@ class RoutineProof:
             verdict = Verdict.UNKNOWN
         else:
             verdict = Verdict.PROVED
+        unstruck, unlooked = not_struck(self._task, self._image)
         at, how = (self._beyond() if verdict is Verdict.PROVED else None) or (None, "")
         return RoutineResult(
             name=self._task.name,
@@ -349,10 +351,27 @@ class RoutineProof:
             faults=self._task.faults,
             entry=self._task.entry,
             sha256=self._image.sha256,
+            unstruck=unstruck,
+            unlooked=unlooked,
+            untaken=self._untaken(),
             held=held(self._findings, unknowns),
             second=self._second_opinion(),
             proof=self._record() if verdict is Verdict.PROVED and self._options.record else None,
         )
+
+    def _untaken(self) -> tuple[str, ...]:
+        """The entries for accesses that are reached and may fault, of which no path takes the fault. (Those
+        for what accesses nothing in any variant are told by `proof.entries`.)"""
+        if self._paths is None:
+            return ()
+        taken = {fault.access.at for segment in self._paths.segments for fault in segment.faults}
+        options, found = self._path_options(), []
+        for address in sorted(self._paths.visited - taken):
+            if self._image.entry_at(address) is not None:
+                kinds = directions(self._image.code_at(address), address) or ()
+                if any(options.may_fault(Kind.STORE if is_store else Kind.LOAD) for is_store in kinds):
+                    found.append(self._image.where(address))
+        return tuple(found)
 
     def _second_opinion(self) -> SecondOpinion | None:
         second = self._second
@@ -439,9 +458,7 @@ class RoutineProof:
         size = self._contract.size
         yield f"len = {size}" if size is not None else f"0 <= len <= {self._options.len_max:#x}"
         yield from self._about_buffers()
-        yield {"loads": "loads", "stores": "stores", "both": "loads and stores"}[
-            self._task.faults
-        ] + _MAY_FAULT[self._contract.traps]
+        yield faults_in_words(self._task.faults) + _MAY_FAULT[self._contract.traps]
         needed = ["every obligation"] if self._persistent else self._resting_on_addresses()
         if needed:
             size = read_toml("x86_64.toml")["faults"]["granularity"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from mcverify.contract import Contract, Faults
+from mcverify.contract import Contract, Faults, can_fault
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE
@@ -210,9 +210,9 @@ def faulting(contract: Contract, faults: Faults, length: int, at: int) -> list[C
     """A fault at offset `at` of src, and one of dst, as far as such accesses may fault."""
     hole, free = Placement(Place.HOLE, at), Placement(Place.FREE, 1)
     found = []
-    if faults in ("loads", "both") and contract.src is not None:
+    if can_fault(faults, "load") and contract.src is not None:
         found += [Case(length, hole, free, trap) for trap in contract.load_traps]
-    if faults in ("stores", "both"):
+    if can_fault(faults, "store"):
         found.append(Case(length, free, hole))
     return found
 

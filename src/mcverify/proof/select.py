@@ -8,12 +8,23 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import cast
 
-from mcverify.contract import Contract, Faults, Traps, all_contracts, contract_for, load_contract
+from mcverify.contract import (
+    Contract,
+    Faults,
+    Traps,
+    all_contracts,
+    can_fault,
+    contract_for,
+    faults_by_entry,
+    load_contract,
+)
 from mcverify.errors import InputError
 from mcverify.image.functions import Functions
 from mcverify.image.image import Annotation, Image, Symbol
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Domain, RoutineResult, Verdict
+from mcverify.runs.code import reachable
+from mcverify.runs.operands import directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +91,51 @@ def _task(
 ) -> Task:
     contract = given or contract_in(image, symbol.name)
     said = _annotation(image, symbol.name, "faults")
-    faults = cast(
-        "Faults", options.faults or (said.value if said else contract.faults if contract else "loads")
-    )
+    faults = cast("Faults", options.faults or (said.value if said else usual_faults(contract)))
     if contract is not None and options.trap is not None:
         contract = contract.restricted(cast("Traps", options.trap))
     if contract is not None and not contract.store_traps:
         faults = _on_loads(faults, contract, image, symbol)
     return Task(symbol.name, symbol.address, functions.end(symbol), contract, faults)
+
+
+def usual_faults(contract: Contract | None) -> Faults:
+    """Which accesses may fault where neither an option nor the file says it: those of the contract, and
+    every other one to its buffers that has an entry."""
+    if contract is None:
+        return "loads"
+    if contract.src is None or contract.dst is None or contract.faults == "both":
+        return contract.faults
+    return cast("Faults", f"{contract.faults} and entries")
+
+
+def settled(task: Task, image: Image) -> Task:
+    """The task for one variant of the code, `image`: without "and entries" if no entry there is for an access
+    of the other kind."""
+    kind = faults_by_entry(task.faults)
+    if kind is None or any(_entries_of(task, image, kind)):
+        return task
+    return replace(task, faults=cast("Faults", task.faults.removesuffix(" and entries")))
+
+
+def not_struck(task: Task, image: Image) -> tuple[str, int]:
+    """The kind of access ("loads", "stores") that is taken not to fault although the contract has a buffer
+    for it, and how many entries there are for such accesses; ("", 0) where there is no such kind."""
+    contract = task.contract
+    if contract is not None:
+        for kind, buffer in (("load", contract.src), ("store", contract.dst)):
+            if buffer is not None and not can_fault(task.faults, kind):
+                return f"{kind}s", sum(1 for _ in _entries_of(task, image, kind))
+    return "", 0
+
+
+def _entries_of(task: Task, image: Image, kind: str) -> Iterator[int]:
+    """Instructions with an entry that the routine reaches and that may have an access of the kind."""
+    for address in reachable(image, task.entry):
+        if image.entry_at(address) is not None:
+            found = directions(image.code_at(address), address)
+            if found is None or (kind == "store") in found:
+                yield address
 
 
 def contract_in(image: Image, routine: str) -> Contract | None:
@@ -98,7 +146,7 @@ def contract_in(image: Image, routine: str) -> Contract | None:
 
 def _on_loads(faults: Faults, contract: Contract, image: Image, symbol: Symbol) -> Faults:
     """The faults that are left where none but machine checks happen."""
-    if faults == "stores":
+    if faults.startswith("stores"):
         raise InputError(
             f"{symbol.name} can meet no machine check: its loads are not to fault, and a store never does"
             f" so (contract {contract.name})",

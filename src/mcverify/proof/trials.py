@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
-from mcverify.contract import Contract, Faults
+from mcverify.contract import Contract, Faults, can_fault, faults_by_entry
 from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
@@ -99,7 +99,10 @@ class Trials:
         self._schedule = schedule
         self._deadline = deadline
         on_cpu = on == "cpu" and cpu.available() is None
-        self.runner: Runner = CpuRunner(image, entry, contract, deadline) if on_cpu else self.emulator
+        self._unstruck = faults_by_entry(faults)
+        self.runner: Runner = (
+            CpuRunner(image, entry, contract, deadline, self._unstruck) if on_cpu else self.emulator
+        )
         self.is_ordered = rep_model == "ordered"
         self._bytes_to_look_up = _LOOKED_UP
 
@@ -107,7 +110,9 @@ class Trials:
     def emulator(self) -> EmulatorRunner:
         """What runs a case and records every access, wherever the others run."""
         if self._schedule is None:
-            return EmulatorRunner(self.image, self._entry, self.contract, deadline=self._deadline)
+            return EmulatorRunner(
+                self.image, self._entry, self.contract, deadline=self._deadline, unstruck=self._unstruck
+            )
         return self._unordered_by(self._schedule)
 
     @property
@@ -132,13 +137,14 @@ class Trials:
             rep_model="unordered",
             schedule=schedule,
             deadline=self._deadline,
+            unstruck=self._unstruck,
         )
 
     def may_happen(self, case: Case) -> bool:
         """Whether only such accesses fault in it as the proof lets fault, and its length may be asked for."""
         if self.contract.size not in (None, case.len):
             return False
-        loads, stores = self._faults in ("loads", "both"), self._faults in ("stores", "both")
+        loads, stores = (can_fault(self._faults, kind) for kind in ("load", "store"))
         loads = loads and case.trap in self.contract.load_traps
         return (loads or case.src.first_bad is None) and (stores or case.dst.first_bad is None)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from capstone import x86_const
 
-from mcverify.contract import Contract, Faults
+from mcverify.contract import Contract, Faults, can_fault
 from mcverify.image.image import Image
 from mcverify.runs.case import Case, Place, Placement
 from mcverify.runs.code import detailed, reachable
@@ -44,7 +44,7 @@ def _cases(constant: int, contract: Contract, faults: Faults) -> Iterator[Case]:
         yield Case(length, there, there, seed=seed)
         for at in (at for at in _FAULTS if at < length):
             bad = Placement(Place.HOLE, at)
-            if faults in ("loads", "both"):
+            if can_fault(faults, "load"):
                 yield from (Case(length, bad, there, trap, seed) for trap in contract.load_traps)
-            if faults in ("stores", "both"):
+            if can_fault(faults, "store"):
                 yield Case(length, there, bad, seed=seed)

@@ -94,6 +94,8 @@ def routine_document(result: RoutineResult) -> dict[str, Any]:
         "assumptions": list(result.assumptions),
         "unknowns": list(result.unknowns),
         "notes": list(result.notes),
+        "entries_not_looked_at": result.unlooked,
+        "entries_not_taken": list(result.untaken),
         "phases": {name: round(seconds, 6) for name, seconds in result.phases.items()},
         "seconds": round(result.seconds, 6),
         "entry": hex(result.entry),

@@ -19,6 +19,7 @@ from mcverify.report.obligations import in_order, title, worst
 from mcverify.report.words import short
 
 NO_CONTRACT = "no contract"
+_ENTRIES = 4
 
 
 def counts(results: Iterable[RoutineResult]) -> str:
@@ -34,7 +35,25 @@ def said(result: RoutineResult) -> str:
 
 
 def verdict_words(result: RoutineResult) -> str:
-    """What the verdict is about, to stand behind it: the domain, or what is refuted."""
+    """What the verdict is about, to stand behind it: the domain, or what is refuted; and which entries it
+    says nothing of."""
+    return "; ".join([_verdict_words(result), *entries_left(result)])
+
+
+def entries_left(result: RoutineResult) -> list[str]:
+    """The entries that no proved path takes."""
+    words = []
+    if result.unlooked:
+        words.append(f"entries on {result.unstruck} not looked at: {result.unlooked}")
+    if result.untaken:
+        shown = ", ".join(short(place) for place in result.untaken[:_ENTRIES])
+        more = len(result.untaken) - _ENTRIES
+        noun = "entry" if len(result.untaken) == 1 else "entries"
+        words.append(f"{noun} that no path takes: {shown}{f' and {more} more' if more > 0 else ''}")
+    return words
+
+
+def _verdict_words(result: RoutineResult) -> str:
     match result.verdict:
         case Verdict.PROVED:
             return f"for {_lengths(result.domain)}, every alignment, every fault point"
@@ -50,10 +69,12 @@ def narrowed(result: RoutineResult) -> list[str]:
     contract, domain = result.contract, result.domain
     if contract is None:
         return []
-    left_out = result.faults not in ("both", contract.faults) or contract.traps != "both"
+    wider = result.faults == "both" or result.faults.startswith(contract.faults)
+    left_out = not wider or contract.traps != "both"
     words = [a for a in result.assumptions if " may fault" in a] if left_out else []
     if contract.size is None and domain.len_max < read_toml("x86_64.toml")["limits"]["max_rw_count"]:
         words.insert(0, f"len <= {size(domain.len_max)}")
+    words += entries_left(result)
     return words + [a for a in result.assumptions if a.startswith("assembled with ")]
 
 

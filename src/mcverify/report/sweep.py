@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mcverify import __version__
+from mcverify.contract import faults_in_words
 from mcverify.proof.result import Counterexample, Domain, RoutineResult, Verdict
 from mcverify.report import json as result_json
 from mcverify.report.summary import exit_name
@@ -123,7 +124,7 @@ def cases_sentence(result: SweepResult) -> str:
 
 def grid_sentence(result: SweepResult) -> str:
     """What the cases vary."""
-    faults = {"loads": "loads", "stores": "stores", "both": "loads and on stores"}[result.faults]
+    faults = faults_in_words(result.faults).replace("loads and stores", "loads and on stores").rstrip(",")
     return (
         f"every length to {result.lens[0]} and some to {number(result.lens[1])}, alignments 0 to 63,"
         f" no fault and faults on {faults}; pages without access in front, in the middle and behind"

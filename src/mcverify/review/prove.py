@@ -13,7 +13,7 @@ from mcverify.proof.listing import listing
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.prove import prove_file
 from mcverify.proof.result import RoutineResult
-from mcverify.proof.select import Task, tasks
+from mcverify.proof.select import Task, settled, tasks
 from mcverify.proof.variants import Variant, variants
 from mcverify.review.cache import Cache, key_of
 from mcverify.review.recast import moved, with_words
@@ -111,7 +111,7 @@ def _of_file(
     found = []
     for task in chosen:
         for result, variant in zip(known[task.name] or (), made[task.name], strict=True):
-            found.append(Proved(result, variant.image, task))
+            found.append(Proved(result, variant.image, settled(task, variant.image)))
     hits = sum(len(results) for name, results in made.items() if name not in missing)
     return found, hits
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from mcverify.contract import Contract, Faults
+from mcverify.contract import Contract, Faults, can_fault
 from mcverify.runs.case import Case, Place, Placement
 
 _FREE = Placement(Place.FREE)
@@ -40,7 +40,7 @@ def far_cases(contract: Contract, bits: int = 32, faults: Faults | None = None) 
         return []
     lengths = ((1 << bits) + extra for extra in (0, 8, 13, 4096 + 5))
     hole = Placement(Place.HOLE, 64)
-    if contract.src is None or (faults or contract.faults) == "stores":
+    if contract.src is None or not can_fault(faults or contract.faults, "load"):
         return [Case(length, _FREE, hole) for length in lengths]
     return [Case(length, hole, _FREE, trap=contract.load_traps[0]) for length in lengths]
 
@@ -71,7 +71,7 @@ def _case(contract: Contract, faults: Faults, length: int, number: int, random: 
 
 def _which_fault(contract: Contract, faults: Faults, random: Random) -> tuple[bool, bool]:
     """Whether src and whether dst is bad: a third of the time neither, seldom both."""
-    allowed = [contract.src is not None and faults != "stores", faults != "loads"]
+    allowed = [contract.src is not None and can_fault(faults, "load"), can_fault(faults, "store")]
     if random.random() < 1 / 3 or not any(allowed):
         return False, False
     if all(allowed):

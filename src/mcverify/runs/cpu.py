@@ -40,16 +40,22 @@ def available() -> str | None:
 
 
 class CpuRunner:
-    """Runs the routine at `entry` of `image`, called as `contract` says.
+    """Runs the routine at `entry` of `image`, called as `contract` says. A run in which an access of the kind
+    `unstruck` ("load", "store") faults that has no entry is refused.
 
     Every method raises OutOfTime when `deadline` is reached.
     """
 
     def __init__(
-        self, image: Image, entry: int, contract: Contract, deadline: Deadline | None = None
+        self,
+        image: Image,
+        entry: int,
+        contract: Contract,
+        deadline: Deadline | None = None,
+        unstruck: str | None = None,
     ) -> None:
         self._deadline = deadline or Deadline(None)
-        self._program = wire.program(image, entry, contract, reachable(image, entry))
+        self._program = wire.program(image, entry, contract, reachable(image, entry), unstruck)
 
     def run(self, cases: Sequence[Case]) -> list[Outcome]:
         """The outcome of each case, in order."""

@@ -74,7 +74,8 @@ class EmulatorRunner:
     """Runs the routine at `entry` of `image`, called as `contract` says, in Unicorn.
 
     With `rep_model` "unordered" the elements of a `rep movs` or `rep stos` that meets a bad one
-    are done in the order of `schedule`. Every method raises OutOfTime when `deadline` is reached.
+    are done in the order of `schedule`. A run in which an access of the kind `unstruck` ("load", "store")
+    faults that has no entry is refused. Every method raises OutOfTime when `deadline` is reached.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class EmulatorRunner:
         rep_model: RepModel = "ordered",
         schedule: Schedule = "descending",
         deadline: Deadline | None = None,
+        unstruck: str | None = None,
     ) -> None:
         self._machine = _Machine(image, entry, contract)
+        self._machine.unstruck = unstruck
         self._deadline = deadline or Deadline(None)
         self._schedule = schedule if rep_model == "unordered" else None
 
@@ -200,6 +203,8 @@ class _Watch:
 
 class _Machine:
     """Unicorn with the image's code in it, and what the image says of it."""
+
+    unstruck: str | None = None
 
     def __init__(self, image: Image, entry: int, contract: Contract) -> None:
         code = reachable(image, entry)
@@ -573,7 +578,8 @@ class _Run:
         name, offset = (name, offset) if name in ("src", "dst") else ("", address)
         self._faults.append(Fault(self._machine.shown(insn), name, offset, is_store))
         if found is None:
-            self._ending, self._rip = Ending.OOPS, insn
+            happens = self._machine.unstruck != ("store" if is_store else "load")
+            self._ending, self._rip = Ending.OOPS if happens else Ending.REFUSED, insn
         elif len(self._faults) == _MOST_FAULTS:
             self._ending, self._rip = Ending.TIMEOUT, insn
         elif not self._machine.apply(found[1], self._trap(is_store=is_store)):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from mcverify.contract import Contract, Faults
+from mcverify.contract import Contract, Faults, can_fault
 from mcverify.runs.case import PAGE, PAGE_FAULT, Case, Ending, Place, Placement, Preset
 from mcverify.runs.wire import (
     ENDINGS,
@@ -330,8 +330,8 @@ def _blocks(density: _Density, length: int, shape: _Shape, faults: Faults) -> It
     bad = (*_holes(_offsets(length, density.all_offsets)), *density.inside, *_inside(turns[2]))
     good_src = (*density.good_src, *_free(turns[0])) if has_src else _free((0,))
     good_dst = (*density.good_dst, *_free(turns[1])) if has_dst else _free((0,))
-    bad_src = bad if has_src and faults != "stores" else ()
-    bad_dst = bad if has_dst and faults != "loads" else ()
+    bad_src = bad if has_src and can_fault(faults, "load") else ()
+    bad_dst = bad if has_dst and can_fault(faults, "store") else ()
     few_src = (*density.few_src, *_free(turns[0][:1])) if has_src else good_src
     seed = 1 + length % _SEEDS
     yield Block(length, good_src, good_dst, seed=seed)

@@ -88,6 +88,7 @@ struct contract {
 	u64 stored_value, loaded_value;		/* registers; NONE where there is none */
 	u64 size;				/* of the value that is loaded or stored */
 	u64 success_unasked, has_error, error;
+	u64 unstruck;				/* faults of accesses without an entry are no failure: 1 loads, 2 stores */
 	u64 n_given, given[16], value[16];
 };
 
@@ -972,9 +973,9 @@ static void access_fault(greg_t *g, u64 rip)
 		finish(g, WILD, rip);
 		return;
 	}
-	fault_note(rip, g[REG_CR2], g[REG_ERR] & 2);
+	fault_note(rip, g[REG_CR2], (g[REG_ERR] & 2) != 0);
 	if (index == NONE) {
-		finish(g, OOPS, rip);
+		finish(g, contract.unstruck == 1 + run.faults[run.n_faults - 1].is_store ? REFUSED : OOPS, rip);
 	} else if (run.n_faults == MAX_FAULTS) {
 		finish(g, TIMEOUT, rip);
 	} else if (!handler_apply(g, &entries[index])) {
@@ -1503,7 +1504,7 @@ static u64 judge_facts(const struct facts *facts)
 {
 	u64 broken;
 
-	if (run.ending == ESCAPED)
+	if (run.ending == ESCAPED || run.ending == REFUSED)
 		return 0;
 	broken = BREAKS(6, facts->any_wrong) | BREAKS(8, facts->stray || stray_fault()) |
 		 BREAKS(4, facts->last > fault_point());
@@ -1900,7 +1901,7 @@ static void softints_read(void)
 
 static void contract_read(void)
 {
-	take_words(&contract, 19);
+	take_words(&contract, 20);
 	contract.n_given = take();
 	if (contract.n_given > 16)
 		die(BAD_JOB);

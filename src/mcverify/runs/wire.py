@@ -104,8 +104,11 @@ class Program:
         return b"".join((*head, _words(count), tests))
 
 
-def program(image: Image, entry: int, contract: Contract, code: dict[int, Instruction]) -> Program:
-    """What the harness needs to know of a routine, whose reachable instructions are `code`."""
+def program(
+    image: Image, entry: int, contract: Contract, code: dict[int, Instruction], unstruck: str | None = None
+) -> Program:
+    """What the harness needs to know of a routine, whose reachable instructions are `code`. A fault of an
+    access of the kind `unstruck` that has no entry does not happen: the run is refused."""
     sections = needed(image, code)
     bias = bias_of(sections)
     user_access = {
@@ -123,7 +126,7 @@ def program(image: Image, entry: int, contract: Contract, code: dict[int, Instru
             len(user_access), *(word for at, ac in sorted(user_access.items()) for word in (at - bias, ac))
         ),
     ]
-    return Program(bias, b"".join(parts), _contract(contract))
+    return Program(bias, b"".join(parts), _contract(contract, unstruck))
 
 
 class Presets:
@@ -260,7 +263,7 @@ def _externals(image: Image, bias: int) -> bytes:
     return _words(len(pairs), *(word for pair in pairs for word in pair))
 
 
-def _contract(contract: Contract) -> bytes:
+def _contract(contract: Contract, unstruck: str | None) -> bytes:
     def number(register: str | None) -> int:
         return NONE if register is None else GENERAL.index(register)
 
@@ -279,6 +282,7 @@ def _contract(contract: Contract) -> bytes:
         contract.success_unasked,
         contract.error is not None,
         (contract.error or 0) % (1 << 32),
+        {None: 0, "load": 1, "store": 2}[unstruck],
         len(contract.given),
         *(number(register) for register in contract.given),
         *contract.given.values(),

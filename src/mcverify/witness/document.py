@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from mcverify.contract import Faults, Traps
+
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Offset = Annotated[int, Meta(ge=-(1 << 63))]
 Distance = Annotated[int, Meta(ge=0, lt=1 << 56)]
@@ -18,8 +20,6 @@ Bits = Annotated[str, Meta(pattern=r"^[01]*$")]
 Hex = Annotated[str, Meta(pattern=r"^([0-9a-f]{2}){1,15}$")]
 Words = dict[str, Word]
 Runs = tuple[tuple[Offset, Offset], ...] | None
-Faults = Literal["loads", "stores", "both"]
-Traps = Literal["pf", "mc", "both"]
 
 
 class Head(Struct):

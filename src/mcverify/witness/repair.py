@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from mcverify.contract import faults_by_entry
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import InputError
 from mcverify.image.image import Image
@@ -114,7 +115,9 @@ class _Bench:
         chosen = next((v.image for v in its_variants if v.name == self.result.variant), None)
         if chosen is None:
             return None
-        return chosen, CpuRunner(chosen, entry, self.result.contract, self.deadline)
+        return chosen, CpuRunner(
+            chosen, entry, self.result.contract, self.deadline, faults_by_entry(self.result.faults)
+        )
 
     def prove(self, edits: Sequence[Edit], progress: Progress) -> list[RoutineResult]:
         """The results of all variants of the routine with the changes; none if it is refused."""

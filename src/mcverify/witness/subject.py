@@ -12,7 +12,7 @@ from mcverify.errors import InputError
 from mcverify.image.image import Image, TableEntry
 from mcverify.proof.listing import listing, table
 from mcverify.proof.result import ListingLine, titled
-from mcverify.proof.select import Task, tasks
+from mcverify.proof.select import Task, settled, tasks
 from mcverify.proof.variants import variants
 from mcverify.witness.file import Witness
 
@@ -71,6 +71,7 @@ def subject(witness: Witness, path: Path) -> Subject:
     image = witness.options.image(path)
     task, notes = _task(image, witness)
     image = _variant(image, task, witness)
+    task = settled(task, image)
     lines = listing(image, task.entry)
     entries = table(image, lines)
     contract = task.contract or witness.contract

@@ -23,7 +23,7 @@ from mcverify.proof.exits import EVERYWHERE
 from mcverify.proof.listing import listing
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import ListingLine, titled
-from mcverify.proof.select import Task, no_contract, not_looked_at, tasks
+from mcverify.proof.select import Task, no_contract, not_looked_at, settled, tasks
 from mcverify.proof.trials import STALE, Trials, other_contents
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs import cpu
@@ -186,7 +186,8 @@ class _Sweep:
         progress: Progress,
         notes: tuple[str, ...],
     ) -> None:
-        self._image, self._task, self._options, self._on = variant.image, task, options, on
+        self._image, self._options, self._on = variant.image, options, on
+        self._task = settled(task, variant.image)
         self._variant, self._deadline, self._notes = variant.name, deadline, notes
         self._progress: Progress = lambda text: progress(f"{titled(task.name, variant.name)}: {text}")
 

@@ -57,7 +57,7 @@ def changed(folder: Path, to: Path, change: Callable[[Any], object]) -> Path:
 
 def said(folder: Path, kernel: Path) -> str:
     """What is said of a bundle with other code than the kernel's."""
-    bundle, _ = complete(folder)
+    bundle = complete(folder).bundle
     with pytest.raises(InputError) as wrong:
         compare(bundle, kernel)
     assert wrong.value.where == str(folder / KNOWN / "code.json")
@@ -73,7 +73,7 @@ def test_the_code_of_a_linked_kernel_is_cut_out_and_compared(
     assert not (proof / "object.o").exists()
     assert (proof / KNOWN / "code.json").stat().st_size < 2000
     other = made(tmp_path, TEXT + "\tnop\n", "vmlinux", *LINKED)
-    bundle, _ = complete(proof)
+    bundle = complete(proof).bundle
     with pytest.raises(InputError, match="is not the file that .* is about"):
         compare(bundle, other)
 
@@ -137,7 +137,7 @@ def test_several_files_make_a_folder_of_bundles_and_one_table(tmp_path: Path) ->
     assert rows[4][0] == "all"
     assert int(rows[4][1]) == int(rows[2][2]) + int(rows[3][2])
     with pytest.raises(InputError, match="it is not the file"):
-        compare(complete(folder / "f.ko")[0], ROOT / "asm" / "get_half.S")
+        compare(complete(folder / "f.ko").bundle, ROOT / "asm" / "get_half.S")
 
 
 LOCAL = COPY.format(name=KNOWN).replace(f".globl {KNOWN}", "")
@@ -155,5 +155,5 @@ def test_two_routines_of_one_name_have_a_proof_each(tmp_path: Path) -> None:
         done = mcverify("prove", both, "--proof", proof)
         assert done.returncode == 0, done.stdout + done.stderr
         assert {path.name for path in proof.iterdir() if path.is_dir()} == {KNOWN, f"{KNOWN}-2"}
-        _, found = complete(proof)
-        assert len({one.routine.entry for one, _ in found}) == 2
+        found = complete(proof).proofs
+        assert len({each.proof.routine.entry for each in found}) == 2

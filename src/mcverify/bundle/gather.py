@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import z3
 
 from mcverify.bundle.balance import balanced
-from mcverify.bundle.terms import infix, smt2, symbols_with_widths
+from mcverify.bundle.terms import infix, smt2
 from mcverify.check.manifest import (
-    Claim,
     End,
     Fact,
     Frame,
@@ -27,11 +26,9 @@ from mcverify.image.image import Image
 from mcverify.invariants.houdini import Houdini
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.solver import Answer
-from mcverify.machine.lift import Lifter
-from mcverify.machine.rep import closed_form_claims
 from mcverify.machine.terms import symbols_of, variable
 from mcverify.machine.x86_64 import STACK_POINTER, WIDTHS
-from mcverify.paths.segment import Ending, Fault, Location, Paths, Segment, Taken, Transfer
+from mcverify.paths.segment import Ending, Fault, Location, Paths, Pruned, Segment, Taken, Transfer
 from mcverify.proof.exits import exit_of_segment
 from mcverify.proof.select import Task
 from mcverify.proof.termination import Falling
@@ -44,12 +41,13 @@ _ENDS: Mapping[Ending, End] = {
     Ending.LOST: "lost",
 }
 _SLOT = "stack"
+_DONE = "done"
 
 
 @dataclass
 class Gatherer:
-    """Writes down one proof. `falling` are the measures of its loops, `sentences` what it assumes, `slack` is
-    the bound on it, if one was proved."""
+    """Writes down one proof. `falling` are the measures of its loops, `notes` what is known of the code
+    beside it, `slack` is the bound on it, if one was proved."""
 
     image: Image
     task: Task
@@ -57,11 +55,9 @@ class Gatherer:
     houdini: Houdini
     assumptions: Assumptions
     falling: Iterable[Falling]
-    lifter: Lifter
     rep_model: str
-    sentences: Iterable[str]
+    notes: Iterable[str]
     slack: int | None = None
-    _symbols: dict[str, int] = field(default_factory=dict)
     _names: dict[Location, str] = field(default_factory=dict)
     _invariants: dict[Location, tuple[z3.BoolRef, ...]] = field(default_factory=dict)
     _measured: set[str] = field(default_factory=set)
@@ -70,35 +66,31 @@ class Gatherer:
         """The record. Raises NotStandard."""
         assert self.task.contract is not None
         falling = list(self.falling)
-        self._symbols = dict(WIDTHS)
         self._names = {location: f"L{n}" for n, location in enumerate(self.paths.locations)}
         self._invariants = {location: self._invariant(location) for location in self.paths.locations}
         self._measured = {name for each in falling for name in symbols_of(each.measure)}
         paths = {id(s): self._path(f"P{n}", s) for n, s in enumerate(self.paths.segments, 1)}
         return Routine(
             name=self.task.name,
-            variant="",
             features={},
             alternatives=(),
             entry=self.task.entry,
-            contract=self.task.contract,
+            contract=self.task.contract.name,
             faults=self.task.faults,
+            traps=self.task.contract.traps,
             rep_model="ordered" if self.rep_model == "ordered" else "unordered",
             len_max=self.assumptions.len_max,
-            granularity=self.assumptions.granularity,
             persistent=self.assumptions.persistent,
-            assumptions=tuple(self.sentences),
+            notes=tuple(self.notes),
             locations=tuple(self._location(location) for location in self.paths.locations),
             paths=(*paths.values(), *self._pruned()),
             measures=tuple(self._measure(each, paths) for each in falling),
-            claims=tuple(self._claims()),
             strays=tuple(self._strays()),
-            symbols=dict(sorted(self._symbols.items())),
             slack=self.slack,
         )
 
-    def _text(self, term: z3.ExprRef) -> str:
-        self._symbols |= symbols_with_widths(term)
+    @staticmethod
+    def _text(term: z3.ExprRef) -> str:
         return smt2(term)
 
     # -- locations
@@ -116,7 +108,7 @@ class Gatherer:
             ac=location.ac,
             unfenced=location.unfenced,
             invariant=tuple(Fact(facts[t], t) for t in sorted(facts, key=lambda t: (len(t), t))),
-            calls=tuple(address for _, address in sorted(location.frames, reverse=True)),
+            calls=tuple(sorted(location.frames, reverse=True)),
         )
 
     def _invariant(self, location: Location) -> tuple[z3.BoolRef, ...]:
@@ -137,7 +129,6 @@ class Gatherer:
     def _path(self, name: str, segment: Segment) -> Path:
         target = segment.target
         to = target.address if isinstance(target, Location) else None
-        known = segment.steps[-1].conditions if segment.steps else 0
         returned = segment.returned_to
         return Path(
             name=name,
@@ -148,7 +139,6 @@ class Gatherer:
             to=to,
             target=self._names[target] if isinstance(target, Location) else None,
             steps=tuple(self._steps(segment)),
-            conditions=tuple(map(self._text, segment.conditions[known:])),
             final={n: self._text(t) for n, t in sorted(self._finals(segment).items())},
             returned_to=None if returned is None else self._text(returned),
             by_address=isinstance(target, Ending) and self._needs_addresses(segment),
@@ -177,7 +167,7 @@ class Gatherer:
         slots = {n: n.removeprefix(_SLOT) for n in names if n.startswith(f"{_SLOT}-")}
         return registers | {n: segment.final.read(int(offset), 8) for n, offset in slots.items()}
 
-    def _steps(self, segment: Segment) -> Iterator[Step]:
+    def _steps(self, segment: Segment | Pruned) -> Iterator[Step]:
         conditions = transfers = faults = 0
         for taken in segment.steps:
             struck = segment.faults[faults : taken.faults]
@@ -199,7 +189,15 @@ class Gatherer:
             frame=tuple(Frame(_kind(f.kind.value), f.offset, f.size) for f in taken.frame),
             fault=None if fault is None else self._moved(fault.access, with_value=False),
             trap="" if fault is None else self._text(fault.trap),
+            done="" if fault is None else self._done(conditions),
+            hint=None if taken.hint is None else self._text(taken.hint),
         )
+
+    @staticmethod
+    def _done(conditions: Iterable[z3.BoolRef]) -> str:
+        """The symbol of the elements that a REP, or a routine in C, has moved when it faults."""
+        found = {n for c in conditions for n in symbols_of(c) if n.startswith(_DONE)}
+        return max(found, key=lambda name: int(name.removeprefix(_DONE)), default="")
 
     def _moved(self, transfer: Transfer, *, with_value: bool = True) -> Moved:
         def text(term: z3.ExprRef | None) -> str | None:
@@ -212,22 +210,17 @@ class Gatherer:
             value=text(transfer.value) if with_value else None,
             elements=text(transfer.elements),
             source=text(transfer.source),
-            partial=f"{transfer.at:x}" if transfer.partial else "",
+            partial=transfer.partial,
         )
 
     def _pruned(self) -> Iterator[Path]:
         for number, pruned in enumerate(self.paths.pruned, 1):
-            steps, before, faults = [], 0, 0
-            for taken in pruned.steps:
-                struck = pruned.faults[faults : taken.faults]
-                known = pruned.conditions[before : taken.conditions]
-                steps.append(self._step(taken, known, (), struck[0] if struck else None))
-                before, faults = taken.conditions, taken.faults
+            steps = tuple(self._steps(pruned))
             at = pruned.steps[-1].at
             source = self._names[pruned.source]
             yield Path(
                 name=f"X{number}", source=source, end="pruned", where=self.image.where(at), exit="",
-                to=pruned.target, target=None, steps=tuple(steps), conditions=(), final={},
+                to=pruned.target, target=None, steps=steps, final={},
                 reason="its last condition is false",
             )  # fmt: skip
 
@@ -240,15 +233,6 @@ class Gatherer:
             falls=tuple(paths[id(s)].name for s in falling.falls),
             stays=tuple(paths[id(s)].name for s in falling.stays),
         )
-
-    def _claims(self) -> Iterator[Claim]:
-        if self.rep_model != "ordered":
-            return
-        for address in sorted(self.paths.visited):
-            instruction = self.lifter.instruction(address)
-            if instruction.rep is not None:
-                for says, term in closed_form_claims(instruction):
-                    yield Claim(address, says, self._text(term))
 
     def _strays(self) -> Iterator[Stray]:
         for stray in self.paths.strays:

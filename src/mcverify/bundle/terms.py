@@ -12,8 +12,6 @@ from collections.abc import Iterator
 
 import z3
 
-from mcverify.machine.terms import free_symbols
-
 _PLAIN = re.compile(r"[A-Za-z_!$%^&*~?][A-Za-z0-9_!$%^&*~?@.+-]*")
 _ORDERED_FREELY = frozenset(("bvadd", "bvmul", "bvand", "bvor", "bvxor", "and", "or", "=", "distinct", "xor"))
 _BINARY = frozenset(("bvadd", "bvmul", "bvand", "bvor", "bvxor", "concat", "xor"))
@@ -54,11 +52,6 @@ def quoted(name: str) -> str:
 def smt2(term: z3.ExprRef) -> str:
     """The term in SMT-LIB 2. Raises NotStandard."""
     return _Written(term).text()
-
-
-def symbols_with_widths(term: z3.ExprRef) -> dict[str, int]:
-    """The symbols of a term, as SMT-LIB writes them, with their widths in bits; 0 for a truth value."""
-    return {quoted(s.decl().name()): s.size() if z3.is_bv(s) else 0 for s in free_symbols(term)}
 
 
 class _Written:

@@ -13,6 +13,7 @@ from pathlib import Path
 from mcverify import __version__
 from mcverify.check.bundle import CODE, MANIFEST, OBJECT, SUMS, folder_of, plain
 from mcverify.check.manifest import FORMAT, Listed, Manifest, Proof, encoded
+from mcverify.check.question import of_prover
 from mcverify.check.statement import WHY, obligations
 from mcverify.errors import InputError
 from mcverify.proof.result import Record, RoutineResult, Verdict
@@ -97,7 +98,7 @@ def _files(proved: Proved) -> Iterator[tuple[str, bytes]]:
         folder = _untaken(folder_of(routine), taken)
         key = routine.name, routine.entry  # files that were linked together may each have one of that name
         listed = []
-        for obligation in obligations(routine):
+        for obligation in obligations(routine, of_prover(routine, record.contract)):
             file = f"{obligation.name}.smt2"
             listed.append(Listed(file, obligation.kind, obligation.says))
             yield f"{folder}/{file}", obligation.text.encode()

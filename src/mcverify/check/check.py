@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from mcverify.check.bundle import Bundle, read_bundle, stated, strangers
+from mcverify.check.bundle import CODE, MANIFEST, OBJECT, Bundle, read_bundle, stated, strangers
 from mcverify.check.manifest import Proof
+from mcverify.check.question import Asked, Question, asked_of, sentences
 from mcverify.check.solvers import Reply, Said, ask_all
 from mcverify.check.statement import Obligation
 from mcverify.check.variants import uncovered, variant_image
@@ -17,6 +18,9 @@ from mcverify.errors import InputError
 from mcverify.image.cut import differences, read_cut
 from mcverify.image.image import Image
 from mcverify.image.load import load
+
+_ELF = b"\x7fELF"
+_NOTHING = Asked()
 
 
 class Standing(StrEnum):
@@ -50,29 +54,59 @@ class Checked:
         return f"{self.proof.folder}/{self.obligation.name}.smt2"
 
 
-def complete(folder: Path) -> tuple[Bundle, list[tuple[Proof, Obligation]]]:
-    """The bundle in `folder` with its obligations, when all is there.
+@dataclass(frozen=True)
+class Stated:
+    """One proof: the code that it is about, the question that it answers, what it takes for granted, and the
+    obligations."""
 
-    Raises InputError where a file was changed or is missing, a path is not listed that the object has, or an
-    obligation is not listed that a path needs.
+    proof: Proof
+    image: Image
+    question: Question
+    assumed: tuple[str, ...]
+    obligations: tuple[Obligation, ...]
+
+
+@dataclass(frozen=True)
+class Complete:
+    """A bundle in which nothing is missing."""
+
+    bundle: Bundle
+    proofs: tuple[Stated, ...]
+
+    @property
+    def obligations(self) -> list[tuple[Proof, Obligation]]:
+        """Those of all proofs, in their order."""
+        return [(each.proof, obligation) for each in self.proofs for obligation in each.obligations]
+
+
+def complete(folder: Path, asked: Asked = _NOTHING) -> Complete:
+    """The bundle in `folder`, when all is there that `asked` wants to be proved.
+
+    Raises InputError where a file was changed or is missing, a path is not listed that the object has, an
+    obligation is not listed that a path needs, or less is proved than is asked.
     """
     bundle = read_bundle(folder)
+    where = str(folder / MANIFEST)
     for stranger in strangers(bundle):
         raise InputError("no proof of the manifest lists it", where=str(folder / stranger))
     if not bundle.manifest.proofs:
-        raise InputError("it has no proof", where=str(folder / "manifest.json"))
+        raise InputError("it has no proof", where=where)
     for says in uncovered(bundle.manifest):
-        raise InputError(says, where=str(folder / "manifest.json"))
+        raise InputError(says, where=where)
     found = []
     images: dict[str, Image] = {}
     for proof in bundle.manifest.proofs:
         name = proof.code or bundle.manifest.object
         if name not in images:
             images[name] = _image(bundle, name)
-        for gap in gaps(proof.routine, variant_image(images[name], proof.routine)):
+        image = variant_image(images[name], proof.routine)
+        question = asked_of(proof.routine, image, asked, where)
+        own = stated(bundle, proof, question)
+        for gap in gaps(proof.routine, question, image):
             raise InputError(f"the proof is not complete: {gap.says}", where=str(folder))
-        found += [(proof, obligation) for obligation in stated(bundle, proof)]
-    return bundle, found
+        assumed = tuple(sentences(proof.routine, question, image))
+        found.append(Stated(proof, image, question, assumed, tuple(own)))
+    return Complete(bundle, tuple(found))
 
 
 def _image(bundle: Bundle, name: str) -> Image:
@@ -80,7 +114,13 @@ def _image(bundle: Bundle, name: str) -> Image:
     path = bundle.folder / name
     if not name or name not in bundle.files:
         raise InputError("the bundle lacks the object", where=str(path))
-    return load(path) if name == bundle.manifest.object else read_cut(bundle.files[name], path)
+    if name == OBJECT:
+        if not bundle.files[name].startswith(_ELF):
+            raise InputError("it is no ELF file", where=str(path))
+        return load(path)
+    if PurePosixPath(name).name != CODE:
+        raise InputError("the bundle has no object of that name", where=str(path))
+    return read_cut(bundle.files[name], path)
 
 
 def compare(bundle: Bundle, file: Path, system_map: Path | None = None) -> None:

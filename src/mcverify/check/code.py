@@ -17,12 +17,14 @@ _NO_ACCESS = frozenset((x86.X86_INS_LEA, x86.X86_INS_NOP))
 _HINTS = frozenset((x86.X86_INS_CLWB, x86.X86_INS_CLFLUSHOPT, x86.X86_INS_CLFLUSH))
 _FENCES = frozenset((x86.X86_INS_SFENCE, x86.X86_INS_MFENCE))
 _STACK = (x86.X86_REG_RSP, x86.X86_REG_ESP)
+_HERE = (x86.X86_REG_RIP, x86.X86_REG_EIP)
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """One instruction. `targets` are the addresses where it may go on, `returns` and `calls` say that it is a
-    return or a call, `indirect` that it goes to an address which the code does not show. `loads` and `stores`
+    return or a call, `goes` that it is a jump or a call, `indirect` that it goes to an address which the code
+    does not show; `is_relative`: an operand in memory is told by its distance from here. `loads` and `stores`
     are its memory accesses, those by rsp left out; `hints`: it may fault, but moves nothing (clwb)."""
 
     address: int
@@ -37,6 +39,8 @@ class Instruction:
     is_nontemporal: bool
     is_fence: bool
     hints: bool = False
+    goes: bool = False
+    is_relative: bool = False
 
     @property
     def end(self) -> int:
@@ -70,6 +74,8 @@ def decode(code: bytes, address: int) -> Instruction | None:
         _is_nontemporal(name),
         found.id in _FENCES,
         found.id in _HINTS and any(o.mem.base not in _STACK for o in found.operands),
+        jumps,
+        any(o.mem.base in _HERE for o in found.operands if o.type == x86.X86_OP_MEM),
     )
 
 

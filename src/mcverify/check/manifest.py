@@ -1,7 +1,8 @@
 """The manifest of a proof bundle: what was proved, by which paths, invariants and measures.
 
 Terms are text, SMT-LIB 2 over the logic QF_BV. Symbols are those of docs/bundle.md: ``rsi`` is the register
-at the location where a path starts, ``rsi@0`` at the entry of the routine.
+at the location where a path starts, ``rsi@0`` at the entry of the routine. Nothing that is said here is
+believed: `shape.py` says what of it may stand where.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from mcverify.contract import Contract, Faults
+from mcverify.contract import Faults, Traps
 
-FORMAT = "mcverify-proof 1"
+FORMAT = "mcverify-proof 2"
+"""The format of the manifest; another one is refused. 1: until terms were read and run against the code."""
+
+LARGEST = 256 << 20
+"""Bytes of a manifest, at most."""
 
 Term = str
 """A term of SMT-LIB 2."""
@@ -37,7 +42,8 @@ class Fact(_Record, frozen=True):
 
 class Location(_Record, frozen=True):
     """A cut point in one mode, and what holds whenever it is reached. `stack` is rsp minus its value at
-    entry, `calls` are the addresses to which the calls on the stack return, the last one last."""
+    entry, `calls` are the words on the stack to which calls return, each its offset and the address, the last
+    one last."""
 
     name: str
     address: int
@@ -49,7 +55,7 @@ class Location(_Record, frozen=True):
     ac: int
     unfenced: bool
     invariant: tuple[Fact, ...]
-    calls: tuple[int, ...] = ()
+    calls: tuple[tuple[int, int], ...] = ()
 
 
 class Moved(_Record, frozen=True):
@@ -62,7 +68,7 @@ class Moved(_Record, frozen=True):
     value: Term | None = None
     elements: Term | None = None
     source: Term | None = None
-    partial: str = ""
+    partial: bool = False
 
 
 class Frame(_Record, frozen=True):
@@ -76,7 +82,9 @@ class Frame(_Record, frozen=True):
 class Step(_Record, frozen=True):
     """One instruction of a path: its address, under which conditions the path takes it so, and what it moves.
 
-    Where an access faults, `fault` is that access and `trap` the symbol of the trap's number.
+    Where an access faults, `fault` is that access, `trap` the symbol of the trap's number, and `done` that of
+    how many elements of a REP, or bytes of a routine in C, came before it. `hint` is the byte whose cache
+    line an instruction like clwb is about.
     """
 
     at: int
@@ -85,11 +93,13 @@ class Step(_Record, frozen=True):
     frame: tuple[Frame, ...] = ()
     fault: Moved | None = None
     trap: str = ""
+    done: str = ""
+    hint: Term | None = None
 
 
 class Path(_Record, frozen=True):
     """One acyclic way from a location. `to` is the address (None: none) and `target` the location where it
-    ends, `conditions` what is required after the last step, `final` the values at the end by symbol.
+    ends, `final` the values at the end by symbol.
     `by_address`: its impossibility needs that bad addresses stay bad; `unfenced`: a non-temporal store waits
     for a fence at its end."""
 
@@ -101,7 +111,6 @@ class Path(_Record, frozen=True):
     to: int | None
     target: str | None
     steps: tuple[Step, ...]
-    conditions: tuple[Term, ...]
     final: dict[str, Term]
     returned_to: Term | None = None
     by_address: bool = False
@@ -123,14 +132,6 @@ class Measure(_Record, frozen=True):
     stays: tuple[str, ...]
 
 
-class Claim(_Record, frozen=True):
-    """A part of the proof that a REP instruction does what its closed form says."""
-
-    at: int
-    says: str
-    term: Term
-
-
 class Stray(_Record, frozen=True):
     """A touch of the stack outside the own frame, that must be impossible."""
 
@@ -143,27 +144,33 @@ class Stray(_Record, frozen=True):
 class Routine(_Record, frozen=True):
     """The proof of one routine, in one variant of its code. `alternatives` are the numbers of those that the
     boot code writes where the CPU has (and lacks) `features`. After a fault at most `slack` good bytes before
-    the bad one are left, if that was proved."""
+    the bad one are left, if that was proved.
+
+    `contract` is its name; what the contract asks for is not read from here. `faults`, `traps`, `rep_model`
+    and `len_max` are what the proof took on, `notes` what the prover was told about the code (a CONFIG that
+    was assumed)."""
 
     name: str
-    variant: str
     features: dict[str, bool]
     alternatives: tuple[int, ...]
     entry: int
-    contract: Contract
+    contract: str
     faults: Faults
+    traps: Traps
     rep_model: Literal["ordered", "unordered"]
     len_max: int
-    granularity: int
     persistent: bool
-    assumptions: tuple[str, ...]
-    symbols: dict[str, int]
+    notes: tuple[str, ...]
     locations: tuple[Location, ...]
     paths: tuple[Path, ...]
     measures: tuple[Measure, ...]
-    claims: tuple[Claim, ...]
     strays: tuple[Stray, ...]
     slack: int | None = None
+
+    @property
+    def variant(self) -> str:
+        """The features in short, "" where none matters."""
+        return ",".join(name if has else f"!{name}" for name, has in self.features.items())
 
     @property
     def title(self) -> str:
@@ -213,10 +220,14 @@ def encoded(manifest: Manifest) -> bytes:
 
 def decoded(content: bytes) -> Manifest:
     """The manifest in a file. Raises ValueError with a sentence on what is wrong."""
+    if len(content) > LARGEST:
+        raise ValueError(f"it has {len(content)} bytes, more than {LARGEST}")
     try:
         raw: Any = msgspec.json.decode(content)
         if isinstance(raw, dict) and raw.get("format") != FORMAT:
             raise ValueError(f"its format is {raw.get('format')!r}, and this version reads {FORMAT!r}")
         return msgspec.convert(raw, Manifest)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise ValueError(str(error)[:1].lower() + str(error)[1:]) from error

@@ -1,9 +1,10 @@
-"""The obligations of a proof, stated from its manifest alone.
+"""The obligations of a proof, stated from the question that is asked and from the record of the paths.
 
-From paths, invariants and measures each statement that must hold is put together as SMT-LIB text. Nothing is
-simplified, no equality is used up: what is stored is followed store by store, and the invariant at the end of
-a path is the invariant with the final values for its symbols. The engine that found the proof has code of its
-own for all this, which is not used here.
+From paths, invariants and measures each statement that must hold is put together as SMT-LIB text. Contract,
+domain and what REP does are none of the record's business; its terms have been read by `shape.py` before.
+Nothing is simplified, no equality is used up: what is stored is followed store by store, and the invariant at
+the end of a path is the invariant with the final values for its symbols. The engine that found the proof has
+code of its own for all this, which is not used here.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mcverify.check.manifest import Location, Measure, Moved, Path, Routine, Step, Stray
+from mcverify.check.question import GRANULARITY, Question
+from mcverify.check.shape import sorts
+from mcverify.check.term import Malformed
 from mcverify.check.tree import Node, branches
-from mcverify.contract import MACHINE_CHECK, can_fault
+from mcverify.contract import MACHINE_CHECK
 from mcverify.models import read_toml
 
 WHY = {
@@ -39,7 +43,6 @@ USER_END = int(read_toml("x86_64.toml")["limits"]["user_end"])
 
 _TOKEN = re.compile(r"\|[^|]*\||[^\s()]+")
 _BAD = {"load": "bad_src", "store": "bad_dst"}
-_DONE = re.compile(r"done\d+")
 _GHOSTS = ("hit", "ok", "top")
 
 
@@ -93,20 +96,32 @@ def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.+-]+", "_", text).strip("_") or "x"
 
 
-def obligations(routine: Routine) -> list[Obligation]:
-    """All that must hold, in the order of the manifest; of two statements with the same text the first.
-
-    Raises Inconsistent where the manifest names what it does not have.
-    """
+def obligations(routine: Routine, question: Question) -> list[Obligation]:
+    """All that must hold, in the order of the manifest; of two statements with the same text the first, about
+    the parts of both. Raises what :func:`statements` does."""
     found: dict[str, Obligation] = {}
-    names: set[str] = set()
-    for obligation in _Statements(routine).all():
-        if obligation.name in names:
-            raise Inconsistent(f"two obligations of {routine.title} are named {obligation.name}")
-        names.add(obligation.name)
+    for obligation in statements(routine, question):
         first = found.setdefault(obligation.text, obligation)
         found[obligation.text] = replace(first, of=first.of | obligation.of)
     return list(found.values())
+
+
+def statements(routine: Routine, question: Question) -> Iterator[Obligation]:
+    """All that must hold, one after the other; some say the same.
+
+    Raises Inconsistent where the manifest names what it does not have, or a term is not one that belongs to
+    its place.
+    """
+    names: set[str] = set()
+    try:
+        made = _Statements(routine, question)
+    except Malformed as wrong:
+        raise Inconsistent(f"of {routine.title}, {wrong}") from wrong
+    for obligation in made.all():
+        if obligation.name in names:
+            raise Inconsistent(f"two obligations of {routine.title} are named {obligation.name}")
+        names.add(obligation.name)
+        yield obligation
 
 
 @dataclass
@@ -129,28 +144,15 @@ class _Buffer:
 
 
 class _Statements:
-    def __init__(self, routine: Routine) -> None:
-        self._routine = routine
-        self._contract = contract = routine.contract
+    def __init__(self, routine: Routine, question: Question) -> None:
+        self._routine, self._question = routine, question
+        self._contract = contract = question.contract
         self._length = f"{contract.len}@0" if contract.len else word(contract.size or 0)
         named = {"load": contract.src, "store": contract.dst}
         self._buffers = {k: _Buffer(k, f"{name}@0", _BAD[k]) for k, name in named.items() if name}
-        words = [
-            *(f"{r}@0" for r in contract.arguments),
-            "j",
-            "top",
-            "rsp@0",
-            "return@0",
-            *(b.bad for b in self._buffers.values()),
-        ]
-        self._sorts = {n: _sort(w) for n, w in routine.symbols.items()} | dict.fromkeys(words, _sort(64))
-        self._sorts |= {b.base: _sort(64) for b in self._buffers.values()}
-        self._sorts |= {f"{r}@0": _sort(64) for r in (*contract.kept, *contract.given)}
-        self._sorts |= {"hit": "Bool", "ok": "Bool", "source_byte": _sort(8)}
+        self._sorts = {name: _sort(width) for name, width in sorts(routine, contract).items()}
         self._locations = {location.name: location for location in routine.locations}
         self._paths = {path.name: path for path in routine.paths}
-        if len(self._locations) != len(routine.locations) or len(self._paths) != len(routine.paths):
-            raise Inconsistent(f"a name stands for two locations or two paths of {routine.title}")
 
     def all(self) -> Iterator[Obligation]:
         for location in self._routine.locations:
@@ -162,8 +164,8 @@ class _Statements:
             yield self._stray(number, stray)
         for number, measure in enumerate(self._routine.measures, 1):
             yield from self._termination(number, measure)
-        for number, claim in enumerate(self._routine.claims, 1):
-            yield self._stated(f"rep{number}-{_plain(claim.says)}", "rep", claim.says, _Script(), claim.term)
+        for size, copies in self._repeated() if self._question.rep_model == "ordered" else ():
+            yield from self._closed_form(size, copies=copies)
 
     # -- premises
 
@@ -174,13 +176,13 @@ class _Statements:
 
     def _at(self, location: Location, *, bad_bytes: bool) -> _Script:
         """What is known at a location: the assumptions, its mode, its invariant."""
-        length, limit = self._length, word(self._routine.len_max)
+        length, limit = self._length, word(self._question.len_max)
         said = [f"(bvule {length} {limit})", f"(bvule j {limit})"]
         said += [f"(bvule {b.base} (bvsub {word(-1)} {length}))" for b in self._buffers.values()]
         if self._contract.user:
             said += [f"(bvule {b.base} (bvsub {word(USER_END)} {length}))" for b in self._buffers.values()]
         said += [f"(= {r}@0 {word(v)})" for r, v in sorted(self._contract.given.items())]
-        if bad_bytes or self._routine.persistent:
+        if bad_bytes or self._question.persistent:
             for buffer in self._buffers.values():
                 said += self._bad_byte(buffer)
         if not location.entry:
@@ -199,28 +201,26 @@ class _Statements:
     def _bad_byte(self, buffer: _Buffer) -> Iterator[str]:
         """The first bad byte of a buffer: in it or just behind, at a line's begin if it is inside."""
         yield f"(bvule {buffer.bad} {self._length})"
-        low = self._routine.granularity.bit_length() - 1
-        if low:
-            line = f"(= ((_ extract {low - 1} 0) (bvadd {buffer.base} {buffer.bad})) (_ bv0 {low}))"
-            yield f"(or (= {buffer.bad} {word(0)}) (= {buffer.bad} {self._length}) {line})"
+        low = GRANULARITY.bit_length() - 1
+        line = f"(= ((_ extract {low - 1} 0) (bvadd {buffer.base} {buffer.bad})) (_ bv0 {low}))"
+        yield f"(or (= {buffer.bad} {word(0)}) (= {buffer.bad} {self._length}) {line})"
 
     def _along(self, path: Path, *, bad_bytes: bool) -> _Script:
         """What is known at the end of a path, its accesses being inside their buffers."""
         script = self._at(self._location(path.source), bad_bytes=bad_bytes)
         for step in path.steps:
             self._take(script, step, bad_bytes=bad_bytes)
-        script.asserted += path.conditions
         return script
 
     def _take(self, script: _Script, step: Step, *, bad_bytes: bool) -> None:
         script.asserted += step.conditions
         for moved in step.moved:
             self._know(script, moved)
-            if (bad_bytes or self._routine.persistent) and not moved.partial and self._may_fault(moved):
+            if (bad_bytes or self._question.persistent) and not moved.partial and self._may_fault(moved):
                 script.asserted.append(self._survives(moved))
         if step.fault is not None:
             script.asserted.append(self._inside(step.fault))
-            if bad_bytes or self._routine.persistent:
+            if bad_bytes or self._question.persistent:
                 script.asserted.append(self._strikes(step.fault))
 
     def _know(self, script: _Script, moved: Moved) -> None:
@@ -232,7 +232,7 @@ class _Statements:
                 script.asserted.append(_implies(here, f"(= {byte} source_byte)"))
 
     def _may_fault(self, moved: Moved) -> bool:
-        return can_fault(self._routine.faults, moved.kind)
+        return self._question.may_fault(moved.kind)
 
     def _offset(self, moved: Moved) -> str:
         buffer = self._buffers.get(moved.kind)
@@ -279,15 +279,15 @@ class _Statements:
             end = define(f"end.{number}", _sort(64), f"(bvadd {offset} {self._bytes(store)})")
             covers = f"(bvult (bvsub j {offset}) {self._bytes(store)})"
             if store.partial:
-                self._sorts |= {f"stored.{store.partial}": "Bool", f"top.{store.partial}": _sort(64)}
-                covers = f"(and {covers} stored.{store.partial})"
+                self._sorts |= {f"stored.{number}": "Bool", f"above.{number}": _sort(64)}
+                covers = f"(and {covers} stored.{number})"
             covers = define(f"covers.{number}", "Bool", covers)
             right = define(f"right.{number}", "Bool", self._right(store, offset))
             top = f"(ite (bvult {now['top']} {end}) {end} {now['top']})"
             now = {
                 "hit": define(f"hit.{number}", "Bool", f"(or {now['hit']} {covers})"),
                 "ok": define(f"ok.{number}", "Bool", f"(ite {covers} {right} {now['ok']})"),
-                "top": define(f"top.{number}", _sort(64), f"top.{store.partial}" if store.partial else top),
+                "top": define(f"top.{number}", _sort(64), f"above.{number}" if store.partial else top),
             }
         return now
 
@@ -327,9 +327,14 @@ class _Statements:
 
     def _footprint(self, path: Path) -> Iterator[Obligation]:
         script = self._at(self._location(path.source), bad_bytes=False)
-        number = 0
+        number = hints = 0
         for step in path.steps:
             script.asserted += step.conditions
+            if step.hint is not None:
+                hints += 1
+                says = f"on {path.name} the hint at {step.at:#x} is about a line that holds a good byte"
+                goal = self._is_harmless(step.hint)
+                yield self._stated(f"{path.name}-hint{hints}", "footprint", says, script, goal)
             for moved in (*step.moved, *((step.fault,) if step.fault else ())):
                 number += 1
                 says = f"on {path.name} the {moved.kind} at {step.at:#x} lies inside its buffer"
@@ -337,6 +342,17 @@ class _Statements:
                 of = path.name, str(number)
                 yield self._stated(name, "footprint", says, script, self._inside(moved), of)
                 self._know(script, moved)
+
+    def _is_harmless(self, address: str) -> str:
+        """That the cache line of a byte holds a good one of a buffer, so that a hint about it does not fault:
+        they lie in one page. It may lie before the buffer, in the line where that begins."""
+        goals = []
+        for buffer in self._buffers.values():
+            good = buffer.bad if self._question.may_fault(buffer.kind) else self._length
+            end = f"(bvuge (bvor {address} {word(GRANULARITY - 1)}) {buffer.base})"
+            goals.append(f"(bvult (bvsub {address} {buffer.base}) {good})")
+            goals.append(f"(and (bvule {address} {buffer.base}) {end} (not (= {good} {word(0)})))")
+        return _any(goals)
 
     def _end(self, path: Path) -> Iterator[Obligation]:
         if path.end == "location":
@@ -494,7 +510,7 @@ class _Statements:
         return _all([*bytes_of_src, above])
 
     def _bad(self) -> list[str]:
-        return [b.bad for b in self._buffers.values() if can_fault(self._routine.faults, b.kind)]
+        return [b.bad for b in self._buffers.values() if self._question.may_fault(b.kind)]
 
     def _over_report(self, path: Path) -> str:
         usually, then = (word(self._contract.over_report_after(t)) for t in (None, MACHINE_CHECK))
@@ -505,7 +521,7 @@ class _Statements:
     def _before_the_fault(self, path: Path) -> tuple[str, bool]:
         """No byte is stored at or behind the one that faulted: the first bad byte where a fault lies before
         the path, else the place where each access that faulted begins."""
-        if self._location(path.source).faulted or self._routine.persistent:
+        if self._location(path.source).faulted or self._question.persistent:
             return _implies("hit", _all(f"(bvult j {bad})" for bad in self._bad())), True
         faults = _faults(path)
         return _implies("hit", _all(f"(bvult j fault.{n})" for n in range(1, len(faults) + 1))), False
@@ -539,6 +555,48 @@ class _Statements:
             is_zero = f"(= {contract.status} {word(0)})"
             yield is_zero if contract.status_inverted else f"(not {is_zero})"
 
+    # -- REP
+
+    def _repeated(self) -> list[tuple[int, bool]]:
+        """The sizes of the elements that some step moves many of, with whether they are copied."""
+        moved = (m for path in self._routine.paths for step in path.steps for m in step.moved)
+        return sorted({(m.size, m.source is not None) for m in moved if m.kind == "store" and m.elements})
+
+    def _closed_form(self, size: int, *, copies: bool) -> Iterator[Obligation]:
+        """That from one iteration, as the Intel SDM has it, what is said of k elements follows by induction
+        on k: from rcx = n, rsi = s, rdi = d the registers are n - k, s + e*k, d + e*k, and the bytes that
+        have been stored are [d, d + e*k). One iteration ends where rcx = 0; else it moves one element, at rsi
+        and rdi, adds e to these and takes 1 from rcx (DF is clear)."""
+        e, more = word(size), "(bvult rep.k rep.n)"
+        self._sorts |= {f"rep.{name}": _sort(64) for name in ("n", "s", "d", "k", "at")}
+
+        def at(k: str) -> dict[str, str]:
+            moved = f"(bvmul {e} {k})"
+            return {
+                "rcx": f"(bvsub rep.n {k})",
+                "rdi": f"(bvadd rep.d {moved})",
+                **({"rsi": f"(bvadd rep.s {moved})"} if copies else {}),
+            }
+
+        now, following = at("rep.k"), at(f"(bvadd rep.k {word(1)})")
+        after = {name: f"(bvadd {value} {word(-1) if name == 'rcx' else e})" for name, value in now.items()}
+        same = _all(f"(= {after[name]} {following[name]})" for name in sorted(now))
+        moved = f"(bvmul {e} rep.k)"
+        grown = f"(or (bvult rep.at {moved}) (bvult (bvsub rep.at {moved}) {e}))"
+        bytes_grow = f"(= (bvult rep.at (bvadd {moved} {e})) {grown})"
+        claims = {
+            "it ends at k = n": f"(= {at('rep.n')['rcx']} {word(0)})",
+            "below n it goes on": _implies(more, f"(not (= {now['rcx']} {word(0)}))"),
+            "element k leaves the registers of k + 1": _implies(more, same),
+            "one more element is e more bytes": _implies(
+                f"(bvult rep.k {word((1 << 62) // size)})", bytes_grow
+            ),
+        }
+        what = f"{'movs' if copies else 'stos'} of {size}"
+        for number, (says, claim) in enumerate(claims.items(), 1):
+            name = f"rep-{'movs' if copies else 'stos'}{size}-{number}"
+            yield self._stated(name, "rep", f"REP {what}: {says}", _Script(), claim)
+
     # -- ways and ends
 
     def _ways(self, location: Location) -> Iterator[Obligation]:
@@ -554,8 +612,9 @@ class _Statements:
         reached = _all(node.conditions)
         usual = [way for way in node.ways if not way.fault]
         if all(way.step.conditions for way in usual):
-            yield _implies(reached, _any(_all(way.step.conditions) for way in usual))
-        for kind, numbers in (("load", self._contract.load_traps), ("store", self._contract.store_traps)):
+            yield _implies(reached, _any(dict.fromkeys(_all(way.step.conditions) for way in usual)))
+        for kind in ("load", "store"):
+            numbers = self._question.traps(kind)
             faults = [way for way in node.ways if way.fault == kind]
             others = [_all(w.step.conditions) for w in usual if all(m.kind != kind for m in w.step.moved)]
             elements = {m.elements for w in usual for m in w.step.moved if m.elements is not None}
@@ -564,7 +623,7 @@ class _Statements:
                 for way in faults:
                     condition = _all(way.step.conditions)
                     open_faults.append(f"(let (({way.step.trap} {word(number)})) {condition})")
-                    done = sorted(t for t in set(_TOKEN.findall(condition)) if _DONE.fullmatch(t))
+                    done = [way.step.done] if way.step.done else []
                     premises += [f"(bvult {d} {e})" for d in done for e in sorted(elements)]
                 yield _implies(_all(premises), _any([*open_faults, *others]))
 

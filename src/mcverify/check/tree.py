@@ -10,6 +10,9 @@ from mcverify.check.manifest import End, Path, Step
 Goal = int | End
 """Where a way leads: to an address, or out of the tree."""
 
+IMPOSSIBLE: frozenset[str] = frozenset(("uncovered", "trap", "outside", "lost", "pruned"))
+"""Ends that no run may come to: it is proved of each path that ends so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -25,12 +28,25 @@ class Way:
         return self.step.fault.kind if self.step.fault is not None else ""
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
-    """An instruction as it is reached in one way: the ways before it, and those on from it."""
+    """An instruction as it is reached in one way: by `way` from its `parent`, both None for the first; and
+    the ways on from it, each with the node that it leads to, None where it leaves the tree."""
 
-    before: tuple[Way, ...]
+    parent: Node | None = None
+    way: Way | None = None
     ways: list[Way] = field(default_factory=list)
+    following: list[Node | None] = field(default_factory=list)
+
+    @property
+    def before(self) -> tuple[Way, ...]:
+        """The ways that lead to it, the first one first."""
+        found = []
+        node: Node | None = self
+        while node is not None and node.way is not None:
+            found.append(node.way)
+            node = node.parent
+        return tuple(reversed(found))
 
     @property
     def conditions(self) -> list[str]:
@@ -40,31 +56,30 @@ class Node:
 
 def branches(paths: Iterable[Path]) -> list[Node]:
     """The nodes of the paths of one location, the root first. The root has no ways if there are no paths."""
-    nodes: dict[tuple[object, ...], Node] = {(): Node(())}
+    nodes = [Node()]
+    known: dict[tuple[int, Step, Goal], tuple[Node, int]] = {}
     for path in paths:
-        key: tuple[object, ...] = ()
+        node = nodes[0]
         for number, way in enumerate(ways_of(path)):
-            node = nodes[key]
-            known = next((w for w in node.ways if _same(w, way)), None)
-            if known is None:
+            key = id(node), way.step, way.to
+            if key not in known:
+                known[key] = node, len(node.ways)
                 node.ways.append(way)
-            key = (*key, _identity(way))
-            if number + 1 < len(path.steps):
-                nodes.setdefault(key, Node((*node.before, known or way)))
-    return list(nodes.values())
+                node.following.append(None)
+            at = known[key][1]
+            if number + 1 == len(path.steps):
+                break
+            child = node.following[at]
+            if child is None:
+                child = node.following[at] = Node(node, node.ways[at])
+                nodes.append(child)
+            node = child
+    return nodes
 
 
 def ways_of(path: Path) -> list[Way]:
     """The ways that a path takes, one for each of its steps."""
     return [Way(step, _leads_to(path, number), path) for number, step in enumerate(path.steps)]
-
-
-def _identity(way: Way) -> tuple[object, ...]:
-    return way.step.at, way.fault, way.step.conditions, way.to
-
-
-def _same(one: Way, other: Way) -> bool:
-    return _identity(one) == _identity(other)
 
 
 def _leads_to(path: Path, number: int) -> Goal:

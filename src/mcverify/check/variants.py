@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import combinations
 
 from mcverify.check.code import decode
@@ -18,6 +19,8 @@ def variant_image(image: Image, routine: Routine) -> Image:
     """The image of a routine's variant. Raises InputError where its features do not choose its
     alternatives."""
     by_index = {a.index: a for a in image.alternatives}
+    if len(set(routine.alternatives)) != len(routine.alternatives):
+        raise InputError("an alternative is told twice", where=routine.title)
     unknown = [number for number in routine.alternatives if number not in by_index]
     if unknown:
         raise InputError(f"the object has no alternative {unknown[0]}", where=routine.title)
@@ -31,13 +34,18 @@ def variant_image(image: Image, routine: Routine) -> Image:
 
 
 def _applies(alternative: Alternative, routine: Routine) -> bool:
+    """Whether the boot code writes an alternative. Raises InputError where the features do not say."""
     always = alternative.feature == str(read_toml("altinstructions.toml")["features"]["always"])
+    if not always and alternative.feature not in routine.features:
+        raise InputError(
+            f"alternative {alternative.index} hangs on {alternative.feature}, which the bundle does not name",
+            where=routine.title,
+        )
     return routine.features.get(alternative.feature, always) != alternative.inverted
 
 
 def _touched(image: Image, now: Image, routine: Routine) -> Iterator[Alternative]:
-    """The alternatives over whose sites the paths lead, if they decide anything: those whose feature is told,
-    and others that no later one overwrites."""
+    """The alternatives over whose sites the paths lead, but for those that a later one overwrites."""
     sites: dict[int, Alternative] = {}
     for address in sorted({step.at for path in routine.paths for step in path.steps}):
         instruction = decode(now.code_at(address), address)
@@ -47,8 +55,6 @@ def _touched(image: Image, now: Image, routine: Routine) -> Iterator[Alternative
     for index in sorted(sites, reverse=True):
         alternative = sites[index]
         if any(r.start <= alternative.site and alternative.end <= r.stop for r in written):
-            if index in routine.alternatives:
-                yield alternative
             continue
         yield alternative
         if index in routine.alternatives:
@@ -63,7 +69,7 @@ def uncovered(manifest: Manifest) -> Iterator[str]:
         routine = proof.routine
         variants[routine.name, proof.code, routine.entry].append(routine.features)
     for (name, _, _), found in variants.items():
-        share = sum(0.5 ** len(features) for features in found)
+        share = sum(Fraction(1, 1 << len(features)) for features in found)
         apart = all(
             any(a.get(f, there) != there for f, there in b.items()) for a, b in combinations(found, 2)
         )

@@ -7,13 +7,14 @@ listed paths only, from location to location.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mcverify.check.code import Instruction, decode
 from mcverify.check.manifest import Location, Path, Routine
+from mcverify.check.question import Question
 from mcverify.check.tree import Goal, Node, Way, branches, ways_of
-from mcverify.contract import can_fault, faults_by_entry
+from mcverify.contract import faults_by_entry
 from mcverify.image.callees import callees
 from mcverify.image.image import Image
 from mcverify.models import read_toml
@@ -29,19 +30,28 @@ class Gap:
     says: str
 
 
-def gaps(routine: Routine, image: Image) -> Iterator[Gap]:
+Back = tuple[int, ...]
+"""Where the calls on the stack return to, the last one last."""
+
+
+def gaps(routine: Routine, question: Question, image: Image) -> Iterator[Gap]:
     """What is wrong with the paths of a routine; nothing if they are complete."""
     entries = [location for location in routine.locations if location.entry]
     if [e.address for e in entries] != [routine.entry] or routine.entry not in _entry_points(image, routine):
         yield Gap(f"{routine.title} does not begin at the address {routine.entry:#x} of its one entry")
         return
-    walk = _Walk(routine, image)
+    walk = _Walk(routine, question, image)
     for location in routine.locations:
         own = [path for path in routine.paths if path.source == location.name]
         for path in own:
             yield from walk.ending(location, path)
+        backs: dict[int, Back] = {}
         for node in branches(own):
-            yield from walk.node(location, node)
+            start = tuple(address for _, address in location.calls)
+            if node.parent is not None and node.way is not None:
+                start = walk.returns_to(backs[id(node.parent)], node.way)
+            backs[id(node)] = start
+            yield from walk.node(location, node, start)
     yield from _loops(routine)
 
 
@@ -50,9 +60,10 @@ def _entry_points(image: Image, routine: Routine) -> frozenset[int]:
 
 
 class _Walk:
-    def __init__(self, routine: Routine, image: Image) -> None:
-        self._routine = routine
+    def __init__(self, routine: Routine, question: Question, image: Image) -> None:
+        self._question = question
         self._image = image
+        self._decoded: dict[int, Instruction | None] = {}
         self._locations = {location.name: location for location in routine.locations}
         self._callees = callees(image)
         self._thunks = read_toml("externals.toml")["return_thunks"]["names"]
@@ -76,19 +87,19 @@ class _Walk:
         faulted = source.faulted or path.faulted
         if target is None:
             yield Gap(f"{path.name} ends at no location of the list")
-        elif (target.address, target.faulted, target.unfenced, target.calls) != (
-            path.to,
-            faulted,
-            unfenced,
-            tuple(_return_addresses(source, ways_of(path), self._decode)),
-        ) or target.entry:
+            return
+        back = tuple(address for _, address in source.calls)
+        for way in ways_of(path):
+            back = self.returns_to(back, way)
+        there = target.address, target.faulted, target.unfenced, tuple(a for _, a in target.calls)
+        if there != (path.to, faulted, unfenced, back) or target.entry:
             yield Gap(f"{path.name} does not end in the mode of {target.name}")
 
     # -- nodes
 
-    def node(self, location: Location, node: Node) -> Iterator[Gap]:
-        """Whether the ways on from a node are those that the code allows."""
-        address = node.before[-1].to if node.before else location.address
+    def node(self, location: Location, node: Node, back: Back) -> Iterator[Gap]:
+        """Whether the ways on from a node are those that the code allows. `back`: where it returns to."""
+        address = node.way.to if node.way is not None else location.address
         if not node.ways:
             yield Gap(f"no path leaves {location.name} at {self._image.where(location.address)}")
             return
@@ -97,12 +108,13 @@ class _Walk:
             return
         found = {(way.fault, way.to) for way in node.ways}
         where, name = self._image.where(address), node.ways[0].path.name
-        back = _return_addresses(location, node.before, self._decode)
         needed, allowed = self._edges(address, back, node)
         instruction = self._decode(address)
         hints = instruction is not None and instruction.hints
         if hints and ("", "lost") not in found:
             yield Gap(f"{where}: the way on which a hint faults is missing behind {name}")
+        if hints and any(way.step.hint is None for way in node.ways if way.to != "lost"):
+            yield Gap(f"{where}: what the hint is about is not told behind {name}")
         if not hints and any(to in ("lost", "outside") for _, to in found):
             # What is not understood stands for the rest: the path that ends there must be impossible.
             needed = frozenset(edge for edge in needed if edge[0])
@@ -112,11 +124,23 @@ class _Walk:
             yield Gap(f"{where}: the way {_words(fault, to)} of {name} is none that the code allows")
 
     def _decode(self, address: int) -> Instruction | None:
-        if address in self._image.externals:
-            return None
-        return decode(self._image.code_at(address), address)
+        if address not in self._decoded:
+            self._decoded[address] = None
+            if address not in self._image.externals:
+                self._decoded[address] = decode(self._image.code_at(address), address)
+        return self._decoded[address]
 
-    def _edges(self, address: int, back: list[int], node: Node) -> tuple[frozenset[Edge], frozenset[Edge]]:
+    def _is_settled(self, instruction: Instruction) -> bool:
+        """Whether it is known before it runs: no address was written into it that is another one then, and
+        the kernel does not rewrite it."""
+        if instruction.address in self._image.repatched:
+            return False
+        if self._image.holds_address(instruction.address, instruction.size):
+            return False
+        far = self._image.holds_distance(instruction.address, instruction.size)
+        return not far or instruction.goes or instruction.is_relative
+
+    def _edges(self, address: int, back: Back, node: Node) -> tuple[frozenset[Edge], frozenset[Edge]]:
         """The ways that must be there, and those that may be."""
         ends: frozenset[Edge] = frozenset({("", "lost"), ("", "trap"), ("", "outside")})
         returned: Goal = back[-1] if back else "return"
@@ -125,17 +149,18 @@ class _Walk:
             needed: frozenset[Edge] = frozenset({("", returned), *by_callee})
             return needed, needed | ends
         instruction = self._decode(address)
-        if instruction is None:
+        if instruction is None or not self._is_settled(instruction):
             return frozenset({("", "lost")}), ends
         onward = frozenset(self._onward(instruction, returned))
         by_table = self._image.entry_at(address)
         fixup: Goal = by_table.fixup if by_table is not None else "uncovered"
         faults: set[Edge] = {(kind, fixup) for kind in ("load", "store") if self._may_fault(kind)}
-        by_entry = None if by_table is not None else faults_by_entry(self._routine.faults)
+        by_entry = None if by_table is not None else faults_by_entry(self._question.faults)
+        moving = {m.kind for way in node.ways for m in way.step.moved}
         needed_faults = {
             (k, to)
             for k, to in faults
-            if instruction.accesses(k) and not _in_frame(node, k) and k != by_entry
+            if k != by_entry and (k in moving or (instruction.accesses(k) and not _in_frame(node, k)))
         }
         unmodelled: set[Edge] = {(kind, "lost") for kind, _ in faults}
         needed_faults = {(k, to) for k, to in needed_faults if not _ends_so(node, k, "lost")}
@@ -163,7 +188,19 @@ class _Walk:
         return self._image.externals.get(target) in self._thunks
 
     def _may_fault(self, kind: str) -> bool:
-        return can_fault(self._routine.faults, kind)
+        return self._question.may_fault(kind)
+
+    def returns_to(self, back: Back, way: Way) -> Back:
+        """Where the calls on the stack will return to behind a way."""
+        instruction = self._decode(way.step.at)
+        if instruction is None:  # a routine outside returns
+            return back[:-1]
+        if way.step.fault is not None:
+            return back
+        if instruction.calls:
+            return (*back, instruction.end)
+        leaves = back and way.to == back[-1] and way.to not in instruction.targets
+        return back[:-1] if instruction.returns or leaves else back
 
 
 def _in_frame(node: Node, kind: str) -> bool:
@@ -173,23 +210,6 @@ def _in_frame(node: Node, kind: str) -> bool:
 
 def _ends_so(node: Node, fault: str, end: str) -> bool:
     return any(way.fault == fault and way.to == end for way in node.ways)
-
-
-def _return_addresses(source: Location, ways: Iterable[Way], decoded: object) -> list[int]:
-    """Where the calls at `source` and on the ways from there will return to, the last one last."""
-    assert callable(decoded)
-    found = list(source.calls)
-    for way in ways:
-        instruction = decoded(way.step.at)
-        if way.step.fault is not None and instruction is not None:
-            continue
-        if instruction is None:  # a routine outside returns
-            found = found[:-1]
-        elif instruction.calls:
-            found.append(instruction.end)
-        elif instruction.returns or (found and way.to == found[-1] and way.to not in instruction.targets):
-            found = found[:-1]
-    return found
 
 
 def _words(fault: str, to: Goal) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcverify.cli.options import jobs_option, need_solvers
-from mcverify.cli.sizes import parse_seconds
+from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from mcverify.check.bundle import Bundle
     from mcverify.check.certificates import Certificate
-    from mcverify.check.check import Checked
+    from mcverify.check.check import Checked, Complete
+    from mcverify.check.question import RepModel
+    from mcverify.contract import Faults, Traps
 
 _SECONDS = 20.0
 
@@ -29,6 +31,32 @@ _SECONDS = 20.0
     "--limit",
     metavar="S",
     help=f"Give each solver S seconds for each obligation. [default: {_SECONDS:g}]",
+)
+@click.option(
+    "--contract",
+    metavar="NAME|FILE.toml",
+    help="What the routines must promise. [default: by their name, else the shipped one of that name]",
+)
+@click.option(
+    "--faults",
+    type=click.Choice(["loads", "stores", "both"]),
+    help="Which accesses may fault at least. [default: as the contract says]",
+)
+@click.option(
+    "--trap",
+    type=click.Choice(["pf", "mc", "both"]),
+    help="Which faults may happen at least. [default: as the contract says]",
+)
+@click.option(
+    "--len-max",
+    metavar="N",
+    help="Up to which length it must hold at least. [default: MAX_RW_COUNT, 0x7ffff000]",
+)
+@click.option(
+    "--rep-model",
+    type=click.Choice(["ordered", "unordered"]),
+    default="ordered",
+    help="What may be taken for granted of REP.",
 )
 @click.option(
     "--certificates",
@@ -50,6 +78,11 @@ _SECONDS = 20.0
 def check(
     folder: Path,
     limit: str | None,
+    contract: str | None,
+    faults: Faults | None,
+    trap: Traps | None,
+    len_max: str | None,
+    rep_model: RepModel,
     certificates: bool,
     whole: Path | None,
     system_map: Path | None,
@@ -59,9 +92,10 @@ def check(
     """Check a proof bundle, or a folder of them, with bitwuzla and cvc5, without the engine that made it.
 
     That no path and no obligation is missing is worked out from the object in the bundle; then both solvers
-    are asked each obligation, as it was before anything was simplified.
+    are asked each obligation, as it was before anything was simplified. What is asked for - contract, faults,
+    lengths - comes from the command line and the contracts that are shipped, never from the bundle.
 
-    Exit codes: 0 every obligation holds, 2 the bundle is damaged, changed or not complete,
+    Exit codes: 0 every obligation holds, 2 the bundle is damaged, changed, not complete or proves less,
     3 no solver decided an obligation, or it has no certificate, 4 an obligation does not hold, the solvers
     disagree, or a certificate is wrong.
     """
@@ -70,32 +104,41 @@ def check(
     from mcverify.check.bundle import bundles_in
     from mcverify.check.certificates import certify_all
     from mcverify.check.check import checked, compare, complete
+    from mcverify.check.question import Asked
     from mcverify.check.solvers import SOLVERS, versions
     from mcverify.cli.progress import status_line
+    from mcverify.contract import load_contract
     from mcverify.crew import usable_cpus
 
+    asked = Asked(
+        contract=None if contract is None else load_contract(contract),
+        faults=faults,
+        traps=trap,
+        len_max=None if len_max is None else parse_size(len_max, "--len-max"),
+        rep_model=rep_model,
+    )
     bundles = []
     with status_line() as progress:
         for path in bundles_in(folder):
             progress(f"reading {path}")
-            bundles.append(complete(path))
+            bundles.append(complete(path, asked))
             if whole is not None:
-                compare(bundles[-1][0], whole, system_map)
+                compare(bundles[-1].bundle, whole, system_map)
     known = versions()
     click.echo("solvers: " + ", ".join(f"{name} {known[name]}" for name in SOLVERS))
-    total, at_once = sum(len(found) for _, found in bundles), jobs or usable_cpus()
+    total, at_once = sum(len(found.obligations) for found in bundles), jobs or usable_cpus()
     table = None if verbose or len(bundles) == 1 else _Table(bundles)
     results: list[Checked] = []
     made: list[Certificate] = []
-    for bundle, found in bundles:
-        before = len(results)
-        texts = [obligation.text for _, obligation in found] if certificates else []
+    for found in bundles:
+        bundle, before = found.bundle, len(results)
+        texts = [obligation.text for _, obligation in found.obligations] if certificates else []
         with status_line() as progress:
             of_total = partial(_count, progress, before, total)
-            own = list(checked(found, seconds, at_once, partial(of_total, "obligation")))
+            own = list(checked(found.obligations, seconds, at_once, partial(of_total, "obligation")))
             certified = list(certify_all(texts, seconds, at_once, partial(of_total, "certificate")))
         if table is None:
-            _show_bundle(bundle, own, verbose=verbose)
+            _show_bundle(found, own, verbose=verbose)
         else:
             table.show(bundle, own)
         _show_certificates(bundle.folder, own, certified, verbose=verbose)
@@ -134,15 +177,15 @@ class _Table:
     """A row for each routine of several bundles: how many obligations each solver proves, in so many seconds,
     and what it leaves open. A row is printed when its bundle is done: there may be hours of work."""
 
-    def __init__(self, bundles: Sequence[tuple[Bundle, Sequence[object]]]) -> None:
+    def __init__(self, bundles: Sequence[Complete]) -> None:
         from mcverify.check.solvers import SOLVERS
 
         head = ("routine", "file", "obligations", *SOLVERS, "together")
-        total = sum(len(found) for _, found in bundles)
+        total = sum(len(found.obligations) for found in bundles)
         widest = [("all", "", str(total), *[f"{total} (9999.9 s)"] * len(SOLVERS), "")]
-        for bundle, _ in bundles:
-            for proof in bundle.manifest.proofs:
-                widest.append((proof.routine.title, bundle.manifest.source, *widest[0][2:]))
+        for found in bundles:
+            for each in found.proofs:
+                widest.append((each.proof.routine.title, found.bundle.manifest.source, *widest[0][2:]))
         self._widths = [max(map(len, column)) for column in zip(head, *widest, strict=True)]
         self._show(head)
 
@@ -186,21 +229,23 @@ def _together(results: Sequence[Checked]) -> str:
     return ", ".join(f"{count} {standing}" for standing, count in sorted(by_standing.items()))
 
 
-def _show_bundle(bundle: Bundle, results: Sequence[Checked], *, verbose: bool) -> None:
+def _show_bundle(found: Complete, results: Sequence[Checked], *, verbose: bool) -> None:
     from mcverify.check.check import Standing
     from mcverify.check.solvers import SOLVERS
     from mcverify.report.terminal import standard_output
     from mcverify.report.wide import print_hanging
 
-    manifest = bundle.manifest
-    click.echo(
-        f"{bundle.folder}: {manifest.source}, proved by mcverify {manifest.tools.get('mcverify', '?')}"
-    )
-    for proof in manifest.proofs:
-        own = [result for result in results if result.proof is proof]
-        routine = proof.routine
+    bundle, manifest = found.bundle, found.bundle.manifest
+    click.echo(f"{bundle.folder}: it says that it is about {manifest.source}")
+    for each in found.proofs:
+        own = [result for result in results if result.proof is each.proof]
+        routine, contract = each.proof.routine, each.question.contract
         together = "all hold" if all(r.standing is Standing.HOLDS for r in own) else _together(own)
-        click.echo(f"\n{routine.title} ({routine.contract.name}): {len(own)} obligations, {together}")
+        click.echo(f"\n{routine.title} ({contract.name}): {len(own)} obligations, {together}")
+        print_hanging(
+            "  contract: ", f"{contract.name}, {each.question.why}: {contract.summary}", standard_output()
+        )
+        print_hanging("  asked: ", ", ".join(contract.obligations), standard_output())
         counts = f"locations {len(routine.locations)}, paths {len(routine.paths)}"
         click.echo(f"  {counts}: none is missing")
         for name in SOLVERS:
@@ -208,8 +253,10 @@ def _show_bundle(bundle: Bundle, results: Sequence[Checked], *, verbose: bool) -
             click.echo(f"  {name}: " + ", ".join(f"{count} {word}" for word, count in sorted(said.items())))
         if routine.slack is not None:
             click.echo(f"  slack: at most {routine.slack} good bytes before the bad one are left")
-        for sentence in routine.assumptions:
+        for sentence in each.assumed:
             print_hanging("  assumed: ", sentence, standard_output())
+        for note in routine.notes:
+            print_hanging("  the bundle says: ", note, standard_output())
         for result in own:
             if verbose or result.standing is not Standing.HOLDS:
                 _show_one(bundle.folder, result)

@@ -107,11 +107,13 @@ class _Node:
     trail: tuple[int, ...] = ()
     steps: tuple[Taken, ...] = ()
     frame: tuple[FrameAccess, ...] = ()
+    hint: z3.BitVecRef | None = None
 
     def over(self, at: int, fault: Kind | None = None) -> _Node:
         """The node once the instruction at `at` is over, or has faulted."""
         counts = len(self.conditions), len(self.transfers), len(self.faults)
-        return changed(self, steps=(*self.steps, Taken(at, fault, *counts, self.frame)), frame=())
+        taken = Taken(at, fault, *counts, self.frame, self.hint)
+        return changed(self, steps=(*self.steps, taken), frame=(), hint=None)
 
     def assuming(self, *conditions: z3.BoolRef) -> _Node:
         """The node with more branch conditions; what is plainly true is left out."""
@@ -347,7 +349,7 @@ class Explorer:
         at_hint = node.assuming(z3.Not(harmless)).over(node.address)
         if not z3.is_true(harmless):
             ended.append(self._end(source, at_hint, Ending.LOST, reason=reason))
-        return node.assuming(harmless)
+        return changed(node.assuming(harmless), hint=address)
 
     def _is_harmless(self, address: z3.BitVecRef, kind: Kind) -> z3.BoolRef:
         """That a hint about `address` cannot fault, since its line holds a good byte of a buffer."""
@@ -365,7 +367,8 @@ class Explorer:
         guard = node.state.registers.put_into(step.guard)
         target = step.target if isinstance(step.target, int) else None
         ended = node.assuming(guard).over(node.address)
-        self._pruned.append(Pruned(source, ended.conditions, ended.steps, target, ended.faults))
+        known = ended.conditions, ended.steps, target, ended.faults, ended.transfers
+        self._pruned.append(Pruned(source, *known))
 
     def _take(
         self,

@@ -86,8 +86,8 @@ class FrameAccess:
 @dataclass(frozen=True, slots=True)
 class Taken:
     """One instruction of a segment: its address, the kind of its access that faulted (None: none did), how
-    many of the segment's conditions, transfers and faults there are when it is over, and its accesses to the
-    own frame."""
+    many of the segment's conditions, transfers and faults there are when it is over, its accesses to the
+    own frame, and the address that it gives a hint about."""
 
     at: int
     fault: Kind | None
@@ -95,6 +95,7 @@ class Taken:
     transfers: int
     faults: int
     frame: tuple[FrameAccess, ...] = ()
+    hint: z3.BitVecRef | None = None
 
 
 class Ending(Enum):
@@ -146,6 +147,7 @@ class Pruned:
     steps: tuple[Taken, ...]
     target: int | None
     faults: tuple[Fault, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

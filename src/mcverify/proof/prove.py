@@ -212,7 +212,6 @@ def _of_variant(result: RoutineResult, variant: Variant) -> Record | None:
         return None
     routine = structs.replace(
         result.proof.routine,
-        variant=variant.name,
         features=dict(variant.features),
         alternatives=variant.alternatives,
     )

@@ -187,10 +187,11 @@ class ListingLine:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A proof as it was written down, to be checked by others, and the object that it is about. Of a linked
-    kernel or a module that is empty, and `cut` is what the routine needs of it (`image.cut`)."""
+    """A proof as it was written down, to be checked by others, its contract, and the object that it is about.
+    Of a linked kernel or a module that is empty, and `cut` is what the routine needs of it (`image.cut`)."""
 
     routine: Routine
+    contract: Contract
     object_code: bytes = field(repr=False)
     cut: bytes = field(default=b"", repr=False)
 

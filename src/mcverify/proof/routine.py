@@ -394,12 +394,11 @@ class RoutineProof:
             houdini=self._houdini,
             assumptions=self._assumptions(self._persistent),
             falling=self._discharger.falling,
-            lifter=self._lifter,
             rep_model=self._options.rep_model,
-            sentences=self._sentences(),
+            notes=self._image.notes,
             slack=self._slack,
         ).routine()
-        return Record(routine, self._image.object_code)
+        return Record(routine, self._contract, self._image.object_code)
 
     def _obligations(self) -> Iterator[ObligationResult]:
         grouped: dict[tuple[str, str], list[Finding]] = defaultdict(list)

@@ -1,0 +1,214 @@
+"""What a proof must be about: the contract as it is shipped, and the domain, neither taken from the bundle.
+
+The bundle names a contract and says which faults and lengths it took on. What is asked here comes from the
+name of the routine, the contracts that come with mcverify, and the command line; a bundle that took on less
+is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mcverify.check.code import decode
+from mcverify.check.manifest import Routine
+from mcverify.contract import (
+    Contract,
+    Faults,
+    Traps,
+    all_contracts,
+    can_fault,
+    contract_for,
+    faults_by_entry,
+    faults_in_words,
+)
+from mcverify.errors import InputError
+from mcverify.image.callees import callees
+from mcverify.image.image import Image
+from mcverify.models import read_toml
+
+RepModel = Literal["ordered", "unordered"]
+
+LONGEST = int(read_toml("x86_64.toml")["limits"]["max_rw_count"])
+"""The largest length in bytes that is asked for by default."""
+
+GRANULARITY = int(read_toml("x86_64.toml")["faults"]["granularity"])
+"""Bad regions begin and end on multiples of so many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says; None where it says nothing. `contract` is that of every routine."""
+
+    contract: Contract | None = None
+    faults: Faults | None = None
+    traps: Traps | None = None
+    len_max: int | None = None
+    rep_model: RepModel = "ordered"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the obligations of one routine are stated from: its contract, where faults of other kinds than it
+    knows do not happen, the accesses that may fault, the largest length in bytes, what REP promises, and
+    whether bad addresses stay bad throughout. `why` is why it is this contract."""
+
+    contract: Contract
+    faults: Faults
+    len_max: int
+    rep_model: RepModel
+    persistent: bool
+    why: str = ""
+
+    def may_fault(self, kind: str) -> bool:
+        """Whether some accesses of that kind ("load", "store") may fault."""
+        return can_fault(self.faults, kind)
+
+    def traps(self, kind: str) -> tuple[int, ...]:
+        """The numbers of the traps that an access of that kind may raise."""
+        return self.contract.load_traps if kind == "load" else self.contract.store_traps
+
+
+def of_prover(routine: Routine, contract: Contract) -> Question:
+    """The question as the prover answered it."""
+    return Question(contract, routine.faults, routine.len_max, routine.rep_model, routine.persistent)
+
+
+def asked_of(routine: Routine, image: Image, asked: Asked, where: str) -> Question:
+    """The question that the proof of a routine must answer.
+
+    It is stated for all that the bundle took on, which must be what is asked for at least. Raises InputError
+    where it is less, or where nothing but the bundle knows the contract.
+    """
+    contract, why = _contract(routine, asked, where)
+    contract = contract.restricted(routine.traps)
+    wanted = asked.traps or (asked.contract or _shipped(contract.name) or contract).traps
+    for says in (*_missing(routine, contract, asked, wanted), *_spared(routine, contract, asked, image)):
+        raise InputError(f"{routine.title} is proved for less than is asked: {says}", where=where)
+    return Question(contract, routine.faults, routine.len_max, routine.rep_model, routine.persistent, why)
+
+
+def _contract(routine: Routine, asked: Asked, where: str) -> tuple[Contract, str]:
+    """The contract, and where it comes from."""
+    if asked.contract is not None:
+        if asked.contract.name != routine.contract:
+            sentence = f"{routine.title} is proved against {routine.contract}, not {asked.contract.name}"
+            raise InputError(sentence, where=where)
+        return asked.contract, "which was given"
+    by_name = contract_for(routine.name)
+    if by_name is not None and by_name.name == routine.contract:
+        return by_name, "which its name bears"
+    shipped = _shipped(routine.contract)
+    if by_name is not None:
+        raise InputError(
+            f"{routine.title} is proved against {routine.contract}, and its name bears {by_name.name}",
+            where=where,
+            hint=f"if that is the contract you ask for, say so: --contract {routine.contract}",
+        )
+    if shipped is None:
+        raise InputError(
+            f"{routine.title} is proved against {routine.contract}, which does not come with mcverify",
+            where=where,
+            hint="give the contract: --contract FILE.toml",
+        )
+    return shipped, "which the bundle names"
+
+
+def _shipped(name: str) -> Contract | None:
+    return next((contract for contract in all_contracts() if contract.name == name), None)
+
+
+def _missing(routine: Routine, contract: Contract, asked: Asked, wanted: Traps) -> Iterator[str]:
+    """What a proof of the routine leaves out of what is asked."""
+    size = contract.size
+    length = size if size is not None else LONGEST if asked.len_max is None else asked.len_max
+    if routine.len_max < length or (size is not None and routine.len_max != size):
+        yield f"lengths up to {routine.len_max:#x} of {length:#x} (--len-max asks for less)"
+    if routine.traps not in ("both", wanted):
+        yield f"the traps {routine.traps} of {wanted} (--trap asks for less)"
+    if asked.rep_model == "unordered" and routine.rep_model != "unordered":
+        yield "REP in order (--rep-model unordered asks for more)"
+
+
+def _spared(routine: Routine, contract: Contract, asked: Asked, image: Image) -> Iterator[str]:
+    """Accesses that may fault by what is asked, and do not in the proof."""
+    usual: Faults = contract.faults
+    if asked.faults is None and contract.src is not None and contract.dst is not None:
+        usual = _AND_ENTRIES.get(usual, usual)
+    faults = asked.faults or usual
+    traps = {"load": contract.load_traps, "store": contract.store_traps}
+    for kind in ("load", "store"):
+        wanted, done = (_reach(each, kind) for each in (faults, routine.faults))
+        if wanted <= done or not traps[kind]:
+            continue
+        moving = {s.at for p in routine.paths for s in p.steps for m in s.moved if m.kind == kind}
+        struck = [at for at in sorted(moving) if wanted == _ALL or image.entry_at(at) is not None]
+        if struck:
+            yield f"{kind}s such as that at {struck[0]:#x} may fault (--faults asks for less)"
+
+
+_NONE, _BY_ENTRY, _ALL = range(3)
+_AND_ENTRIES: Mapping[Faults, Faults] = {"loads": "loads and entries", "stores": "stores and entries"}
+
+
+def _reach(faults: Faults, kind: str) -> int:
+    """Which accesses of a kind may fault: none, those with an entry, or all."""
+    if faults_by_entry(faults) == kind:
+        return _BY_ENTRY
+    return _ALL if can_fault(faults, kind) else _NONE
+
+
+def sentences(routine: Routine, question: Question, image: Image) -> Iterator[str]:
+    """What the proof takes for granted, as it follows from the question, the paths and the code."""
+    contract = question.contract
+    size = contract.size
+    yield f"len = {size}" if size is not None else f"0 <= len <= {question.len_max:#x}"
+    both = contract.src is not None and contract.dst is not None
+    verb, rest = (
+        ("do", "overlap each other or the stack frame") if both else ("does", "overlap the stack frame")
+    )
+    yield f"{contract.buffers} {verb} not wrap around the address space, nor {rest}"
+    if contract.user:
+        end = int(read_toml("x86_64.toml")["limits"]["user_end"])
+        yield f"{contract.buffers} {'lie' if both else 'lies'} in user memory, below {end:#x}"
+    what = faults_in_words(question.faults)
+    only = {"both": "", "pf": ", by page faults alone", "mc": ", by machine checks alone"}[contract.traps]
+    yield f"{what} may fault{only}"
+    resting = list(_resting(routine, question))
+    if resting:
+        yield (
+            "a bad address stays bad, and bad regions begin and end on multiples of"
+            f" {GRANULARITY} bytes (for {', '.join(resting)})"
+        )
+    for register, value in contract.given.items():
+        yield f"{register} = {value} at entry"
+    visited = sorted({step.at for path in routine.paths for step in path.steps})
+    outside = callees(image)
+    for address in visited:
+        if address in outside:
+            yield f"{outside[address].name}() {outside[address].summary}"
+    code = [found for at in visited if at not in outside and (found := decode(image.code_at(at), at))]
+    if any(instruction.text.startswith("rep") and not instruction.returns for instruction in code):
+        yield f"REP: {read_toml('rep.toml')[question.rep_model]['summary']}"
+    hints = {instruction.text.split()[0] for instruction in code if instruction.hints}
+    if hints:
+        yield f"{', '.join(sorted(hints))}: {read_toml('instructions.toml')['hints']['summary']}"
+
+
+def _resting(routine: Routine, question: Question) -> Iterator[str]:
+    """What is proved only if bad addresses stay bad."""
+    if question.persistent:
+        yield "every obligation"
+        return
+    wanted = (*question.contract.obligations, *question.contract.on_machine_check)
+    faulted = {location.name for location in routine.locations if location.faulted}
+    returns = [p for p in routine.paths if p.end == "return" and (p.faulted or p.source in faulted)]
+    if any(path.by_address for path in routine.paths):
+        yield "O1"
+    if "O4" in wanted and any(path.source in faulted for path in returns):
+        yield "O4"
+    if "O5" in wanted and returns and question.contract.left:
+        yield "O5"
+    if routine.slack is not None:
+        yield "slack"

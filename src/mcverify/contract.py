@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mcverify.errors import InputError
+from mcverify.foreign import read_regular
 from mcverify.models import models_dir, read_toml
 from mcverify.scopes import makes_sense
 
@@ -42,6 +43,9 @@ CALLEE_SAVED: tuple[str, ...] = tuple(read_toml("x86_64.toml")["abi"]["callee_sa
 _TRAPS = read_toml("x86_64.toml")["traps"]
 MACHINE_CHECK = int(_TRAPS["machine_check"])
 """Trap number of #MC, after which a contract may ask for less."""
+
+_LARGEST = 1 << 20
+"""Bytes of a contract's file."""
 
 WORD = 8
 """Bytes of a register: a routine that moves a value between one and memory moves no more."""
@@ -226,10 +230,10 @@ def _shipped() -> dict[str, Contract]:
 
 def _read(path: Path) -> Contract:
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        tree = tomllib.loads(read_regular(path, _LARGEST).decode("utf-8"))
     except OSError as error:
         raise InputError(f"cannot read the contract: {error.strerror}", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"the contract is not TOML: {error}", where=str(path)) from error
     return contract_of(tree, str(path))
 

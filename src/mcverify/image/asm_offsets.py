@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.foreign import read_text, regular_files
 from mcverify.image.assemble import c_constant
 
 SOURCE = "arch/x86/kernel/asm-offsets.c"
@@ -47,12 +48,12 @@ def sizes(root: Path) -> dict[str, int]:
 
 def _text(root: Path) -> str:
     paths = (root / name for name in _SOURCES)
-    return "\n".join(path.read_text(errors="replace") for path in paths if path.is_file())
+    return "\n".join(read_text(path) for path in paths if path.is_file())
 
 
 def _structures(folder: Path, wanted: Iterable[str]) -> Mapping[str, str]:
     """The definitions of these structures in the headers of `folder`, where there is but one."""
-    texts = [path.read_text(errors="replace") for path in sorted(folder.glob("*.h"))]
+    texts = [read_text(path) for path in regular_files(folder, (".h",))]
     found = {name: [part for text in texts for part in _definitions(name, text)] for name in set(wanted)}
     return {name: parts[0] for name, parts in found.items() if len(parts) == 1}
 

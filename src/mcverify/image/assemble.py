@@ -9,13 +9,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcverify.errors import InputError
-from mcverify.image.compiler_names import HERE, absolute, as_named
-from mcverify.image.config import SHIM, Config
+from mcverify.foreign import read_text
+from mcverify.image.compiler_names import HERE, SHIM, absolute, as_named
 from mcverify.image.confined import Reach, refuse_unconfined, run
 from mcverify.scratch import scratch_folder
 from mcverify.toolchain import find_compiler, is_zig
+
+if TYPE_CHECKING:
+    from mcverify.image.config import Config
 
 
 @contextmanager
@@ -197,7 +201,7 @@ def _place(path: Path, name: str, others: Sequence[str] = ()) -> str:
     last = Path(name).name
     for file in dict.fromkeys([str(path), *map(as_named, others)]):
         with suppress(OSError):
-            lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = read_text(Path(file)).splitlines()
             for number, line in enumerate(lines, 1):
                 if last in line and _TAKES.search(line):
                     return f"{file}:{number}"
@@ -261,7 +265,7 @@ def _unlocated(path: Path, compiler: str, output: str) -> InputError:
 def _line_with(path: Path, symbol: str) -> int | None:
     """The number of the source's first line with this symbol."""
     word = re.compile(rf"(?<![\w.$]){re.escape(symbol)}(?![\w$])")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(path).splitlines()
     return next((number for number, line in enumerate(lines, 1) if word.search(line)), None)
 
 
@@ -292,7 +296,7 @@ def _first_word(path: Path, where: str) -> str:
     file, _, number = where.rpartition(":")
     if file != str(path) or not number.isdigit():
         return ""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(path).splitlines()
     line = lines[int(number) - 1] if 0 < int(number) <= len(lines) else ""
     match = re.match(r"\s*(?:[\w.$]+:\s*)*(?P<word>[.\w]+)", line)
     return match["word"] if match else ""

@@ -8,6 +8,9 @@ HERE = "/proc/self/cwd/"
 """The working folder, by a name that is absolute and the same everywhere: names stand in the debug
 information, so in a proof bundle."""
 
+SHIM = Path(__file__).resolve().parent / "shim" / "include"
+"""mcverify's stand-in headers."""
+
 
 def absolute(path: Path) -> str:
     """A name that no compiler takes for an option, nor for a file of options (@file)."""

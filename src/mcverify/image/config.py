@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcverify.errors import InputError
-from mcverify.image.compiler_names import absolute
+from mcverify.foreign import read_text
+from mcverify.image.compiler_names import SHIM, absolute
 from mcverify.image.kernel_tree import KernelTree, read_config
-
-SHIM = Path(__file__).resolve().parent / "shim" / "include"
 
 # What a kernel with this subject has set; without them routines silently vanish from the object.
 ASSUMED_CONFIG = (
@@ -79,7 +78,7 @@ class Config:
                 message = f"the CONFIGs come from {autoconf}, which a folder given with -I holds"
                 raise InputError(message, where=str(config), hint="leave out --config or that folder")
             _refuse_configs(given, f"{autoconf}, which a folder given with -I holds")
-            configured = frozenset(_AUTOCONF_LINE.findall(autoconf.read_text(errors="replace")))
+            configured = frozenset(_AUTOCONF_LINE.findall(read_text(autoconf)))
             found = (_find(name, folders) for name in _KERNEL_PRELUDE)
             prelude = tuple(str(p) for p in found if p is not None)
             return cls(given, folders, prelude, autoconf, configured)

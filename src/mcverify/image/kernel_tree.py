@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.foreign import inner, opened, read_text, regular_files, write_beneath
 from mcverify.image import asm_offsets
 from mcverify.image.packed import unpacked
 from mcverify.scratch import scratch_folder
@@ -132,9 +133,13 @@ class KernelTree:
         """The headers that a Kbuild file lists: those of asm-generic, empty ones for what programs make."""
         for kind, names in _HEADER_LIST.findall(_text(self.root / kbuild)):
             for header in names.replace("\\\n", " ").split("#")[0].split():
-                if header.endswith(".h") and not (self.root / there / header).exists():
-                    text = "" if kind == "generated" else f"#include <asm-generic/{header}>\n"
-                    _write(target / "asm" / header, text)
+                if not header.endswith(".h"):
+                    continue
+                name = inner(header, str(self.root / kbuild))
+                if (target / "asm" / name).exists() or (self.root / there / name).exists():
+                    continue
+                text = "" if kind == "generated" else f"#include <asm-generic/{name}>\n"
+                write_beneath(target / "asm", name, text.encode(), str(self.root / kbuild))
 
 
 def read_config(path: Path) -> dict[str, str]:
@@ -143,7 +148,7 @@ def read_config(path: Path) -> dict[str, str]:
     Raises InputError where it is no .config, or one of another architecture.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             text = unpacked(file, str(path)).read(_LARGEST_CONFIG).decode("utf-8", "replace")
     except OSError as error:
         raise InputError(f"the configuration cannot be read: {error.strerror}", where=str(path)) from error
@@ -181,7 +186,7 @@ def is_for_32_bits(path: str | Path) -> bool:
 
 def sources(tree: KernelTree) -> Sequence[Path]:
     """The assembly sources beside the copy routines, by name. Raises InputError where there are none."""
-    found = sorted(tree.library.glob("*.S"))
+    found = regular_files(tree.library, (".S",))
     if not found:
         raise InputError(f"it has no assembly sources in {LIBRARY}", where=str(tree.root))
     return found
@@ -198,7 +203,7 @@ def _version(folder: Path) -> str | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_text(path)
     except OSError:  # it is not there: the caller looks elsewhere
         return ""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mcverify.errors import InputError
+from mcverify.foreign import SOURCE_BYTES, opened, read_text, refuse_unseen
 from mcverify.image import alternatives, asm_offsets, confined, elf, features
 from mcverify.image.assemble import assembled, included, preprocessed
 from mcverify.image.callees import with_callees
@@ -37,6 +38,7 @@ _HINTS = {
     ".h": "give the .S file that includes it",
     ".a": "take the object out of the archive first: ar x FILE.a",
 }
+_LARGEST_PIPED = 256 << 20
 _ARCHIVE = b"!<arch>"
 _WHAT_WE_READ = "give an assembly source (.S, .s) or an ELF file (.o, .ko, vmlinux)"
 _FOLDER = f"{_WHAT_WE_READ}; `mcverify prove --kernel` takes a kernel's tree"
@@ -72,6 +74,7 @@ def load(
     InputError, located in the file, for whatever cannot be read. A file without an exception table gives
     `entries == ()`.
     """
+    refuse_unseen(path)
     with _opened(path) as file:
         digest = _digest(file)
         content = unpacked(file, str(path))
@@ -83,8 +86,11 @@ def load(
                 raise InputError(_NO_MAP.format("a source"), where=str(path))
             content.seek(0)
             tree = _tree_of(path, kernel)
+            text = content.read(SOURCE_BYTES + 1)
+            if len(text) > SOURCE_BYTES:
+                raise InputError(f"a source has at most {SOURCE_BYTES >> 20} MiB", where=str(path))
             build = _Build(path, tuple(defines), tuple(include), tree, config, tuple(readable))
-            image = build.image(content.read())
+            image = build.image(text)
             # CONFIGs have notes of their own; another macro, or header, chooses code just as well.
             options = [f"-D {d}" for d in defines if not d.startswith("CONFIG_")]
             options += [f"-I {folder}" for folder in include]
@@ -100,7 +106,7 @@ def included_by(path: Path, readable: Sequence[Path] = ()) -> list[Path]:
     tree = _tree_of(path, None)
     if tree is None:
         return []
-    source = Source(str(path), path.read_bytes().decode("utf-8", "replace"))
+    source = Source(str(path), read_text(path))
     with Config.of_tree(tree, (), (), None) as own:
         found = included(path, own, _own_defines(source, own), (tree.root, *readable))
     inside = (Path(os.path.normpath(name)) for name in found)
@@ -111,8 +117,8 @@ def included_by(path: Path, readable: Sequence[Path] = ()) -> list[Path]:
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """The file, not empty, in which one can go back and forth."""
     try:
-        with path.open("rb") as file:
-            seekable = file if file.seekable() else io.BytesIO(file.read())
+        with opened(path) as file:
+            seekable = file if file.seekable() else io.BytesIO(_piped(file, path))
             if not seekable.read(1):
                 raise InputError("the file is empty", where=str(path), hint=_WHAT_WE_READ)
             yield seekable
@@ -122,6 +128,14 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise InputError("it is a folder", where=str(path), hint=_FOLDER) from None
     except OSError as error:
         raise InputError(f"it cannot be read: {error.strerror}", where=str(path)) from error
+
+
+def _piped(file: BinaryIO, path: Path) -> bytes:
+    """What comes out of a pipe that the operator's shell has opened."""
+    content = file.read(_LARGEST_PIPED + 1)
+    if len(content) > _LARGEST_PIPED:
+        raise InputError(f"more than {_LARGEST_PIPED >> 20} MiB come out of it", where=str(path))
+    return content
 
 
 def _digest(file: BinaryIO) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.foreign import read_text
 from mcverify.image.image import Section, Symbol
 
 _LINE = re.compile(r"([0-9a-f]{8,16}) ([A-Za-z?]) (\S+)(?:\t\[\w+\])?")
+_LARGEST = 64 << 20
 _CODE = "tTwW"
 _GLOBAL = "ABCDRTVWi"
 # Where the linker script puts them: arch/x86/kernel/vmlinux.lds.S, include/asm-generic/vmlinux.lds.h.
@@ -45,7 +47,7 @@ def symbols_of(rows: Iterable[tuple[int, str, str]], sections: Iterable[Section]
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(path, _LARGEST)
     except OSError as error:
         raise InputError(f"it cannot be read: {error.strerror}", where=str(path)) from error
     for number, line in enumerate(text.splitlines(), 1):

@@ -13,6 +13,7 @@ from mcverify.contract import contract_for
 from mcverify.crew import Progress
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
+from mcverify.foreign import read_text, regular_files
 from mcverify.image.config import Config
 from mcverify.image.image import Image
 from mcverify.image.kernel_tree import KernelTree, is_for_32_bits, sources
@@ -130,7 +131,7 @@ def _that_copy(image: Image, options: ProveOptions, file: _File) -> ProveOptions
 def _unread(file: _File, walk: _Walk, error: InputError) -> None:
     """A result for each routine of a file that cannot be read; a note where it is not about copying."""
     path = file.path
-    source = Source(str(path), path.read_text(encoding="utf-8", errors="replace"))
+    source = Source(str(path), _text(path))
     walk.names |= set(source.routines)
     asked = [n for n in source.routines if not walk.options.routines or n in walk.options.routines]
     known = [name for name in asked if contract_for(name) is not None]
@@ -138,6 +139,14 @@ def _unread(file: _File, walk: _Walk, error: InputError) -> None:
         file.notes.append(f"{path.name}, which does not mention an exception table, was not read: {error}")
         return
     file.results += [_unknown(name, path, walk.options, str(error)) for name in known or asked]
+
+
+def _text(path: Path) -> str:
+    """The text of a file, "" where that cannot be read."""
+    try:
+        return read_text(path)
+    except OSError:
+        return ""
 
 
 def _unknown(name: str, path: Path, options: ProveOptions, why: str) -> RoutineResult:
@@ -149,10 +158,10 @@ def _unknown(name: str, path: Path, options: ProveOptions, why: str) -> RoutineR
 
 def _in_c(tree: KernelTree) -> Iterator[str]:
     """Sentences on files in C that have table entries: their routines are not proved from the source."""
-    for path in sorted(tree.library.glob("*.c")):
+    for path in regular_files(tree.library, (".c",)):
         if is_for_32_bits(path):
             continue
-        if _TABLE.search(path.read_text(encoding="utf-8", errors="replace")) is not None:
+        if _TABLE.search(_text(path)) is not None:
             yield f"{path.name} has exception-table entries in C: build it, and prove {path.stem}.o"
 
 

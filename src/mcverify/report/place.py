@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+from mcverify.foreign import SOURCE_BYTES, printable, read_regular
+
 _LINE = re.compile(r"(?P<file>.+):(?P<line>[1-9][0-9]*)")
 _OFFSET = re.compile(r"(?P<file>.+): (?P<offset>.+)")
 
@@ -81,20 +83,31 @@ def shared(file: str) -> Shared:
     return Shared(path.as_posix(), is_relative=False)
 
 
-def source_line(place: Place) -> str | None:
-    """The text of the line, without its end; None if the file is not here, or is no text, or is shorter."""
-    if place.line is None:
+def source_line(place: Place, beside: str) -> str | None:
+    """The text of the line, without its end; None if the file is not here, or is no text, or is shorter.
+
+    Debug information can name any file. Only one that lies with the input file `beside` is quoted: in its
+    folder or its work tree, and not among what is hidden there.
+    """
+    if place.line is None or not _lies_with(Path(place.file), Path(beside).parent):
         return None
     lines = _lines(Path(place.file).absolute())
-    return lines[place.line - 1] if place.line <= len(lines) else None
+    return printable(lines[place.line - 1], "\t") if place.line <= len(lines) else None
+
+
+def _lies_with(file: Path, folder: Path) -> bool:
+    folder, found = folder.resolve(), file.resolve()
+    roots = (root for root in (folder, _work_tree(folder)) if root is not None and found.is_relative_to(root))
+    return any(not part.startswith(".") for root in roots for part in found.relative_to(root).parts[:1])
 
 
 @cache
 def _lines(file: Path) -> tuple[str, ...]:
     try:
-        return tuple(file.read_text(encoding="utf-8").split("\n"))  # as assemblers count lines
+        text = read_regular(file, SOURCE_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return ()
+    return tuple(text.split("\n"))  # as assemblers count lines
 
 
 @cache

@@ -313,7 +313,7 @@ def _where(place: Place, result: RoutineResult, related: Sequence[tuple[Place, s
 def _location(place: Place, result: RoutineResult) -> _Object:
     physical: _Object = {"artifactLocation": _artifact(place.file)}
     if place.line is not None:
-        snippet = source_line(place)
+        snippet = source_line(place, result.file)
         physical["region"] = {"startLine": place.line} | ({"snippet": {"text": snippet}} if snippet else {})
     return {
         "physicalLocation": physical,

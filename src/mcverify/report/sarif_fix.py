@@ -15,7 +15,7 @@ def fix(repair: Repair, artifact: Callable[[str], dict[str, Any]]) -> dict[str, 
     `artifact` makes an artifactLocation of a file's name. Columns count characters, from 1.
     """
     place = parse(repair.where)
-    text = source_line(place) if place else None
+    text = source_line(place, place.file) if place else None
     if place is None or text is None or not repair.before or text.count(repair.before) != 1:
         return None
     column = text.index(repair.before) + 1

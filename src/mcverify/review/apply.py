@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,10 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk, PatchedFile, PatchSet
 
 from mcverify.errors import InputError
+from mcverify.foreign import inner
 
 _ABSENT = "/dev/null"
+_BLOB = re.compile(r"[0-9a-f]{4,64}")
 
 
 @dataclass(frozen=True)
@@ -35,32 +38,33 @@ def changes(text: str, where: str) -> list[FileChange]:
     except (UnidiffParseError, AssertionError, ValueError) as error:
         said = " ".join(str(error).split())
         raise InputError(f"the patch is damaged: {said}", where=where) from error
-    return [_change(file) for file in files]
+    return [_change(file, where) for file in files]
 
 
-def _change(file: PatchedFile) -> FileChange:
+def _change(file: PatchedFile, where: str) -> FileChange:
     info = str(file.patch_info or "")
     return FileChange(
-        None if file.source_file == _ABSENT else _path(file.source_file),
-        None if file.target_file == _ABSENT else _path(file.target_file),
+        None if file.source_file == _ABSENT else _path(file.source_file, where),
+        None if file.target_file == _ABSENT else _path(file.target_file, where),
         tuple(file),
         file.is_binary_file or "GIT binary patch" in info,
         _blob(info),
     )
 
 
-def _path(name: str) -> str:
-    """A path of a patch without quotes and its first folder (a/, b/), as `patch -p1` takes it."""
-    name = name.strip().strip('"')
+def _path(name: str, where: str) -> str:
+    """A path of a patch without quotes and its first folder (a/, b/), as `patch -p1` takes it. Raises
+    InputError where it leads out of the tree."""
+    name = name.strip().strip('"').encode("latin-1", "replace").decode("utf-8", "surrogateescape")
     head, slash, rest = name.partition("/")
-    return rest if slash and len(head) == 1 else name
+    return inner(rest if slash and len(head) == 1 else name, where)
 
 
 def _blob(info: str) -> str:
     for line in info.splitlines():
         if line.startswith("index ") and ".." in line:
             identifier = line.split()[1].partition("..")[0]
-            return identifier if identifier.strip("0") else ""
+            return identifier if _BLOB.fullmatch(identifier) and identifier.strip("0") else ""
     return ""
 
 

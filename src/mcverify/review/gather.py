@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.foreign import opened
 from mcverify.image import elf
 from mcverify.review.revision import Revision
 
@@ -120,7 +121,7 @@ def _read(name: str) -> Input:
     else:
         where = name
         try:
-            with Path(name).open("rb") as file:
+            with opened(Path(name)) as file:
                 content = file.read(LARGEST + 1)
         except FileNotFoundError:
             hint = "a range of commits is given with --git" if ".." in name else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mcverify.errors import InputError
+from mcverify.foreign import SOURCE_BYTES, read_regular
 from mcverify.image.load import included_by
 from mcverify.review.tree import Changed, Tree, lay_over
 from mcverify.scratch import scratch_folder
@@ -55,7 +56,7 @@ class Revision:
     def text(self, path: str) -> str | None:
         """The text of one of its files, None if it is not there."""
         try:
-            content = self.files[path] if path in self.files else Path(path).read_bytes()
+            content = self.files[path] if path in self.files else read_regular(Path(path), SOURCE_BYTES)
         except OSError:
             return None
         return content.decode("utf-8", "replace")

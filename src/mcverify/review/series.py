@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.foreign import read_beneath, regular_files
 from mcverify.image.kernel_tree import LIBRARY, is_for_32_bits
 from mcverify.review.apply import FileChange, applied, changes
 from mcverify.review.gather import Gathered, NothingToReview
@@ -254,16 +255,13 @@ def _base(name: str | None, folder: Path) -> Base:
 
 def _of_folder(name: str, root: Path) -> Base:
     def sources() -> Sequence[str]:
-        return sorted(str(path.relative_to(root)) for path in (root / LIBRARY).glob("*.S"))
+        return [str(path.relative_to(root)) for path in regular_files(root / LIBRARY, (".S",))]
 
     return Base(name, lambda path: _read(root, path), tree=FolderTree.of(root), sources=sources)
 
 
 def _read(root: Path, path: str) -> bytes | None:
-    target = root / path
-    if ".." in Path(path).parts or path.startswith("/"):
-        raise InputError(f"the patch names {path}, which lies outside the tree")
     try:
-        return target.read_bytes() if target.is_file() else None
+        return read_beneath(root, path)
     except OSError as error:
-        raise InputError(f"it cannot be read: {error.strerror}", where=str(target)) from error
+        raise InputError(f"it cannot be read: {error.strerror}", where=str(root / path)) from error

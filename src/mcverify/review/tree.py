@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mcverify.errors import InputError
+from mcverify.foreign import inner, write_beneath
 from mcverify.image.kernel_tree import KernelTree
 from mcverify.review.git import Repository
 
@@ -89,7 +90,7 @@ class CommitTree:
         self._kept.append(folder)
         for path, content in self.repository.contents(self.commit, _NEEDED):
             if not path.startswith(_UNUSED):
-                _write(Path(folder.name) / path, content)
+                write_beneath(Path(folder.name), path, content, f"commit {self.name}")
         return Path(folder.name)
 
 
@@ -99,7 +100,7 @@ def lay_over(root: Path | None, changed: Changed, target: Path) -> None:
     nested: dict[str, dict[str, bytes | None]] = {}
     here: dict[str, bytes | None] = {}
     for path, content in changed.items():
-        name, slash, rest = path.partition("/")
+        name, slash, rest = inner(path).partition("/")
         if slash:
             nested.setdefault(name, {})[rest] = content
         else:
@@ -111,9 +112,9 @@ def lay_over(root: Path | None, changed: Changed, target: Path) -> None:
     for name, content in here.items():
         if content is not None:
             (target / name).write_bytes(content)
-    for name, inner in nested.items():
+    for name, below in nested.items():
         if name not in here:
-            lay_over(root / name if root is not None else None, inner, target / name)
+            lay_over(root / name if root is not None else None, below, target / name)
 
 
 def _entries(folder: Path | None) -> list[Path]:
@@ -121,8 +122,3 @@ def _entries(folder: Path | None) -> list[Path]:
         return [p for p in folder.iterdir() if p.name != ".git"] if folder and folder.is_dir() else []
     except OSError as error:
         raise InputError(f"it cannot be read: {error.strerror}", where=str(folder)) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)

@@ -12,6 +12,7 @@ import msgspec
 
 from mcverify.contract import OBLIGATIONS, REGISTERS, Contract, Faults, contract_of
 from mcverify.errors import InputError
+from mcverify.foreign import opened
 from mcverify.image.image import Handler, TableEntry
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import (
@@ -101,7 +102,7 @@ class _WrongFieldError(Exception):
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             data = file.read(LARGEST + 1)
     except FileNotFoundError:
         raise InputError("there is no such file", where=str(path)) from None

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
+from mcverify.foreign import SOURCE_BYTES, read_regular
 from mcverify.image.image import Image, SourceLine
 from mcverify.image.source import Source
 from mcverify.runs.code import reachable, text_of
@@ -44,7 +45,7 @@ class SourceText:
         if self._image.path.suffix not in _SOURCES:
             return None
         try:
-            content = self._image.path.read_bytes()
+            content = read_regular(self._image.path, SOURCE_BYTES)
         except OSError:
             return None
         if self._image.sha256 and hashlib.sha256(content).hexdigest() != self._image.sha256:

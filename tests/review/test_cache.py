@@ -14,6 +14,7 @@ from support.results import PROVED, REFUTED
 
 from mcverify.image.load import load
 from mcverify.proof.options import ProveOptions
+from mcverify.proof.prove import Job
 from mcverify.proof.select import tasks
 from mcverify.proof.variants import Variant
 from mcverify.review.cache import Cache, key_of
@@ -134,7 +135,7 @@ def _key(source: Path | str, folder: Path, **options: object) -> str:
     chosen = ProveOptions(**options)  # type: ignore[arg-type]
     image = load(path)
     (task,) = tasks(image, chosen)
-    return key_of(task, [Variant("", {}, image, image)], chosen, ())
+    return key_of([Job(task, Variant("", {}, image, image), (), {})], chosen)
 
 
 BYTES = (PAIRS / "bytes.S").read_text()

@@ -6,7 +6,7 @@ import io
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from mcverify.errors import ExitCode
 from mcverify.image.assemble import assembled
 from mcverify.image.config import Config
+from mcverify.proof.prove import Job
 from mcverify.review.gather import gathered
 from review.conftest import Ran, Reviewed
 from review.support import PAIRS, SERIES, patch_between
@@ -193,25 +194,26 @@ def test_only_what_changed_is_proved_again_and_nothing_is_kept_where_that_is_ask
     result = reviewed(PAIRS / "bytes.S", PAIRS / "scratch.S").routines[0].results[0]
     asked: list[str] = []
 
-    def prove_file(path: Path, *_: object) -> list[object]:
-        asked.append(path.name)
-        return [result]
+    def proved(plans: Sequence[Sequence[Job]], *_: object) -> list[list[object]]:
+        asked.extend(job.variant.image.path.name for jobs in plans for job in jobs)
+        return [[result]]
 
-    monkeypatch.setattr("mcverify.review.prove.prove_file", prove_file)
+    monkeypatch.setattr("mcverify.review.prove.proved", proved)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("a.S", "b.S"):
         (tmp_path / name).write_bytes(BYTES)
     arguments = (tmp_path / "a.S", tmp_path / "b.S", "-q")
-    assert mcverify(*arguments, "--no-cache").code == 0
-    assert asked == ["a.S", "b.S"]
+    ran = mcverify(*arguments, "--no-cache")
+    assert (ran.code, "1 proof of 2 used again" in ran.out) == (0, True)
+    assert asked == ["b.S"]  # the newest first; the other one has the same code
     assert not (tmp_path / "cache/mcverify/proofs").exists()
     assert mcverify(*arguments).code == 0
-    assert asked == ["a.S", "b.S", "a.S"]  # the other one has the same code
+    assert asked == ["b.S", "b.S"]
     (kept,) = (tmp_path / "cache/mcverify/proofs").iterdir()
-    assert "2 proofs of 2 taken from the cache" in mcverify(*arguments).out
+    assert "2 proofs of 2 used again" in mcverify(*arguments).out
     kept.write_bytes(kept.read_bytes()[:-9])
-    assert "1 proof of 2 taken from the cache" in mcverify(*arguments).out
-    assert asked == ["a.S", "b.S", "a.S", "a.S"]
+    assert "1 proof of 2 used again" in mcverify(*arguments).out
+    assert asked == ["b.S", "b.S", "b.S"]
 
 
 def test_what_changes_no_routine_can_be_let_pass(base: Path, mcverify: Mcverify) -> None:

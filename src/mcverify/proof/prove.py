@@ -31,7 +31,7 @@ from mcverify.proof.select import Task, not_looked_at, settled, tasks, unknown_w
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs.code import Instruction, reachable
 
-__all__ = ["ProveOptions", "prove_file", "prove_files"]
+__all__ = ["ProveOptions", "finished", "prove_file", "prove_files"]
 
 Study = Callable[[Image, RoutineResult, Deadline, Progress], RoutineResult]
 """What is made of a result when it is there. Where it is to be done in another process it must go through
@@ -158,7 +158,7 @@ class _Known:
 
 def _begun(hands: Crew, job: Job, options: ProveOptions, deadline: Deadline) -> Pending[RoutineResult]:
     if job.task.contract is None:
-        return _Known(_finished(unknown_without_contract(job.variant.image, job.task, options), job))
+        return _Known(finished(unknown_without_contract(job.variant.image, job.task, options), job))
     return hands.submit(_proved, job, replace(options, jobs=1), deadline)
 
 
@@ -189,11 +189,11 @@ def _proved(job: Job, options: ProveOptions, deadline: Deadline, progress: Progr
         progress(f"{job.about}{text}")
 
     with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
-        return _finished(_prove(job, options, deadline, told, pool), job)
+        return finished(_prove(job, options, deadline, told, pool), job)
 
 
-def _finished(result: RoutineResult, job: Job) -> RoutineResult:
-    """The result with what only the job knows."""
+def finished(result: RoutineResult, job: Job) -> RoutineResult:
+    """The result with what only the job knows: its listing and table, the variant, the remarks."""
     lines = listing(job.variant.image, result.entry)
     return replace(
         result,

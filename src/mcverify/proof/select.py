@@ -284,7 +284,12 @@ def no_contract(task: Task) -> str:
 
 def unknown_without_contract(image: Image, task: Task, options: ProveOptions) -> RoutineResult:
     """The result for a routine of which nobody says what it promises."""
+    return unknown_because(no_contract(task), image, task, options)
+
+
+def unknown_because(why: str, image: Image, task: Task, options: ProveOptions) -> RoutineResult:
+    """The result for a routine that was not looked at."""
     return RoutineResult(
-        task.name, str(image.path), None, Verdict.UNKNOWN, Domain(0, options.len_max), (), (), (), None, (),
-        (no_contract(task),), {}, 0.0, entry=task.entry, sha256=image.sha256,
+        task.name, str(image.path), task.contract, Verdict.UNKNOWN, Domain(0, options.len_max), (), (), (),
+        None, (), (why,), {}, 0.0, faults=task.faults, entry=task.entry, sha256=image.sha256,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A review as JSON, schema 1: docs/review.md describes it, docs/schema/review.schema.json checks it."""
+"""A review as JSON, schema 2: docs/review.md describes it, docs/schema/review.schema.json checks it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcverify.report.mark import is_document
 from mcverify.review.result import Behaviour, Cell, Difference, ExitBehaviour, Review, RoutineReview, Step
 from mcverify.review.revision import Revision
 
-SCHEMA = 1
+SCHEMA = 2
 _Object = dict[str, Any]
 
 
@@ -32,7 +32,7 @@ def document(review: Review, exit_code: int) -> _Object:
     return {
         "schema": SCHEMA,
         "mcverify": __version__,
-        "review": {"exit_code": exit_code, "proved": review.proved, "reused": review.reused},
+        "review": {"exit_code": exit_code},
         "revisions": [_revision(r, review.failures.get(n, ())) for n, r in enumerate(review.revisions)],
         "routines": [_routine(routine) for routine in review.routines],
         "notes": list(review.notes),
@@ -61,8 +61,15 @@ def _routine(routine: RoutineReview) -> _Object:
             for n, found in enumerate(routine.everywhere)
         ],
         "steps": [_step(step) for step in routine.steps],
-        "results": [routine_document(r) if r is not None else None for r in routine.results],
+        "results": [_untimed(routine_document(r)) if r is not None else None for r in routine.results],
     }
+
+
+def _untimed(document: _Object) -> _Object:
+    """A routine's document without what it took: two equal runs give the same."""
+    obligations = [{k: v for k, v in o.items() if k != "seconds"} for o in document["obligations"]]
+    kept = {key: value for key, value in document.items() if key not in ("phases", "seconds")}
+    return {**kept, "obligations": obligations}
 
 
 def _cell(cell: Cell | None) -> _Object | None:

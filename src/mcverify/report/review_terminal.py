@@ -95,7 +95,7 @@ def _routine(routine: RoutineReview, review: Review, width: int) -> RenderableTy
     contract = newest.contract.name if newest.contract else "none"
     parts: list[RenderableType] = [
         Text(),
-        Text.assemble("  ", (routine.name, "bold"), f"  in {newest.file}, contract {contract}"),
+        Text.assemble("  ", (newest.title, "bold"), f"  in {newest.file}, contract {contract}"),
     ]
     parts += [Text(f"  {name}: {place}", "dim") for name, place in places(routine, review.revisions)]
     parts += [Padding(table, (1, 0, 0, 2)) for table in _tables(routine, names, width)]
@@ -230,5 +230,5 @@ def _tail(review: Review) -> RenderableType:
     lines += [Text(f"note: {note}", "dim") for note in review.notes]
     if review.reused:
         proofs = counted(review.reused, "proof")
-        lines.append(Text(f"{proofs} of {review.reused + review.proved} taken from the cache", "dim"))
+        lines.append(Text(f"{proofs} of {review.reused + review.proved} used again, of the same code", "dim"))
     return Padding(Group(*lines), (1, 0, 1, 2)) if lines else Text()

@@ -74,10 +74,10 @@ def applied(change: FileChange, old: bytes | None, where: str) -> bytes | None:
     Raises InputError, which names hunk and line, where it does not apply.
     """
     path = change.new or change.old or ""
-    if change.new is None:
-        return None
     if change.old is not None and old is None:
         raise InputError(f"the patch changes {change.old}, which is not there", where=where)
+    if change.new is None:
+        return None
     if change.old is None and old is not None:
         raise InputError(f"the patch creates {path}, which is there already", where=where)
     lines = (old or b"").decode("latin-1").replace("\r\n", "\n").split("\n")
@@ -89,7 +89,7 @@ def applied(change: FileChange, old: bytes | None, where: str) -> bytes | None:
     for number, hunk in enumerate(change.hunks, 1):
         before, after = _sides(hunk)
         expected = max(0, hunk.source_start - (1 if hunk.source_length else 0)) + shift
-        found = _place(lines, before, at, expected)
+        found = _place(lines, before, at, expected, at_end=_ends_the_file(hunk))
         if found is None:
             raise _does_not_apply(change, number, lines, before, after, max(at, expected), where)
         done += lines[at:found] + after
@@ -104,9 +104,20 @@ def _sides(hunk: Hunk) -> tuple[list[str], list[str]]:
     return before, after
 
 
-def _place(lines: Sequence[str], wanted: Sequence[str], first: int, expected: int) -> int | None:
+def _ends_the_file(hunk: Hunk) -> bool:
+    """Whether a hunk has context before its change and none behind it: that stands at the end of the file
+    only (git, apply.c: match_end)."""
+    kinds = [line.is_context for line in hunk if line.line_type != "\\"]
+    return any(kinds) and not kinds[-1]
+
+
+def _place(
+    lines: Sequence[str], wanted: Sequence[str], first: int, expected: int, *, at_end: bool = False
+) -> int | None:
     """Where the lines that a hunk wants are, nearest to the expected place; None if they are nowhere."""
     last = len(lines) - len(wanted)
+    if at_end:  # a file's last line end is no line
+        first = max(first, last - (lines[-1:] == [""] and wanted[-1:] != [""]))
     places = [at for at in range(first, last + 1) if lines[at : at + len(wanted)] == list(wanted)]
     return min(places, key=lambda at: abs(at - expected), default=None)
 

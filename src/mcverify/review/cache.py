@@ -23,9 +23,8 @@ from mcverify import __version__
 from mcverify.contract import Contract
 from mcverify.models import models_dir
 from mcverify.proof.options import ProveOptions
+from mcverify.proof.prove import Job
 from mcverify.proof.result import RoutineResult
-from mcverify.proof.select import Task
-from mcverify.proof.variants import Variant
 from mcverify.review.essence import code_of
 
 LARGEST = 128 << 20
@@ -34,8 +33,12 @@ LARGEST = 128 << 20
 _MAGIC = b"mcverify proof 1\n"
 _TOOLS = ("angr", "pyvex", "claripy", "z3-solver", "capstone", "unicorn", "python-flint")
 _TEMPORARY = ".part"
-_OWN = ("cache.py", "essence.py", "prove.py", "recast.py", "revision.py")
+_OWN = ("cache.py", "essence.py", "prove.py", "reading.py", "recast.py", "revision.py")
 """What a result depends on in this room; of the others all, but for those that only show or ask."""
+
+
+_CUT = ("in time", "time limit", "memory limit", "interrupted")
+"""Words of the reasons for what another run might decide."""
 
 
 class Cache:
@@ -68,7 +71,7 @@ class Cache:
 
     def put(self, key: str, results: Sequence[RoutineResult]) -> None:
         """Keep `results` under `key`, unless another run could come to more than they say."""
-        if self._folder is None or any(_is_cut_short(result) for result in results):
+        if self._folder is None or any(is_cut_short(result) for result in results):
             return
         payload = msgspec.msgpack.encode(tuple(results))
         with suppress(OSError):
@@ -118,29 +121,26 @@ def _decoded(content: bytes, key: str) -> tuple[RoutineResult, ...] | None:
         return None
 
 
-def _is_cut_short(result: RoutineResult) -> bool:
-    """Whether time ran out somewhere: on another day it may suffice."""
+def is_cut_short(result: RoutineResult) -> bool:
+    """Whether time ran out somewhere, or another limit was met: on another day it may suffice."""
     reasons = (*result.unknowns, *(o.reason for o in result.obligations))
-    return any("in time" in reason or "time limit" in reason for reason in reasons)
+    return any(words in reason for reason in reasons for words in _CUT)
 
 
 # -- what a proof is about --------------------------------------------------------------------------------
 
 
-def key_of(task: Task, variants: Sequence[Variant], options: ProveOptions, notes: Sequence[str]) -> str:
-    """A digest of all that the results of a routine depend on, wherever it lies and whatever its labels.
-
-    `notes` are those of the image, in words that do not tell where the file lies.
-    """
+def key_of(jobs: Sequence[Job], options: ProveOptions) -> str:
+    """A digest of all that the results of a routine, in all of its variants, depend on, wherever it lies,
+    whatever its labels and the remarks on its file."""
+    task = jobs[0].task
     about = (
         _tools(),
         task.name,
         _terms(task.contract),
-        task.faults,
         options.len_max,
         options.rep_model,
-        notes,
-        [(variant.name, *code_of(variant.image, task)) for variant in variants],
+        [(job.task.faults, job.variant.name, *code_of(job.variant.image, task)) for job in jobs],
     )
     return hashlib.sha256(msgspec.json.encode(about, order="deterministic")).hexdigest()
 

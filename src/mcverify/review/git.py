@@ -102,11 +102,18 @@ class Repository:
             )
         raise InputError(f"there is no commit {name} in this repository")
 
-    def commits(self, old: str, new: str, paths: Sequence[str]) -> list[Commit]:
-        """The commits behind `old` up to `new` that touch the paths, oldest first, along first parents."""
-        limits = ["--", *paths] if paths else []
-        ids = self._text("rev-list", "--reverse", "--first-parent", f"{old}..{new}", *limits).split()
-        return [self.describe(identifier) for identifier in ids]
+    def commits(self, old: str, new: str, paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The commits behind `old` up to `new` that touch the paths, or merge some that do, parents first,
+        each with its parents: the nearest ones of these, or such as lie before the range."""
+        how = ["--reverse", "--topo-order", "--full-history", "--simplify-merges", "--parents"]
+        text = self._text("rev-list", *how, f"{old}..{new}", "--", *paths)
+        lines = (line.split() for line in text.splitlines())
+        return {own: tuple(parents) for own, *parents in lines}
+
+    def count(self, old: str, new: str, paths: Sequence[str]) -> int:
+        """How many commits behind `old` up to `new` touch the paths; without paths, how many there are."""
+        limits = ["--full-history", "--no-merges", "--", *paths] if paths else []
+        return int(self._text("rev-list", "--count", f"{old}..{new}", *limits))
 
     def describe(self, identifier: str) -> Commit:
         """What a commit's header says."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.image.kernel_tree import LIBRARY, is_for_32_bits
+from mcverify.review.foreign import left_out
 from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Commit, Repository
 from mcverify.review.revision import Revision, included, including
 from mcverify.review.tree import HEADER_FOLDERS, CommitTree
 
 SOURCE_SUFFIXES = (".S", ".s")
+_ANY_SOURCE = tuple(f":(top,glob)**/*{suffix}" for suffix in SOURCE_SUFFIXES)
 _TABLE = re.compile(rb"EXTABLE|ex_table|mcverify:", re.IGNORECASE)
 _MOST = 200
 """Commits of one review that touch a routine."""
@@ -24,31 +26,88 @@ _MOST_HEADERS = 300
 
 
 def revisions_of_range(text: str, paths: Sequence[str], folder: Path) -> Gathered:
-    """The commit before a range, and every commit of it that changes an assembly file with table entries."""
+    """The commit before a range, and every commit of it that changes an assembly file with table entries,
+    those of merged branches too: each beside what it was made from."""
     repository = Repository.around(folder)
     if repository is None:
         raise InputError(f"{folder} lies in no git repository", hint="--git looks in the current folder")
     old, new = _ends(text, repository)
-    commits = repository.commits(old, new, paths)
-    touched = _touched(repository, old, commits, paths)
+    every = repository.count(old, new, paths)
+    touched, foreign = _touched(repository, repository.commits(old, new, paths or _ANY_SOURCE), paths)
     watched: frozenset[str] = frozenset()
     if not touched:
-        touched, watched = _including(repository, old, commits, paths)
+        touched, watched = _including(repository, old, new, paths)
     if not touched:
         where = f" under {', '.join(paths)}" if paths else ""
-        what = "no commit" if commits else "nothing"
+        what = "no commit" if every else "nothing"
+        besides = f" ({'; '.join(foreign)})" if foreign else ""
         raise NothingToReview(
-            f"{what} in {text}{where} changes an assembly file with exception-table entries"
+            f"{what} in {text}{where} changes an assembly file with exception-table entries{besides}"
         )
-    found: list[Revision] = []
-    for commit in (repository.describe(old), *commits):
-        revision = _revision(repository, commit, touched, watched)
-        if not found or not revision.same_files(found[-1]):
-            found.append(revision)
-    found = _in_tree(repository, old, found)
+    walk = _Walk(repository, touched, watched)
+    walk.base(old)
+    for commit, parents in repository.commits(old, new, walk.concerned(new)).items():
+        walk.add(commit, parents)
+    found = _in_tree(repository, old, walk.columns)
     if len(found) > _MOST:
         raise InputError(f"{len(found)} commits change {', '.join(touched)}: more than {_MOST} columns")
-    return Gathered(tuple(found), _left_out(len(commits) + 1 - len(found)))
+    return Gathered(tuple(found), (*foreign, *_left_out(every - walk.added)))
+
+
+@dataclass
+class _Walk:
+    """The columns that commits make, parents first. A commit that leaves the files as one of its parents has
+    them, and takes nothing away that another brings, has the column of that parent."""
+
+    repository: Repository
+    touched: Sequence[str]
+    watched: Collection[str]
+    columns: list[Revision] = field(default_factory=list)
+    added: int = 0
+    _column_of: dict[str, int] = field(default_factory=dict)
+    _behind: list[frozenset[int]] = field(default_factory=list)
+    """By column, those that it was made from, and itself."""
+
+    def concerned(self, *more: str) -> list[str]:
+        """The files that matter, as git takes them: also those that are included, in the columns so far and
+        in `more` commits."""
+        known = [*self.columns, *(self._revision(identifier) for identifier in more)]
+        included = [name for revision in known for name in revision.others]
+        names = dict.fromkeys([*self.touched, *included, *sorted(self.watched)])
+        return [f":(top,literal){name}" for name in names]
+
+    def base(self, identifier: str) -> int:
+        """The column of a commit of which only the files are asked: the one before the range, or the one that
+        a merged branch began at."""
+        revision = self._revision(identifier)
+        same = next((n for n, known in enumerate(self.columns) if revision.same_files(known)), None)
+        self._column_of[identifier] = self._new(revision, ()) if same is None else same
+        return self._column_of[identifier]
+
+    def add(self, identifier: str, parents_of_it: Sequence[str]) -> None:
+        """Give a commit its column."""
+        parents = tuple(dict.fromkeys(map(self._parent, parents_of_it)))
+        revision = self._revision(identifier)
+        for column in parents:
+            others = set(parents) - {column}
+            if revision.same_files(self.columns[column]) and others <= self._behind[column]:
+                self._column_of[identifier] = column
+                return
+        self._column_of[identifier] = self._new(revision, parents)
+        self.added += 1
+
+    def _parent(self, identifier: str) -> int:
+        known = self._column_of.get(identifier)
+        return self.base(identifier) if known is None else known
+
+    def _new(self, revision: Revision, parents: tuple[int, ...]) -> int:
+        own = len(self.columns)
+        self.columns.append(replace(revision, parents=parents))
+        self._behind.append(frozenset({own}).union(*(self._behind[parent] for parent in parents)))
+        return own
+
+    def _revision(self, identifier: str) -> Revision:
+        return _revision(self.repository, self.repository.describe(identifier), self.touched, self.watched)
 
 
 def _in_tree(repository: Repository, old: str, revisions: Sequence[Revision]) -> list[Revision]:
@@ -87,18 +146,33 @@ def _ends(text: str, repository: Repository) -> tuple[str, str]:
 
 
 def _touched(
-    repository: Repository, old: str, commits: Sequence[Commit], paths: Sequence[str]
-) -> tuple[str, ...]:
-    """The assembly files with a table that any commit changes, and those that include what it changes."""
+    repository: Repository, commits: Mapping[str, Sequence[str]], paths: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The assembly files with a table that any commit changes, and sentences on those that are left out."""
     found: dict[str, None] = {}
-    before = old
-    for commit in commits:
-        for path in repository.changed(before, commit.id, paths):
-            contents = (repository.file(where, path) for where in (before, commit.id))
-            if path.endswith(SOURCE_SUFFIXES) and any(has_table(content) for content in contents):
-                found[path] = None
-        before = commit.id
-    return tuple(found)
+    foreign: dict[str, None] = {}
+    for before, commit, path in _changes(repository, commits, paths):
+        if path in found or not path.endswith(SOURCE_SUFFIXES):
+            continue
+        contents = [repository.file(where, path) for where in (before, commit)]
+        if not any(has_table(content) for content in contents):
+            continue
+        said = left_out(path, contents)
+        if said:
+            foreign[said] = None
+        else:
+            found[path] = None
+    return tuple(found), tuple(foreign)
+
+
+def _changes(
+    repository: Repository, commits: Mapping[str, Sequence[str]], paths: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Each parent, its commit and a file in which the two differ."""
+    for commit, parents in commits.items():
+        for parent in parents:
+            for path in repository.changed(parent, commit, paths):
+                yield parent, commit, path
 
 
 def has_table(content: bytes | None) -> bool:
@@ -107,13 +181,13 @@ def has_table(content: bytes | None) -> bool:
 
 
 def _including(
-    repository: Repository, old: str, commits: Sequence[Commit], paths: Sequence[str]
+    repository: Repository, old: str, new: str, paths: Sequence[str]
 ) -> tuple[tuple[str, ...], frozenset[str]]:
     """The assembly files with a table beside a kernel's copy routines that include a header which some commit
     changes, and those headers."""
     tree = CommitTree.of(repository, old)
-    ends = zip((old, *(commit.id for commit in commits)), (commit.id for commit in commits), strict=False)
-    changed = {path for before, after in ends for path in repository.changed(before, after, paths)}
+    commits = repository.commits(old, new, paths or [f":(top){folder}" for folder in HEADER_FOLDERS])
+    changed = {path for _, _, path in _changes(repository, commits, paths)}
     headers = {path for path in changed if path.endswith(".h") and path.startswith(_IN_HEADERS)}
     if tree is None or not headers:
         return (), frozenset()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 from mcverify.proof.result import EVERYWHERE, SUCCESS, RoutineResult, Verdict
 from mcverify.review.access import FaultPoint, fault_points, likeness_of_code, paired
@@ -22,17 +22,21 @@ _ORDER = (Verdict.REFUTED, Verdict.UNKNOWN, Verdict.PROVED)
 
 
 def tracks(revisions: Sequence[ProvedRevision]) -> list[list[Proved | None]]:
-    """The routines, each with what it is in every revision (None: not there). By name; one that has no
-    namesake goes on in the most similar routine that is new in the next revision."""
+    """The routines, each with what it is in every revision (None: not there). By file and name, else by name;
+    one that has no namesake goes on in the most similar routine that is new in the next revision. One whose
+    file could not be read goes on in no other."""
     found: list[list[Proved | None]] = []
     for number, revision in enumerate(revisions):
-        free = dict(revision.routines)
+        free = list(revision.routines)
         last = [(track, _last(track)) for track in found]
-        for track, before in last:
-            track.append(free.pop(before.result.title, None))
+        for track, _ in last:
+            track.append(None)
+        _follow(last, free, _same_place)
+        readable = [(track, before) for track, before in last if before.result.file not in revision.unread]
+        _follow(readable, free, _same_name)
         if revision.routines:
-            _follow_renamed(last, free)
-        found += [[*([None] * number), proved] for proved in free.values()]
+            _follow(readable, free, _alike)
+        found += [[*([None] * number), proved] for proved in free]
     return found
 
 
@@ -40,21 +44,46 @@ def _last(track: Sequence[Proved | None]) -> Proved:
     return next(proved for proved in reversed(track) if proved is not None)
 
 
-def _follow_renamed(last: Sequence[tuple[list[Proved | None], Proved]], free: dict[str, Proved]) -> None:
+_Likeness = Callable[[RoutineResult, RoutineResult], float]
+
+
+def _same_place(before: RoutineResult, now: RoutineResult) -> float:
+    return float((before.file, before.title) == (now.file, now.title)) * _code_alike(before, now)
+
+
+def _same_name(before: RoutineResult, now: RoutineResult) -> float:
+    return float(before.title == now.title) * _code_alike(before, now)
+
+
+def _code_alike(before: RoutineResult, now: RoutineResult) -> float:
+    """More than 0, and the more the more alike their codes are."""
+    return 1 + likeness_of_code(before.listing, now.listing)
+
+
+def _alike(before: RoutineResult, now: RoutineResult) -> float:
+    like = likeness_of_code(before.listing, now.listing)
+    return like if before.variant == now.variant and like >= _ALIKE else 0
+
+
+def _follow(last: Sequence[tuple[list[Proved | None], Proved]], free: list[Proved], like: _Likeness) -> None:
+    """Let those tracks that have not gone on yet go on in `free` routines, the most alike first."""
     ended = [(track, before) for track, before in last if track[-1] is None]
     pairs = sorted(
         (
-            (likeness_of_code(before.result.listing, now.result.listing), number, title)
+            (likeness, -number, -index)
             for number, (_, before) in enumerate(ended)
-            for title, now in free.items()
-            if before.result.variant == now.result.variant
+            for index, now in enumerate(free)
+            if (likeness := like(before.result, now.result)) > 0
         ),
         reverse=True,
     )
-    for like, number, title in pairs:
-        track = ended[number][0]
-        if like >= _ALIKE and track[-1] is None and title in free:
-            track[-1] = free.pop(title)
+    taken: set[int] = set()
+    for _, number, index in pairs:
+        track = ended[-number][0]
+        if track[-1] is None and -index not in taken:
+            track[-1] = free[-index]
+            taken.add(-index)
+    free[:] = [proved for index, proved in enumerate(free) if index not in taken]
 
 
 # -- exits ------------------------------------------------------------------------------------------------
@@ -98,11 +127,17 @@ def _named(chains: Sequence[tuple[Cell | None, ...]]) -> Iterator[Row]:
     names = [cell.exit for cell in newest]
     used: dict[str, int] = {}
     for chain, cell in zip(chains, newest, strict=True):
-        name = cell.exit
-        if names.count(name) > 1:
-            name = f"{name}/{cell.label or cell.access.rpartition(': ')[2]}"  # without the file of a callee
+        name = _short(cell.exit)
+        if names.count(cell.exit) > 1:
+            access = cell.label or _short(cell.access.rpartition(": ")[2])  # without the file of a callee
+            name = f"{name}/{access.removeprefix(name.rpartition(':')[0] + ':')}"
         used[name] = used.get(name, 0) + 1
         yield Row(name if used[name] == 1 else f"{name} #{used[name]}", chain)
+
+
+def _short(name: str) -> str:
+    """A label as it is, a place without the folders of its file."""
+    return name.rpartition("/")[2]
 
 
 def _plain_row(exit_id: str, track: Sequence[Proved | None]) -> Row:
@@ -140,10 +175,11 @@ def _without_place(text: str) -> str:
 def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
     result = proved.result
     counts = {row.id: row for row in result.exits}
+    named = {*counts, *(o.exit for o in result.obligations)}
     found = []
     for point in fault_points(result, proved.image):
         line = point.line
-        at_access = _verdicts_at(result, point.where)
+        at_access = _verdicts_at(result, _name(point.where, line.where, named))
         uncovered = {i: v for i, v in at_access.items() if i == "O1"}
         if line.fixup is None:
             cell = Cell(
@@ -151,8 +187,8 @@ def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
                 lines=(line.where,),
             )  # fmt: skip
         else:
-            exit_id = proved.image.label_at(line.fixup) or proved.image.where(line.fixup)
-            exit_id = next((known for known in counts if known == exit_id), exit_id)
+            place = proved.image.where(line.fixup)
+            exit_id = _name(proved.image.label_at(line.fixup) or place, place, named)
             row = counts.get(exit_id)
             at_exit = _verdicts_at(result, exit_id)
             verdicts = {**({"O1": Verdict.PROVED} if "O1" in _asked(result) else {}), **at_exit, **uncovered}
@@ -163,6 +199,11 @@ def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
             )  # fmt: skip
         found.append((point, cell))
     return found
+
+
+def _name(label: str, place: str, known: Container[str]) -> str:
+    """What an exit is called in a result: a proof that was made before the label was there has its place."""
+    return place if label not in known and place in known else label
 
 
 def _asked(result: RoutineResult) -> set[str]:

@@ -1,27 +1,27 @@
-"""From a revision to the results of its routines: each is proved, unless the cache knows it."""
+"""From revisions to the results of their routines: each is proved, unless it was before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.proof.listing import listing
 from mcverify.proof.options import ProveOptions
-from mcverify.proof.prove import prove_file
+from mcverify.proof.prove import Job, finished, proved
 from mcverify.proof.result import RoutineResult
-from mcverify.proof.select import Task, settled, tasks
-from mcverify.proof.variants import Variant, variants
-from mcverify.review.cache import Cache, key_of
+from mcverify.proof.select import Task, unknown_because
+from mcverify.review.cache import Cache
+from mcverify.review.limit import Shares
+from mcverify.review.reading import Piece, Read, named_as
 from mcverify.review.recast import moved, with_words
-from mcverify.review.revision import Revision, laid_out, readable_of
-from mcverify.review.tree import Tree
+from mcverify.review.revision import Revision
 from mcverify.witness.study import study
 
 Progress = Callable[[str], None]
+_Results = tuple[RoutineResult, ...]
 
 
 @dataclass(frozen=True)
@@ -35,126 +35,155 @@ class Proved:
 
 @dataclass(frozen=True)
 class ProvedRevision:
-    """A revision with what was found out of its routines, by title. `failures` are sentences on files that
-    could not be read or assembled; `reused` counts the routines that the cache knew."""
+    """A revision with what was found out of its routines, in the order of its files. `unread` says of each
+    file that could not be read or assembled why not; `reused` counts the routines that the cache knew."""
 
     revision: Revision
-    routines: Mapping[str, Proved] = field(default_factory=dict)
-    failures: tuple[str, ...] = ()
+    routines: tuple[Proved, ...] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
     reused: int = 0
     proved: int = 0
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Sentences on its files that could not be read or assembled."""
+        return tuple(self.unread.values())
 
-def prove_revision(
-    revision: Revision, options: ProveOptions, cache: Cache, progress: Progress, deadline: Deadline
-) -> ProvedRevision:
-    """All routines of a revision that have table entries or a contract; those that `options` name, as far as
-    they are there."""
-    found: dict[str, Proved] = {}
-    failures: list[str] = []
-    empty: list[str] = []
-    reused = fresh = 0
-    with laid_out(revision) as files:
-        options = replace(options, readable=readable_of(revision))
-        for name, path in files.items():
-            folder = str(path)[: -len(name)] if str(path).endswith(name) and str(path) != name else ""
-            plain = _without(folder, revision.tree)
-            try:
-                results, hits = _of_file(path, plain, options, cache, progress, deadline)
-            except InputError as error:
-                sentence = with_words(str(error), plain)
-                (empty if _is_nothing(error) else failures).append(sentence)
+
+class Prover:
+    """Proves the routines of revisions, each code once. `shares` hands out the time; what is not begun once
+    `stopped` says why is unknown for that reason."""
+
+    def __init__(
+        self, reads: Sequence[Read], options: ProveOptions, cache: Cache, progress: Progress
+    ) -> None:
+        self._reads, self._options, self._cache, self._progress = reads, options, cache, progress
+        self._known: dict[str, _Results | InputError] = {}
+        self._kept: set[str] = set()
+        self.stopped = ""
+        self.shares = Shares(options.timeout, self._expected())
+
+    def _expected(self) -> int:
+        """How many pieces of work are to be expected: a proof of each code that the cache does not know, and
+        a comparison wherever the code of a routine changes."""
+        codes: dict[str, set[str]] = {}
+        for piece in (piece for found in self._reads for piece in found.pieces):
+            codes.setdefault(piece.task.name, set()).add(piece.key)
+            if piece.key not in self._kept and (kept := self._cache.get(piece.key)) is not None:
+                self._known[piece.key] = kept
+                self._kept.add(piece.key)
+        new = sum(len(keys - self._kept) for keys in codes.values())
+        return new + sum(len(keys) - 1 for keys in codes.values())
+
+    def revisions(self) -> list[ProvedRevision]:
+        """What was found out of each; the newest is proved first."""
+        newest_first = [
+            self._revision(self._reads[number], number) for number in reversed(range(len(self._reads)))
+        ]
+        return newest_first[::-1]
+
+    def _revision(self, found: Read, number: int) -> ProvedRevision:
+        about = f"{found.revision.name} ({number + 1} of {len(self._reads)})"
+        routines: list[Proved] = []
+        unread = dict(found.unread)
+        reused = 0
+        for piece in found.pieces:
+            was_known = piece.key in self._known
+            results = self._results(piece, lambda text: self._progress(f"{about}: {text}"))
+            if isinstance(results, InputError):
+                unread[piece.plain(str(piece.image.path))] = with_words(str(results), piece.plain)
                 continue
-            found |= {proved.result.title: proved for proved in results}
-            reused, fresh = reused + hits, fresh + len(results) - hits
-    return ProvedRevision(revision, found, tuple(failures), tuple(empty), reused, fresh)
+            reused += len(results) if was_known else 0
+            routines += [
+                Proved(result, named_as(job.variant.image, piece.plain), job.task)
+                for result, job in zip(results, piece.jobs, strict=True)
+            ]
+        return ProvedRevision(
+            found.revision, tuple(routines), unread, tuple(found.empty), reused, len(routines) - reused
+        )
+
+    def _results(self, piece: Piece, progress: Progress) -> _Results | InputError:
+        known = self._known.get(piece.key)
+        if isinstance(known, InputError):
+            return known
+        if known is not None and (placed := _placed(known, piece)) is not None:
+            return placed
+        if self.stopped:
+            return _undone(self.stopped, piece, self._options)
+        try:
+            found = self._proof(piece, progress)
+        except KeyboardInterrupt:
+            self.stopped = INTERRUPTED
+            return _undone(self.stopped, piece, self._options)
+        self._known[piece.key] = found
+        if not isinstance(found, InputError):
+            self._cache.put(piece.key, found)
+            return _with_remarks(found, piece)
+        return found
+
+    def _proof(self, piece: Piece, progress: Progress) -> _Results | InputError:
+        """The results of all variants, without the remarks on this file."""
+
+        def studied(image: Image, result: RoutineResult, until: Deadline, told: Progress) -> RoutineResult:
+            return study(image, result, self._options, until, told, repair=False)
+
+        (found,) = proved([piece.jobs], self._options, self.shares.next(), progress, studied)
+        if isinstance(found, InputError):
+            return found
+        return tuple(
+            with_words(_without_remarks(result, job), piece.plain)
+            for result, job in zip(found, piece.jobs, strict=True)
+        )
 
 
-_NOTHING = ("no exception table", "lie in no function", "there is no routine", "the file is empty")
+INTERRUPTED = "it was interrupted before that was decided"
 
 
-def _is_nothing(error: InputError) -> bool:
-    """Whether the file is right, and has no routine to be proved."""
-    return any(words in error.message for words in _NOTHING)
+def _undone(why: str, piece: Piece, options: ProveOptions) -> _Results:
+    """What is known of a routine that nobody looked at: its code."""
+    results = (
+        finished(unknown_because(why, job.variant.image, job.task, options), job) for job in piece.jobs
+    )
+    return tuple(with_words(result, piece.plain) for result in results)
 
 
-def _without(folder: str, tree: Tree | None) -> Callable[[str], str]:
-    """Says names of files in a temporary folder as the revision has them, and the folder as its tree."""
-    if not folder:
-        return lambda text: text
-    name = tree.name if tree is not None else "."
-    return lambda text: text.replace(folder, "").replace(folder.rstrip("/"), name)
-
-
-def _of_file(
-    path: Path,
-    plain: Callable[[str], str],
-    options: ProveOptions,
-    cache: Cache,
-    progress: Progress,
-    deadline: Deadline,
-) -> tuple[list[Proved], int]:
-    image = options.image(path)
-    chosen = tasks(image, _for_file(image, options))
-    made = {task.name: _variants(image, task) for task in chosen}
-    notes = tuple(map(plain, image.notes))
-    keys = {task.name: key_of(task, made[task.name], options, notes) for task in chosen}
-    known = {t.name: _known(t, made[t.name], cache.get(keys[t.name]), plain, image) for t in chosen}
-    missing = [name for name, results in known.items() if results is None]
-    if missing:
-        names = () if len(missing) == len(chosen) else tuple(missing)
-        results = _prove(path, replace(options, routines=names or options.routines), progress, deadline)
-        for name in missing:
-            own = known[name] = tuple(with_words(r, plain) for r in results if r.name == name)
-            cache.put(keys[name], own)
-    found = []
-    for task in chosen:
-        for result, variant in zip(known[task.name] or (), made[task.name], strict=True):
-            found.append(Proved(result, variant.image, settled(task, variant.image)))
-    hits = sum(len(results) for name, results in made.items() if name not in missing)
-    return found, hits
-
-
-def _for_file(image: Image, options: ProveOptions) -> ProveOptions:
-    """The options, with those of the named routines that this file has; if it has none, an InputError follows
-    where the first is looked for."""
-    there = {symbol.name for symbol in image.symbols}
-    here = tuple(name for name in options.routines if name in there)
-    return replace(options, routines=here or options.routines)
-
-
-def _variants(image: Image, task: Task) -> tuple[Variant, ...]:
-    return variants(image, task.entry) if task.contract is not None else (Variant("", {}, image, image),)
-
-
-def _known(
-    task: Task,
-    made: Sequence[Variant],
-    kept: tuple[RoutineResult, ...] | None,
-    plain: Callable[[str], str],
-    image: Image,
-) -> tuple[RoutineResult, ...] | None:
-    """What the cache has, in the words of this revision; None if any of it is missing."""
-    if kept is None or len(kept) != len(made):
+def _placed(known: Sequence[RoutineResult], piece: Piece) -> _Results | None:
+    """Results of the same code in the words of this file; None where they do not fit it."""
+    if len(known) != len(piece.jobs):
         return None
-    file = plain(str(image.path))
     found = []
-    for result, variant in zip(kept, made, strict=True):
-        lines = with_words(listing(variant.image, task.entry), plain)
-        now = moved(result, lines, file, image.sha256)
-        if now is None or now.variant != variant.name:
+    for result, job in zip(known, piece.jobs, strict=True):
+        lines = with_words(listing(job.variant.image, piece.task.entry), piece.plain)
+        now = moved(result, lines, piece.plain(str(piece.image.path)), piece.image.sha256)
+        if now is None or now.variant != job.variant.name:
             return None
         found.append(now)
-    return tuple(found)
+    return _with_remarks(found, piece)
 
 
-def _prove(
-    path: Path, options: ProveOptions, progress: Progress, deadline: Deadline
-) -> Iterable[RoutineResult]:
-    def studied(image: Image, result: RoutineResult, until: Deadline, told: Progress) -> RoutineResult:
-        return study(image, result, options, until, told, repair=False)
+def _without_remarks(result: RoutineResult, job: Job) -> RoutineResult:
+    """The result without what is said of its file alone: its assumptions end with the image's notes, what no
+    path takes with the entries that no variant reaches."""
+    return replace(
+        result,
+        assumptions=_without_end(result.assumptions, job.variant.image.notes),
+        untaken=_without_end(result.untaken, job.unreached),
+        notes=(),
+    )
 
-    remaining = deadline.remaining()
-    within = options if remaining is None else replace(options, timeout=max(0.01, remaining))
-    return prove_file(path, within, progress, studied)
+
+def _without_end(words: tuple[str, ...], end: tuple[str, ...]) -> tuple[str, ...]:
+    return words[: -len(end)] if end and words[-len(end) :] == end else words
+
+
+def _with_remarks(results: Iterable[RoutineResult], piece: Piece) -> _Results:
+    return tuple(
+        replace(
+            result,
+            assumptions=(*result.assumptions, *map(piece.plain, job.variant.image.notes)),
+            untaken=(*result.untaken, *map(piece.plain, job.unreached)),
+            notes=tuple(map(piece.plain, job.notes)),
+        )
+        for result, job in zip(results, piece.jobs, strict=True)
+    )

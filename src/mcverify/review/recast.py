@@ -39,15 +39,17 @@ def moved(
 
 
 def _renamed(pairs: Sequence[tuple[ListingLine, ListingLine]]) -> dict[str, str] | None:
-    """What each label and place of then is called now, None if that is not clear both ways."""
+    """What each label and place of then is called now, None if that is not clear both ways. What had no label
+    goes on by its place, also where it has one now."""
     names: dict[str, str] = {}
     for old, new in pairs:
-        if bool(old.label) != bool(new.label):
-            return None
-        for was, now in ((old.label, new.label), (old.where, new.where)):
+        for was, now in ((old.label, new.label or new.where), (old.where, new.where)):
             if was and names.setdefault(was, now) != now:
                 return None
-    return names if len(set(names.values())) == len(names) else None
+    unlabelled = {new.where for old, new in pairs if old.label and not new.label}
+    places = {old.where for old, _ in pairs}
+    named = [now for was, now in names.items() if was in places or now not in unlabelled]
+    return names if len(set(named)) == len(named) else None
 
 
 def _replacing(names: Mapping[str, str]) -> Callable[[str], str]:

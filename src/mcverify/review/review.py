@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from mcverify.deadline import Deadline
 from mcverify.errors import ExitCode, InputError
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Verdict
@@ -15,8 +14,10 @@ from mcverify.review.behaviour import Exits, behaviour, identical
 from mcverify.review.cache import Cache
 from mcverify.review.changes import changed_counts, changed_exits, changed_obligations, same_code
 from mcverify.review.kept import LastTwo
+from mcverify.review.limit import Shares
 from mcverify.review.match import AFTER_FAULT, everywhere, rows, tracks
-from mcverify.review.prove import Progress, Proved, ProvedRevision, prove_revision
+from mcverify.review.prove import Progress, Proved, ProvedRevision, Prover
+from mcverify.review.reading import read
 from mcverify.review.result import Behaviour, Relation, Review, RoutineReview, Row, Step
 from mcverify.review.revision import Revision
 
@@ -42,16 +43,19 @@ def review(
     notes: Sequence[str] = (),
 ) -> Review:
     """The review of `revisions`, oldest first. Raises InputError where there is nothing to compare."""
-    deadline = Deadline(options.prove.timeout)
-    proved = []
-    for number, revision in enumerate(revisions, 1):
-        say = _prefixed(progress, f"{revision.name} ({number} of {len(revisions)})")
-        proved.append(prove_revision(revision, options.prove, cache, say, deadline))
+    with ExitStack() as stack:
+        reads = []
+        for number, revision in enumerate(revisions, 1):
+            progress(f"{revision.name} ({number} of {len(revisions)}): reading")
+            reads.append(read(revision, options.prove, stack))
+        prover = Prover(reads, options.prove, cache, progress)
+        proved = prover.revisions()
     _check(proved)
-    found = [_routine(track, options, deadline, progress) for track in tracks(proved)]
+    parents = [_parents(revision, number) for number, revision in enumerate(revisions)]
+    found = [_routine(track, parents, options, prover.shares, progress) for track in tracks(proved)]
     return Review(
         revisions=tuple(replace(revision, tree=None) for revision in revisions),
-        routines=tuple(found),
+        routines=tuple(_distinct(found)),
         failures={n: p.failures for n, p in enumerate(proved) if p.failures},
         notes=(*notes, *_on_headers(proved)),
         reused=sum(p.reused for p in proved),
@@ -61,7 +65,7 @@ def review(
 
 def _on_headers(proved: Sequence[ProvedRevision]) -> list[str]:
     """With whose headers sources of a kernel's tree were assembled, each once."""
-    notes = [note for p in proved for routine in p.routines.values() for note in routine.result.assumptions]
+    notes = [note for p in proved for routine in p.routines for note in routine.result.assumptions]
     words = ("headers of the kernel ", "mcverify's stand-in headers were taken")
     return list(dict.fromkeys(note for note in notes if note.startswith(words)))
 
@@ -82,24 +86,62 @@ def _check(proved: Sequence[ProvedRevision]) -> None:
     last = proved[-1]
     gone = [p for p in proved if not p.routines and not p.failures]
     if last in gone:
-        names = ", ".join(having[-1].routines)
+        names = ", ".join(_titles(having[-1]))
         raise InputError(
             f"{last.revision.name} has none of the routines any more ({names}): nothing is left to prove"
         )
     if len(proved) == 2 and len(having) == 2 and not any(len(_both(t)) == 2 for t in tracks(proved)):
-        old, new = (f"{p.revision.name} has {', '.join(p.routines)}" for p in proved)
+        old, new = (f"{p.revision.name} has {', '.join(_titles(p))}" for p in proved)
         raise InputError(
             f"the two have no routine in common: {old}, {new}",
             hint="routines are matched by name, or where most of their code is the same",
         )
 
 
+def _titles(proved: ProvedRevision) -> list[str]:
+    return list(dict.fromkeys(routine.result.title for routine in proved.routines))
+
+
 def _both(track: Sequence[Proved | None]) -> list[Proved]:
     return [proved for proved in track if proved is not None]
 
 
+def _distinct(routines: Sequence[RoutineReview]) -> Iterator[RoutineReview]:
+    """The routines under names that differ: those that several files define have the file behind it."""
+    names = [routine.name for routine in routines]
+    for routine in routines:
+        newest = next(result for result in reversed(routine.results) if result is not None)
+        name = f"{routine.name} ({newest.file})" if names.count(routine.name) > 1 else routine.name
+        yield replace(routine, name=name)
+
+
+def _parents(revision: Revision, number: int) -> tuple[int, ...]:
+    """The numbers of the revisions that one is compared with."""
+    if revision.parents is None:
+        return (number - 1,) if number else ()
+    return revision.parents
+
+
+def _pairs(there: Container[int], parents: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+    """Each revision that has a routine, with the nearest ones that it was made from and that have it too."""
+    for new in range(len(parents)):
+        waiting = [*parents[new]] if new in there else []
+        seen: set[int] = set()
+        while waiting:
+            old = waiting.pop(0)
+            if old in there:
+                yield old, new
+            elif old not in seen:
+                seen.add(old)
+                waiting += parents[old]
+
+
 def _routine(
-    track: Sequence[Proved | None], options: ReviewOptions, deadline: Deadline, progress: Progress
+    track: Sequence[Proved | None],
+    parents: Sequence[Sequence[int]],
+    options: ReviewOptions,
+    shares: Shares,
+    progress: Progress,
 ) -> RoutineReview:
     own = rows(track)
     results = tuple(proved.result if proved is not None else None for proved in track)
@@ -108,7 +150,7 @@ def _routine(
     name = results[there[-1]].title  # type: ignore[union-attr]
     steps = []
     explored: LastTwo[Explored] = LastTwo()
-    for old, new in pairwise(there):
+    for old, new in dict.fromkeys(_pairs(there, parents)):
         before, after = track[old], track[new]
         assert before is not None
         assert after is not None
@@ -120,7 +162,7 @@ def _routine(
                 new,
                 changed_obligations(own, spread, old, new),
                 changed_counts(own, old, new),
-                _behaviour(before, after, _exits(own, old, new), options, deadline, say, explored, same=same),
+                _behaviour(before, after, _exits(own, old, new), options, shares, say, explored, same=same),
                 code_changed=not same,
             )
         )
@@ -132,7 +174,7 @@ def _behaviour(
     after: Proved,
     exits: Exits,
     options: ReviewOptions,
-    deadline: Deadline,
+    shares: Shares,
     progress: Progress,
     explored: LastTwo[Explored],
     *,
@@ -142,7 +184,7 @@ def _behaviour(
         return identical()
     if not options.differences:
         return Behaviour(Relation.UNASKED)
-    return behaviour(before, after, exits, options.prove, deadline, progress, explored)
+    return behaviour(before, after, exits, options.prove, shares.next(), progress, explored)
 
 
 def _exits(own: Sequence[Row], old: int, new: int) -> Exits:

@@ -28,7 +28,8 @@ class Revision:
     that lie on the disk as they are have `on_disk` instead, and no contents. `others` are the files that they
     include. `author` and `message_id` are those of the mail that brought it, or of the commit. `tree` is the
     kernel's in which the files lie, None for files of no kernel; its `headers` are others in this revision.
-    `patch` is the patch that made it, as it was sent, `subject` that of its mail.
+    `patch` is the patch that made it, as it was sent, `subject` that of its mail. `parents` are the numbers
+    of the revisions that it was made from, None for the one before it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Revision:
     headers: Changed = field(default_factory=dict)
     patch: str = ""
     subject: str = ""
+    parents: tuple[int, ...] | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:

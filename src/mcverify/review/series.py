@@ -10,6 +10,7 @@ from mcverify.errors import InputError
 from mcverify.foreign import read_beneath, regular_files
 from mcverify.image.kernel_tree import LIBRARY, is_for_32_bits
 from mcverify.review.apply import FileChange, applied, changes
+from mcverify.review.foreign import left_out
 from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Repository
 from mcverify.review.history import SOURCE_SUFFIXES, has_table, with_included
@@ -39,11 +40,9 @@ def revisions_of_patches(
     whole."""
     base = _base(base_name, folder)
     series = [(name, patches(name, content)) for name, content in inputs]
-    tree = _Tree(base)
-    tracked = _tracked(series, base)
-    start = Revision("base", base.name, *tree.contents(tracked), tree=base.tree)
+    tracked, notes = _tracked(series, base)
     found: list[Revision] = []
-    notes: list[str] = []
+    before: dict[str, bytes | None] = {}
     for name, members in series:
         tree = _Tree(base)
         for number, patch in enumerate(members, 1):
@@ -54,6 +53,10 @@ def revisions_of_patches(
         if len(series) > 1:
             whole = replace(members[-1], text="\n".join(member.text for member in members))
             found.append(_revision(tree, tracked, Path(name).stem if name != "-" else "stdin", whole))
+        before = tree.before | before
+        notes += tree.remarks()
+    first = _Tree(base, {}, before)
+    start = Revision("base", base.name, *first.contents(tracked), tree=base.tree, headers=first.headers())
     columns = [start] if start.files else []
     for revision in found:
         last = columns[-1] if columns else start
@@ -61,8 +64,8 @@ def revisions_of_patches(
             notes.append(f"{revision.name} ({revision.title}) leaves the routines' files as they are")
         else:
             columns.append(revision)
-    if len(columns) == 1:
-        notes.append(f"if that is applied to {base.name} already, --base names the tree before it")
+    if start.files and len(columns) == 1:
+        raise NothingToReview("; ".join(dict.fromkeys(notes)))
     return Gathered(_unique(columns), tuple(dict.fromkeys(notes)))
 
 
@@ -104,8 +107,9 @@ def _revision(tree: _Tree, tracked: Sequence[str], name: str, patch: Patch) -> R
     )
 
 
-def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple[str, ...]:
-    """The assembly files that the patches change. Raises InputError where none has table entries."""
+def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple[tuple[str, ...], list[str]]:
+    """The assembly files that the patches change, and sentences on those that are left out. Raises InputError
+    where none has table entries."""
     found: dict[str, None] = {}
     others: dict[str, None] = {}
     binary: dict[str, None] = {}
@@ -120,15 +124,19 @@ def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple
     if found and not has_table(texts) and not any(has_table(base.read(path)) for path in found):
         _refuse_missing(series, base)
         others, found = {**others, **found}, {}
+    foreign = {path: said for path in found if (said := left_out(path, [base.read(path)]))}
+    found = {path: None for path in found if path not in foreign}
     if not found:
         found = dict.fromkeys(_including(others, base))
     if found:
-        return tuple(found)
+        return tuple(found), list(foreign.values())
+    others = {**others, **dict.fromkeys(foreign)}
     name = "standard input" if series[0][0] == "-" else series[0][0]
     what = ", ".join(list(others)[:4]) + (", ..." if len(others) > 4 else "")
     only = " (a binary patch)" if binary and binary.keys() == others.keys() else ""
+    besides = f" ({'; '.join(foreign.values())})" if foreign else ""
     raise NothingToReview(
-        f"it changes {what}{only}: no assembly file with exception-table entries", where=name
+        f"it changes {what}{only}: no assembly file with exception-table entries{besides}", where=name
     )
 
 
@@ -172,14 +180,30 @@ def _not_there(path: str, base: Base, where: str) -> InputError:
 
 @dataclass
 class _Tree:
-    """The files of the base with what has been applied so far; None for a file that is gone."""
+    """The files of the base with what has been applied so far; None for a file that is gone. `before` are
+    files that a patch was made for and that are other ones in the base: mostly since it is applied there."""
 
     base: Base
     changed: dict[str, bytes | None] = field(default_factory=dict)
+    before: dict[str, bytes | None] = field(default_factory=dict)
 
     def read(self, path: str) -> bytes | None:
         """The file as it is now."""
-        return self.changed[path] if path in self.changed else self.base.read(path)
+        if path in self.changed:
+            return self.changed[path]
+        return self.before[path] if path in self.before else self.base.read(path)
+
+    def remarks(self) -> list[str]:
+        """Sentences on the files that are not taken as they are in the base."""
+        return [self._remark(path) for path in self.before]
+
+    def _remark(self, path: str) -> str:
+        now = self.changed.get(path)
+        if now == self.base.read(path):
+            return f"{path}: the change is in {self.base.name} already, so the file before it is the base"
+        return (
+            f"{path}: the base is the file that the patch was made for, which is not that of {self.base.name}"
+        )
 
     def contents(self, paths: Sequence[str]) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """Those of `paths` that are there, and what they include."""
@@ -191,7 +215,8 @@ class _Tree:
         """Those that are other than in the base, where that is a kernel's tree."""
         if self.base.tree is None:
             return {}
-        return {path: content for path, content in self.changed.items() if path.endswith(_HEADERS)}
+        own = {**self.before, **self.changed}
+        return {path: content for path, content in own.items() if path.endswith(_HEADERS)}
 
     def apply(self, patch: Patch, where: str, notes: list[str]) -> None:
         """Apply all of a patch that can matter, or nothing. Raises InputError where it does not apply."""
@@ -214,23 +239,52 @@ class _Tree:
         return gone | ({change.new: content} if change.new is not None else {})
 
     def _applied(self, change: FileChange, other: FileChange, where: str) -> bytes | None:
-        """The new content; of a file that is as in the base, also from the blob that the patch names."""
-        old = self.read(change.old or change.new or "")
-        candidates = [old]
-        if change.blob and (change.old or "") not in self.changed:
-            blob = self.base.blob(change.blob)
-            candidates += [blob] if blob is not None else []
+        """The new content; of a file that is as in the base, also from the blob that the patch names, or from
+        none where it is there as the patch would make it."""
+        path = change.old or change.new or ""
+        old = self.read(path)
         first: InputError | None = None
-        for candidate in candidates:
+        for candidate in self._candidates(change, path, old):
             for kind in (change, other):
                 try:
-                    return applied(kind, candidate, where)
+                    content = applied(kind, candidate, where)
                 except InputError as error:
                     first = first or error
+                    continue
+                if candidate == old or self._is_older(change, candidate, content):
+                    return content
         assert first is not None
         if old is None and change.old is not None:
             raise _not_there(change.old, self.base, where)
         raise first
+
+    def _candidates(self, change: FileChange, path: str, old: bytes | None) -> list[bytes | None]:
+        """What the change may be made of: the file as it is now, unless it is what comes of it."""
+        if path in self.changed:
+            return [old]
+        blob = self.base.blob(change.blob) if change.blob else None
+        if change.old is not None and blob is None:
+            return [old]
+        is_there = old is None if change.new is None else self._made(change, blob) == self.read(change.new)
+        return [blob, old] if is_there and blob != old else [old, blob]
+
+    @staticmethod
+    def _made(change: FileChange, old: bytes | None) -> bytes | None:
+        try:
+            return applied(change, old, "")
+        except InputError:
+            return None
+
+    def _is_older(self, change: FileChange, candidate: bytes | None, content: bytes | None) -> bool:
+        """Take an older file as the base, where that is what the patch was made for: of a file that the patch
+        creates only if it is there as the patch has it."""
+        if change.old is None and content != self.base.read(change.new or ""):
+            return False
+        self.before[change.old or change.new or ""] = candidate
+        if change.old is not None and change.new not in (None, change.old):
+            now = self.base.read(change.new or "")
+            self.before |= {change.new or "": None} if now == content else {}
+        return True
 
 
 def _base(name: str | None, folder: Path) -> Base:

@@ -56,7 +56,7 @@ def test_the_bug_shows_again(mcverify, witness):
     assert ran.err == ""
     assert f"counterexample for O3 at .Lfix, run on {ON}" in ran.out
     assert "called    len 8, dst at 0 mod 64, src at 0 mod 64" in ran.out
-    assert "fault     load of src+0 (trap 14)" in ran.out
+    assert "fault     load of src+0 (#PF)" in ran.out
     assert "returned  left 1 (rax)" in ran.out
     assert "replay    STILL BROKEN: O3" in ran.out
     assert "recorded  the same registers, bytes and faults as on record" in ran.out

@@ -47,10 +47,10 @@ def test_a_refutation_is_an_error_on_its_line():
     assert properties == {
         "file": "asm/memcpy_64.S",
         "line": "114",
-        "title": "mcverify: O3 no under-report",
+        "title": "mcverify: O3 no over-claim",
     }
     first, *rest = message.splitlines()
-    assert first.startswith("memcpy_trap breaks O3 (no under-report) at .Lfix_w: 24 bytes")
+    assert first.startswith("memcpy_trap breaks O3 (no over-claim) at .Lfix_w: 24 bytes")
     assert any("leal -8(%rdx,%rcx,8), %edx" in line for line in rest)
 
 

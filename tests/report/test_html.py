@@ -195,10 +195,10 @@ def test_a_counterexample_tells_everything_that_is_known():
     [article] = with_class(parsed(to_html([EXPLAINED])), "counterexample")
     text = text_of(article)
     for said in (
-        "Counterexample: O3 no under-report at .Lfix_w",
+        "Counterexample: O3 no over-claim at .Lfix_w",
         "The rule: every byte that the count claims as copied has been stored.",
         "24 bytes are claimed as copied, and dst[16] was not stored.",
-        "load of src+16 (trap 14) at memcpy_64.S:66, continues at .Lfix_w (memcpy_64.S:114)",
+        "load of src+16 (#PF) at memcpy_64.S:66, continues at .Lfix_w (memcpy_64.S:114)",
         "cpu; the proof's model predicts the same 17 registers and 96 bytes",
         "41 more cases failed for the same reason",
         "8*ecx + edx - 8 = 8*7 + 0 - 8 = 48 right is 56",

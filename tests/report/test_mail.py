@@ -33,7 +33,7 @@ def test_there_is_no_mail_without_a_refutation(results):
 def test_it_begins_with_what_is_wrong_and_where():
     mail = to_mail([EXPLAINED], CALL)
     assert words(mail).startswith(
-        "asm/memcpy_64.S:114: memcpy_trap breaks O3 (no under-report) at .Lfix_w:"
+        "asm/memcpy_64.S:114: memcpy_trap breaks O3 (no over-claim) at .Lfix_w:"
         " 24 bytes are claimed as copied, and dst[16] was not stored"
     )
 
@@ -98,7 +98,7 @@ def test_what_one_run_breaks_is_told_once():
     )
     mail = to_mail([both], CALL)
     assert mail.count("called  ") == 1
-    assert "O3 no under-report:" in mail
+    assert "O3 no over-claim:" in mail
     assert "O4 nothing beyond:" in mail
 
 
@@ -165,5 +165,5 @@ def test_an_exit_without_a_label_is_named_once():
         counterexamples=(replace(EXPLAINED_COUNTEREXAMPLE, exit=where),),
     )
     assert words(to_mail([bare], CALL)).startswith(
-        f"{where}: memcpy_trap breaks O3 (no under-report): 24 bytes"
+        f"{where}: memcpy_trap breaks O3 (no over-claim): 24 bytes"
     )

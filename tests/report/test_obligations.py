@@ -28,5 +28,5 @@ def test_the_manual_says_what_each_costs_in_the_same_words():
 
 
 def test_an_id_without_a_name_is_its_own_title():
-    assert title("O3") == "O3 no under-report"
+    assert title("O3") == "O3 no over-claim"
     assert title("termination") == "termination"

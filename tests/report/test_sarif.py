@@ -87,7 +87,7 @@ def test_a_refutation_is_an_error_at_the_line_to_change():
     assert location["logicalLocations"] == [{"name": "memcpy_trap", "kind": "function"}]
     first, *rest = found["message"]["text"].split("\n")
     assert first == (
-        "memcpy_trap breaks O3 (no under-report) at .Lfix_w: 24 bytes are claimed as copied,"
+        "memcpy_trap breaks O3 (no over-claim) at .Lfix_w: 24 bytes are claimed as copied,"
         " and dst[16] was not stored."
     )
     assert any("len 72" in line for line in rest)

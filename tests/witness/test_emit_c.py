@@ -120,7 +120,7 @@ def test_the_program_tells_the_run_as_the_harness_does(tmp_path):
     left = outcome.registers["rdx"]
     assert f"returned  left {left} (rdx) trap 18 (rax)\n" in said
     assert "load of src+144 at .L" in said
-    assert "trap 18, continues at .Lfix_" in said
+    assert "#MC, continues at .Lfix_" in said
     stored = outcome.written.find(0, -outcome.base) + outcome.base
     assert f"stored    dst[0..{stored - 1}]\n" in said
 
@@ -290,7 +290,7 @@ def test_buffers_lie_as_the_case_says(tmp_path, place):
         assert code == 0, said
         assert f"returned  left {outcome.registers['rax']} (rax)" in said
         faults = [f"{f.buffer}+{f.offset}" for f in outcome.faults]
-        assert re.findall(r"^  fault     (?:load|store) of (\S+) at", said, re.MULTILINE) == faults
+        assert re.findall(r"^  fault     (?:load of|store to) (\S+) at", said, re.MULTILINE) == faults
 
 
 def test_what_is_written_can_be_recognised(tmp_path):

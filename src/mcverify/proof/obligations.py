@@ -84,7 +84,7 @@ def _in_range(at: _Exit) -> Iterator[Goal]:
         yield Goal("O2", z3.ULE(at.left, at.length))
 
 
-def _no_under_report(at: _Exit) -> Iterator[Goal]:
+def _no_over_claim(at: _Exit) -> Iterator[Goal]:
     if at.left is not None:
         claimed = z3.ULT(J, at.length - at.left)
         yield Goal("O3", z3.Implies(z3.And(z3.ULE(at.left, at.length), claimed), HIT))
@@ -176,7 +176,7 @@ def _fenced(at: _Exit) -> Iterator[Goal]:
 
 _AT_EXIT: dict[str, Callable[[_Exit], Iterator[Goal]]] = {
     "O2": _in_range,
-    "O3": _no_under_report,
+    "O3": _no_over_claim,
     "O4": _nothing_beyond,
     "O5": _progress,
     "O6": _right_data,

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from mcverify.contract import Contract
-from mcverify.proof.result import Counterexample, Explanation, ListingLine, Prediction, Repair, RoutineResult
+from mcverify.proof.result import (
+    Counterexample,
+    Explanation,
+    ListingLine,
+    Prediction,
+    Relevance,
+    Repair,
+    RoutineResult,
+)
 from mcverify.report.bytemap import LINE, phase, stored_prefix, stored_runs, wrong_runs
 from mcverify.report.obligations import OBLIGATIONS
-from mcverify.report.words import counted, number, short, spans
+from mcverify.report.words import counted, number, short, spans, trap_name, trap_names
 from mcverify.runs.case import Case, Ending, Fault, Outcome, Placement
 
 Lines = list[tuple[str, str]]
@@ -66,7 +75,7 @@ def explain(found: Counterexample) -> Lines:
         return []
     lines = [("why", _why(why))] if why.formula else []
     if why.parted:
-        lines.append(("parted", "\n".join(filter(None, (_short_line(why.parted), why.how)))))
+        lines.append(("mistake", "\n".join(filter(None, (f"begins at {_short_line(why.parted)}", why.how)))))
     if why.repair is not None:
         change = "\n".join(_changed(why.repair))
         said = why.repair.sentence or "with this change the routine is proved"
@@ -84,7 +93,7 @@ def reach(found: Counterexample) -> Lines:
     """For which other inputs it happens, how many more runs failed alike, and who confirms it."""
     lines = []
     if found.relevance:
-        values = "; ".join(f"{r.input}: {r.values}" for r in found.relevance)
+        values = "; ".join(f"{r.input}: {for_which(r)}" for r in found.relevance)
         runs = sum(r.runs for r in found.relevance)
         lines.append(("also for", f"{values} ({counted(runs, 'run')} made to find out)"))
     if found.others:
@@ -102,6 +111,11 @@ def _second(prediction: Prediction, same: str) -> str:
     if prediction.by == "model":
         return f"the proof's model predicts the same {same}"
     return f"the emulator has the same {same} (the proof's model cannot follow: {prediction.why})"
+
+
+def for_which(relevance: Relevance) -> str:
+    """For which other values of one input the run breaks the same."""
+    return trap_names(relevance.values) if relevance.input == "trap" else relevance.values
 
 
 def line_at(result: RoutineResult, address: int | None) -> ListingLine | None:
@@ -130,7 +144,8 @@ def _faults(found: Counterexample, result: RoutineResult) -> str:
         return "none"
     traps = [found.case.trap_after(faults[: n + 1]) for n in range(2)]
     shown = [
-        f"{fault_words(f)} (trap {trap}){_place(f, result)}" for f, trap in zip(faults, traps, strict=False)
+        f"{fault_words(f)} ({trap_name(trap)}){_place(f, result)}"
+        for f, trap in zip(faults, traps, strict=False)
     ]
     more = len(faults) - len(shown)
     return ", then ".join(shown) + (f", and {more} more" if more else "")
@@ -187,9 +202,9 @@ def _why(why: Explanation) -> str:
 
 
 def _short_line(parted: str) -> str:
-    """`file:line: text` with the file's name alone."""
+    """`file:line: text` with the file's name alone; `.text+0x40: text` where there are no lines."""
     where, colon, text = parted.partition(": ")
-    return short(where) + colon + text
+    return text if re.match(r"\S+\+0x[0-9a-f]+: ", text) else short(where) + colon + text
 
 
 def _claimed(count: int) -> str:

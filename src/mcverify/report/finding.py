@@ -47,7 +47,7 @@ class Finding:
 
     @property
     def headline(self) -> str:
-        """`memcpy_trap breaks O3 (no under-report) at .Lfix_w: ...`, one line; without the exit where it
+        """`memcpy_trap breaks O3 (no over-claim) at .Lfix_w: ...`, one line; without the exit where it
         has no other name than its place."""
         named = f"{self.id} ({NAMES[self.id]})" if self.id in NAMES else self.id
         is_there = self.obligation.exit == str(self.place)

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from mcverify import __version__
 from mcverify.proof.result import SUCCESS, Counterexample, Exit, ListingLine, RoutineResult, Verdict
 from mcverify.report.bytemap import ByteMap, byte_map
-from mcverify.report.counterexample import claim, describe, smallest_first
+from mcverify.report.counterexample import claim, describe, for_which, smallest_first
 from mcverify.report.obligations import title
 from mcverify.report.summary import (
     breaks_words,
@@ -33,7 +33,7 @@ from mcverify.report.summary import (
 )
 from mcverify.report.svg import class_of, edges, glyph_of, svg
 from mcverify.report.trace import Gap, TraceLine, trace_lines
-from mcverify.report.words import counted, number, short
+from mcverify.report.words import counted, number, register_value, short
 
 _OURS = re.compile(r'<!DOCTYPE html>\s*<html lang="en">\s*<head>\s*<meta name="generator" content="mcverify ')
 
@@ -184,7 +184,7 @@ class Shown:
 
     @property
     def headline(self) -> str:
-        """`O3 no under-report at .Lfix_w`."""
+        """`O3 no over-claim at .Lfix_w`."""
         obligations = ", ".join(map(title, self.found.obligations))
         return f"{obligations} at {exit_name(self.found.exit)}"
 
@@ -253,7 +253,15 @@ class Shown:
     def registers(self) -> list[tuple[str, str, str, bool]]:
         """Each register before and after, and whether it differs."""
         before, after = self.found.outcome.initial, self.found.outcome.registers
-        return [(r, f"{before.get(r, 0):#x}", f"{after[r]:#x}", before.get(r) != after[r]) for r in after]
+        return [
+            (r, _register(r, before.get(r, 0)), _register(r, after[r]), before.get(r) != after[r])
+            for r in after
+        ]
+
+    @property
+    def relevance(self) -> list[tuple[str, str]]:
+        """Each input with the values of it for which the same breaks."""
+        return [(r.input, for_which(r)) for r in self.found.relevance]
 
     @property
     def commands(self) -> list[str]:
@@ -264,6 +272,10 @@ class Shown:
         )
         replay = ["mcverify", "replay", "witness.json", "--routine", result.name, "--exit", self.found.exit]
         return [f"{prove} --json witness.json", shlex.join(replay)]
+
+
+def _register(name: str, value: int) -> str:
+    return register_value(name, value) if name == "rflags" else f"{value:#x}"
 
 
 @cache

@@ -20,7 +20,7 @@ class Obligation:
 
     @property
     def sentence(self) -> str:
-        """`O3 no under-report: the first len - left bytes of dst have been stored`."""
+        """`O3 no over-claim: the first len - left bytes of dst have been stored`."""
         return f"{self.id} {self.name}: {self.holds}"
 
 
@@ -37,7 +37,7 @@ _BADNESS = {Verdict.PROVED: 0, Verdict.UNKNOWN: 1, Verdict.REFUTED: 2}
 
 
 def title(identifier: str) -> str:
-    """`O3 no under-report` for O3; an id without a name stays as it is."""
+    """`O3 no over-claim` for O3; an id without a name stays as it is."""
     return f"{identifier} {NAMES[identifier]}" if identifier in NAMES else identifier
 
 

@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -18,6 +19,7 @@ from mcverify.contract import contract_for
 from mcverify.proof.result import SUCCESS, Exit, RoutineResult, Verdict
 from mcverify.report.counterexample import smallest_first
 from mcverify.report.obligations import NAMES, title
+from mcverify.report.place import parse
 from mcverify.report.summary import (
     at,
     breaks_words,
@@ -37,7 +39,7 @@ from mcverify.report.summary import (
 )
 from mcverify.report.terminal_counterexample import render_counterexample
 from mcverify.report.terminal_map import GLUE, Glyphs, glyphs_for
-from mcverify.report.words import short
+from mcverify.report.words import cut, local
 
 MARKS = {
     Verdict.PROVED: Text("ok", "green"),
@@ -131,13 +133,19 @@ def _heading(result: RoutineResult) -> Text:
 
 
 def _exit_table(result: RoutineResult, width: int) -> Table:
-    """One row per exit, for `width` columns. No name and no place breaks: where they do not fit, places are
-    lines alone, and then the table is wider than the terminal."""
+    """One row per exit, for `width` columns. No name and no place breaks: where they do not fit, their
+    middles are cut out if that leaves them apart, else the table is wider than the terminal."""
     asked = columns(result)
-    rows = [_Row(row, result, asked) for row in result.exits]
-    shapes = [_PLACES] if len({row.file for row in rows if row.file}) > 1 else [_PLACES, _LINES]
-    tables = [_table(rows, asked, shape) for shape in ([_ALL] if width >= _WIDE else []) + shapes]
-    return next((table for table in tables if _needed(table) <= width), tables[-1])
+    files = {place.file for row in result.exits if (place := parse(row.where))}
+    own = next(iter(files)) if len(files) == 1 else result.file
+    rows = [_Row(row, result, asked, own) for row in result.exits]
+    shapes = [_ALL, _PLACES] if width >= _WIDE else [_PLACES]
+    tables = [_table(rows, asked, shape) for shape in shapes]
+    whole = tables[-1]
+    for longest in _CUTS:
+        if shorter := _cut(rows, longest):
+            tables.append(_table(shorter, asked, _PLACES))
+    return next((table for table in tables if _needed(table) <= width), whole)
 
 
 _WIDE = 100
@@ -145,23 +153,36 @@ _INDENT = 2
 _ANY_WIDTH = 10000
 _ALL = {"continues at": "where", "after a fault at": "access"}
 _PLACES = {"continues at": "where"}
-_LINES = {"continues at": "line"}
+_CUTS = (32, 24, 18)
 
 
 class _Row:
-    """An exit as the cells of its row."""
+    """An exit as the cells of its row; places in `own` have their line alone."""
 
-    def __init__(self, row: Exit, result: RoutineResult, asked: Iterable[str]) -> None:
+    def __init__(self, row: Exit, result: RoutineResult, asked: Iterable[str], own: str) -> None:
         success = row.id == SUCCESS
-        self.name = Text(row.id if success else exit_name(row.id), "bold" if success else "")
-        self.where = Text(short(row.where), "cyan")
-        self.access = Text("" if success else short(row.access), "cyan")
-        self.file, _, line = self.where.plain.rpartition(":")
-        self.line = Text(f"line {line}" if self.file else self.where.plain, "cyan")
+        name = row.id if success else local(row.id, own)
+        self.name = Text(name, "bold" if success else "")
+        self.where = Text(local(row.where, own), "cyan")
+        accesses = (local(access, own) for access in row.access.split(", "))
+        self.access = Text("" if success else ", ".join(accesses), "cyan")
         self.has_count = bool(row.count) or goes_on(row, result)
         self.count = Text(f"(tries{GLUE}again)", "dim") if goes_on(row, result) else Text(row.count or "-")
         verdicts = [verdict_at(result, identifier, row) for identifier in asked]
         self.marks = [_NOT_ASKED if verdict is None else MARKS[verdict] for verdict in verdicts]
+
+
+def _cut(rows: Sequence[_Row], longest: int) -> list[_Row]:
+    """The rows with names and places of at most so many characters; none where two would be the same then."""
+    shorter = [copy(row) for row in rows]
+    for row, whole in zip(shorter, rows, strict=True):
+        row.name = Text(cut(whole.name.plain, longest), whole.name.style)
+        row.where = Text(cut(whole.where.plain, longest), whole.where.style)
+    apart = all(
+        len({getattr(row, cell).plain for row in shorter}) == len({getattr(row, cell).plain for row in rows})
+        for cell in ("name", "where")
+    )
+    return shorter if apart else []
 
 
 def _table(rows: Sequence[_Row], asked: Iterable[str], places: Mapping[str, str]) -> Table:

@@ -15,7 +15,7 @@ from mcverify.report.counterexample import Lines, claim, describe, explain, reac
 from mcverify.report.summary import exit_name
 from mcverify.report.terminal_map import GLUE, Glyphs, draw
 from mcverify.report.trace import Gap, TraceLine, last_steps, trace_lines
-from mcverify.report.words import counted, number
+from mcverify.report.words import counted, in_file, register_value
 
 _LABELS = 8
 _INDENT = 4
@@ -32,15 +32,19 @@ def render_counterexample(
     )
     drawn = byte_map(found, result.contract)
     parts: list[RenderableType] = [
-        _grid([*claim(found), *describe(found, result)]),
+        _grid(_in_file([*claim(found), *describe(found, result)], result.file)),
         Group(*draw(drawn, glyphs, width - _INDENT)),
-        _grid([*explain(found), *reach(found)]),
+        _grid(_in_file([*explain(found), *reach(found)], result.file)),
         _trace(found, result, verbose),
     ]
     if verbose:
         parts.append(_grid([("changed", _registers(found))]))
     shown = [part for part in parts if not isinstance(part, Table) or part.row_count]
     return Group(headline, *(Padding(part, (i > 0, 0, 0, 2)) for i, part in enumerate(shown)))
+
+
+def _in_file(lines: Lines, file: str) -> Lines:
+    return [(label, in_file(text, file)) for label, text in lines]
 
 
 def _grid(lines: Lines) -> Table:
@@ -74,7 +78,7 @@ def _step(line: TraceLine | Gap, verbose: bool) -> tuple[Text, Text, Text, Text,
         gap = Text(f"... {counted(line.instructions, 'instruction')}", "dim")
         return Text(), Text(), Text(), gap, Text("" if verbose else "-v shows them", "dim")
     times = f"{line.instructions} x" if line.instructions > 1 else ""
-    did = ", ".join(line.effects) + (f"  <-{GLUE}parted" if line.parts else "")
+    did = ", ".join(line.effects) + (f"  <-{GLUE}mistake" if line.parts else "")
     effects = Text(did.strip(), "bold red" if line.counts else "")
     return Text(line.label), Text(line.place), Text(times), Text(line.text), effects
 
@@ -83,6 +87,8 @@ def _registers(found: Counterexample) -> str:
     """The registers that came back changed, with their values before and after."""
     before, after = found.outcome.initial, found.outcome.registers
     changed = [
-        f"{r} {number(before[r])} -> {number(after[r])}" for r in after if before.get(r, after[r]) != after[r]
+        f"{r} {register_value(r, before[r])} -> {register_value(r, after[r])}"
+        for r in after
+        if before.get(r, after[r]) != after[r]
     ]
     return ", ".join(changed) or "all as at the call"

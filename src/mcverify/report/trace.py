@@ -125,6 +125,8 @@ def _value(value: int, bases: dict[str, int], length: int) -> str:
 
 
 def _place(where: str, own: str) -> str:
-    """`:24` in the routine's own file, `other.S:24` elsewhere."""
+    """`:24` in the routine's own file, `other.S:24` elsewhere, `.text+0x24` where there are no lines."""
+    if ": " in where:
+        return where.partition(": ")[2]
     name = PurePath(where).name
     return name.removeprefix(own) if name.startswith(own + ":") else name

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from mcverify.models import read_toml
 from mcverify.runs.case import Run
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -14,6 +15,25 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def number(value: int) -> str:
     """Decimal below a million, hexadecimal above."""
     return str(value) if abs(value) < 1 << 20 else f"{value:#x}"
+
+
+def trap_name(trap: int | None) -> str:
+    """`#PF` for 14, as the Intel SDM and kernel developers call it; None is no trap."""
+    names: dict[str, str] = read_toml("x86_64.toml")["traps"]["names"]
+    return names.get(str(trap), f"trap {trap}")
+
+
+def trap_names(text: str) -> str:
+    """`14 or 18` as `#PF or #MC`: words about trap numbers, with the names in their place."""
+    return re.sub(r"\b\d+\b", lambda found: trap_name(int(found[0])), text)
+
+
+def register_value(register: str, value: int) -> str:
+    """The value of a register; of rflags the flags that stand, by name."""
+    if register != "rflags":
+        return number(value)
+    bits: dict[str, int] = read_toml("x86_64.toml")["rflags"]["bits"]
+    return " ".join(name for name, bit in bits.items() if value >> bit & 1) or "no flag"
 
 
 def counted(count: int, noun: str) -> str:
@@ -40,6 +60,29 @@ def harmless(text: str) -> str:
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` characters: what is too long has two dots for its middle."""
+    if len(text) <= width:
+        return text
+    behind = (width - 2) // 2
+    return f"{text[: width - 2 - behind]}..{text[len(text) - behind :]}"
+
+
+def in_file(text: str, file: str) -> str:
+    """A sentence with the places in `file` as :func:`short` writes them."""
+    return text.replace(f"{file}: ", "").replace(f"{file}:", f"{PurePath(file).name}:")
+
+
+def local(where: str, file: str) -> str:
+    """A place for a reader of `file`: `line 12` or `.text+0x40` for one in it, `other.S:12` for others."""
+    if where.startswith(f"{file}: "):
+        return where.removeprefix(f"{file}: ")
+    if where.startswith(f"{file}:"):
+        return f"line {where.removeprefix(f'{file}:')}"
+    return short(where)
+
+
 def short(where: str) -> str:
-    """`memcpy_64.S:12` for `asm/memcpy_64.S:12`: the heading has the whole path."""
-    return PurePath(where).name if ": " not in where else where
+    """`memcpy_64.S:12` for `asm/memcpy_64.S:12`, `.text+0x40` for `memcpy_64.o: .text+0x40`: the heading has
+    the whole path."""
+    return where.partition(": ")[2] if ": " in where else PurePath(where).name

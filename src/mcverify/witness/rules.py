@@ -74,7 +74,7 @@ def _in_range(run: Judged) -> str:
     return f"left must not exceed len, {run.case.len}: {shown(left)} is returned"
 
 
-def _no_under_report(run: Judged) -> str:
+def _no_over_claim(run: Judged) -> str:
     return f"every byte of the claim must have been stored: {_claim(run)}, and dst[{run.missing}] was not"
 
 
@@ -156,7 +156,7 @@ def _ordered(run: Judged) -> str:
 _RULES: Mapping[str, Callable[[Judged], str]] = {
     "O1": _covered,
     "O2": _in_range,
-    "O3": _no_under_report,
+    "O3": _no_over_claim,
     "O4": _nothing_beyond,
     "O5": _progress,
     "O6": _right_data,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mcverify.errors import InputError
-from mcverify.foreign import read_regular
+from mcverify.foreign import printable, read_regular
 from mcverify.models import models_dir, read_toml
 from mcverify.scopes import makes_sense
 
@@ -205,6 +205,21 @@ def load_contract(name_or_path: str | Path) -> Contract:
             hint="the contracts are " + ", ".join(_shipped()) + "; or give the path of a .toml file",
         )
     return _shipped()[text]
+
+
+def shipped_contract(name: str) -> Contract:
+    """The contract of that name under `models/contracts/`. Raises InputError for any other: what a comment in
+    a source names must not be a file that its author wrote as well."""
+    if name not in _shipped():
+        own = name.endswith(".toml") or "/" in name
+        message = f"a comment may name a contract that comes with mcverify, and {printable(name)!r} is none"
+        raise InputError(
+            f"{message}{'' if own else _near(name, _shipped())}",
+            hint="give it with --contract FILE, if you have read it"
+            if own
+            else "the contracts are " + ", ".join(_shipped()),
+        )
+    return _shipped()[name]
 
 
 def all_contracts() -> tuple[Contract, ...]:

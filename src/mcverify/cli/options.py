@@ -37,6 +37,12 @@ define_option = click.option(
     help="Define a macro before a source is assembled; CONFIG_X=n takes an assumed CONFIG away.",
 )
 
+ignore_annotations_option = click.option(
+    "--ignore-annotations",
+    is_flag=True,
+    help="Believe no comment in a source that says what its routines promise, or which accesses may fault.",
+)
+
 unconfined_option = click.option(
     "--unconfined",
     is_flag=True,

@@ -14,6 +14,7 @@ import click
 from mcverify.cli.options import (
     config_option,
     define_option,
+    ignore_annotations_option,
     include_option,
     jobs_option,
     need_solvers,
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     help="Take the symbols of a linked kernel that has none of its own from its System.map.",
 )
 @config_option
+@ignore_annotations_option
 @unconfined_option
 @jobs_option("Prove so many routines at a time, each in a process of its own.")
 @output_options
@@ -138,6 +140,7 @@ def prove(
     defines: tuple[str, ...],
     system_map: Path | None,
     config: Path | None,
+    ignore_annotations: bool,
     jobs: int | None,
     quiet: bool,
     verbose: bool,
@@ -184,6 +187,7 @@ def prove(
         system_map=system_map,
         kernel=kernel,
         config=config,
+        ignore_annotations=ignore_annotations,
         record=proof is not None,
         second_solver=second_solver,
         jobs=jobs or usable_cpus(),

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import config_option, define_option, include_option, unconfined_option
+from mcverify.cli.options import (
+    config_option,
+    define_option,
+    ignore_annotations_option,
+    include_option,
+    unconfined_option,
+)
 from mcverify.cli.output import STDOUT, check_writable, write_all
 from mcverify.cli.outputs import without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
@@ -62,6 +68,7 @@ if TYPE_CHECKING:
 @include_option
 @define_option
 @config_option
+@ignore_annotations_option
 @unconfined_option
 @click.option(
     "--fail-on",
@@ -102,6 +109,7 @@ def review(
     include: tuple[Path, ...],
     defines: tuple[str, ...],
     config: Path | None,
+    ignore_annotations: bool,
     fail_on: tuple[str, ...],
     allow_empty: bool,
     no_differences: bool,
@@ -151,6 +159,7 @@ def review(
         include=include,
         defines=defines,
         config=config,
+        ignore_annotations=ignore_annotations,
     )
     result = _review(found, ReviewOptions(proofs, differences=not no_differences), cached=not no_cache)
     code = exit_code(result, fail_on)

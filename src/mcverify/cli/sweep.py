@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from mcverify.cli.options import config_option, define_option, include_option, unconfined_option
+from mcverify.cli.options import (
+    config_option,
+    define_option,
+    ignore_annotations_option,
+    include_option,
+    unconfined_option,
+)
 from mcverify.cli.output import STDOUT, check_writable, write_whole
 from mcverify.cli.sizes import parse_seconds
 from mcverify.cli.streams import indifferent_to_readers
@@ -60,6 +66,7 @@ if TYPE_CHECKING:
 @include_option
 @define_option
 @config_option
+@ignore_annotations_option
 @unconfined_option
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the report.")
 def sweep(
@@ -75,6 +82,7 @@ def sweep(
     include: tuple[Path, ...],
     defines: tuple[str, ...],
     config: Path | None,
+    ignore_annotations: bool,
     quiet: bool,
 ) -> ExitCode:
     """Run the routines of a file on a grid of cases, with real faults, and judge each run by the contract.
@@ -101,6 +109,7 @@ def sweep(
         defines,
         trap,
         config=config,
+        ignore_annotations=ignore_annotations,
     )
     results = _sweep(file, options)
     if json_target is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcverify.image.image import Image
@@ -16,8 +16,9 @@ class ProveOptions:
     name, says; `len_max` is in bytes, `timeout` in seconds for the whole run; `kernel` is the tree whose
     headers a source is assembled with (None: that in which it lies, if any), `config` a .config in place of
     the tree's own; `record`: what is proved is written down (`RoutineResult.proof`);
-    `readable` are folders of which a source may read besides its own and its tree's;
-    `second_solver` names another solver that must prove what Z3 proves; so many `jobs` are done at a time."""
+    `readable` are folders of which a source may read besides its own and its tree's; with
+    `ignore_annotations` no comment in a source says what its routines promise; `second_solver` names another
+    solver that must prove what Z3 proves; so many `jobs` are done at a time."""
 
     routines: tuple[str, ...] = ()
     contract: str | None = None
@@ -36,10 +37,11 @@ class ProveOptions:
     second_solver: str | None = None
     jobs: int = 1
     readable: tuple[Path, ...] = ()
+    ignore_annotations: bool = False
 
     def image(self, path: Path) -> Image:
         """The image of a file, read as these options say. Raises InputError where it cannot be read."""
-        return load(
+        found = load(
             path,
             include=self.include,
             defines=self.defines,
@@ -48,5 +50,6 @@ class ProveOptions:
             config=self.config,
             readable=self.readable,
         )
+        return replace(found, annotations=()) if self.ignore_annotations else found
 
     is_thorough: bool = True

@@ -202,6 +202,7 @@ def finished(result: RoutineResult, job: Job) -> RoutineResult:
         table=table(job.variant.image, lines),
         variant=job.variant.name,
         notes=job.notes,
+        by_comment=job.task.by_comment,
         proof=_of_variant(result, job.variant),
     )
 

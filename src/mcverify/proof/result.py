@@ -232,6 +232,7 @@ class RoutineResult:
     `unlooked` counts the entries for accesses of the kind `unstruck` ("loads", "stores") that are taken not
     to fault, `untaken` names those other entries of the routine that no path takes, by `file:line`.
     `held` are the rows that the proof holds whatever runs have shown: a run that breaks one contradicts it.
+    `by_comment` says what a comment in the file makes other than the routine's name has it.
     `proof` is the proof as it was written down, if that was asked for, `second` what a second solver said.
     """
 
@@ -261,6 +262,7 @@ class RoutineResult:
     held: frozenset[Row] = frozenset()
     proof: Record | None = None
     second: SecondOpinion | None = None
+    by_comment: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

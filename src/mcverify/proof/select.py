@@ -17,6 +17,7 @@ from mcverify.contract import (
     contract_for,
     faults_by_entry,
     load_contract,
+    shipped_contract,
 )
 from mcverify.errors import InputError
 from mcverify.image.functions import Functions
@@ -29,13 +30,18 @@ from mcverify.runs.operands import directions
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One routine to be proved, at [`entry`, `end`). `contract` None: nobody says what it promises."""
+    """One routine to be proved, at [`entry`, `end`). `contract` None: nobody says what it promises.
+
+    `by_comment` says what a comment in the file makes other than the routine's name has it: its author may
+    have asked for less.
+    """
 
     name: str
     entry: int
     end: int
     contract: Contract | None
     faults: Faults
+    by_comment: tuple[str, ...] = ()
 
 
 def tasks(image: Image, options: ProveOptions) -> list[Task]:
@@ -96,7 +102,23 @@ def _task(
         contract = contract.restricted(cast("Traps", options.trap))
     if contract is not None and not contract.store_traps:
         faults = _on_loads(faults, contract, image, symbol)
-    return Task(symbol.name, symbol.address, functions.end(symbol), contract, faults)
+    said_so = tuple(_by_comment(image, symbol.name, given, options, faults))
+    return Task(symbol.name, symbol.address, functions.end(symbol), contract, faults, said_so)
+
+
+def _by_comment(
+    image: Image, routine: str, given: Contract | None, options: ProveOptions, faults: Faults
+) -> Iterator[str]:
+    """What comments change of the contract that the routine bears by its name, as far as no option does."""
+    usual, own = contract_for(routine), contract_in(image, routine)
+    if usual is None:
+        return
+    if given is None and own is not None and own.terms != usual.terms:
+        yield f"held to {own.name} by a comment in the file, not to {usual.name} as its name says"
+    as_asked = usual_faults(given or own)
+    said = options.faults is None and _annotation(image, routine, "faults") is not None
+    if said and faults != as_asked:
+        yield f"faults on {faults} by a comment in the file, not on {as_asked}"
 
 
 def usual_faults(contract: Contract | None) -> Faults:
@@ -141,7 +163,7 @@ def _entries_of(task: Task, image: Image, kind: str) -> Iterator[int]:
 def contract_in(image: Image, routine: str) -> Contract | None:
     """The contract that the file, or else the routine's name, says. Raises InputError for an unknown one."""
     annotated = _annotation(image, routine, "contract")
-    return load_contract(annotated.value) if annotated else contract_for(routine)
+    return shipped_contract(annotated.value) if annotated else contract_for(routine)
 
 
 def _on_loads(faults: Faults, contract: Contract, image: Image, symbol: Symbol) -> Faults:
@@ -165,7 +187,7 @@ def _check_annotations(image: Image, functions: Functions) -> None:
         where = str(annotation.where)
         if annotation.key == "contract":
             try:
-                load_contract(value)
+                shipped_contract(value)
             except InputError as error:
                 raise InputError(error.message, where=error.where or where, hint=error.hint) from error
         elif annotation.key == "faults" and value not in ("loads", "stores", "both"):

@@ -67,6 +67,7 @@ def _options(options: ProveOptions) -> dict[str, Any]:
         "kernel": _path(options.kernel),
         "config": _path(options.config),
         "second_solver": options.second_solver,
+        "ignore_annotations": options.ignore_annotations,
     }
 
 
@@ -83,6 +84,7 @@ def routine_document(result: RoutineResult) -> dict[str, Any]:
         "sha256": result.sha256,
         "contract": result.contract.name if result.contract else "",
         "terms": _terms(result.contract) if result.contract else None,
+        "by_comment": list(result.by_comment),
         "faults": result.faults,
         "verdict": str(result.verdict),
         "domain": _domain(result.domain),

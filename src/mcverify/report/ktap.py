@@ -61,7 +61,8 @@ def _result_line(number: int, test: _Test) -> str:
 def _routine(result: RoutineResult) -> _Test:
     tests = (_understood(result), *(_obligation(finding) for finding in findings(result)))
     passed = result.verdict is Verdict.PROVED and all(test.passed for test in tests)
-    return _Test(result.title, passed, f"{result.verdict} {result.file}", subtests=tests)
+    words = "; ".join([f"{result.verdict} {result.file}", *result.by_comment])
+    return _Test(result.title, passed, words, subtests=tests)
 
 
 def _understood(result: RoutineResult) -> _Test:

@@ -37,7 +37,7 @@ def said(result: RoutineResult) -> str:
 def verdict_words(result: RoutineResult) -> str:
     """What the verdict is about, to stand behind it: the domain, or what is refuted; and which entries it
     says nothing of."""
-    return "; ".join([_verdict_words(result), *entries_left(result)])
+    return "; ".join([_verdict_words(result), *result.by_comment, *entries_left(result)])
 
 
 def entries_left(result: RoutineResult) -> list[str]:
@@ -75,7 +75,7 @@ def narrowed(result: RoutineResult) -> list[str]:
     if contract.size is None and domain.len_max < read_toml("x86_64.toml")["limits"]["max_rw_count"]:
         words.insert(0, f"len <= {size(domain.len_max)}")
     words += entries_left(result)
-    return words + [a for a in result.assumptions if a.startswith("assembled with ")]
+    return [*result.by_comment, *words] + [a for a in result.assumptions if a.startswith("assembled with ")]
 
 
 def breaks_words(domain: Domain) -> str:

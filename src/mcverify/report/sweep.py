@@ -51,6 +51,8 @@ def print_lines(results: Sequence[SweepResult], console: Console | None = None) 
     for result in results:
         head = (f"{result.finding:<10}", _STYLES[result.finding])
         line = Text.assemble(head, f" {result.title:<{width}}  {result.file}  {result.cases} cases")
+        if result.by_comment:
+            line.append(f"  ({', '.join(result.by_comment)})")
         broken = list(dict.fromkeys(f"{k.obligation} at {exit_name(k.exit)}" for k in result.kinds))
         if broken:
             line.append("  " + ", ".join(broken[:3]) + (", ..." if len(broken) > 3 else ""))
@@ -100,7 +102,8 @@ def _facts(result: SweepResult) -> Table:
 
 def _verdict(result: SweepResult) -> Text:
     head, _, rest = verdict_sentence(result).partition(":")
-    return Text.assemble((head, _STYLES[result.finding]), f":{rest}" if rest else "")
+    words = "".join(f"; {said}" for said in result.by_comment)
+    return Text.assemble((head, _STYLES[result.finding]), f":{rest}" if rest else "", words)
 
 
 def verdict_sentence(result: SweepResult) -> str:
@@ -235,6 +238,7 @@ def _sweep(result: SweepResult) -> dict[str, Any]:
         "variant": result.variant,
         "file": result.file,
         "contract": result.contract.name if result.contract else "",
+        "by_comment": list(result.by_comment),
         "faults": result.faults,
         "on": result.on,
         "finding": str(result.finding),

@@ -42,6 +42,7 @@ class Options(Struct):
     system_map: str | None = None
     kernel: str | None = None
     config: str | None = None
+    ignore_annotations: bool = False
 
 
 class Terms(Struct):

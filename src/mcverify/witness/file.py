@@ -185,6 +185,7 @@ def _options(options: document.Options, routine: str) -> ProveOptions:
         system_map=_path(options.system_map),
         kernel=_path(options.kernel),
         config=_path(options.config),
+        ignore_annotations=options.ignore_annotations,
     )
 
 

@@ -17,7 +17,6 @@ from mcverify.contract import Contract, Faults
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import InputError
 from mcverify.image.image import Image
-from mcverify.image.load import load
 from mcverify.proof import entries
 from mcverify.proof.exits import EVERYWHERE
 from mcverify.proof.listing import listing
@@ -67,6 +66,7 @@ class SweepOptions:
     defines: tuple[str, ...] = ()
     trap: str | None = None
     config: Path | None = None
+    ignore_annotations: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,8 @@ class SweepResult:
 
     `cases` of `planned` were run on `on`, `failed` of them break something; `seconds` is the time for the
     runs. `kinds` come smallest case first, the certain ones before the others. `gaps` are sentences on what
-    was not run or not seen, `notes` on the input. Every length up to `lens[0]` was planned, none beyond
+    was not run or not seen, `notes` on the input, `by_comment` is as in
+    `RoutineResult`. Every length up to `lens[0]` was planned, none beyond
     `lens[1]`. `contract` is None where nobody says what the routine promises; `variant` is as in
     `RoutineResult`.
     """
@@ -120,6 +121,7 @@ class SweepResult:
     entry: int = 0
     listing: tuple[ListingLine, ...] = ()
     variant: str = ""
+    by_comment: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -142,7 +144,7 @@ def sweep_file(path: Path, options: SweepOptions, progress: Progress) -> list[Sw
     deadline = Deadline(options.timeout)
     on, why = _choose(options.on)
     progress("reading the file")
-    image = load(path, include=options.include, defines=options.defines, config=options.config)
+    image = _as_proof(options).image(path)
     chosen = tasks(image, _as_proof(options))
     jobs = [(task, variant) for task in chosen for variant in _variants(image, task)]
     notes = tuple(filter(None, [*image.notes, why, "" if options.routines else not_looked_at(image, chosen)]))
@@ -169,7 +171,14 @@ def _choose(asked: On | None) -> tuple[On, str]:
 
 def _as_proof(options: SweepOptions) -> ProveOptions:
     return ProveOptions(
-        routines=options.routines, contract=options.contract, faults=options.faults, trap=options.trap
+        routines=options.routines,
+        contract=options.contract,
+        faults=options.faults,
+        trap=options.trap,
+        include=options.include,
+        defines=options.defines,
+        config=options.config,
+        ignore_annotations=options.ignore_annotations,
     )
 
 
@@ -220,7 +229,7 @@ class _Sweep:
         return SweepResult(
             task.name, str(self._image.path), task.contract, task.faults, self._on,
             gaps=(why,), notes=self._notes, incomplete=True, entry=task.entry,
-            variant=self._variant,
+            variant=self._variant, by_comment=task.by_comment,
         )  # fmt: skip
 
     # -- running -----------------------------------------------------------------------------------
@@ -283,6 +292,7 @@ class _Sweep:
             kinds=tuple(kinds),
             gaps=tuple(self._gaps(contract, grid, found, planned)),
             notes=self._notes,
+            by_comment=task.by_comment,
             lens=(next(n for n in count() if n + 1 not in lens), max(lens)),
             incomplete=not found.complete,
             entry=task.entry,

@@ -164,7 +164,7 @@ class _Statements:
             yield self._stray(number, stray)
         for number, measure in enumerate(self._routine.measures, 1):
             yield from self._termination(number, measure)
-        for size, copies in self._repeated() if self._question.rep_model == "ordered" else ():
+        for size, copies in self._repeated():
             yield from self._closed_form(size, copies=copies)
 
     # -- premises

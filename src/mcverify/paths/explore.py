@@ -695,10 +695,30 @@ class Explorer:
         following = [self._rep_done(node, instruction, elements, whole)]
         for kind in kinds:
             if self._strikes(Transfer(kind, node.address, registers["rdi"], rep.size)):
-                more, at_fixup = self._rep_fault(source, node, instruction, elements, kind)
-                ended += more
-                following += at_fixup
+                for order_matters, condition in self._orders(elements):
+                    more, at_fixup = self._rep_fault(
+                        source,
+                        node.assuming(condition),
+                        instruction,
+                        elements,
+                        kind,
+                        ordered=not order_matters,
+                    )
+                    ended += more
+                    following += at_fixup
         return ended, following
+
+    def _orders(self, elements: z3.BitVecRef) -> Iterator[tuple[bool, z3.BoolRef]]:
+        """Whether it matters in which order the elements are done, with the condition under which it does:
+        one alone has no other order than the promised one."""
+        if self.options.rep_ordered:
+            yield False, z3.BoolVal(True)
+            return
+        several = z3.simplify(z3.UGT(elements, word(1)))
+        if not z3.is_true(several):
+            yield False, z3.simplify(z3.Not(several))
+        if not z3.is_false(several) and constant(z3.simplify(z3.Extract(63, 1, elements))) != 0:
+            yield True, several
 
     def _rep_transfers(
         self, node: _Node, instruction: Instruction, elements: z3.BitVecRef, *, partial: bool = False
@@ -733,20 +753,23 @@ class Explorer:
         ).over(instruction.address)
 
     def _rep_fault(
-        self, source: Location, node: _Node, instruction: Instruction, elements: z3.BitVecRef, kind: Kind
+        self,
+        source: Location,
+        node: _Node,
+        instruction: Instruction,
+        elements: z3.BitVecRef,
+        kind: Kind,
+        *,
+        ordered: bool,
     ) -> tuple[list[Segment], list[_Node]]:
         rep = instruction.rep
         assert rep is not None
         done = z3.BitVec(f"done{next(self._numbers)}", 64)
         state = self._rep_advanced(node.state, instruction, done)
         before = self._rep_transfers(node, instruction, done)
-        stored = (
-            before
-            if self.options.rep_ordered
-            else self._rep_transfers(node, instruction, elements, partial=True)
-        )
+        stored = before if ordered else self._rep_transfers(node, instruction, elements, partial=True)
         at_fault = node.assuming(z3.ULT(done, elements))
-        if self.options.rep_ordered:
+        if ordered:
             for transfer in before:
                 if self._may_fault(transfer):
                     at_fault = at_fault.knowing(survives(transfer, self._base(transfer)))

@@ -276,8 +276,6 @@ class RoutineProof:
 
     def _check_rep(self, paths: Paths) -> None:
         """Prove the closed form of every REP that was met, against the lifted iteration."""
-        if self._options.rep_model != "ordered":
-            return
         for address in sorted(paths.visited):
             instruction = self._lifter.instruction(address)
             if instruction.rep is None:

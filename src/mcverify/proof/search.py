@@ -60,22 +60,23 @@ class Witnesses:
         return self._trials.runner
 
     def search(self) -> None:
-        """Run a grid of tens of thousands of cases; where there is no CPU for it, a part of it on the
+        """Run a grid of tens of thousands of cases; what the CPU does not run, a part of it on the
         emulator."""
         grid = quick_grid(self._contract, self._faults)
+        if self._trials.in_order is not None:
+            result = self._trials.in_order.grid(grid)
+            self.try_cases([case for violation in result.violations for case in violation.cases[:2]])
+            self._count(result.violations)
         if self._trials.cpu is None:
             self.try_cases([grid.case(i) for i in range(0, len(grid), max(1, len(grid) // 400))])
-            return
-        result = self._trials.cpu.grid(grid)
-        self.try_cases([case for violation in result.violations for case in violation.cases[:2]])
-        self._count(result.violations)
 
     def _count(self, violations: Sequence[GridViolation]) -> None:
         """Tell with each counterexample how many other cases of the grid break the same obligation at the
         same exit."""
         seen: Counter[Key] = Counter()
         smallest = [violation.cases[0] for violation in violations]
-        for violation, (case, outcome) in zip(violations, self._trials.outcomes(smallest), strict=True):
+        outcomes = self._trials.runner.run(smallest)
+        for violation, case, outcome in zip(violations, smallest, outcomes, strict=True):
             key = violation.obligation, self._trials.exit(case, outcome, violation.obligation)
             seen[key] += violation.count
         for key, counterexample in self.found.items():

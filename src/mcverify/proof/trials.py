@@ -12,12 +12,12 @@ from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.runs import cpu
-from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Visit
+from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Place, Visit
 from mcverify.runs.code import decode, reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.judge import Violation, judge
-from mcverify.runs.rep import SCHEDULES, Schedule
+from mcverify.runs.rep import SCHEDULES, Schedule, repeats
 from mcverify.runs.wire import is_long
 
 Key = tuple[str, str]
@@ -77,8 +77,9 @@ def other_contents(case: Case) -> Case:
 class Trials:
     """Runs the routine at `entry`, on the CPU where there is one (and `on` is "cpu"), and judges.
 
-    With the `rep_model` "unordered" each case is run in the emulator, once for each schedule; a single
-    `schedule` is what the emulator keeps to otherwise. Methods raise OutOfTime when `deadline` is reached.
+    With the `rep_model` "unordered" a case in which a REP of several elements meets a bad one is run in the
+    emulator too, once for each schedule; a single `schedule` is what the emulator keeps to otherwise.
+    Methods raise OutOfTime when `deadline` is reached.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Trials:
         self.runner: Runner = (
             CpuRunner(image, entry, contract, deadline, self._unstruck) if on_cpu else self.emulator
         )
-        self.is_ordered = rep_model == "ordered"
+        self.is_ordered = rep_model == "ordered" or not repeats(image, entry)
         self._bytes_to_look_up = _LOOKED_UP
 
     @cached_property
@@ -117,8 +118,13 @@ class Trials:
 
     @property
     def cpu(self) -> CpuRunner | None:
-        """What runs the cases on the CPU; None where they are emulated."""
-        return self.runner if self.is_ordered and isinstance(self.runner, CpuRunner) else None
+        """What runs the cases on the CPU and is all that is asked; None where some are emulated."""
+        return self.in_order if self.is_ordered else None
+
+    @property
+    def in_order(self) -> CpuRunner | None:
+        """What runs cases on the CPU, whose REP keeps its order; None where there is no CPU for it."""
+        return self.runner if isinstance(self.runner, CpuRunner) else None
 
     @cached_property
     def is_faithful(self) -> bool:
@@ -149,9 +155,16 @@ class Trials:
         return (loads or case.src.first_bad is None) and (stores or case.dst.first_bad is None)
 
     def outcomes(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Outcome]]:
-        """What comes of each case: one outcome, or with REP unordered one for each schedule."""
-        for runner in (self.runner,) if self.is_ordered else self._unordered:
-            yield from zip(cases, runner.run(cases), strict=True)
+        """What comes of each case: one outcome, and with REP unordered one more for each schedule by which
+        its elements are done in another order."""
+        yield from zip(cases, self.runner.run(cases), strict=True)
+        # A REP that meets no bad byte does all its elements, in whatever order.
+        left = [c for c in cases if not c.src.place is c.dst.place is Place.FREE]
+        for runner in () if self.is_ordered else self._unordered:
+            pairs = zip(left, runner.run(left), strict=True)
+            reordered = [(case, outcome) for case, outcome in pairs if outcome.schedule]
+            yield from reordered
+            left = [case for case, _ in reordered]
 
     def violations(self, case: Case, outcome: Outcome) -> tuple[Violation, ...]:
         """What the run breaks for certain, without the exits."""
@@ -202,7 +215,10 @@ class Trials:
             return self._broken_on_cpu(self.cpu, cases, frozenset(keys))
         asked = {obligation for obligation, _ in keys}
         found: list[frozenset[Key] | None] = [None for _ in cases]
-        for number, (case, outcome) in enumerate(self.outcomes(cases)):
+        numbers: dict[Case, list[int]] = {}
+        for number, case in enumerate(cases):
+            numbers.setdefault(case, []).append(number)
+        for case, outcome in self.outcomes(list(numbers)):
             if outcome.ending is Ending.REFUSED:
                 continue
             broken = {
@@ -211,8 +227,8 @@ class Trials:
                 if violation.obligation in asked
             }
             told = _told(frozenset(keys), broken)
-            if told is not None:
-                found[number % len(cases)] = (found[number % len(cases)] or frozenset()) | told
+            for number in numbers[case] if told is not None else ():
+                found[number] = (found[number] or frozenset()) | (told or frozenset())
         return found
 
     def _broken_on_cpu(

@@ -323,6 +323,7 @@ class _Run:
         self._undo: list[tuple[int, bytes]] = []
         self._accesses_before = 0
         self._bad_element: tuple[int, bool] | None = None
+        self._is_reordered = False
         self._top = self._store_end = 0
 
     def outcome(self) -> Outcome:
@@ -465,6 +466,7 @@ class _Run:
         count, rsi, rdi = (machine.get(name) for name in ("rcx", "rsi", "rdi"))
         if machine.get("rflags") & _FLAG_DF or not self._meets_bad(rep, count, rsi, rdi):
             return
+        self._is_reordered |= count > 1
         for k in order(schedule, count):
             bad = self._element(rep, rsi + k * rep.width, rdi + k * rep.width)
             if bad is not None:
@@ -615,7 +617,7 @@ class _Run:
             ac=self._ac,
             on="emulator",
             frame_intact=frame == _RETURN_PAGE.to_bytes(8, "little") + FRAME,
-            schedule=self._schedule or "",
+            schedule=(self._schedule or "") if self._is_reordered else "",
         )
 
 

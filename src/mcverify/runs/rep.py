@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from mcverify.runs.code import Instruction
+from mcverify.image.image import Image
+from mcverify.runs.code import Instruction, reachable
 
 Schedule = Literal["descending", "odd_first", "blocks", "outside_in"]
 """Orders in which the elements may be done; models/rep.toml describes them."""
@@ -31,6 +32,11 @@ def decode_rep(instruction: Instruction) -> Rep | None:
     if prefix not in ("rep", "repe", "repz", "repne", "repnz") or name[:-1] not in ("movs", "stos"):
         return None
     return Rep(_WIDTHS[name[-1]], name.startswith("movs"))
+
+
+def repeats(image: Image, entry: int) -> bool:
+    """Whether the routine at `entry` comes to a `rep movs` or `rep stos`, as far as its jumps are known."""
+    return any(decode_rep(instruction) is not None for instruction in reachable(image, entry).values())
 
 
 def order(schedule: Schedule, count: int) -> Iterable[int]:

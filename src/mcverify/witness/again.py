@@ -175,12 +175,12 @@ class BySteps(Again):
     def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
         return [
             self.keys & {failure.key for failure in self._failures(case, outcome)}
-            for case, outcome in self.trials.outcomes(cases)
+            for case, outcome in zip(cases, self.trials.runner.run(cases), strict=True)
         ]
 
     def show(self, case: Case) -> Shown:
         """One run, with what its outcome breaks besides."""
-        ((_, outcome),) = self.trials.outcomes([case])
+        (outcome,) = self.trials.runner.run([case])
         return outcome, self._failures(case, outcome)
 
     def _failures(self, case: Case, outcome: Outcome) -> tuple[Failure, ...]:
@@ -204,7 +204,7 @@ class ByStates(Again):
 
     def show(self, case: Case) -> Shown:
         """One run, until it is stopped."""
-        ((_, outcome),) = self.trials.outcomes([case])
+        (outcome,) = self.trials.runner.run([case])
         failure = self.trials.endless(case, partial(keeps_hidden, self.image))
         return outcome, self.trials.sure_failures(case, outcome) + ((failure,) if failure is not None else ())
 

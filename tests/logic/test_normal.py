@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mcverify.deadline import Deadline
 from mcverify.logic.normal import Normalizer
 from mcverify.logic.solver import Answer, Solver
+from mcverify.machine.terms import symbols_of
 
 BOUNDED = ("a", "b", "c")
 FREE = ("x", "y")
@@ -198,6 +199,72 @@ def test_a_normal_form_has_the_value_of_its_formula(seed: int) -> None:
         truth = z3.simplify(z3.substitute(at(formula, values), (z3.Bool("p"), z3.BoolVal(p))))
         assert holds(normal, found, values, p) == z3.is_true(truth)
         assert holds(normal, z3.Not(found), values, p) == z3.is_false(truth)
+
+
+def equation(random: Random) -> z3.BoolRef:
+    """An equation of short sums of bounded symbols, as invariants have them."""
+    sides = [_short_sum(random), _short_sum(random)]
+    return z3.simplify(sides[0] == sides[1])
+
+
+def _short_sum(random: Random) -> z3.BitVecRef:
+    total = word(random.choice((0, 0, 8, 64, 4096)))
+    for name in random.sample([*BOUNDED, "d", "e"], random.choice((1, 2, 3))):
+        total = total + word(random.choice((1, 1, 1, 8, 64, 1 << 24, (1 << 64) - 1))) * z3.BitVec(name, 64)
+    return total
+
+
+def _ordered(term: z3.BoolRef, more: int) -> z3.BoolRef:
+    """What an equation says of the order of its sides, eightfold; anything else as it is."""
+    return z3.ULE(8 * term.arg(0), 8 * term.arg(1) + word(more)) if z3.is_eq(term) else term
+
+
+@often
+@given(seeds)
+def test_what_is_proved_by_equations_of_sums_holds(seed: int) -> None:
+    """Equations are solved for one symbol and the rest rewritten: the rewritten question is still the same
+    one."""
+    random = Random(seed)
+    ranges = {n: (0, random.choice((7, 63, 255, 0x7FFFF000, 1 << 41))) for n in (*BOUNDED, "d", "e")}
+    premises = [equation(random) for _ in range(random.choice((1, 2, 3)))]
+    # The first holds where the premises do, so there is something to be proved.
+    of_premise, other = premises[0], equation(random)
+    goal = random.choice((_ordered(of_premise, random.choice((0, 1))), other, _ordered(other, 0)))
+    normal = Normalizer(ranges)
+    known = [normal.premise(p) for p in premises[:1]] if random.random() < 0.5 else []
+    reply = Solver(1.0, Deadline(None)).ask(premises, goal, normal.fork() if known else normal)
+    plain = z3.Solver()
+    plain.set("timeout", 1000)
+    plain.add(*premises, z3.Not(goal))
+    plain.add(*(z3.ULE(z3.BitVec(n, 64), word(top)) for n, (_, top) in ranges.items()))
+    truth = plain.check()
+    if reply.answer is Answer.PROVED:
+        assert truth != z3.sat
+    if truth == z3.unsat:
+        assert reply.answer is not Answer.FAILED
+
+
+def test_a_sum_that_is_known_leaves_only_what_it_does_not_say() -> None:
+    """The length is what was copied, the blocks that are left and the rest: what is asked of it by way of
+    these is true or short."""
+    length, done, blocks, rest = (z3.BitVec(n, 64) for n in ("length", "done", "blocks", "rest"))
+    ranges = {"length": (0, 1 << 31), "done": (0, 1 << 31), "blocks": (0, 1 << 25), "rest": (0, 63)}
+    normal = Normalizer(ranges)
+    normal.hear([z3.simplify(64 * blocks == length - done - rest - 64)])
+    assert z3.is_true(normal.formula(z3.ULE(64 * blocks + rest, length)))
+    j = z3.BitVec("j", 64)
+    normal.learn([z3.ULE(j, word(1 << 31))])
+    short = normal.formula(z3.ULE(length, j + 64 * blocks + rest + 64))
+    assert {n.rpartition(":")[0] for n in symbols_of(short)} == {"done", "j"}
+
+
+@pytest.mark.parametrize(("bits", "is_known"), [(22, True), (24, False)])
+def test_an_equation_that_may_wrap_tells_nothing_of_the_sums(bits: int, is_known: bool) -> None:
+    """2^22 times a value below 2^41 is what it equals; 2^24 times that may be so modulo 2^64 alone."""
+    a, b, c = z3.BitVecs("a b c", 64)
+    normal = Normalizer({"a": (0, (1 << 41) - 1), "b": (0, 255), "c": (0, 255)})
+    normal.hear([(1 << bits) * a == b + c])
+    assert z3.is_true(normal.formula(z3.ULE(a, b + c))) == is_known
 
 
 @often

@@ -57,6 +57,15 @@ def _number(value: int) -> Linear:
     return Linear((), value)
 
 
+@dataclass(frozen=True, slots=True)
+class _Solved:
+    """An equality of sums, solved for one of its symbols: `value` is what that symbol equals. `symbols` are
+    those of the premises which say so."""
+
+    value: Linear
+    symbols: frozenset[str]
+
+
 class Normalizer:
     """Rewrites the premises and the goal of one question. `ranges` are of 64-bit symbols."""
 
@@ -72,6 +81,7 @@ class Normalizer:
         self._limits: dict[str, z3.BoolRef] = {}
         self._plain: dict[int, z3.ExprRef] = {}
         self._differences: dict[tuple[tuple[str, int], ...], Range] = {}
+        self._solved: dict[str, _Solved] = {}
         self._heard: set[int] = set()
 
     def fork(self) -> Normalizer:
@@ -82,7 +92,7 @@ class Normalizer:
         other._limits, other._plain = dict(self._limits), self._plain
         other._differences, other._heard = dict(self._differences), set(self._heard)
         other._remainders, other._dividends = dict(self._remainders), dict(self._dividends)
-        other._quotients = dict(self._quotients)
+        other._quotients, other._solved = dict(self._quotients), dict(self._solved)
         return other
 
     def value_in(self, model: z3.ModelRef, term: z3.ExprRef) -> z3.ExprRef:
@@ -175,12 +185,14 @@ class Normalizer:
         self._heard &= self._formulas.keys()
         # The premises that told of them are put in normal form again, which must not be by their own word.
         self._differences = {p: r for p, r in self._differences.items() if all(n != name for n, _ in p)}
+        self._solved = {n: s for n, s in self._solved.items() if name not in s.symbols}
 
     def _forget(self) -> None:
         self._linear.clear()
         self._formulas.clear()
         self._limits.clear()
         self._differences.clear()
+        self._solved.clear()
         self._heard.clear()
 
     def _told(self, term: z3.BoolRef) -> Iterator[tuple[str, Range]]:
@@ -223,6 +235,7 @@ class Normalizer:
             return found
         self._heard.add(term.get_id())
         for part in term.children() if z3.is_and(term) else [term]:
+            self._solve_equation(part)
             compared = _compared(part)
             sides = [self.exact(side) for side in compared[:2]] if compared else [None]
             if compared is None or sides[0] is None or sides[1] is None:
@@ -231,6 +244,52 @@ class Normalizer:
             if len(difference.parts) > 1:
                 self._learn_difference(difference, int(compared[2]), equal=z3.is_eq(part))
         return found
+
+    def _solve_equation(self, term: z3.BoolRef) -> None:
+        """Solve `term` if it is an equation of sums, of which ranges show that no multiple of 2^width lies
+        between the sides."""
+        if not z3.is_eq(term) or not z3.is_bv(term.arg(0)):
+            return
+        one, other = (self.modular(side) for side in term.children())
+        if one is None or other is None:
+            return
+        difference = one.plus(other, -1)
+        low, high = self.range_of(difference)
+        whole = 1 << term.arg(0).size()
+        first, last = -(-low // whole), high // whole
+        if first == last:
+            self._solve(difference.plus(_number(-first * whole)), symbols_of(term))
+
+    def _solve(self, form: Linear, symbols: frozenset[str]) -> None:
+        """Solve ``form == 0`` for the one of its symbols that can be greatest, and put what that stands for
+        into what is solved already: then a symbol that is solved stands in no value. `symbols` are those of
+        the premise. Sums with addresses are left alone."""
+        known = frozenset().union(*(self._solved[n].symbols for n, _ in form.parts if n in self._solved))
+        form, symbols = self._substituted(form), symbols | known
+        if len(form.parts) < 2:
+            return
+        units = [(self._ranges[n][1], n, c) for n, c in form.parts if abs(c) == 1]
+        if not units or any(self._is_wide(n) for n, _ in form.parts):
+            return
+        _, name, coefficient = max(units)
+        value = Linear(tuple(p for p in form.parts if p[0] != name), form.constant).times(-coefficient)
+        self._solved[name] = _Solved(value, symbols)
+        for other, solved in list(self._solved.items()):
+            if other != name and any(n == name for n, _ in solved.value.parts):
+                self._solved[other] = _Solved(self._substituted(solved.value), solved.symbols | symbols)
+
+    def _substituted(self, form: Linear) -> Linear:
+        """`form` with what the symbols that are solved stand for."""
+        for name, coefficient in form.parts:
+            solved = self._solved.get(name)
+            if solved is not None:
+                form = form.plus(Linear(((name, 1),), 0), -coefficient).plus(solved.value, coefficient)
+        return form
+
+    def _shorter(self, form: Linear) -> Linear:
+        """`form` by what is solved, if that has fewer symbols."""
+        other = self._substituted(form) if self._solved else form
+        return other if len(other.parts) < len(form.parts) else form
 
     def _learn_difference(self, form: Linear, least: int, *, equal: bool) -> None:
         """Remember that `form` is at least `least`, or just that if `equal`."""
@@ -589,20 +648,24 @@ class Normalizer:
 
     def _not_negative(self, form: Linear) -> z3.BoolRef:
         """form >= 0."""
-        low, high = self.range_of(form)
-        if low >= 0:
-            return z3.BoolVal(True)
-        if high < 0:
-            return z3.BoolVal(False)
+        for candidate in (form, self._shorter(form)):
+            low, high = self.range_of(candidate)
+            if low >= 0:
+                return z3.BoolVal(True)
+            if high < 0:
+                return z3.BoolVal(False)
+            form = candidate
         content = gcd(*(c for _, c in form.parts))
         form = Linear(tuple((n, c // content) for n, c in form.parts), form.constant // content)
         return z3.ULE(*self._sides(form))
 
     def _is_zero(self, form: Linear) -> z3.BoolRef:
         """form == 0."""
-        low, high = self.range_of(form)
-        if low > 0 or high < 0:
-            return z3.BoolVal(False)
+        for candidate in (form, self._shorter(form)):
+            low, high = self.range_of(candidate)
+            if low > 0 or high < 0:
+                return z3.BoolVal(False)
+            form = candidate
         if not form.parts:
             return z3.BoolVal(form.constant == 0)
         content = gcd(*(c for _, c in form.parts))

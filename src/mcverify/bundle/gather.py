@@ -191,6 +191,7 @@ class Gatherer:
             trap="" if fault is None else self._text(fault.trap),
             done="" if fault is None else self._done(conditions),
             hint=None if taken.hint is None else self._text(taken.hint),
+            undefined=taken.undefined,
         )
 
     @staticmethod

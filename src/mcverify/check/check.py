@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+from mcverify.check.bench import Differs
 from mcverify.check.bundle import CODE, MANIFEST, OBJECT, Bundle, read_bundle, stated, strangers
 from mcverify.check.manifest import Proof
 from mcverify.check.question import Asked, Question, asked_of, sentences
 from mcverify.check.solvers import Reply, Said, ask_all
 from mcverify.check.statement import Obligation
+from mcverify.check.trial import Tried, trial
 from mcverify.check.variants import uncovered, variant_image
 from mcverify.check.walk import gaps
 from mcverify.errors import InputError
@@ -56,13 +59,14 @@ class Checked:
 
 @dataclass(frozen=True)
 class Stated:
-    """One proof: the code that it is about, the question that it answers, what it takes for granted, and the
-    obligations."""
+    """One proof: the code that it is about, the question that it answers, what it takes for granted, the
+    states in which its terms were held against the code, and the obligations."""
 
     proof: Proof
     image: Image
     question: Question
     assumed: tuple[str, ...]
+    tried: Tried
     obligations: tuple[Obligation, ...]
 
 
@@ -79,11 +83,13 @@ class Complete:
         return [(each.proof, obligation) for each in self.proofs for obligation in each.obligations]
 
 
-def complete(folder: Path, asked: Asked = _NOTHING) -> Complete:
-    """The bundle in `folder`, when all is there that `asked` wants to be proved.
+def complete(folder: Path, asked: Asked = _NOTHING, seed: str | None = None) -> Complete:
+    """The bundle in `folder`, when all is there that `asked` wants to be proved. `seed` chooses the states in
+    which its terms are tried; None: others each time.
 
     Raises InputError where a file was changed or is missing, a path is not listed that the object has, an
-    obligation is not listed that a path needs, or less is proved than is asked.
+    obligation is not listed that a path needs, a term is not what the code does, or less is proved than is
+    asked.
     """
     bundle = read_bundle(folder)
     where = str(folder / MANIFEST)
@@ -105,8 +111,21 @@ def complete(folder: Path, asked: Asked = _NOTHING) -> Complete:
         for gap in gaps(proof.routine, question, image):
             raise InputError(f"the proof is not complete: {gap.says}", where=str(folder))
         assumed = tuple(sentences(proof.routine, question, image))
-        found.append(Stated(proof, image, question, assumed, tuple(own)))
+        tried = _tried(proof, question, image, seed, where)
+        found.append(Stated(proof, image, question, assumed, tried, tuple(own)))
     return Complete(bundle, tuple(found))
+
+
+def _tried(proof: Proof, question: Question, image: Image, seed: str | None, where: str) -> Tried:
+    """The states in which the terms of a proof were tried. Raises InputError where they are not what the code
+    does."""
+    chosen = seed or secrets.token_hex(4)
+    try:
+        return trial(proof.routine, question, image, chosen)
+    except Differs as error:
+        hint = f"--seed {chosen} tries the same states"
+        sentence = f"its terms are not what the code does: {error}"
+        raise InputError(sentence, where=where, hint=hint) from error
 
 
 def _image(bundle: Bundle, name: str) -> Image:

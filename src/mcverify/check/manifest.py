@@ -84,7 +84,7 @@ class Step(_Record, frozen=True):
 
     Where an access faults, `fault` is that access, `trap` the symbol of the trap's number, and `done` that of
     how many elements of a REP, or bytes of a routine in C, came before it. `hint` is the byte whose cache
-    line an instruction like clwb is about.
+    line an instruction like clwb is about, `undefined` are the symbols of the flags that it leaves undefined.
     """
 
     at: int
@@ -95,6 +95,7 @@ class Step(_Record, frozen=True):
     trap: str = ""
     done: str = ""
     hint: Term | None = None
+    undefined: tuple[str, ...] = ()
 
 
 class Path(_Record, frozen=True):

@@ -41,9 +41,9 @@ _NUMBER = "(0|[1-9][0-9]{0,9})"
 _SLOT = re.compile(r"stack-([1-9][0-9]{0,5})")
 _STALE = re.compile(rf"\|stack\[-?{_NUMBER}\]\.{_NUMBER}\|")
 _CODE = re.compile(r"\|code#[0-9a-f]{1,16}\|")
-_UNDEFINED = re.compile(rf"undefined\.(cf|pf|af|zf|sf|of){_NUMBER}")
 _CLOBBERED = re.compile(rf"clobbered{_NUMBER}\.({'|'.join((*REGISTERS, *FLAGS))})")
 _FRESH = {kind: re.compile(kind + _NUMBER) for kind in ("load", "trap", "done")}
+_FRESH |= {"undefined": re.compile(rf"undefined\.(cf|pf|af|zf|sf|of){_NUMBER}")}
 
 
 def sorts(routine: Routine, contract: Contract) -> dict[str, int]:
@@ -206,6 +206,8 @@ class _Along:
             self._moved(step.fault, faults=True)
         if step.hint is not None:
             self._term(step.hint, 64)
+        for name in step.undefined:
+            self._come_up("undefined", name, 1)
         for frame in step.frame:
             inside = DEEPEST - 64 <= frame.offset <= 4096 and 0 < frame.size <= _LARGEST_ACCESS
             _say(place, inside, "touches the stack where there is none")
@@ -248,8 +250,6 @@ class _Along:
             return self._fresh[name]
         if _STALE.fullmatch(name):
             return self._shape.known(name, 8)
-        if _UNDEFINED.fullmatch(name):
-            return self._shape.known(name, 1)
         if (match := _CLOBBERED.fullmatch(name)) is not None:
             return self._shape.known(name, STATE[match[2]])
         if _CODE.fullmatch(name) or name in ("rsp@0", "return@0"):

@@ -33,7 +33,7 @@ class Reply:
     why: str = ""
 
 
-def _milliseconds(limit: float) -> int:
+def milliseconds(limit: float) -> int:
     """A limit as the solvers take it: 0 would be none."""
     return max(1, int(limit * 1000))
 
@@ -42,7 +42,7 @@ def _bitwuzla(text: str, limit: float) -> str:
     import bitwuzla
 
     options = bitwuzla.Options()
-    options.set(bitwuzla.Option.TIME_LIMIT_PER, _milliseconds(limit))
+    options.set(bitwuzla.Option.TIME_LIMIT_PER, milliseconds(limit))
     parser = bitwuzla.Parser(bitwuzla.TermManager(), options)
     parser.parse(text, parse_only=True, parse_file=False)
     result = parser.bitwuzla().check_sat()
@@ -71,7 +71,7 @@ def _cvc5_with(text: str, limit: float, options: Mapping[str, str]) -> str:
     import cvc5
 
     solver = cvc5.Solver(cvc5.TermManager())
-    solver.setOption("tlimit-per", str(_milliseconds(limit)))
+    solver.setOption("tlimit-per", str(milliseconds(limit)))
     for name, value in options.items():
         solver.setOption(name, value)
     parser = cvc5.InputParser(solver)

@@ -316,8 +316,8 @@ def symbols(root: Term) -> frozenset[str]:
 
 
 class Program:
-    """A term, ready to be evaluated many times. `seen` has, for each of its parts that is a truth value and
-    no constant, which values it has had: bit 0 for false, bit 1 for true."""
+    """A term, ready to be evaluated many times. `names` are its symbols; `seen` has, for each of its parts
+    that is a truth value and no constant, which values it has had: bit 0 for false, bit 1 for true."""
 
     def __init__(self, term: Term) -> None:
         self.term = term
@@ -329,6 +329,7 @@ class Program:
             if node.operands
         ]
         self._names = [(at, node.operator) for at, node in enumerate(self._parts) if node.is_symbol]
+        self.names = tuple(name for _, name in self._names)
         self._constants = [0 if node.operands or node.is_symbol else node.value for node in self._parts]
         self._truths = [at for at, node in enumerate(self._parts) if not node.width and node.operands]
         self.seen = dict.fromkeys(self._truths, 0)

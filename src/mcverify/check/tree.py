@@ -31,12 +31,14 @@ class Way:
 @dataclass(eq=False)
 class Node:
     """An instruction as it is reached in one way: by `way` from its `parent`, both None for the first; and
-    the ways on from it, each with the node that it leads to, None where it leaves the tree."""
+    the ways on from it, each with the node that it leads to, None where it leaves the tree. `ended` are the
+    paths that end by each; a way leads on, or ends one path."""
 
     parent: Node | None = None
     way: Way | None = None
     ways: list[Way] = field(default_factory=list)
     following: list[Node | None] = field(default_factory=list)
+    ended: list[list[Path]] = field(default_factory=list)
 
     @property
     def before(self) -> tuple[Way, ...]:
@@ -66,8 +68,10 @@ def branches(paths: Iterable[Path]) -> list[Node]:
                 known[key] = node, len(node.ways)
                 node.ways.append(way)
                 node.following.append(None)
+                node.ended.append([])
             at = known[key][1]
             if number + 1 == len(path.steps):
+                node.ended[at].append(path)
                 break
             child = node.following[at]
             if child is None:

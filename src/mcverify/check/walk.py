@@ -106,6 +106,9 @@ class _Walk:
         if not isinstance(address, int) or any(way.step.at != address for way in node.ways):
             yield Gap(f"the steps of {node.ways[0].path.name} do not follow each other")
             return
+        for ended, following in zip(node.ended, node.following, strict=True):
+            if len(ended) + (following is not None) > 1:
+                yield Gap(f"{ended[0].name} ends where another path is")
         found = {(way.fault, way.to) for way in node.ways}
         where, name = self._image.where(address), node.ways[0].path.name
         needed, allowed = self._edges(address, back, node)

@@ -16,10 +16,10 @@ from mcverify.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mcverify.check.bundle import Bundle
     from mcverify.check.certificates import Certificate
     from mcverify.check.check import Checked, Complete
     from mcverify.check.question import RepModel
+    from mcverify.check.trial import Tried
     from mcverify.contract import Faults, Traps
 
 _SECONDS = 20.0
@@ -59,6 +59,9 @@ _SECONDS = 20.0
     help="What may be taken for granted of REP.",
 )
 @click.option(
+    "--seed", metavar="TEXT", help="Try the terms in the states of this seed. [default: others each time]"
+)
+@click.option(
     "--certificates",
     is_flag=True,
     help="Have a SAT solver prove each obligation too, and a checker of DRAT follow its proofs.",
@@ -83,6 +86,7 @@ def check(
     trap: Traps | None,
     len_max: str | None,
     rep_model: RepModel,
+    seed: str | None,
     certificates: bool,
     whole: Path | None,
     system_map: Path | None,
@@ -121,7 +125,7 @@ def check(
     with status_line() as progress:
         for path in bundles_in(folder):
             progress(f"reading {path}")
-            bundles.append(complete(path, asked))
+            bundles.append(complete(path, asked, seed))
             if whole is not None:
                 compare(bundles[-1].bundle, whole, system_map)
     known = versions()
@@ -140,7 +144,7 @@ def check(
         if table is None:
             _show_bundle(found, own, verbose=verbose)
         else:
-            table.show(bundle, own)
+            table.show(found, own)
         _show_certificates(bundle.folder, own, certified, verbose=verbose)
         results += own
         made += certified
@@ -148,7 +152,7 @@ def check(
         table.show_all(results)
     if made:
         _show_sizes(made)
-    return max(_code(results), _code_of_certificates(made))
+    return max(_code(results), _code_of_certificates(made), *map(_code_of_trials, bundles))
 
 
 def _count(progress: Callable[[str], None], before: int, total: int, what: str, done: int) -> None:
@@ -162,6 +166,11 @@ def _code(results: Sequence[Checked]) -> ExitCode:
     if standings & {Standing.DISPUTED, Standing.FAILS}:
         return ExitCode.INTERNAL
     return ExitCode.UNKNOWN if Standing.OPEN in standings else ExitCode.PROVED
+
+
+def _code_of_trials(found: Complete) -> ExitCode:
+    """Unknown where terms were not held against the code: nothing tells that they are its own."""
+    return ExitCode.UNKNOWN if any(each.tried.not_compared for each in found.proofs) else ExitCode.PROVED
 
 
 def _code_of_certificates(made: Sequence[Certificate]) -> ExitCode:
@@ -189,16 +198,20 @@ class _Table:
         self._widths = [max(map(len, column)) for column in zip(head, *widest, strict=True)]
         self._show(head)
 
-    def show(self, bundle: Bundle, own: Sequence[Checked]) -> None:
+    def show(self, found: Complete, own: Sequence[Checked]) -> None:
         """Print the rows of one bundle, and what does not hold."""
         from mcverify.check.check import Standing
 
+        bundle = found.bundle
         for proof in bundle.manifest.proofs:
             its = [result for result in own if result.proof is proof]
             self._show(_cells(proof.routine.title, bundle.manifest.source, its))
         for result in own:
             if result.standing is not Standing.HOLDS:
                 _show_one(bundle.folder, result)
+        for each in found.proofs:
+            if each.tried.not_compared:
+                _show_tried(each.tried)
 
     def show_all(self, results: Sequence[Checked]) -> None:
         """Print the last row."""
@@ -248,6 +261,7 @@ def _show_bundle(found: Complete, results: Sequence[Checked], *, verbose: bool) 
         print_hanging("  asked: ", ", ".join(contract.obligations), standard_output())
         counts = f"locations {len(routine.locations)}, paths {len(routine.paths)}"
         click.echo(f"  {counts}: none is missing")
+        _show_tried(each.tried)
         for name in SOLVERS:
             said = Counter(result.replies[name].said for result in own)
             click.echo(f"  {name}: " + ", ".join(f"{count} {word}" for word, count in sorted(said.items())))
@@ -260,6 +274,13 @@ def _show_bundle(found: Complete, results: Sequence[Checked], *, verbose: bool) 
         for result in own:
             if verbose or result.standing is not Standing.HOLDS:
                 _show_one(bundle.folder, result)
+
+
+def _show_tried(tried: Tried) -> None:
+    """Print in how many states the terms were held against the code, and where they could not be."""
+    click.echo(f"  terms: as the code does it, in {tried.states} states ({tried.instructions} instructions)")
+    for place, why in sorted(tried.not_compared.items()):
+        click.echo(f"  NOT COMPARED with the code: {place}: {why}")
 
 
 def _show_certificates(

@@ -109,10 +109,10 @@ class _Node:
     frame: tuple[FrameAccess, ...] = ()
     hint: z3.BitVecRef | None = None
 
-    def over(self, at: int, fault: Kind | None = None) -> _Node:
+    def over(self, at: int, fault: Kind | None = None, undefined: tuple[str, ...] = ()) -> _Node:
         """The node once the instruction at `at` is over, or has faulted."""
         counts = len(self.conditions), len(self.transfers), len(self.faults)
-        taken = Taken(at, fault, *counts, self.frame, self.hint)
+        taken = Taken(at, fault, *counts, self.frame, self.hint, undefined)
         return changed(self, steps=(*self.steps, taken), frame=(), hint=None)
 
     def assuming(self, *conditions: z3.BoolRef) -> _Node:
@@ -475,7 +475,7 @@ class Explorer:
             state=state,
             unfenced=(node.unfenced or instruction.is_nontemporal) and not instruction.is_fence,
             trail=(*node.trail, instruction.address),
-        ).over(instruction.address)
+        ).over(instruction.address, undefined=tuple(str(flag) for flag in chosen.values()))
         if step.target is not Leave.RETURN:
             self._note_exposed(source, changed(node, address=instruction.address))
         if step.target is Leave.RETURN:

@@ -87,7 +87,7 @@ class FrameAccess:
 class Taken:
     """One instruction of a segment: its address, the kind of its access that faulted (None: none did), how
     many of the segment's conditions, transfers and faults there are when it is over, its accesses to the
-    own frame, and the address that it gives a hint about."""
+    own frame, the address that it gives a hint about, and the symbols of flags that it leaves undefined."""
 
     at: int
     fault: Kind | None
@@ -96,6 +96,7 @@ class Taken:
     faults: int
     frame: tuple[FrameAccess, ...] = ()
     hint: z3.BitVecRef | None = None
+    undefined: tuple[str, ...] = ()
 
 
 class Ending(Enum):

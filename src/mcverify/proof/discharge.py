@@ -16,7 +16,7 @@ from mcverify.paths.explore import Options
 from mcverify.paths.segment import AccessPoint, Ending, Location, Paths, Segment
 from mcverify.proof.answers import LOOPS, Question, obligation_of
 from mcverify.proof.exits import EVERYWHERE, exit_of_segment, place
-from mcverify.proof.hints import Hint, terms_of
+from mcverify.proof.hints import Hint, found_by, terms_of
 from mcverify.proof.obligations import Goal, access_goal, exit_goals
 from mcverify.proof.termination import Falling, termination
 from mcverify.scopes import Scope
@@ -152,10 +152,13 @@ class Discharger:
         if reply.model is None:
             return None
         terms = terms_of(self._assumptions.contract, self._assumptions.length, segment)
+        conditions, transfers = (segment.conditions, segment.transfers) if segment is not None else ((), ())
+        said = [standpoint.here(term) for term in (goal, *conditions)]
         return Hint(
             reply,
             {name: standpoint.here(term) for name, term in terms.items()},
             lambda condition: ask(z3.Or(goal, z3.Not(condition)), briefly=True),
+            found_by(self._assumptions.contract, terms["src"], said, transfers, standpoint.here),
         )
 
     # -- ends that must not be reached ----------------------------------------------------------

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Protocol
 
 from mcverify.contract import Contract, Faults, can_fault
 from mcverify.deadline import Deadline, OutOfTime
@@ -14,7 +15,7 @@ from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE
 from mcverify.proof.result import Counterexample
 from mcverify.proof.trials import STALE, STORED_SOMEWHERE, Failure, Key, Runner, Trials
-from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement
+from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement, Preset
 from mcverify.runs.cases import far_cases
 from mcverify.runs.grid import GridViolation, quick_grid
 
@@ -24,6 +25,9 @@ _LONG = 1 << 22
 
 _MOST_BYTES = 8 << 30
 """What these copy together at most, some seconds for each GiB."""
+
+_TRAPS = ((14,), (18,), (14, 18), (18, 14))
+"""Trap numbers of faults on loads that are tried."""
 
 Values = Callable[[str], int | None]
 """What a model of Z3 says of a call, by name (`proof.hints.Hint`)."""
@@ -62,7 +66,7 @@ class Witnesses:
     def search(self) -> None:
         """Run a grid of tens of thousands of cases; what the CPU does not run, a part of it on the
         emulator."""
-        grid = quick_grid(self._contract, self._faults)
+        grid = quick_grid(self._contract, self._faults, self._trials.presets)
         if self._trials.in_order is not None:
             result = self._trials.in_order.grid(grid)
             self.try_cases([case for violation in result.violations for case in violation.cases[:2]])
@@ -99,10 +103,13 @@ class Witnesses:
             for failure in self._trials.failures(case, outcome):
                 self._keep(case, outcome, failure)
 
-    def try_long(self, suggested: Callable[[], Values]) -> None:
+    def try_long(self, suggested: Callable[[], Suggestion]) -> None:
         """Run the long call that a model of Z3 suggests, in some ways, until something new is found."""
         known = set(self.found)
-        for case in long_cases(suggested()):
+        hint = suggested()
+        if (hint("len") or 0) <= _LONG:
+            self.try_cases(quick_cases(hint))
+        for case in long_cases(hint) if set(self.found) == known else ():
             self._long_bytes -= case.good_bytes
             if min(self._long_bytes, _free_memory() - case.good_bytes) < 0:
                 return
@@ -218,12 +225,19 @@ def faulting(contract: Contract, faults: Faults, length: int, at: int) -> list[C
     return found
 
 
-def hinted(values: Values) -> list[Case]:
-    """Cases that a model of Z3 suggests: the call, with bad bytes where it has them, and where it faults."""
+def hinted(values: Values, presets: Sequence[Preset] = ()) -> list[Case]:
+    """Cases that a model of Z3 suggests: the call, with bad bytes where it has them, and where it faults; and
+    with each of `presets`, what the model has at entry."""
     length = values("len") or 0
     free = {b: Placement(Place.FREE, (values(b) or 0) % PAGE) for b in ("src", "dst")}
     bad = {b: [free[b], *_bad_places(values, b, length)] for b in free}
-    return [Case(length, src, dst, trap) for src in bad["src"] for dst in bad["dst"] for trap in (14, 18)]
+    return [
+        Case(length, src, dst, traps[0], later_traps=traps[1:], preset=preset)
+        for src in bad["src"]
+        for dst in bad["dst"]
+        for traps in _TRAPS
+        for preset in (None, *presets)
+    ]
 
 
 def _bad_places(values: Values, buffer: str, length: int) -> list[Placement]:
@@ -232,15 +246,40 @@ def _bad_places(values: Values, buffer: str, length: int) -> list[Placement]:
     return [Placement(Place.HOLE, at) if at else inside for at in offsets if at is not None and at < length]
 
 
-def quick_cases(values: Values) -> list[Case]:
-    """Of those the ones that take no time to run: none of a long call."""
-    return hinted(values) if (values("len") or 0) <= _LONG else []
+class Suggestion(Protocol):
+    """A call that a model suggests, by name, and what the model has at entry (`proof.hints.Hint`)."""
+
+    @property
+    def presets(self) -> Sequence[Preset]:
+        """Registers, flags and bytes of src."""
+        ...
+
+    def within(self, length: int) -> Suggestion | None:
+        """A call of at most so many bytes, if there is one."""
+        ...
+
+    def __call__(self, name: str) -> int | None:
+        """A value of the call."""
+        ...
+
+
+def quick_cases(hint: Suggestion) -> list[Case]:
+    """Of those of a hint the ones that take no time to run; of a long call those of a shorter one, if there
+    is one."""
+    found: Suggestion | None = hint
+    if (hint("len") or 0) > _LONG:
+        found = hint.within(PAGE)
+    return hinted(found, found.presets) if found is not None else []
 
 
 def long_cases(values: Values) -> list[Case]:
     """Of those the ones of a long call that have its faults, the quickest to run first."""
     faulting = [b for b in ("src", "dst") if values(f"fault_{b}") is not None]
-    cases = [c for c in hinted(values) if all(getattr(c, b).first_bad is not None for b in faulting)]
+    cases = [
+        c
+        for c in hinted(values)
+        if not c.later_traps and all(getattr(c, b).first_bad is not None for b in faulting)
+    ]
     return sorted(cases, key=lambda case: case.good_bytes)
 
 

@@ -12,8 +12,9 @@ from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.runs import cpu
-from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Place, Visit
+from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Place, Preset, Visit
 from mcverify.runs.code import decode, reachable
+from mcverify.runs.constants import presets
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.judge import Violation, judge
@@ -127,6 +128,11 @@ class Trials:
         return self.runner if isinstance(self.runner, CpuRunner) else None
 
     @cached_property
+    def presets(self) -> tuple[Preset, ...]:
+        """States at entry that hold what the routine compares with."""
+        return presets(self.image, self._entry, self.contract)
+
+    @cached_property
     def is_faithful(self) -> bool:
         """Whether a run shows anything: fs and gs lead elsewhere here than in the kernel."""
         return not any(i.uses_segment for i in reachable(self.image, self._entry).values())
@@ -151,7 +157,7 @@ class Trials:
         if self.contract.size not in (None, case.len):
             return False
         loads, stores = (can_fault(self._faults, kind) for kind in ("load", "store"))
-        loads = loads and case.trap in self.contract.load_traps
+        loads = loads and set(case.traps) <= set(self.contract.load_traps)
         return (loads or case.src.first_bad is None) and (stores or case.dst.first_bad is None)
 
     def outcomes(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Outcome]]:

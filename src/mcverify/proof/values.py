@@ -1,22 +1,19 @@
-"""Calls in which the routine meets a constant of its own: in what it loads, in the low half of an address.
+"""Calls in which the low half of an address is a constant that the routine compares with.
 
-Few contents and few addresses are tried otherwise, and a comparison with the wrong register shows only where
-that register happens to hold the constant.
+Few addresses are tried otherwise, and a comparison with the wrong register shows only where that register
+happens to hold the constant. (What else may hold it is in the grid: `runs.constants`.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from capstone import x86_const
-
 from mcverify.contract import Contract, Faults, can_fault
 from mcverify.image.image import Image
 from mcverify.runs.case import Case, Place, Placement
-from mcverify.runs.code import detailed, reachable
+from mcverify.runs.constants import compared_with
 from mcverify.runs.pattern import VALUE
 
-_COMPARING = (x86_const.X86_INS_CMP, x86_const.X86_INS_SUB, x86_const.X86_INS_XOR)
 _MOST = 8
 _LENGTHS = (8, 16, 24, 72, 136)
 _FAULTS = (0, 1, 8, 9, 17, 64)
@@ -27,15 +24,9 @@ def valued_cases(image: Image, entry: int, contract: Contract, faults: Faults) -
     copy."""
     if contract.data != "copy" or contract.src is None:
         return []
-    constants = sorted(set(_constants(image, entry)))[:_MOST]
+    found = (constant.value for constant in compared_with(image, entry))
+    constants = sorted({value for value in found if 0 < value < 128})[:_MOST]
     return [case for constant in constants for case in _cases(constant, contract, faults)]
-
-
-def _constants(image: Image, entry: int) -> Iterator[int]:
-    for address in reachable(image, entry):
-        insn = detailed(image, address)
-        if insn is not None and insn.id in _COMPARING:
-            yield from (o.imm for o in insn.operands if o.type == x86_const.X86_OP_IMM and 0 < o.imm < 128)
 
 
 def _cases(constant: int, contract: Contract, faults: Faults) -> Iterator[Case]:

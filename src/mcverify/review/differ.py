@@ -144,8 +144,9 @@ class Pair:
 
     @cached_property
     def _grid(self) -> list[Case]:
+        presets = tuple(dict.fromkeys(p for trials in self._trials for p in trials.presets))
         # Two faults of one place have one number here, whether others came before or not.
-        cases = [c for c in quick_grid(self.contract, self.faults).cases() if not c.later_traps]
+        cases = [c for c in quick_grid(self.contract, self.faults, presets).cases() if not c.later_traps]
         return cases if self._trials[0].cpu is not None else cases[:: max(1, len(cases) // _ON_EMULATOR)]
 
     def _allowed(self, case: Case) -> bool:

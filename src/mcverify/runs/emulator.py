@@ -660,13 +660,14 @@ def _numbers() -> dict[str, int]:
 
 
 @cache
-def _state_at_entry() -> dict[int, int]:
+def _state_at_entry() -> dict[int, int | tuple[int, int]]:
     """Values of registers besides, by Unicorn's numbers: as at the start of a process, and zero in mm0 to
     mm7."""
     from unicorn import x86_const
 
-    zero = {getattr(x86_const, f"UC_X86_REG_MM{n}"): 0 for n in range(8)}
-    return zero | {
+    zero = {getattr(x86_const, f"UC_X86_REG_FP{n}"): (0, 0) for n in range(8)}
+    return {
+        **zero,
         x86_const.UC_X86_REG_MXCSR: 0x1F80,
         x86_const.UC_X86_REG_FPCW: 0x37F,
         x86_const.UC_X86_REG_FPSW: 0,

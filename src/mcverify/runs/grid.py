@@ -27,6 +27,7 @@ from mcverify.runs.wire import (
 
 _KEPT = 8
 _SEEDS = 64
+"""How many seeds a grid has, a multiple of 16."""
 _MAX_KEYS = 256
 _TRAPS = ((14,), (18,), (14, 18), (18, 14))
 """Trap numbers of faults on loads: all alike, or the first one unlike the others (grid_block() in
@@ -244,6 +245,8 @@ class _Density:
     """Good placements of src that a bad dst is tried with."""
     pairs: int
     """So many bad placements of src are tried with as many of dst."""
+    preset_lens: tuple[int, ...]
+    """Lengths that are tried with what a case may find at entry."""
     turns: tuple[int, int, int]
     """So many further alignments of a good src, a good dst, and in a bad page: others for each length."""
 
@@ -257,6 +260,7 @@ _FULL = _Density(
     inside=_inside((*range(9), 15, 31, 33, 63, 4032, 4064, 4080, 4088, 4090, 4095)),
     few_src=(_END, _FRONT, *_free((0, 1, 6))),
     pairs=12,
+    preset_lens=(*range(26), 31, 32, 33, 40, 63, 64, 65, 71, 72, 100, 136, 200, 264),
     turns=(6, 4, 3),
 )
 _QUICK = _Density(
@@ -271,6 +275,7 @@ _QUICK = _Density(
     inside=_inside((0, 1, 5, 4032, 4089, 4095)),
     few_src=(_END, *_free((0, 3))),
     pairs=8,
+    preset_lens=(0, 1, 2, 3, 4, 7, 8, 9, 16, 24, 40, 72, 136),
     turns=(1, 1, 0),
 )  # fmt: skip
 # Beyond, few cases: some lie where a count of words in 16 bits is too small.
@@ -283,6 +288,19 @@ _SPARSE = _Density(
     inside=_inside((5,)),
     few_src=(_END,),
     pairs=1,
+    preset_lens=(),
+    turns=(0, 0, 0),
+)
+# With each of what a case may find at entry.
+_PRESET = _Density(
+    lens=(),
+    all_offsets=9,
+    good_src=_free((0, 3)),
+    good_dst=_free((0, 1)),
+    inside=_inside((0, 4095)),
+    few_src=_free((0,)),
+    pairs=2,
+    preset_lens=(),
     turns=(0, 0, 0),
 )
 
@@ -300,20 +318,25 @@ class _Shape:
         return cls(contract.src is not None, contract.dst is not None, contract.size)
 
 
-def full_grid(contract: Contract, faults: Faults | None = None) -> Grid:
-    """About a million cases: lengths to 300 and some beyond a page, every fault offset."""
-    return _grid(_FULL, _Shape.of(contract), faults or contract.faults, _only_trap(contract))
+def full_grid(contract: Contract, faults: Faults | None = None, presets: tuple[Preset, ...] = ()) -> Grid:
+    """About a million cases: lengths to 300 and some beyond a page, every fault offset. Of each of the
+    `presets` a part of that."""
+    return _grid(_FULL, _Shape.of(contract), faults or contract.faults, _only_trap(contract), presets)
 
 
-def quick_grid(contract: Contract, faults: Faults | None = None) -> Grid:
+def quick_grid(contract: Contract, faults: Faults | None = None, presets: tuple[Preset, ...] = ()) -> Grid:
     """Tens of thousands of cases, of which each class of known mistakes shows in several."""
-    return _grid(_QUICK, _Shape.of(contract), faults or contract.faults, _only_trap(contract))
+    return _grid(_QUICK, _Shape.of(contract), faults or contract.faults, _only_trap(contract), presets)
 
 
 @lru_cache(maxsize=16)
-def _grid(density: _Density, shape: _Shape, faults: Faults, trap: int) -> Grid:
+def _grid(density: _Density, shape: _Shape, faults: Faults, trap: int, presets: tuple[Preset, ...]) -> Grid:
     lens = density.lens if shape.size is None else (shape.size,)
-    blocks = (b for length in lens for b in _blocks(density, length, shape, faults))
+    blocks = [b for length in lens for b in _blocks(density, length, shape, faults)]
+    lens = density.preset_lens if shape.size is None else (shape.size,)
+    for preset in presets:
+        some = (b for length in lens for b in _blocks(_PRESET, length, shape, faults))
+        blocks += [replace(b, preset=preset) for b in some]
     return Grid(tuple(replace(b, trap=trap) for b in blocks if b.src and b.dst))
 
 
@@ -333,11 +356,18 @@ def _blocks(density: _Density, length: int, shape: _Shape, faults: Faults) -> It
     bad_src = bad if has_src and can_fault(faults, "load") else ()
     bad_dst = bad if has_dst and can_fault(faults, "store") else ()
     few_src = (*density.few_src, *_free(turns[0][:1])) if has_src else good_src
-    seed = 1 + length % _SEEDS
-    yield Block(length, good_src, good_dst, seed=seed)
-    yield Block(length, bad_src, good_dst, seed=seed)
-    yield Block(length, few_src, bad_dst, seed=seed)
-    yield Block(length, _about(density.pairs, bad_src), _about(density.pairs, bad_dst), seed=seed)
+    yield Block(length, good_src, good_dst, seed=_seed(length, 0))
+    yield Block(length, bad_src, good_dst[::2], seed=_seed(length, 1))
+    yield Block(length, bad_src, good_dst[1::2], seed=_seed(length, 2))
+    yield Block(length, few_src, bad_dst, seed=_seed(length, 3))
+    few = _about(density.pairs, bad_src), _about(density.pairs, bad_dst)
+    yield Block(length, *few, seed=_seed(length, 4))
+
+
+def _seed(length: int, number: int) -> int:
+    """Another one for each block of a length: other registers and flags, and another bit that tells the bytes
+    of src (`pattern.told_by`)."""
+    return 1 + (length + 21 * number) % _SEEDS
 
 
 def _turns(length: int, count: int, step: int) -> list[int]:

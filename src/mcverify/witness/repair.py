@@ -27,6 +27,7 @@ from mcverify.proof.variants import variants
 from mcverify.runs import cpu
 from mcverify.runs.case import Case
 from mcverify.runs.code import reachable
+from mcverify.runs.constants import presets
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.grid import Grid, quick_grid
 from mcverify.scratch import scratch_folder
@@ -150,7 +151,8 @@ def _bench(
         tree = KernelTree.around(image.path.parent)
         if tree is not None and options.kernel is None:
             options = replace(options, kernel=tree.root)
-        grid = quick_grid(result.contract, result.faults)  # type: ignore[arg-type]
+        states = presets(image, result.entry, result.contract)
+        grid = quick_grid(result.contract, result.faults, states)  # type: ignore[arg-type]
         yield _Bench(source, image, result, options, deadline, path, grid)
 
 

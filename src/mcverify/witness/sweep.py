@@ -216,7 +216,7 @@ class _Sweep:
             self._image, self._task.entry, contract, self._task.faults, deadline=self._deadline, on=self._on
         )
         make = quick_grid if self._options.quick else full_grid
-        grid = make(contract, self._task.faults)
+        grid = make(contract, self._task.faults, trials.presets)
         start = time.monotonic()
         try:
             found, planned = self._run(trials, grid)

@@ -1,0 +1,93 @@
+"""What a routine compares with, as states at entry in which its registers, flags and data hold just that.
+
+Of 2^64 values a seed gives one: a comparison with the wrong register, or with a byte of what was copied,
+shows only where that happens to hold the constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from capstone import x86_const
+
+from mcverify.contract import Contract
+from mcverify.image.image import Image
+from mcverify.runs.case import Preset
+from mcverify.runs.code import detailed, reachable
+from mcverify.runs.pattern import GENERAL, VECTORS
+
+_COMPARING = tuple(
+    getattr(x86_const, f"X86_INS_{name}") for name in ("CMP", "TEST", "SUB", "XOR", "BT", "AND", "ADD")
+)
+_LOADING = (x86_const.X86_INS_MOV, x86_const.X86_INS_MOVABS)
+_WORD = 8
+_MOST = 20
+_ALL_FLAGS = 0x8D5
+_EDGES = (0, -1)
+"""Tried for every routine: what a register, a flag or a byte is without any of its bits, or with all."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Constant:
+    """A value that something of `width` bytes is compared with, unsigned."""
+
+    value: int
+    width: int
+
+    def near(self) -> tuple[Constant, ...]:
+        """It, and its neighbours."""
+        return tuple(Constant((self.value + step) % (1 << 8 * self.width), self.width) for step in (0, -1, 1))
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """Words that hold it: alone, everywhere, and in each byte if it fits there."""
+        narrow = [self.width, *([1] if self.value < 1 << 8 else [])]
+        return (self.value, *(sum(self.value << 8 * at for at in range(0, _WORD, n)) for n in narrow))
+
+
+def compared_with(image: Image, entry: int) -> tuple[Constant, ...]:
+    """The constants that the routine at `entry` compares with, those of its comparisons first; then those
+    that it puts into registers, since a comparison has no room for 64 bits."""
+    found: tuple[list[Constant], list[Constant]] = ([], [])
+    for address in sorted(reachable(image, entry)):
+        insn = detailed(image, address)
+        if insn is None or insn.id not in (*_COMPARING, *_LOADING):
+            continue
+        for operand in insn.operands:
+            if operand.type == x86_const.X86_OP_IMM:
+                width = insn.operands[0].size
+                constant = Constant(operand.imm % (1 << 8 * width), width)
+                found[insn.id in _LOADING].append(constant)
+    return tuple(dict.fromkeys((*found[0], *found[1])))[:_MOST]
+
+
+def presets(image: Image, entry: int, contract: Contract) -> tuple[Preset, ...]:
+    """States at entry in which the registers that are no arguments, or the contents of src, hold a constant
+    that the routine at `entry` compares with, or one beside it."""
+    constants = dict.fromkeys(near for known in compared_with(image, entry) for near in known.near())
+    free = tuple(r for r in GENERAL if r not in (*contract.arguments, *contract.given, "rsp"))
+    found = [preset for value in _EDGES for preset in _edges(value, free, contract)]
+    for constant in constants:
+        found += _holding(constant, free, contract)
+    return tuple(dict.fromkeys(found))
+
+
+def _edges(value: int, free: tuple[str, ...], contract: Contract) -> Iterator[Preset]:
+    constant = Constant(value % (1 << 64), _WORD)
+    flags = ("rflags", value & _ALL_FLAGS)
+    yield Preset((*_registers(constant.value, free), flags))
+    if contract.src is not None or contract.stored_value is not None:
+        yield Preset(every=constant.value.to_bytes(_WORD, "little"))
+
+
+def _holding(constant: Constant, free: tuple[str, ...], contract: Contract) -> Iterator[Preset]:
+    for word in dict.fromkeys(constant.words):
+        yield Preset(_registers(word, free))
+        if contract.src is not None or contract.stored_value is not None:
+            yield Preset(every=word.to_bytes(_WORD, "little"))
+
+
+def _registers(word: int, free: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    whole = sum(word << 64 * lane for lane in range(4))
+    return (*((name, word) for name in free), *((name, whole) for name in VECTORS))

@@ -21,6 +21,16 @@ from mcverify.proof.scan import Access, Scan, scan
 from mcverify.report.scan import print_scan
 
 make_object = of_images.make_object
+LARGE = """
+	.globl copy
+	.type copy, @function
+copy:	nop
+	.size copy, . - copy
+1:	mov (%rsi), %al
+2:	ret
+	.section __ex_table, "a"
+	.long 1b - ., 2b - .
+"""
 SCHEMA = json.loads((ROOT / "docs/schema/scan.schema.json").read_text())
 
 # Two functions with entries, one with an alternative; a fixup elsewhere; an entry in no function.
@@ -209,3 +219,17 @@ def test_neither_angr_nor_z3_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
+
+
+def test_of_a_large_kernel_only_the_lines_that_are_told_are_read(
+    make_object: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line information of 7.3 has 30 MB: the unit of an entry that is in no function is read."""
+    monkeypatch.setattr("mcverify.image.lines.MAX_LINE_BYTES", 10)
+    monkeypatch.setattr("mcverify.image.load.MAX_LINE_BYTES", 10)
+    found = scan(load(make_object(LARGE, flags=("-g",), link=True)))
+    assert [stray.where.rpartition(":")[2] for stray in found.strays] == ["6"]
+    assert not any("too large" in note for note in found.notes)
+    without = scan(load(make_object(LARGE, link=True)))
+    assert ": copy+0x1" in without.strays[0].where
+    assert any("there is no line information" in note for note in without.notes)

@@ -15,6 +15,9 @@ from mcverify.image.elf import MAX_LINE_BYTES, RawElf, damage_as_input_error, li
 from mcverify.image.image import SourceLine
 from mcverify.image.relocate import LaidOut
 
+PLACES = "places are given as symbol+offset"
+"""The end of a note on a linked file, or a module, whose lines are not read with it."""
+
 # What is read of a linked file's debug information, by the names that pyelftools has for it.
 _SECTIONS = {
     "debug_info_sec": ".debug_info",

@@ -25,7 +25,7 @@ from mcverify.image.features import Naming
 from mcverify.image.image import Image, Symbol, TableEntry
 from mcverify.image.kallsyms import read_kallsyms
 from mcverify.image.kernel_tree import KernelTree
-from mcverify.image.lines import read_lines
+from mcverify.image.lines import PLACES, read_lines
 from mcverify.image.packed import unpacked
 from mcverify.image.relocate import LaidOut, lay_out
 from mcverify.image.rewritten import rewritten
@@ -378,4 +378,4 @@ def _line_notes(image: Image, line_bytes: int) -> tuple[str, ...]:
         why = f"the line information of {line_bytes} bytes is too large to be read"
     else:
         why = "there is no line information"
-    return (f"{why}: places are given as {'symbol' if image.built else 'section'}+offset",)
+    return (f"{why}: {PLACES if image.built else PLACES.replace('symbol', 'section')}",)

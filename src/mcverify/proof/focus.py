@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mcverify.image.image import Alternative, Image, Section, SourceLine
-from mcverify.image.lines import lines_of
+from mcverify.image.lines import PLACES, lines_of
 from mcverify.image.patch import written
 from mcverify.image.rewritten import constants
 from mcverify.models import read_toml
@@ -22,8 +22,6 @@ _MOST = 2000
 
 _GAP = 64
 """Bytes between instructions that stay with them."""
-
-_PLACES = "places are given as symbol+offset"
 
 
 def focused(image: Image, entry: int) -> Image:
@@ -184,8 +182,8 @@ def _lines(image: Image, walk: _Walk) -> Mapping[int, SourceLine]:
 
 
 def _line_notes(image: Image, lines: Mapping[int, object]) -> list[str]:
-    kept = [note for note in image.notes if not note.endswith(_PLACES)]
-    return kept if lines else [*kept, f"there is no line information: {_PLACES}"]
+    kept = [note for note in image.notes if not note.endswith(PLACES)]
+    return kept if lines else [*kept, f"there is no line information: {PLACES}"]
 
 
 def _constant_notes(image: Image, walk: _Walk) -> Iterator[str]:

@@ -6,8 +6,8 @@ Neither angr nor z3 is needed: whether an instruction loads or stores is what ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from mcverify.image import extable
 from mcverify.image.callees import ASSUMED
 from mcverify.image.functions import Functions
 from mcverify.image.image import Alternative, Image, Symbol, TableEntry
+from mcverify.image.lines import PLACES, lines_of
 from mcverify.image.patch import written
 from mcverify.models import read_toml
 from mcverify.proof.select import contract_in
@@ -94,13 +95,15 @@ def scan(image: Image) -> Scan:
     entries = [entry for entry in image.entries if entry.handler.name != ASSUMED]
     functions = Functions(image)
     owned: dict[Symbol, list[TableEntry]] = {}
-    strays = []
+    outside = []
     for entry in entries:
         owner = functions.holding(entry.insn)
         if owner is None:
-            strays.append(Stray(entry.index, entry.insn, image.where(entry.insn), entry.handler.name))
+            outside.append(entry)
         else:
             owned.setdefault(owner, []).append(entry)
+    image = _with_lines(image, [entry.insn for entry in outside])
+    strays = [Stray(e.index, e.insn, image.where(e.insn), e.handler.name) for e in outside]
     for symbol in functions.starts:
         if symbol not in owned and contract_in(image, symbol.name) is not None:
             owned[symbol] = []
@@ -127,6 +130,16 @@ def scan(image: Image) -> Scan:
     )
     _account_for(result)
     return result
+
+
+def _with_lines(image: Image, addresses: Collection[int]) -> Image:
+    """A linked image with the source lines of what is told by its place, of whose units alone the line
+    information is read: that of a whole kernel takes minutes."""
+    if image.lines or image.packed or not image.linked:
+        return image
+    lines = lines_of(image.path, addresses) if addresses else {}
+    notes = image.notes if addresses and not lines else [n for n in image.notes if not n.endswith(PLACES)]
+    return replace(image, lines=lines, notes=tuple(notes))
 
 
 def _symbol_notes(image: Image) -> Iterator[str]:

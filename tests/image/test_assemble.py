@@ -77,6 +77,7 @@ class TestEveryCompiler:
     [
         ("copy:\n\tret\n\t.size copy_c, . - copy_c\n", r"routine\.S:5: it does not assemble: .*copy_c"),
         ("copy:\n\tret\n\t.org copy - 5\n", r"routine\.S:5: it does not assemble: .*\.org"),
+        ("copy:\n\tnop\n\tjmp 7f\n\tret\n", r"routine\.S:5: it does not assemble: .*7"),
         ("copy:\n\t.if 1\n\tret\n", r"routine\.S.*: it does not assemble: .*"),
     ],
 )

@@ -319,3 +319,29 @@ def test_entries_of_the_type_layout_are_read_back(pairs, number):
     layout, entries = read_tables(*linked(table))
     assert layout == "type"
     assert [(e.insn - CODE_AT, e.fixup - CODE_AT) for e in entries] == pairs
+
+
+@pytest.mark.parametrize(
+    ("insn", "fixup", "message"),
+    [
+        (
+            "1b",
+            ".Lnowhere",
+            r"routine\.S:6: exception-table entry 0: its fixup is the label \.Lnowhere, which the file",
+        ),
+        (
+            "1b",
+            "elsewhere",
+            r"routine\.S:6: exception-table entry 0: its fixup is the label elsewhere, which the fil",
+        ),
+        (
+            "nowhere",
+            "2b",
+            r"routine\.S:6: exception-table entry 0: its instruction is the label nowhere, which the",
+        ),
+    ],
+)
+def test_a_label_that_is_not_there_is_named_with_its_line(load_text, insn, fixup, message):
+    text = f"copy:\n1:\tmovb (%rsi), %al\n2:\tret\n\t_ASM_EXTABLE({insn}, {fixup})\n"
+    with pytest.raises(InputError, match=message):
+        load_text(text)

@@ -129,3 +129,32 @@ def test_a_bundle_without_the_fault_of_such_a_store_is_not_complete(tmp_path: Pa
         proof.routine, paths=tuple(p for p in proof.routine.paths if p not in struck)
     )
     assert any("by a fault of the store is missing" in gap.says for gap in gaps(less, image))
+
+
+INSIDE = """
+#include <linux/linkage.h>
+#include <asm/asm.h>
+/* mcverify: contract bytes_left */
+SYM_FUNC_START(copy)
+	mov %rdx, %rcx
+.Lcopy:	rep movsb
+.Lout:	mov %rcx, %rax
+	RET
+SYM_FUNC_END(copy)
+	_ASM_EXTABLE_FAULT(.Lcopy, .Lout{behind})
+"""
+
+
+@needs_cpu
+@pytest.mark.parametrize(("behind", "is_inside"), [("", False), (" + 1", True)])
+def test_a_fixup_inside_of_an_instruction_is_remarked(
+    behind: str, is_inside: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without its prefix the move is one of 32 bits: right, and hardly meant."""
+    source = tmp_path / "inside.S"
+    source.write_text(INSIDE.format(behind=behind))
+    code, said = answer(capsys, "prove", source)
+    assert code == 0
+    remark = "continues inside of an instruction, 1 behind the beginning of mov ("
+    assert (remark in said) == is_inside
+    assert f"{source}:7: exception-table entry 0" in said or not is_inside

@@ -15,6 +15,7 @@ from mcverify.errors import InputError
 from mcverify.foreign import read_text
 from mcverify.image.compiler_names import HERE, SHIM, absolute, as_named
 from mcverify.image.confined import Reach, refuse_unconfined, run
+from mcverify.image.source import line_with
 from mcverify.scratch import scratch_folder
 from mcverify.toolchain import find_compiler, is_zig
 
@@ -219,6 +220,7 @@ _LOCATED = re.compile(
 )
 _UNLOCATED = re.compile(r"^(?P<file>[^:\n]*): (?:fatal )?error:\s*(?P<text>.*)$", re.I | re.M)
 _SYMBOL = re.compile(r"[`'](?P<quoted>[\w.$]+)'|expression for (?P<sized>[\w.$]+)")
+_LOCAL = re.compile(r'local label `"(\d+)" \(instance number (\d+) ')
 _STAND_IN_SIZE = ".Lmcverify_size_"  # shim/include/mcverify/linkage.h
 _NOTE = re.compile(r"^(?P<file>[^<:\n][^:\n]*):(?P<line>\d+):(?:\d+:)? note: while in macro", re.M)
 _MISSING_HEADER = re.compile(r"'?(?P<header>[^\s':]+)'?(?:: No such file or directory| file not found)")
@@ -256,17 +258,13 @@ def _unlocated(path: Path, compiler: str, output: str) -> InputError:
             f"{compiler} could not assemble it: {' '.join(lines[:3]) or 'no message'}", where=str(path)
         )
     text = match["text"].strip()
+    if local := _LOCAL.search(text):
+        line = line_with(path, f"{local[1]}{'b' if local[2] == '0' else 'f'}")
+        return InputError(f"it does not assemble: {text}", where=f"{path}:{line}" if line else str(path))
     symbols = (m["quoted"] or m["sized"] for m in _SYMBOL.finditer(text))
-    numbers = (_line_with(path, symbol.removeprefix(_STAND_IN_SIZE)) for symbol in symbols)
+    numbers = (line_with(path, symbol.removeprefix(_STAND_IN_SIZE)) for symbol in symbols)
     line = next(filter(None, numbers), None)
     return InputError(f"it does not assemble: {text}", where=f"{path}:{line}" if line else str(path))
-
-
-def _line_with(path: Path, symbol: str) -> int | None:
-    """The number of the source's first line with this symbol."""
-    word = re.compile(rf"(?<![\w.$]){re.escape(symbol)}(?![\w$])")
-    lines = read_text(path).splitlines()
-    return next((number for number, line in enumerate(lines, 1) if word.search(line)), None)
 
 
 def _explain(text: str, where: str, path: Path) -> InputError:

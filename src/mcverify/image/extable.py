@@ -10,6 +10,7 @@ from typing import Any
 from mcverify.errors import InputError
 from mcverify.image.image import Handler, Image, Section, TableEntry
 from mcverify.image.relocate import REPLACEMENTS, Relocated
+from mcverify.image.source import line_with
 from mcverify.models import read_toml
 
 SECTION_NAMES = ("__ex_table", ".extable")
@@ -222,6 +223,8 @@ class _Reader:
     def entry(self, index: int, raw: _Raw) -> TableEntry:
         """The entry with position `index` in the file."""
         for what, address in (("instruction", raw.insn), ("fixup", raw.fixup)):
+            if address in self._image.externals:
+                raise self._undefined(index, raw, what, self._image.externals[address])
             if not _may_be_entered(self._image, address):
                 raise self._error(
                     index, raw, f"its {what} {self._place(address)} is in no executable section"
@@ -237,6 +240,16 @@ class _Reader:
         if known is None:
             return f"its handler {names[0] if names else hex(address)} is unknown"
         return _handler(_by_symbol()[known])
+
+    def _undefined(self, index: int, raw: _Raw, what: str, label: str) -> InputError:
+        """That a label of the entry is not there, at the line of the source that has it."""
+        message = (
+            f"exception-table entry {index}: its {what} is the label {label}, which the file does not define"
+        )
+        line = line_with(self._image.path, label) if self._image.path.suffix in (".S", ".s") else None
+        if line is None:
+            return self._error(index, raw, message.partition(": ")[2])
+        return InputError(message, where=f"{self._image.path}:{line}")
 
     def _place(self, address: int) -> str:
         names = _names_at(self._image, address)

@@ -6,8 +6,10 @@ import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from mcverify.errors import InputError
+from mcverify.foreign import read_text
 from mcverify.image.image import Annotation, SourceLine
 
 _DIRECTIVES = "if|ifdef|ifndef|elif|else|endif|include|define|undef|error|warning|pragma|line"
@@ -159,6 +161,13 @@ class Source:
 
     def _defines(self, name: str) -> bool:
         return name in self.own_macros or bool(re.search(rf"#[ \t]*define[ \t]+{name}\b", self.code))
+
+
+def line_with(path: Path, symbol: str) -> int | None:
+    """The number of the first line of the source `path` that has this symbol; None if none has."""
+    word = re.compile(rf"(?<![\w.$]){re.escape(symbol)}(?![\w$])")
+    lines = read_text(path).splitlines()
+    return next((number for number, line in enumerate(lines, 1) if word.search(line)), None)
 
 
 def _blank_comment(token: re.Match[str]) -> str:

@@ -271,6 +271,7 @@ def _notes(
         unreached = tuple(entries.unreached(image, task.entry, task.end, reached))
         words = [entries.no_access(image, entry, reached[entry.insn]) for entry in idle]
         words += [entries.never_reached(image, entry) for entry in unreached]
+        words += entries.inside(image, reached)
         said.append(_Said(tuple(words), tuple(image.where(entry.insn) for entry in (*idle, *unreached))))
         said += [_Said()] * (len(its_variants) - 1)
         all_reached.append(reached)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcverify.image.callees import ASSUMED, assumed_at, callees, known
+from mcverify.image.callees import ASSUMED, NESTED, assumed_at, callees, calling, calls_of, known
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.models import read_toml
@@ -37,6 +37,23 @@ def made(folder: Path, first: str, layout: str | None = "handler") -> Image:
     return image
 
 
+CALLING = """#include <linux/linkage.h>
+SYM_FUNC_START({name})
+.Lread:	mov	(%rsi), %al
+.Lfix:	jmp	{helper}
+SYM_FUNC_END({name})
+	.section __ex_table, "a"
+	.long .Lread - ., .Lfix - ., {third}
+"""
+
+
+def calling_itself(folder: Path, helper: str, layout: str) -> Image:
+    path = folder / "routine.S"
+    third = {"handler": "ex_handler_default - .", "type": "1"}[layout]
+    path.write_text(CALLING.format(name=known()[helper].calls, helper=helper, third=third))
+    return load(path)
+
+
 def texts(image: Image, start: int) -> list[str]:
     found, at = [], start
     while code := image.code_at(at):
@@ -52,12 +69,12 @@ def test_a_routine_in_c_gets_a_stand_in_with_entries_of_its_own(tmp_path, name):
     assert (callee.name, image.externals[address]) == (name, name)
     own = [e for e in image.entries if e.handler.name == ASSUMED]
     assert [(e.insn, image.label_at(e.fixup)) for e in own] == [
-        (callee.load_at(address), name),
-        (callee.store_at(address), name),
+        (callee.load_at, name),
+        (callee.store_at, name),
     ]
     code = texts(image, address)
     assert code[3:5] == ["movb (%rsi), %al", "movb %al, (%rdi)"]
-    assert ("clac" in code) == callee.clears_ac
+    assert ("clac" in code) == callee.callee.clears_ac
     assert code[-1] == "retq"
     assert assumed_at(image, address)
     assert not assumed_at(image, image.functions[0].address)
@@ -68,6 +85,32 @@ def test_a_stand_in_spoils_every_register_that_a_routine_in_c_may_change(tmp_pat
     [address] = callees(image)
     spoiled = {text.rpartition("%")[2] for text in texts(image, address) if text.startswith("movl $")}
     assert spoiled == {"ecx", "edx", "esi", "edi", "r8d", "r9d", "r10d", "r11d"}
+
+
+CALLERS = [(name, layout) for name, callee in known().items() if callee.calls for layout in callee.layouts]
+
+
+@pytest.mark.parametrize(("name", "layout"), CALLERS)
+def test_one_that_calls_the_routine_for_each_byte_does_so_in_its_stand_in(tmp_path, name, layout):
+    image = calling_itself(tmp_path, name, layout)
+    stand_in = calling(image)
+    assert stand_in is not None
+    entry = image.functions[0].address
+    assert calls_of(image, entry) == (stand_in.address,)
+    code = texts(image, stand_in.address)
+    assert f"callq {entry:#x}" in code
+    assert f"leaq -{NESTED:#x}(%rsp), %rsp" in code
+    spoiled = {text.rpartition("%")[2] for text in code if text.startswith("movl $0x6d")}
+    assert len(spoiled) == 8
+    own = [e.insn for e in image.entries if e.handler.name == ASSUMED]
+    assert own == [stand_in.load_at, stand_in.store_at]
+    assert texts(image, stand_in.fixup_at)[0] == "movl %r12d, %eax"
+
+
+def test_one_that_calls_a_routine_of_another_file_copies_by_itself(tmp_path):
+    image = made(tmp_path, "mcsafe_handle_tail")
+    assert calling(image) is None
+    assert not calls_of(image, image.functions[0].address)
 
 
 def test_other_symbols_outside_stay_unknown(tmp_path):

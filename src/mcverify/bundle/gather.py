@@ -22,6 +22,7 @@ from mcverify.check.manifest import (
     Stray,
 )
 from mcverify.check.manifest import Location as Recorded
+from mcverify.image.callees import calls_of
 from mcverify.image.image import Image
 from mcverify.invariants.houdini import Houdini
 from mcverify.logic.assumptions import Assumptions
@@ -39,6 +40,7 @@ _ENDS: Mapping[Ending, End] = {
     Ending.TRAP: "trap",
     Ending.OUTSIDE: "outside",
     Ending.LOST: "lost",
+    Ending.ENDLESS: "endless",
 }
 _SLOT = "stack"
 _DONE = "done"
@@ -87,6 +89,7 @@ class Gatherer:
             measures=tuple(self._measure(each, paths) for each in falling),
             strays=tuple(self._strays()),
             slack=self.slack,
+            recursive=calls_of(self.image, self.task.entry),
         )
 
     @staticmethod

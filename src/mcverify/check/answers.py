@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mcverify.check.manifest import Path, Routine
-from mcverify.check.statement import Obligation
+from mcverify.check.statement import Obligation, passed
 from mcverify.contract import Contract
 from mcverify.scopes import Unanswered, at_return
 
@@ -21,6 +21,8 @@ def needed(routine: Routine, contract: Contract) -> Iterator[Of]:
     for path in routine.paths:
         accesses = sum(len(step.moved) + (step.fault is not None) for step in path.steps)
         yield from (("footprint", path.name, str(number + 1)) for number in range(accesses))
+        if any(step.at in routine.recursive for step in passed(path)):
+            yield "recursion", path.name
         if path.end == "location":
             yield ("initiation" if path.source in entries else "consecution"), path.name
         elif path.end == "return":

@@ -14,7 +14,7 @@ from mcverify.check.shape import sorts
 from mcverify.check.shown import Shown, show
 from mcverify.check.term import Program, read
 from mcverify.check.tree import Node, Way
-from mcverify.image.callees import Callee, callees
+from mcverify.image.callees import StandIn, callees
 from mcverify.image.image import Handler, Image
 from mcverify.models import read_toml
 
@@ -76,7 +76,7 @@ class Bench:
         self.machine = Emulated(self.random)
         self.machine.load_code((s.address, s.data) for s in self.image.sections if s.executable)
         self.widths = sorts(self.routine, self.question.contract)
-        self.callees: Mapping[int, Callee] = callees(self.image)
+        self.callees: Mapping[int, StandIn] = callees(self.image)
         self._thunks = frozenset(read_toml("externals.toml")["return_thunks"]["names"])
         self._programs: dict[str, Program] = {}
         self._shown: dict[int, Shown | None] = {}

@@ -25,7 +25,7 @@ Term = str
 
 KindName = Literal["load", "store"]
 
-End = Literal["location", "return", "uncovered", "trap", "outside", "lost", "pruned"]
+End = Literal["location", "return", "uncovered", "trap", "outside", "lost", "endless", "pruned"]
 """How a path ends: `location` and `return` as they should; all others must be impossible."""
 
 
@@ -145,7 +145,8 @@ class Stray(_Record, frozen=True):
 class Routine(_Record, frozen=True):
     """The proof of one routine, in one variant of its code. `alternatives` are the numbers of those that the
     boot code writes where the CPU has (and lacks) `features`. After a fault at most `slack` good bytes before
-    the bad one are left, if that was proved.
+    the bad one are left, if that was proved. `recursive` are the addresses of routines in C that call this
+    one for each byte.
 
     `contract` is its name; what the contract asks for is not read from here. `faults`, `traps`, `rep_model`
     and `len_max` are what the proof took on, `notes` what the prover was told about the code (a CONFIG that
@@ -167,6 +168,7 @@ class Routine(_Record, frozen=True):
     measures: tuple[Measure, ...]
     strays: tuple[Stray, ...]
     slack: int | None = None
+    recursive: tuple[int, ...] = ()
 
     @property
     def variant(self) -> str:

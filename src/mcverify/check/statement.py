@@ -34,6 +34,8 @@ WHY = {
     "ways": "at each instruction one of the listed ways is open, so no run leaves the paths of its location",
     "termination": "a measure is lowered, or not raised, by a path: no loop is taken for ever",
     "slack": "beside the contract: so many good bytes before the bad one are at most left after a fault",
+    "recursion": "a copy of one byte does not come to a routine in C that calls this one for each byte: what"
+    " that does follows from what is proved here of a length of 1",
     "rep": "a REP instruction does what its closed form says, iteration by iteration",
 }
 """The kinds of obligations, and what each is for."""
@@ -159,6 +161,7 @@ class _Statements:
             yield from self._ways(location)
         for path in self._routine.paths:
             yield from self._footprint(path)
+            yield from self._recursion(path)
             yield from self._end(path)
         for number, stray in enumerate(self._routine.strays, 1):
             yield self._stray(number, stray)
@@ -353,6 +356,19 @@ class _Statements:
             goals.append(f"(bvult (bvsub {address} {buffer.base}) {good})")
             goals.append(f"(and (bvule {address} {buffer.base}) {end} (not (= {good} {word(0)})))")
         return _any(goals)
+
+    def _recursion(self, path: Path) -> Iterator[Obligation]:
+        """That a path which comes back from a routine in C that calls this one was not to copy one byte."""
+        script = self._at(self._location(path.source), bad_bytes=False)
+        for number, step in enumerate(passed(path), 1):
+            script.asserted += step.conditions
+            if step.at in self._routine.recursive:
+                nothing = [f"(= {m.elements} {word(0)})" for m in step.moved if m.elements and not step.fault]
+                goal = _any([f"(not (= {self._length} {word(1)}))", *nothing[:1]])
+                says = f"on {path.name} no copy of one byte goes on at {step.at:#x}"
+                yield self._stated(
+                    f"{path.name}-recursion{number}", "recursion", says, script, goal, (path.name,)
+                )
 
     def _end(self, path: Path) -> Iterator[Obligation]:
         if path.end == "location":
@@ -645,6 +661,11 @@ class _Statements:
                 yield self._stated(
                     f"measure{number}-{path.name}-{relation}", "termination", says, script, goal
                 )
+
+
+def passed(path: Path) -> tuple[Step, ...]:
+    """The steps of a path behind which it goes on."""
+    return path.steps if path.end in ("location", "return") else path.steps[:-1]
 
 
 def _faults(path: Path) -> list[Moved]:

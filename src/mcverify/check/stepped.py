@@ -24,7 +24,7 @@ from mcverify.check.shape import DEEPEST, STATE, slot_of
 from mcverify.check.shown import Repeated, Shown
 from mcverify.check.tree import IMPOSSIBLE, Way
 from mcverify.contract import CALLEE_SAVED, REGISTERS
-from mcverify.image.callees import Callee
+from mcverify.image.callees import StandIn
 
 SCRATCH = tuple(r for r in REGISTERS if r not in (*CALLEE_SAVED, "rsp"))
 ARITHMETIC = ("cf", "pf", "af", "zf", "sf", "of")
@@ -382,7 +382,7 @@ def outside(bench: Bench, at: At) -> Iterator[At]:
             yield from go_on(bench, here, number, way, popped)
 
 
-def _return_from(bench: Bench, at: At, callee: Callee, left: int) -> None:
+def _return_from(bench: Bench, at: At, callee: StandIn, left: int) -> None:
     """Leave the registers as a routine in C may, and return."""
     machine = bench.machine
     for name in (*SCRATCH, *ARITHMETIC):

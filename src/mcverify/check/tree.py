@@ -10,7 +10,7 @@ from mcverify.check.manifest import End, Path, Step
 Goal = int | End
 """Where a way leads: to an address, or out of the tree."""
 
-IMPOSSIBLE: frozenset[str] = frozenset(("uncovered", "trap", "outside", "lost", "pruned"))
+IMPOSSIBLE: frozenset[str] = frozenset(("uncovered", "trap", "outside", "lost", "endless", "pruned"))
 """Ends that no run may come to: it is proved of each path that ends so."""
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from mcverify.bytewise import lacks
 from mcverify.check.code import Instruction, decode
 from mcverify.check.manifest import Location, Path, Routine
 from mcverify.check.question import Question
 from mcverify.check.tree import Goal, Node, Way, branches, ways_of
 from mcverify.contract import faults_by_entry
-from mcverify.image.callees import callees
+from mcverify.image.callees import callees, calling, calls_of
 from mcverify.image.image import Image
 from mcverify.models import read_toml
 
@@ -40,6 +41,9 @@ def gaps(routine: Routine, question: Question, image: Image) -> Iterator[Gap]:
     if [e.address for e in entries] != [routine.entry] or routine.entry not in _entry_points(image, routine):
         yield Gap(f"{routine.title} does not begin at the address {routine.entry:#x} of its one entry")
         return
+    if routine.recursive != calls_of(image, routine.entry):
+        yield Gap(f"{routine.title} is wrong about which routines in C call it for each byte")
+        return
     walk = _Walk(routine, question, image)
     for location in routine.locations:
         own = [path for path in routine.paths if path.source == location.name]
@@ -61,7 +65,7 @@ def _entry_points(image: Image, routine: Routine) -> frozenset[int]:
 
 class _Walk:
     def __init__(self, routine: Routine, question: Question, image: Image) -> None:
-        self._question = question
+        self._routine, self._question = routine, question
         self._image = image
         self._decoded: dict[int, Instruction | None] = {}
         self._locations = {location.name: location for location in routine.locations}
@@ -148,9 +152,11 @@ class _Walk:
         ends: frozenset[Edge] = frozenset({("", "lost"), ("", "trap"), ("", "outside")})
         returned: Goal = back[-1] if back else "return"
         if address in self._callees:
+            if self._refused(address, node):
+                return frozenset({("", "lost")}), ends
             by_callee = ((kind, returned) for kind in ("load", "store") if self._may_fault(kind))
             needed: frozenset[Edge] = frozenset({("", returned), *by_callee})
-            return needed, needed | ends
+            return needed, needed | ends | {("", "endless")}
         instruction = self._decode(address)
         if instruction is None or not self._is_settled(instruction):
             return frozenset({("", "lost")}), ends
@@ -168,6 +174,24 @@ class _Walk:
         unmodelled: set[Edge] = {(kind, "lost") for kind, _ in faults}
         needed_faults = {(k, to) for k, to in needed_faults if not _ends_so(node, k, "lost")}
         return onward | needed_faults, onward | faults | unmodelled | ends
+
+    def _refused(self, address: int, node: Node) -> bool:
+        """Whether nothing may be assumed of the routine in C at `address`, which calls a routine of the file
+        for each byte: that is another one, or may not be called so, or its contract says too little."""
+        stand_in = self._callees[address]
+        if stand_in.calls is None:
+            return False
+        is_own = calling(self._image) is not None and stand_in.calls == self._routine.entry
+        return not is_own or bool(lacks(self._question.contract)) or self._user_access(node) != 0
+
+    def _user_access(self, node: Node) -> int:
+        """The alignment-check flag where a node is reached."""
+        flag = self._locations[node.ways[0].path.source].ac
+        for way in node.before:
+            instruction = self._decode(way.step.at)
+            name = instruction.text.split()[0] if instruction is not None else ""
+            flag = {"stac": 1, "clac": 0}.get(name, flag)
+        return flag
 
     def _onward(self, instruction: Instruction, returned: Goal) -> Iterator[Edge]:
         if instruction.returns:

@@ -3,19 +3,27 @@
 A stand-in is machine code that does what is assumed of the routine, at the address of its undefined symbol
 and with exception-table entries of its own: so runs can execute the assumption like any other code. The paths
 of a proof do not look at this code; they have a transition of their own for it.
+
+One that calls a routine of the file for each byte (`Callee.calls`) does so in a run, too, in a part of the
+stack that lies `NESTED` bytes and more below its caller's: so the runners tell what happens in those calls
+from what happens in the routine's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from mcverify.image.image import Handler, Image, Section, Symbol, TableEntry
+from mcverify.image.image import STAND_IN, Handler, Image, Section, Symbol, TableEntry
 from mcverify.models import read_toml
 
 ASSUMED = "assumed"
 """Name of the handler of a stand-in's entries, and where its code is said to lie."""
+
+NESTED = 0x4000
+"""How far below its caller's stack pointer a stand-in puts the stack of the routine that it calls, in bytes:
+no own frame is as large (`models/x86_64.toml`)."""
 
 _LOOP = bytes.fromhex(
     "89 d1"  # mov %edx, %ecx
@@ -30,6 +38,33 @@ _LOOP = bytes.fromhex(
     "89 c8"  # out: mov %ecx, %eax
 )
 _LOAD, _STORE, _OUT = 6, 8, 20
+_CALLING = bytes.fromhex(
+    "53 55 41 54 41 55"  # push %rbx, %rbp, %r12, %r13
+    "48 89 fb"  # mov %rdi, %rbx
+    "48 89 f5"  # mov %rsi, %rbp
+    "41 89 d4"  # mov %edx, %r12d
+    "49 89 e5"  # mov %rsp, %r13
+    "48 8d a4 24 00 c0 ff ff"  # lea -0x4000(%rsp), %rsp
+    "45 85 e4"  # again: test %r12d, %r12d
+    "74 20"  # jz out
+    "48 89 df"  # mov %rbx, %rdi
+    "48 89 ee"  # mov %rbp, %rsi
+    "ba 01 00 00 00"  # mov $1, %edx
+    "e8 00 00 00 00"  # call the routine
+    "48 85 c0"  # test %rax, %rax
+    "75 0b"  # jnz out
+    "48 ff c3"  # inc %rbx
+    "48 ff c5"  # inc %rbp
+    "41 ff cc"  # dec %r12d
+    "eb db"  # jmp again
+    "44 89 e0"  # out: mov %r12d, %eax
+    "4c 89 ec"  # mov %r13, %rsp
+    "41 5d 41 5c 5d 5b"  # pop %r13, %r12, %rbp, %rbx
+)
+_CALL_LOAD, _CALL_STORE, _CALL, _CALL_OUT = 31, 34, 42, 63
+"""Of a stand-in that calls: where it takes up the addresses of a byte, in whose place the accesses of the
+routine that it calls are told; where the call is, and where it ends."""
+
 _CLAC = bytes.fromhex("0f 01 ca")
 # A caller must not count on what the ABI lets a callee change: not of rcx, rdx, rsi, rdi, r8 to r11.
 _SPOIL = b"".join(
@@ -49,26 +84,52 @@ class Callee:
     source: str
     layouts: tuple[str, ...]
     clears_ac: bool
+    calls: str | None = None
 
-    @staticmethod
-    def load_at(address: int) -> int:
-        """The instruction that loads, in a stand-in at `address`."""
-        return address + _LOAD
 
-    @staticmethod
-    def store_at(address: int) -> int:
-        """The instruction that stores, in a stand-in at `address`."""
-        return address + _STORE
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """The stand-in for `callee` at `address`. `calls` is the address of the routine of the file that it calls
+    for each byte, None where the file has none, or it calls none."""
 
-    @staticmethod
-    def fixup_at(address: int) -> int:
-        """Where a stand-in at `address` goes on after a fault."""
-        return address + _OUT
+    callee: Callee
+    address: int
+    calls: int | None
+
+    @property
+    def name(self) -> str:
+        """The routine's name."""
+        return self.callee.name
+
+    @property
+    def load_at(self) -> int:
+        """The instruction that loads a byte, or stands for those that do."""
+        return self.address + (_LOAD if self.calls is None else _CALL_LOAD)
+
+    @property
+    def store_at(self) -> int:
+        """The instruction that stores a byte, or stands for those that do."""
+        return self.address + (_STORE if self.calls is None else _CALL_STORE)
+
+    @property
+    def fixup_at(self) -> int:
+        """Where it goes on after a fault."""
+        return self.address + (_OUT if self.calls is None else _CALL_OUT)
+
+    @property
+    def end(self) -> int:
+        """First address behind its code."""
+        return self.address + len(self.code)
 
     @property
     def code(self) -> bytes:
-        """The machine code of a stand-in."""
-        return _LOOP + (_CLAC if self.clears_ac else b"") + _SPOIL + _RETURN
+        """Its machine code."""
+        work = _LOOP
+        if self.calls is not None:
+            behind = _CALL + 5
+            distance = (self.calls - self.address - behind) & (1 << 32) - 1
+            work = _CALLING[: behind - 4] + distance.to_bytes(4, "little") + _CALLING[behind:]
+        return work + (_CLAC if self.callee.clears_ac else b"") + _SPOIL + _RETURN
 
 
 @cache
@@ -77,40 +138,46 @@ def known() -> Mapping[str, Callee]:
     tables = read_toml("callees.toml")
     return {
         name: Callee(
-            name, said["summary"], said["kernels"], said["source"], tuple(said["layouts"]), said["clears_ac"]
+            name, said["summary"], said["kernels"], said["source"], tuple(said["layouts"]), said["clears_ac"],
+            said.get("calls"),
         )
         for name, said in tables.items()
-    }
+    }  # fmt: skip
 
 
-def callees(image: Image) -> Mapping[int, Callee]:
-    """Those that the image goes to, by their address in it."""
+def callees(image: Image) -> Mapping[int, StandIn]:
+    """The stand-ins of the image, by address."""
     return {
-        address: known()[name]
-        for address, name in image.externals.items()
-        if name in known() and image.section_at(address) is not None
+        stand_in.address: stand_in
+        for stand_in in _stand_ins(image)
+        if image.section_at(stand_in.address) is not None
     }
+
+
+def calls_of(image: Image, entry: int) -> tuple[int, ...]:
+    """The addresses of the stand-ins that call the routine at `entry` for each byte."""
+    return tuple(address for address, stand_in in callees(image).items() if stand_in.calls == entry)
+
+
+def calling(image: Image) -> StandIn | None:
+    """The one stand-in that calls a routine of the file; None if there is none, or several."""
+    found = [stand_in for stand_in in callees(image).values() if stand_in.calls is not None]
+    return found[0] if len(found) == 1 else None
 
 
 def assumed_at(image: Image, address: int) -> bool:
     """Whether `address` lies in a stand-in."""
-    return any(start <= address < start + len(c.code) for start, c in callees(image).items())
+    return any(s.address <= address < s.end for s in callees(image).values())
 
 
 def with_callees(image: Image) -> Image:
     """The image with stand-ins for the routines that it goes to; without a table of its own, as it is."""
-    wanted = [
-        (address, known()[name])
-        for address, name in sorted(image.externals.items())
-        if name in known() and image.layout in known()[name].layouts
-    ]
+    wanted = [s for s in _stand_ins(image) if image.layout in s.callee.layouts]
     if not image.entries or not wanted:
         return image
-    sections = [Section(f"{c.name} (assumed)", address, c.code, executable=True) for address, c in wanted]
-    symbols = [
-        Symbol(c.name, c.fixup_at(address), 0, is_function=False, is_global=False) for address, c in wanted
-    ]
-    insns = [(at, c.fixup_at(a)) for a, c in wanted for at in (c.load_at(a), c.store_at(a))]
+    sections = [Section(f"{s.name}{STAND_IN}", s.address, s.code, executable=True) for s in wanted]
+    symbols = [Symbol(s.name, s.fixup_at, 0, is_function=False, is_global=False) for s in wanted]
+    insns = [(at, s.fixup_at) for s in wanted for at in (s.load_at, s.store_at)]
     first = len(image.entries)
     entries = [TableEntry(at, fixup, Handler(ASSUMED), first + i) for i, (at, fixup) in enumerate(insns)]
     return replace(
@@ -119,3 +186,16 @@ def with_callees(image: Image) -> Image:
         symbols=(*image.symbols, *symbols),
         entries=(*image.entries, *entries),
     )
+
+
+def _stand_ins(image: Image) -> Iterator[StandIn]:
+    for address, name in sorted(image.externals.items()):
+        callee = known().get(name)
+        if callee is not None:
+            yield StandIn(callee, address, _called(image, callee))
+
+
+def _called(image: Image, callee: Callee) -> int | None:
+    """Where the routine lies that `callee` calls, if the file has it as code."""
+    address = image.address_of(callee.calls) if callee.calls is not None else None
+    return address if address is not None and image.code_at(address, 1) else None

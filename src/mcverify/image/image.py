@@ -14,6 +14,9 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
+STAND_IN = " (assumed)"
+"""End of the name of a section that stands for a routine in C (`image/callees.py`)."""
+
 _LONGEST_SITE = 255
 """Bytes of a site at most: its table has one byte for the length."""
 
@@ -296,9 +299,11 @@ class Image:
         line = self.line_at(address)
         if line is not None:
             return str(line)
+        section = self.section_at(address)
+        if section is not None and section.name.endswith(STAND_IN):
+            return section.name
         if self.built:
             return f"{self.path}: {self.near(address)}"
-        section = self.section_at(address)
         if section is None:
             return f"{self.path}: {address:#x}"
         return f"{self.path}: {section.name}+{address - section.address:#x}"

@@ -13,9 +13,10 @@ from itertools import count
 
 import z3
 
+from mcverify.bytewise import lacks
 from mcverify.contract import CALLEE_SAVED, Contract, can_fault, faults_by_entry
 from mcverify.deadline import Deadline
-from mcverify.image.callees import Callee, callees
+from mcverify.image.callees import StandIn, callees, calling
 from mcverify.image.image import Image, TableEntry
 from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
@@ -154,7 +155,7 @@ class Explorer:
     _numbers: Iterator[int] = field(default_factory=count)
     _seen: set[int] = field(default_factory=set)
     _assumed: set[str] = field(default_factory=set)
-    _callees: Mapping[int, Callee] = field(default_factory=dict)
+    _callees: Mapping[int, StandIn] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._callees = callees(self.image)
@@ -548,28 +549,23 @@ class Explorer:
 
     # -- routines outside, of which something is assumed ------------------------------------------
 
-    def _callee(self, source: Location, node: _Node, callee: Callee) -> tuple[list[Segment], list[_Node]]:
+    def _callee(self, source: Location, node: _Node, callee: StandIn) -> tuple[list[Segment], list[_Node]]:
         """The assumption as one transition: all bytes copied, or a fault at byte k with those before it
         copied; then a return with the rest in rax, and nothing known of what the ABI lets a callee change."""
         self._assumed.add(callee.name)
         registers = node.state.registers
-        lost = ""
-        if constant(registers["df"]) != 0:
-            lost = "with the direction flag set"
-        elif any(State.stack_position(registers[name]) is not None for name in ("rdi", "rsi")):
-            lost = "on the stack"
-        if lost:
-            at_jump = changed(node.over(node.address), address=node.trail[-1])
-            return [self._end(source, at_jump, Ending.LOST, reason=f"goes to {callee.name} {lost}")], []
+        at_jump = changed(node.over(node.address), address=node.trail[-1])
+        if lost := self._callee_refused(node, callee):
+            reason = f"goes to {callee.name}{lost}"
+            return [self._end(source, at_jump, Ending.LOST, reason=reason)], []
         wanted = registers["rdx"]
-        short = z3.simplify(z3.ULE(wanted, word((1 << 32) - 1)))
         ended: list[Segment] = []
         following: list[_Node] = []
-        if not z3.is_true(short):
-            at_jump = changed(node.assuming(z3.Not(short)).over(node.address), address=node.trail[-1])
-            reason = f"goes to {callee.name} with a count of more than 32 bits"
-            ended.append(self._end(source, at_jump, Ending.LOST, reason=reason))
-        node = node.assuming(short)
+        for ending, fails, reason in self._callee_demands(callee, wanted):
+            if not z3.is_false(fails):
+                at_jump = changed(node.assuming(fails).over(node.address), address=node.trail[-1])
+                ended.append(self._end(source, at_jump, ending, reason=reason))
+            node = node.assuming(z3.simplify(z3.Not(fails)))
         whole = self._callee_transfers(node, callee, wanted)
         self._accesses += [AccessPoint(source, node.conditions, transfer) for transfer in whole]
         passed = self._passing(node, whole).over(node.address)
@@ -585,12 +581,53 @@ class Explorer:
             following += more_following
         return ended, following
 
+    def _callee_refused(self, node: _Node, callee: StandIn) -> str:
+        """Why nothing is known of the callee where the node is; "" where something is."""
+        registers = node.state.registers
+        if constant(registers["df"]) != 0:
+            return " with the direction flag set"
+        if any(State.stack_position(registers[name]) is not None for name in ("rdi", "rsi")):
+            return " on the stack"
+        if callee.calls is None:
+            return ""
+        calls = f"which calls {callee.callee.calls}() for each byte"
+        if calling(self.image) is None:
+            return f" beside another routine in C, {calls}"
+        if callee.calls != self.entry:
+            return f", {calls}: that is another routine of this file, whose proof is none of this one"
+        if constant(registers["ac"]) != 0:
+            return f" with user access open, {calls}"
+        if missing := lacks(self.contract):
+            return f", {calls}, and the contract {self.contract.name} {missing}"
+        return ""
+
+    def _callee_demands(
+        self, callee: StandIn, wanted: z3.BitVecRef
+    ) -> Iterator[tuple[Ending, z3.BoolRef, str]]:
+        """What must not be where the callee is entered: the end to which it leads, the condition, in words.
+
+        One that calls the routine itself does what is assumed of it as far as the routine keeps its contract
+        for a single byte. The proof of that must not rest on the callee, so a copy of one byte must not come
+        to it.
+        """
+        long = z3.simplify(z3.UGT(wanted, word((1 << 32) - 1)))
+        yield Ending.LOST, long, f"goes to {callee.name} with a count of more than 32 bits"
+        if callee.calls is None:
+            return
+        assert self.contract.len is not None
+        again = z3.And(entry_symbol(self.contract.len) == 1, wanted != 0)
+        reason = (
+            f"a copy of one byte goes to {callee.name}, which calls {callee.callee.calls}() to copy it: that"
+            " has no end"
+        )
+        yield Ending.ENDLESS, z3.simplify(again), reason
+
     @staticmethod
-    def _callee_transfers(node: _Node, callee: Callee, count: z3.BitVecRef) -> list[Transfer]:
+    def _callee_transfers(node: _Node, callee: StandIn, count: z3.BitVecRef) -> list[Transfer]:
         to, start = node.state.registers["rdi"], node.state.registers["rsi"]
         return [
-            Transfer(Kind.LOAD, callee.load_at(node.address), start, 1, None, count),
-            Transfer(Kind.STORE, callee.store_at(node.address), to, 1, None, count, start),
+            Transfer(Kind.LOAD, callee.load_at, start, 1, None, count),
+            Transfer(Kind.STORE, callee.store_at, to, 1, None, count, start),
         ]
 
     def _passing(self, node: _Node, transfers: list[Transfer]) -> _Node:
@@ -600,28 +637,28 @@ class Explorer:
                 node = node.knowing(survives(transfer, self._base(transfer)))
         return changed(node, transfers=(*node.transfers, *transfers))
 
-    def _callee_fault(self, node: _Node, callee: Callee, wanted: z3.BitVecRef, kind: Kind) -> _Node:
+    def _callee_fault(self, node: _Node, callee: StandIn, wanted: z3.BitVecRef, kind: Kind) -> _Node:
         """The return after a fault at byte number `done`, of which the load or the store faults."""
         done = z3.BitVec(f"done{next(self._numbers)}", 64)
         trap = z3.BitVec(f"trap{next(self._numbers)}", 64)
         is_load = kind is Kind.LOAD
         before = self._callee_transfers(node, callee, done)
-        at = (callee.load_at if is_load else callee.store_at)(node.address)
+        at = callee.load_at if is_load else callee.store_at
         start = z3.simplify(node.state.registers["rsi" if is_load else "rdi"] + done)
         access = Transfer(kind, at, start, 1)
-        fault = Fault(access, callee.fixup_at(node.address), trap, node.state)
+        fault = Fault(access, callee.fixup_at, trap, node.state)
         numbers = self.options.load_traps if is_load else self.options.store_traps
         struck = self._passing(node.assuming(z3.ULT(done, wanted)), before)
         struck = struck.assuming(trap_numbers(trap, numbers)).knowing(strikes(access, self._base(access)))
         struck = changed(struck, faults=(*node.faults, fault), faulted=True).over(node.address, kind)
         return self._callee_leaves(struck, callee, z3.simplify(wanted - done))
 
-    def _callee_leaves(self, node: _Node, callee: Callee, left: z3.BitVecRef) -> _Node:
+    def _callee_leaves(self, node: _Node, callee: StandIn, left: z3.BitVecRef) -> _Node:
         """The node at the callee's return, where `left` is its result."""
         number = next(self._numbers)
         values = {name: variable(f"clobbered{number}.{name}", WIDTHS[name]) for name in _CLOBBERED}
         values["rax"] = left
-        if callee.clears_ac:
+        if callee.callee.clears_ac:
             values["ac"] = z3.BitVecVal(0, 1)
         return changed(node, state=changed(node.state, registers=node.state.registers.assigned(values)))
 

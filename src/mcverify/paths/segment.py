@@ -107,6 +107,7 @@ class Ending(Enum):
     TRAP       at an exception that is no page fault or machine check
     OUTSIDE    by a jump to a symbol outside the image
     LOST       at something that is not understood: `Segment.reason`
+    ENDLESS    at a call that leads back to itself: `Segment.reason`
     """
 
     RETURN = "return"
@@ -114,6 +115,7 @@ class Ending(Enum):
     TRAP = "trap"
     OUTSIDE = "outside"
     LOST = "lost"
+    ENDLESS = "endless"
 
 
 @dataclass(frozen=True)

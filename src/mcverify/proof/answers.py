@@ -20,6 +20,8 @@ _NO_ENTRY = (Ending.UNCOVERED, Ending.TRAP)
 def obligation_of(segment: Segment) -> str:
     """The obligation that a segment which must be impossible breaks; "" if it is one that is not
     understood."""
+    if segment.target is Ending.ENDLESS:
+        return "O9"
     return "O1" if segment.target in _NO_ENTRY else ""
 
 

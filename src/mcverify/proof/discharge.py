@@ -173,9 +173,9 @@ class Discharger:
             ask = partial(ask, bad_bytes=True)
             reply = ask(impossible)
         identifier = obligation_of(segment)
-        exit_id = place(self._image, segment.at) if identifier else EVERYWHERE
+        exit_id = place(self._image, segment.at) if identifier == "O1" else EVERYWHERE
         reason = segment.reason or "an access that may fault has no exception-table entry"
-        yield Finding(
+        finding = Finding(
             identifier,
             exit_id,
             reply.answer is Answer.PROVED,
@@ -185,6 +185,7 @@ class Discharger:
             self._hint(reply, standpoint, impossible, ask, segment),
             by_address,
         )
+        yield self._rested_on(finding) if identifier == "O9" else finding
 
     # -- everywhere -----------------------------------------------------------------------------
 

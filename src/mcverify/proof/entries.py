@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from mcverify.errors import InputError
+from mcverify.image.callees import ASSUMED
 from mcverify.image.image import Image, TableEntry
 from mcverify.runs.code import Instruction, accesses_memory, decode, is_model_specific
 
@@ -49,7 +50,8 @@ def no_copy_routine(image: Image, name: str, start: int, end: int) -> str | None
 
 def idle(image: Image, reached: Container[int], served: Container[int]) -> Iterator[TableEntry]:
     """The entries for instructions that are `reached`, not `served`: they access no memory."""
-    return (e for e in image.entries if e.insn in reached and e.insn not in served)
+    own = (e for e in image.entries if e.handler.name != ASSUMED)
+    return (e for e in own if e.insn in reached and e.insn not in served)
 
 
 def no_access(image: Image, entry: TableEntry, instruction: Instruction) -> str:

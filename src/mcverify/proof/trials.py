@@ -274,7 +274,7 @@ class Trials:
             return place(self.image, stray) if stray is not None else self._outside(case)
         if ending is Ending.OOPS:
             return place(self.image, rip)
-        if ending is Ending.TIMEOUT:
+        if ending in (Ending.TIMEOUT, Ending.OVERFLOW):
             return EVERYWHERE
         return exit_of_fault(self.image, last) if last is not None else SUCCESS
 

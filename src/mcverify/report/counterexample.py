@@ -28,6 +28,7 @@ _ENDINGS = {
     Ending.WILD: "did not return to its caller: it left by another address",
     Ending.ILLEGAL: "did not return: an illegal instruction or a divide error",
     Ending.TIMEOUT: "did not return within the limit of steps",
+    Ending.OVERFLOW: "did not return: the stack ran out",
     Ending.ESCAPED: "did not return: it jumped to an external symbol",
     Ending.DIED: "did not return: the process that ran it was killed",
 }

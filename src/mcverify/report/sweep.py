@@ -165,6 +165,7 @@ _ENDINGS = {
     Ending.WILD: "left its code",
     Ending.ILLEGAL: "refused",
     Ending.TIMEOUT: "no return",
+    Ending.OVERFLOW: "stack ran out",
     Ending.DIED: "killed",
 }
 

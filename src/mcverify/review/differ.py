@@ -326,5 +326,6 @@ def _ends(outcome: Outcome) -> str:
         Ending.WILD: "returns to elsewhere",
         Ending.ILLEGAL: "meets an instruction that is refused",
         Ending.TIMEOUT: "does not end",
+        Ending.OVERFLOW: "runs out of stack",
         Ending.ESCAPED: "jumps to an external symbol",
     }.get(outcome.ending, outcome.ending.value)

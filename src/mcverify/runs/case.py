@@ -116,6 +116,7 @@ class Ending(Enum):
     WILD      the routine left its code other than by its return address (a `ret` to elsewhere)
     ILLEGAL   illegal or privileged instruction, divide error, ...
     TIMEOUT   did not end within the step or time limit
+    OVERFLOW  the stack ran out
     ESCAPED   the routine jumped to an external symbol
     DIED      the process that ran it was killed
     REFUSED   not run: the runner cannot place such buffers
@@ -129,6 +130,7 @@ class Ending(Enum):
     ESCAPED = "escaped"
     DIED = "died"
     REFUSED = "refused"
+    OVERFLOW = "overflow"
 
 
 @dataclass(frozen=True, slots=True)

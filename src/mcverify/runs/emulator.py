@@ -17,6 +17,7 @@ from typing import Any, Literal
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
+from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image
 from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit
 from mcverify.runs.code import reachable, returning_externals
@@ -47,7 +48,9 @@ _MASK = (1 << 64) - 1
 _FLAG_DF, _FLAG_AC = 1 << 10, 1 << 18
 _NOP3 = bytes.fromhex("0f1f00")
 _RETURN_PAGE = 0x7000_0000_0000
-_STACK_BASE, _STACK_SIZE = 0x7100_0000_0000, 16 * PAGE
+_STACK_BASE, _STACK_SIZE = 0x7100_0000_0000, 32 * PAGE
+_STACK_GUARD = 16 * PAGE
+"""Bytes below the stack in which an access shows that it has run out."""
 _STACK_ENTRY = _STACK_BASE + _STACK_SIZE - PAGE - 8
 _MOST_FAULTS = 16384
 _STEPS_BETWEEN_LOOKS = 4096
@@ -208,6 +211,7 @@ class _Machine:
 
     def __init__(self, image: Image, entry: int, contract: Contract) -> None:
         code = reachable(image, entry)
+        self.calling = calling(image)
         self.bias = bias_of(needed(image, code))
         if self.bias:
             # Unicorn 2.1 fetches no instruction from the upper half of the address space.
@@ -245,6 +249,17 @@ class _Machine:
     def shown(self, address: int) -> int:
         """The address as the image has it."""
         return (address + self.bias) & _MASK
+
+    def told(self, address: int, *, is_store: bool) -> int:
+        """The instruction at `address`, as the image has it, or that of a stand-in that has called it."""
+        if self.calling is None or not self.is_nested:
+            return self.shown(address)
+        return self.calling.store_at if is_store else self.calling.load_at
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether the routine is one that a stand-in has called."""
+        return self.calling is not None and self.get("rsp") <= _STACK_ENTRY - NESTED
 
     @property
     def rip(self) -> int:
@@ -314,6 +329,7 @@ class _Run:
         self._buffers = [b for b in (self._src, self._dst) if b is not None]
         self._faults: list[Fault] = []
         self._loads = 0
+        self._was_nested = False
         self._ending: Ending | None = None
         self._rip = 0
         self._ac = False
@@ -418,7 +434,7 @@ class _Run:
             self._undo.append((address, bytes(self._uc.mem_read(address, (bad or address + size) - address))))
             self._store_end = max(self._store_end, offset + size)
         if self._watch.accesses is not None:
-            insn = self._machine.shown(self._at)
+            insn = self._machine.told(self._at, is_store=access.is_store)
             known = Access(insn, name, offset, size, access.is_store)
             if self._watch.of(known):
                 self._watch.accesses.append(known)
@@ -438,6 +454,8 @@ class _Run:
         self._uc.emu_stop()
 
     def _record(self, address: int) -> None:
+        if self._machine.is_nested:
+            return
         watch, address = self._watch, self._machine.shown(address)
         if watch.on_step is not None:
             watch.on_step((address, self._registers()))
@@ -573,12 +591,20 @@ class _Run:
 
     def _fault(self, address: int, is_store: bool) -> int:
         insn, found = self._at, self._machine.fixups.get(self._at)
+        if _STACK_BASE - _STACK_GUARD <= address < _STACK_BASE:
+            self._ending, self._rip = Ending.OVERFLOW, insn
+            return 0
         if found is None and self._at_return():
             self._ending, self._rip = Ending.WILD, insn
             return 0
         name, offset = self._buffer_of(address)
         name, offset = (name, offset) if name in ("src", "dst") else ("", address)
-        self._faults.append(Fault(self._machine.shown(insn), name, offset, is_store))
+        told = self._machine.told(insn, is_store=is_store)
+        if self._machine.is_nested and self._was_nested:
+            # One byte is tried in several ways, and one fault is told.
+            self._loads -= not self._faults.pop().is_store
+        self._faults.append(Fault(told, name, offset, is_store))
+        self._was_nested = self._machine.is_nested
         if found is None:
             happens = self._machine.unstruck != ("store" if is_store else "load")
             self._ending, self._rip = Ending.OOPS if happens else Ending.REFUSED, insn

@@ -47,6 +47,7 @@ typedef uint8_t u8;
 #define MAX_LONG_RUNS 4096	/* of a long dst; wire.py has it too */
 #define MAX_KEYS 256
 #define KEPT 8
+#define STACK_GUARD (16 * PAGE)	/* bytes below the stack in which an access shows that it has run out */
 #define MAX_TIMEOUTS 8
 #define TICK_USEC 10000
 #define NONE (~0ull)
@@ -62,7 +63,7 @@ enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, 
 enum { VECTORS = 16, LANES = 4 };	/* ymm0 to ymm15, of as many words */
 enum mode { RUN, SAMPLE, TRACE, GRID, JUDGE };
 enum place { FREE, HOLE, INSIDE, END, FRONT };
-enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED };
+enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED, OVERFLOW };
 enum effect { SET_TRAP, SET_IMM, ADD_IMM, SCALE_ADD, UNMODELLED };
 enum data { COPY, ZERO };	/* a value is copied from a register */
 enum failure { BAD_JOB = 2, NO_MEMORY, OWN_FAULT, NO_MAPPING, NO_RIGHTS };
@@ -117,6 +118,7 @@ static struct {
 	struct external *externals;
 	u64 n_softints;
 	struct softint *softints;
+	u64 nested, nested_load, nested_store;	/* of a stand-in that calls the routine: image/callees.py */
 	u64 x87_is_free;		/* the routine uses no x87 and no MMX register */
 	u64 n_presets;
 	struct preset *presets;
@@ -406,6 +408,7 @@ static struct region src_arenas[ARENAS], dst_arenas[ARENAS];
 static struct region src_valued, dst_valued;	/* of seeds that are values */
 static u64 n_arenas;
 static u64 arena_bytes;
+static u64 stack_low;		/* where the stack ends */
 static u8 *stack_entry;		/* where the return address lies */
 static u64 return_address;
 static u64 address_state = 1;
@@ -492,12 +495,13 @@ static void arenas_new(void)
 
 static void stack_new(void)
 {
-	u64 bytes = 16 * PAGE;
-	u8 *memory = reserve(bytes + 2 * PAGE);
+	u64 bytes = 32 * PAGE;
+	u8 *memory = reserve(STACK_GUARD + bytes + PAGE);
 
-	if (!memory || mprotect(memory + PAGE, bytes, PROT_READ | PROT_WRITE))
+	if (!memory || mprotect(memory + STACK_GUARD, bytes, PROT_READ | PROT_WRITE))
 		die(NO_MEMORY);
-	stack_entry = memory + PAGE + bytes - PAGE - 8;
+	stack_low = (u64)memory + STACK_GUARD;
+	stack_entry = memory + STACK_GUARD + bytes - PAGE - 8;
 }
 
 static u8 *page_at(u64 address)
@@ -663,10 +667,11 @@ static struct {
 	enum ending ending;
 	u64 rip;
 	u64 n_faults, n_loads;	/* faults, those on loads among them */
+	bool was_nested;		/* the last fault was */
 	struct fault faults[MAX_FAULTS];
 	u64 ac;
 	bool stepped;
-	u64 steps, max_steps;
+	u64 steps, max_steps, told;	/* told: steps of a trace */
 	s64 top;
 } run;
 
@@ -839,7 +844,7 @@ static struct step *latest;	/* a ring of job.per_case steps */
 /* A trace has the first `per_case` steps of a case and as many of the last ones; NONE keeps them all. */
 static void trace_step(const greg_t *g, u64 address)
 {
-	struct step step = { .number = run.steps - 1, .address = address };
+	struct step step = { .number = run.told++, .address = address };
 
 	registers_of(g, step.registers);
 	if (step.number < job.per_case)
@@ -850,7 +855,7 @@ static void trace_step(const greg_t *g, u64 address)
 
 static void trace_end(void)
 {
-	u64 first = job.per_case, end = run.steps < run.max_steps ? run.steps : run.max_steps;
+	u64 first = job.per_case, end = run.told;
 
 	if (end / 2 >= job.per_case)
 		first = end - job.per_case;
@@ -861,6 +866,12 @@ static void trace_end(void)
 /* ---- Signal handlers -------------------------------------------------------------------------- */
 
 static void outside(greg_t *g, u64 rip);
+
+/* Whether the routine is one that a stand-in has called. */
+static bool is_nested(const greg_t *g)
+{
+	return job.nested_load != NONE && (u64)g[REG_RSP] <= (u64)stack_entry - job.nested;
+}
 
 /* Called in single-step mode before each instruction of the routine. */
 static void before(greg_t *g)
@@ -882,6 +893,8 @@ static void before(greg_t *g)
 		finish(g, TIMEOUT, rip);
 		return;
 	}
+	if (is_nested(g))
+		return;
 	if (job.mode == TRACE)
 		trace_step(g, rip);
 	watched = map_find(&watch_map, rip);
@@ -967,13 +980,21 @@ static bool handler_apply(greg_t *g, const struct entry *entry)
 
 static void access_fault(greg_t *g, u64 rip)
 {
-	u64 index = map_find(&entry_map, rip);
+	u64 index = map_find(&entry_map, rip), address = g[REG_CR2];
+	bool is_store = g[REG_ERR] & 2, nested = is_nested(g);
 
+	if (address < stack_low && address >= stack_low - STACK_GUARD) {
+		finish(g, OVERFLOW, rip);
+		return;
+	}
 	if (index == NONE && is_return(rip)) {
 		finish(g, WILD, rip);
 		return;
 	}
-	fault_note(rip, g[REG_CR2], (g[REG_ERR] & 2) != 0);
+	if (nested && run.was_nested)	/* one byte is tried in several ways, and one fault is told */
+		run.n_loads -= !run.faults[--run.n_faults].is_store;
+	run.was_nested = nested;
+	fault_note(!nested ? rip : is_store ? job.nested_store : job.nested_load, address, is_store);
 	if (index == NONE) {
 		finish(g, contract.unstruck == 1 + run.faults[run.n_faults - 1].is_store ? REFUSED : OOPS, rip);
 	} else if (run.n_faults == MAX_FAULTS) {
@@ -1184,6 +1205,8 @@ static void execute(const struct test *test)
 	load[RSP] -= 16;
 	run.n_faults = 0;
 	run.n_loads = 0;
+	run.told = 0;
+	run.was_nested = false;
 	run.ac = 0;
 	run.rip = 0;
 	run.top = 0;
@@ -1511,7 +1534,7 @@ static u64 judge_facts(const struct facts *facts)
 	if (run.ending == RETURNED)
 		broken |= judge_return(facts);
 	broken |= BREAKS(1, run.ending == OOPS) | BREAKS(7, run.ending == WILD || run.ending == ILLEGAL) |
-		  BREAKS(9, run.ending == TIMEOUT);
+		  BREAKS(9, run.ending == TIMEOUT || run.ending == OVERFLOW);
 	return broken & (after_machine_check() ? contract.on_machine_check : contract.obligations);
 }
 
@@ -1889,6 +1912,7 @@ static void presets_read(void)
 
 static void softints_read(void)
 {
+	take_words(&job.nested, 3);
 	job.x87_is_free = take();
 	job.n_softints = take();
 	job.softints = allocate(job.n_softints, sizeof(*job.softints));

@@ -159,6 +159,8 @@ def _ending(run: Judged) -> Iterator[Violation]:
             )
         case Ending.DIED:
             yield Violation("O7", "the process that ran the routine was brought down", certain=False)
+        case Ending.OVERFLOW:
+            yield Violation("O9", f"the stack ran out, at {at}: calls go on without end")
         case Ending.TIMEOUT:
             yield Violation(
                 "O9", f"the routine had not returned when its time was over, at {at}", certain=False

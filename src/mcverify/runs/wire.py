@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from mcverify.contract import MACHINE_CHECK, Contract
+from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image, Section
 from mcverify.runs.case import (
     PAGE,
@@ -37,7 +38,7 @@ NONE = WORD - 1
 PLACES = (Place.FREE, Place.HOLE, Place.INSIDE, Place.END, Place.FRONT)
 ENDINGS = (
     Ending.RETURNED, Ending.OOPS, Ending.WILD, Ending.ILLEGAL,
-    Ending.TIMEOUT, Ending.ESCAPED, Ending.DIED, Ending.REFUSED,
+    Ending.TIMEOUT, Ending.ESCAPED, Ending.DIED, Ending.REFUSED, Ending.OVERFLOW,
 )  # fmt: skip
 LONGEST_MAP = 1024 * 1024
 """Longest buffer, in bytes, of which the harness keeps a map of the bytes stored (SMALL in harness.c)."""
@@ -121,6 +122,7 @@ def program(
         _code_ranges(sections, bias),
         _table(image, bias),
         _externals(image, bias),
+        _calling(image, bias),
         _words(not any(i.uses_x87 for i in code.values())),
         _words(
             len(user_access), *(word for at, ac in sorted(user_access.items()) for word in (at - bias, ac))
@@ -261,6 +263,13 @@ def _externals(image: Image, bias: int) -> bytes:
     returning = returning_externals(image)
     pairs = [(address - bias, address in returning) for address in sorted(image.externals)]
     return _words(len(pairs), *(word for pair in pairs for word in pair))
+
+
+def _calling(image: Image, bias: int) -> bytes:
+    """In whose place the accesses of a routine that a stand-in calls are told."""
+    stand_in = calling(image)
+    at = (NONE, NONE) if stand_in is None else (stand_in.load_at - bias, stand_in.store_at - bias)
+    return _words(NESTED, *at)
 
 
 def _contract(contract: Contract, unstruck: str | None) -> bytes:

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from mcverify.contract import Contract
+from mcverify.image.callees import assumed_at, calling
 from mcverify.proof.exits import exit_of_fault
 from mcverify.runs.case import Access, Case, Ending, Outcome
 from mcverify.runs.code import accesses_memory, decode, is_fence, is_nontemporal, reachable
@@ -280,7 +281,9 @@ class Places:
 
     def _result(self) -> Told:
         contract = self.run.contract
-        if self.run.outcome.ending is Ending.TIMEOUT:
+        if self.run.outcome.ending is Ending.OVERFLOW:
+            yield from self._goes_on_in_c()
+        elif self.run.outcome.ending is Ending.TIMEOUT:
             yield from self._comes_back()
         elif returns_wrong_trap(contract, self.run.case, self.run.outcome):
             yield from self._last_write(contract.trap)
@@ -289,6 +292,16 @@ class Places:
         else:
             yield from self._counted()
             yield from self._last_write(contract.left)
+
+    def _goes_on_in_c(self) -> Told:
+        """The last step of the routine's own, where it goes to one in C that calls it again."""
+        stand_in = calling(self.run.image)
+        own = [step for step in self.run.steps if not assumed_at(self.run.image, step.address)]
+        if stand_in is not None and own:
+            yield (
+                own[-1],
+                f"it goes on in {stand_in.name}(), which calls this routine again for the same byte",
+            )
 
     def _last_write(self, register: str | None) -> Told:
         operands = Operands(self.run.image)

@@ -129,6 +129,8 @@ def _footprint(run: Judged) -> str:
 
 
 def _outcome(run: Judged) -> str:
+    if run.outcome.ending is Ending.OVERFLOW:
+        return "every call must return: in this one calls go on until the stack runs out"
     if run.outcome.ending is Ending.TIMEOUT:
         return "every call must return: this one goes round for ever"
     contract, registers = run.contract, run.outcome.registers

@@ -233,7 +233,7 @@ class _Walk:
 
     def _ended(self, taken: _Try) -> Arrival:
         segment = taken.way.segment
-        if segment.target is Ending.LOST:
+        if segment.target in (Ending.LOST, Ending.ENDLESS):
             raise Unpredictable(segment.reason)
         values = dict(zip(taken.way.names, taken.values, strict=True))
         known = {name: value for name, value in values.items() if name not in taken.blurred}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 
 import z3
@@ -126,11 +127,17 @@ class Houdini:
         """What is known at `location` at present."""
         known = self._standpoints.get(location)
         if known is None:
-            is_entry = location == self._paths.entry
-            invariant = Invariant() if is_entry else self._guesses[location].invariant()
-            known = Standpoint(location, is_entry, invariant, self._assumptions, self._solver)
-            self._standpoints[location] = known
+            known = self._standpoints[location] = self._under(self._assumptions, location)
         return known
+
+    def under(self, assumptions: Assumptions) -> Callable[[Location], Standpoint]:
+        """The same of all locations under stronger assumptions, once no guess is dropped any more."""
+        return cache(partial(self._under, assumptions))
+
+    def _under(self, assumptions: Assumptions, location: Location) -> Standpoint:
+        is_entry = location == self._paths.entry
+        invariant = Invariant() if is_entry else self._guesses[location].invariant()
+        return Standpoint(location, is_entry, invariant, assumptions, self._solver)
 
     def invariant(self, location: Location) -> tuple[z3.BoolRef, ...]:
         """All that is believed of `location` at present, each part by itself."""

@@ -13,7 +13,7 @@ import z3
 
 from mcverify.contract import Contract, faults_in_words
 from mcverify.deadline import Deadline, OutOfTime
-from mcverify.image.callees import Callee, known
+from mcverify.image.callees import Callee, calls_of, known
 from mcverify.image.image import Image
 from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
@@ -36,6 +36,7 @@ from mcverify.proof.describe import exits
 from mcverify.proof.discharge import Discharger, Finding
 from mcverify.proof.exits import AFTER_FAULT, EVERYWHERE, OF_NO_EXIT, SUCCESS
 from mcverify.proof.options import ProveOptions
+from mcverify.proof.recursion import without_doubted
 from mcverify.proof.result import (
     Domain,
     Exit,
@@ -140,6 +141,11 @@ class RoutineProof:
             if not self._open_findings():
                 break
         self._require_answers(paths)
+        with self._phase("proof"):
+            own = calls_of(self._image, self._task.entry)
+            self._findings = without_doubted(
+                self._findings, paths, own, partial(self._of_one_byte, paths, houdini)
+            )
         if self._options.is_thorough:
             self._look_for_witnesses()
         with self._phase("proof"):
@@ -193,6 +199,12 @@ class RoutineProof:
                 if not persistent and self._is_open(finding):
                     break
         return houdini
+
+    def _of_one_byte(self, paths: Paths, houdini: Houdini) -> Iterator[Finding]:
+        """All that is asked, of calls with a length of at most 1."""
+        short = replace(self._assumptions(self._persistent), len_max=1)
+        at = houdini.under(short)
+        return Discharger(self._image, paths, short, self._path_options(), at, self._progress).findings()
 
     def _assumptions(self, persistent: bool) -> Assumptions:
         granularity = read_toml("x86_64.toml")["faults"]["granularity"]

@@ -48,7 +48,7 @@ _MASK = (1 << 64) - 1
 _FLAG_DF, _FLAG_AC = 1 << 10, 1 << 18
 _NOP3 = bytes.fromhex("0f1f00")
 _RETURN_PAGE = 0x7000_0000_0000
-_STACK_BASE, _STACK_SIZE = 0x7100_0000_0000, 32 * PAGE
+_STACK_BASE, _STACK_SIZE = 0x7100_0000_0000, 16 * PAGE
 _STACK_GUARD = 16 * PAGE
 """Bytes below the stack in which an access shows that it has run out."""
 _STACK_ENTRY = _STACK_BASE + _STACK_SIZE - PAGE - 8

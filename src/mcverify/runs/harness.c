@@ -495,7 +495,7 @@ static void arenas_new(void)
 
 static void stack_new(void)
 {
-	u64 bytes = 32 * PAGE;
+	u64 bytes = 16 * PAGE;
 	u8 *memory = reserve(STACK_GUARD + bytes + PAGE);
 
 	if (!memory || mprotect(memory + STACK_GUARD, bytes, PROT_READ | PROT_WRITE))

@@ -74,7 +74,7 @@ def test_a_routine_in_c_gets_a_stand_in_with_entries_of_its_own(tmp_path, name):
     ]
     code = texts(image, address)
     assert code[3:5] == ["movb (%rsi), %al", "movb %al, (%rdi)"]
-    assert ("clac" in code) == callee.callee.clears_ac
+    assert ("clac" in code) == callee.clears_ac
     assert code[-1] == "retq"
     assert assumed_at(image, address)
     assert not assumed_at(image, image.functions[0].address)

@@ -187,7 +187,7 @@ def sentences(routine: Routine, question: Question, image: Image) -> Iterator[st
     outside = callees(image)
     for address in visited:
         if address in outside:
-            yield f"{outside[address].name}() {outside[address].summary}"
+            yield outside[address].summary(routine.entry)
     code = [found for at in visited if at not in outside and (found := decode(image.code_at(at), at))]
     if any(instruction.text.startswith("rep") and not instruction.returns for instruction in code):
         yield f"REP: {read_toml('rep.toml')[question.rep_model]['summary']}"

@@ -102,6 +102,25 @@ class StandIn:
         return self.callee.name
 
     @property
+    def clears_ac(self) -> bool:
+        """Whether user access is closed when it returns."""
+        return self.callee.clears_ac
+
+    def summary(self, entry: int) -> str:
+        """What is taken to be true of it in a proof of the routine at `entry`, as a sentence."""
+        callee = self.callee
+        said = f"{callee.name}() {callee.summary}"
+        if callee.calls is None:
+            return said
+        if self.calls == entry:
+            return (
+                f"{callee.name}() calls {callee.calls}() for each byte, and {callee.summary}, as is proved"
+                " here of a length of 1"
+            )
+        where = "which this file does not hold" if self.calls is None else "another routine of this file"
+        return f"{said}: it calls {callee.calls}() for each byte, {where}"
+
+    @property
     def load_at(self) -> int:
         """The instruction that loads a byte, or stands for those that do."""
         return self.address + (_LOAD if self.calls is None else _CALL_LOAD)
@@ -129,7 +148,7 @@ class StandIn:
             behind = _CALL + 5
             distance = (self.calls - self.address - behind) & (1 << 32) - 1
             work = _CALLING[: behind - 4] + distance.to_bytes(4, "little") + _CALLING[behind:]
-        return work + (_CLAC if self.callee.clears_ac else b"") + _SPOIL + _RETURN
+        return work + (_CLAC if self.clears_ac else b"") + _SPOIL + _RETURN
 
 
 @cache

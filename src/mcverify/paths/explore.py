@@ -658,7 +658,7 @@ class Explorer:
         number = next(self._numbers)
         values = {name: variable(f"clobbered{number}.{name}", WIDTHS[name]) for name in _CLOBBERED}
         values["rax"] = left
-        if callee.callee.clears_ac:
+        if callee.clears_ac:
             values["ac"] = z3.BitVecVal(0, 1)
         return changed(node, state=changed(node.state, registers=node.state.registers.assigned(values)))
 

@@ -13,7 +13,7 @@ import z3
 
 from mcverify.contract import Contract, faults_in_words
 from mcverify.deadline import Deadline, OutOfTime
-from mcverify.image.callees import Callee, calls_of, known
+from mcverify.image.callees import callees, calls_of
 from mcverify.image.image import Image
 from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
@@ -477,8 +477,9 @@ class RoutineProof:
             )
         for register, value in self._contract.given.items():
             yield f"{register} = {value} at entry"
-        for name in self._paths.assumed if self._paths is not None else ():
-            yield self._about_callee(known()[name])
+        assumed = self._paths.assumed if self._paths is not None else ()
+        stand_ins = {s.name: s for s in callees(self._image).values()}
+        yield from (stand_ins[name].summary(self._task.entry) for name in assumed)
         if any(self._lifter.instruction(a).rep for a in self._visited()):
             yield f"REP: {read_toml('rep.toml')[self._options.rep_model]['summary']}"
         hints = {
@@ -490,20 +491,6 @@ class RoutineProof:
         if forms:
             yield f"what these instructions do was not compared with a CPU: {', '.join(forms)}"
         yield from self._image.notes
-
-    def _about_callee(self, callee: Callee) -> str:
-        """What is assumed of a routine in C."""
-        said = f"{callee.name}() {callee.summary}"
-        if callee.calls is None:
-            return said
-        called = self._image.address_of(callee.calls)
-        if called == self._task.entry:
-            return (
-                f"{callee.name}() calls {callee.calls}() for each byte, and {callee.summary}, as is proved"
-                " here of a length of 1"
-            )
-        where = "which this file does not hold" if called is None else "another routine of this file"
-        return f"{said}: it calls {callee.calls}() for each byte, {where}"
 
     def _visited(self) -> list[int]:
         """The addresses of the instructions that were understood, in order."""

@@ -245,7 +245,7 @@ _LITERAL = _HEAD + (b"GIT binary patch\nliteral 3\nKc${NkU|;|M00aO5\n\nliteral 4
             _CODE.replace(b" \tjnz\t.Lread", b" \tjne\t.Lread"),
             "hunk 2 of lib/copy.S does not apply: at line 17 it expects 'jne",
         ),
-        (_CODE.replace(b"lib/copy.S", b"../copy.S"), "outside the tree"),
+        (_CODE.replace(b"lib/copy.S", b"../copy.S"), "does not lie in the tree"),
         (GONE % (BYTES.count(b"\n"), b"".join(b"-" + x for x in BYTES.splitlines(True))), "has none of the"),
         (b"\x00\x01\x02 no text at all", "no patch"),
     ],

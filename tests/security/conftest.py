@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mcverify.cli import run
+
 SECRET = "hunter2-is-the-secret"
 
 
@@ -42,6 +44,18 @@ def mcverify(tmp_path: Path) -> Mcverify:
             check=False,
         )
         return Ran(done.returncode, done.stdout + done.stderr)
+
+    return call
+
+
+@pytest.fixture
+def inside(capsys: pytest.CaptureFixture[str]) -> Mcverify:
+    """Run mcverify in this process."""
+
+    def call(*arguments: object) -> Ran:
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out + captured.err)
 
     return call
 

@@ -65,26 +65,22 @@ def test_the_operator_may_name_any_contract(tree: Path) -> None:
     assert task.by_comment == ()
 
 
-def test_attack_weaker_contract_in_a_comment(tree: Path, mcverify: Mcverify) -> None:
+def test_attack_weaker_contract_in_a_comment(tree: Path, inside: Mcverify) -> None:
     """The verdict's own line says that it is not the contract of the routine's name."""
     path = source(tree, "/* mcverify: contract uaccess */\n/* mcverify: faults stores */\n")
     words = "held to uaccess by a comment in the file, not to "
     for command in ("prove", "sweep"):
-        said = mcverify(
-            command, "-q", "--routine", "copy_mc_fragile", path, "--json", tree / f"{command}.json"
-        )
+        said = inside(command, "-q", "--routine", "copy_mc_fragile", path, "--json", tree / f"{command}.json")
         (line,) = (line for line in said.said.splitlines() if "copy_mc_fragile" in line)
         assert words in line
         assert "faults on stores by a comment" in line
         document = json.loads((tree / f"{command}.json").read_text())
         (routine,) = document["routines" if command == "prove" else "sweeps"]
         assert any(words in sentence for sentence in routine["by_comment"])
-    whole = mcverify("prove", path, "--ktap", "-").said
+    whole = inside("prove", path, "--ktap", "-").said
     assert words in whole
     assert words in next(
-        line
-        for line in " ".join(mcverify("sweep", "--quick", path).said.split()).split("  ")
-        if words in line
+        line for line in " ".join(inside("sweep", "--quick", path).said.split()).split("  ") if words in line
     )
 
 
@@ -102,3 +98,81 @@ def test_a_comment_that_says_what_the_name_says_is_no_news(tree: Path) -> None:
     assert plain.contract is not None
     path = source(tree, f"/* mcverify: contract {plain.contract.name} */\n")
     assert tasks(options.image(path), options) == [plain]
+
+
+# -- a patch that changes its own contract -------------------------------------------------------------------
+
+RIGHT = """
+SYM_FUNC_START(copy)
+	movq %rdx, %rax
+	testq %rax, %rax
+	jz 3f
+1:	movb (%rsi), %cl
+2:	movb %cl, (%rdi)
+	incq %rsi
+	incq %rdi
+	decq %rax
+	jnz 1b
+3:	RET
+SYM_FUNC_END(copy)
+	_ASM_EXTABLE(1b, 3b)
+"""
+STRICT, WEAKER = "/* mcverify: contract bytes_left */\n", "/* mcverify: contract uaccess */\n"
+
+
+def revisions(tree: Path, old: str, new: str) -> tuple[Path, Path]:
+    paths = tree / "old.S", tree / "new.S"
+    for path, text in zip(paths, (old, new), strict=True):
+        path.write_text(HEAD + text)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (WEAKER, "its contract would be uaccess, and it is held to bytes_left"),
+        ("", "nothing says any more that its contract is bytes_left"),
+        (STRICT + "/* mcverify: faults stores */\n", "its faults would be stores"),
+    ],
+    ids=["weaker", "dropped", "faults"],
+)
+def test_attack_patch_that_changes_its_contract(after: str, words: str, tree: Path, inside: Mcverify) -> None:
+    paths = revisions(tree, STRICT + RIGHT, after + RIGHT)
+    reports = ["--json", tree / "r.json", "--html", tree / "r.html", "--mail", tree / "r.txt"]
+    ran = inside("review", "-q", *paths, *reports, "--no-differences")
+    assert ran.code == 1
+    assert words in ran.said
+    document = json.loads((tree / "r.json").read_text())
+    (step,) = document["routines"][0]["steps"]
+    assert step["contract"]["accepted"] is False
+    assert words in step["contract"]["sentence"]
+    assert document["routines"][0]["results"][1]["contract"] == "bytes_left"
+    for report in ("r.html", "r.txt"):
+        assert words in " ".join((tree / report).read_text().split())
+
+
+def test_attack_patch_that_drops_its_table(tree: Path, inside: Mcverify) -> None:
+    """Without a comment and an entry nobody would ask of it any more."""
+    bare = RIGHT.replace("\t_ASM_EXTABLE(1b, 3b)\n", "")
+    own = "/* mcverify: contract bytes_left for other */\n"
+    other = RIGHT.replace("copy", "other")
+    paths = revisions(tree, STRICT + RIGHT + other, own + bare + other)
+    ran = inside("review", "-q", *paths, "--no-differences")
+    assert ran.code == 1
+    assert any("refuted" in line and " copy " in line for line in ran.said.splitlines())
+
+
+def test_a_contract_may_be_accepted(tree: Path, inside: Mcverify) -> None:
+    paths = revisions(tree, STRICT + RIGHT, WEAKER + RIGHT)
+    ran = inside("review", "-q", *paths, "--accept-contract", "--no-differences", "--json", tree / "r.json")
+    assert "its contract was bytes_left, and is uaccess (accepted)" in ran.said
+    document = json.loads((tree / "r.json").read_text())
+    assert document["routines"][0]["results"][1]["contract"] == "uaccess"
+    assert ran.code == document["review"]["exit_code"]
+    assert ran.code != 1 or "refuted" in ran.said
+
+
+def test_the_same_contract_is_no_news(tree: Path, inside: Mcverify) -> None:
+    ran = inside("review", "-q", *revisions(tree, STRICT + RIGHT, STRICT + "\n\n" + RIGHT))
+    assert ran.code == 0
+    assert "contract" not in ran.said

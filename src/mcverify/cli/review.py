@@ -82,6 +82,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="A range or a patch that changes no routine with table entries is no wrong input: exit code 0.",
 )
+@click.option(
+    "--accept-contract",
+    is_flag=True,
+    help="A revision may have another contract than the one before: take it as it is. [default: it is held to"
+    " the old one, and that counts as worse]",
+)
 @click.option("--no-differences", is_flag=True, help="Compare the verdicts only, not the behaviour.")
 @click.option("--no-cache", is_flag=True, help="Prove everything again, and keep nothing.")
 @click.option("--json", "json", metavar="OUT", help="Write the review as JSON to OUT ('-': standard output).")
@@ -112,6 +118,7 @@ def review(
     ignore_annotations: bool,
     fail_on: tuple[str, ...],
     allow_empty: bool,
+    accept_contract: bool,
     no_differences: bool,
     no_cache: bool,
     quiet: bool,
@@ -161,7 +168,11 @@ def review(
         config=config,
         ignore_annotations=ignore_annotations,
     )
-    result = _review(found, ReviewOptions(proofs, differences=not no_differences), cached=not no_cache)
+    result = _review(
+        found,
+        ReviewOptions(proofs, differences=not no_differences, accept_contract=accept_contract),
+        cached=not no_cache,
+    )
     code = exit_code(result, fail_on)
     arguments = without_outputs(click.get_current_context().obj)
     texts = [(name, target, _text(name, result, code, arguments)) for name, target in targets]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mcverify.contract import Contract
 from mcverify.image.image import Image
 from mcverify.image.load import load
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a routine was held to in an earlier revision: its contract, and the `faults` of a comment there,
+    None without one."""
+
+    contract: Contract
+    faults: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,7 @@ class ProveOptions:
     jobs: int = 1
     readable: tuple[Path, ...] = ()
     ignore_annotations: bool = False
+    held: Mapping[str, Held] = field(default_factory=dict)
 
     def image(self, path: Path) -> Image:
         """The image of a file, read as these options say. Raises InputError where it cannot be read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import cast
@@ -22,7 +22,7 @@ from mcverify.contract import (
 from mcverify.errors import InputError
 from mcverify.image.functions import Functions
 from mcverify.image.image import Annotation, Image, Symbol
-from mcverify.proof.options import ProveOptions
+from mcverify.proof.options import Held, ProveOptions
 from mcverify.proof.result import Domain, RoutineResult, Verdict
 from mcverify.runs.code import reachable
 from mcverify.runs.operands import directions
@@ -33,7 +33,8 @@ class Task:
     """One routine to be proved, at [`entry`, `end`). `contract` None: nobody says what it promises.
 
     `by_comment` says what a comment in the file makes other than the routine's name has it: its author may
-    have asked for less.
+    have asked for less. `said` is what the file says by itself, by a comment or the routine's name; `changed`
+    how that differs from what the routine is held to.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Task:
     contract: Contract | None
     faults: Faults
     by_comment: tuple[str, ...] = ()
+    said: Held | None = None
+    changed: str = ""
 
 
 def tasks(image: Image, options: ProveOptions) -> list[Task]:
@@ -54,7 +57,7 @@ def tasks(image: Image, options: ProveOptions) -> list[Task]:
     _check_annotations(image, functions)
     chosen = [s for name in dict.fromkeys(options.routines) for s in _named(image, functions, name)]
     if not chosen:
-        chosen = _all(image, functions)
+        chosen = _all(image, functions, options.held)
         if image.built and not options.all_routines and given is None:
             chosen = [s for s in chosen if contract_for(s.name) is not None]
     if not chosen:
@@ -95,15 +98,43 @@ def _nothing(image: Image, functions: Functions) -> InputError:
 def _task(
     image: Image, functions: Functions, symbol: Symbol, given: Contract | None, options: ProveOptions
 ) -> Task:
-    contract = given or contract_in(image, symbol.name)
-    said = _annotation(image, symbol.name, "faults")
-    faults = cast("Faults", options.faults or (said.value if said else usual_faults(contract)))
+    said = _said(image, symbol.name)
+    held = options.held.get(symbol.name) if given is None else None
+    contract = given or (held.contract if held else said.contract if said else None)
+    commented = held.faults if held else _commented_faults(image, symbol.name)
+    faults = cast("Faults", options.faults or commented or usual_faults(contract))
     if contract is not None and options.trap is not None:
         contract = contract.restricted(cast("Traps", options.trap))
     if contract is not None and not contract.store_traps:
         faults = _on_loads(faults, contract, image, symbol)
-    said_so = tuple(_by_comment(image, symbol.name, given, options, faults))
-    return Task(symbol.name, symbol.address, functions.end(symbol), contract, faults, said_so)
+    by_comment = tuple(_by_comment(image, symbol.name, given, options, faults)) if held is None else ()
+    changed = _changed(held, said) if held is not None else ""
+    return Task(
+        symbol.name, symbol.address, functions.end(symbol), contract, faults, by_comment, said, changed
+    )
+
+
+def _said(image: Image, routine: str) -> Held | None:
+    """What the file says of a routine by itself."""
+    contract = contract_in(image, routine)
+    return None if contract is None else Held(contract, _commented_faults(image, routine))
+
+
+def _commented_faults(image: Image, routine: str) -> str | None:
+    found = _annotation(image, routine, "faults")
+    return None if found is None else found.value
+
+
+def _changed(held: Held, said: Held | None) -> str:
+    """How what a file says differs from what its routine is held to, in words; "" where it does not."""
+    if said is None:
+        return f"nothing says any more that its contract is {held.contract.name}, to which it is held"
+    if said.contract.terms != held.contract.terms:
+        return f"its contract would be {said.contract.name}, and it is held to {held.contract.name}"
+    if said.faults != held.faults:
+        now, before = said.faults or "those of the contract", held.faults or "those of the contract"
+        return f"its faults would be {now}, and it is held to {before}"
+    return ""
 
 
 def _by_comment(
@@ -116,8 +147,8 @@ def _by_comment(
     if given is None and own is not None and own.terms != usual.terms:
         yield f"held to {own.name} by a comment in the file, not to {usual.name} as its name says"
     as_asked = usual_faults(given or own)
-    said = options.faults is None and _annotation(image, routine, "faults") is not None
-    if said and faults != as_asked:
+    commented = options.faults is None and _commented_faults(image, routine) is not None
+    if commented and faults != as_asked:
         yield f"faults on {faults} by a comment in the file, not on {as_asked}"
 
 
@@ -253,15 +284,17 @@ def _names(functions: Functions) -> list[str]:
     return [s.name for s in functions.starts]
 
 
-def _all(image: Image, functions: Functions) -> list[Symbol]:
-    """Functions that hold a faulting instruction of the table, or that the source gives a contract."""
+def _all(image: Image, functions: Functions, held: Collection[str] = ()) -> list[Symbol]:
+    """Functions that hold a faulting instruction of the table, or that the source gives a contract, or that
+    are `held` to one."""
     # A contract without an owner is that of every function of the file.
     owners = {a.value.partition(" for ")[2].strip() for a in image.annotations if a.key == "contract"}
     insns = sorted(entry.insn for entry in image.entries)
     found = []
     for symbol in functions.starts:
         holds = bisect_left(insns, symbol.address) < bisect_left(insns, functions.end(symbol))
-        if holds or "" in owners or symbol.name in owners or contract_for(symbol.name) is not None:
+        named = symbol.name in owners or symbol.name in held or contract_for(symbol.name) is not None
+        if holds or "" in owners or named:
             found.append(symbol)
     return sorted([*found, *_ways_in(image, functions)], key=lambda s: s.address)
 

@@ -15,6 +15,7 @@ from mcverify.report.review_words import (
     beyond,
     called,
     clobbered,
+    contract_words,
     exit_by_exit,
     folded,
     is_constant,
@@ -161,7 +162,9 @@ class _Step:
         """What changed: label, style, and sentences; the worse first."""
         step, worse = self.step, self.step.worse
         returns = [f"{c.row}: {c.before or '?'} → {c.after or '?'}" for c in step.counts]
+        asked = [] if step.contract is None else [contract_words(step.contract)]
         found = [
+            ("contract", "refuted", asked),
             ("worse", "refuted", folded(worse)),
             ("better", "proved", folded(step.of(Change.FIXED))),
             ("undecided", "unknown", folded([c for c in step.of(Change.UNDECIDED) if c not in worse])),

@@ -97,6 +97,9 @@ def _step(step: Step) -> _Object:
         "old": step.old,
         "new": step.new,
         "code_changed": step.code_changed,
+        "contract": None
+        if step.contract is None
+        else {"sentence": step.contract.sentence, "accepted": step.contract.accepted},
         "obligations": [
             {
                 "change": str(o.change),

@@ -38,7 +38,7 @@ _MARK = re.compile(r"^Reviewed with mcverify \d\S*\.", re.MULTILINE)
 def to_mail(review: Review, exit_code: int) -> str | None:
     """The reply, with headers where the patch was a mail; None where there is nothing to be said."""
     broken = [_Wrong(review, r, f) for r in review.routines for f in _refuted(r.results[-1])]
-    parts = [*_wrong(broken), *_on_the_way(review), *_proved(review)]
+    parts = [*_wrong(broken), *_contracts(review), *_on_the_way(review), *_proved(review)]
     if not parts:
         return None
     body = [line for part in parts for line in (*part, "")]
@@ -241,6 +241,16 @@ def _run(wrong: _Wrong) -> Iterator[str]:
 
 
 # -- what went wrong on the way, what was proved ---------------------------------------------------------
+
+
+def _contracts(review: Review) -> Iterator[list[str]]:
+    """The patches that ask for another contract."""
+    for routine in review.routines:
+        for step in routine.steps:
+            if step.contract is not None and not step.contract.accepted:
+                name = _named(review.revisions[step.new])
+                what = f"{name} changes what is asked of {routine.name}: {step.contract.sentence}."
+                yield list(_paragraph(what, hanging="  "))
 
 
 def _on_the_way(review: Review) -> Iterator[list[str]]:

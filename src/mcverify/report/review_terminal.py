@@ -16,6 +16,7 @@ from mcverify.report.review_words import (
     beyond,
     called,
     clobbered,
+    contract_words,
     exit_by_exit,
     folded,
     is_constant,
@@ -69,14 +70,19 @@ def print_lines(review: Review, console: Console | None = None) -> None:
     print_trimmed(_tail(review), out)
 
 
+_CONTRACT = {True: "yellow", False: "bold red"}
+
+
 def _summary(step: Step) -> str:
+    changed = "" if step.contract is None else f"{contract_words(step.contract)}; "
     counts = [
         (len(step.worse), "worse"),
         (len(step.of(Change.FIXED)), "better"),
         (len(step.of(Change.NEW)), "new"),
         (len(step.of(Change.GONE)), "gone"),
     ]
-    return ", ".join(f"{count} {word}" for count, word in counts if count) or "no verdict changed"
+    said = ", ".join(f"{count} {word}" for count, word in counts if count) or "no verdict changed"
+    return changed + said
 
 
 def _head(review: Review) -> RenderableType:
@@ -164,6 +170,8 @@ def _step(step: Step, routine: RoutineReview, names: Sequence[str]) -> Iterator[
     better = step.of(Change.FIXED)
     new = [c for c in step.of(Change.NEW) if c not in worse]
     rest = [c for c in step.of(Change.UNDECIDED) if c not in worse]
+    if step.contract is not None:
+        grid.add_row("contract", Text(contract_words(step.contract), _CONTRACT[step.contract.accepted]))
     _add(grid, "worse", folded(worse), "bold red")
     _add(grid, "better", folded(better), "green")
     _add(grid, "undecided", folded(rest), "yellow")

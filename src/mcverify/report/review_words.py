@@ -12,6 +12,7 @@ from mcverify.review.result import (
     Behaviour,
     Cell,
     Change,
+    ChangedContract,
     ChangedObligation,
     Difference,
     Kind,
@@ -47,6 +48,11 @@ def is_constant(row: Row, present: Sequence[int]) -> bool:
         cell is not None and (cell.returns, cell.verdicts) == (first.returns, first.verdicts)
         for cell in cells
     )
+
+
+def contract_words(changed: ChangedContract) -> str:
+    """What a revision asks of its contract, and whether that counts."""
+    return f"{changed.sentence} ({'accepted' if changed.accepted else 'worse, unless --accept-contract'})"
 
 
 def present(routine: RoutineReview) -> list[int]:

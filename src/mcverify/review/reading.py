@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.image.image import Image
-from mcverify.proof.options import ProveOptions
+from mcverify.proof.options import Held, ProveOptions
 from mcverify.proof.prove import Job, jobs_of
 from mcverify.proof.select import Task
 from mcverify.review.cache import key_of
@@ -46,6 +46,15 @@ class Read:
     pieces: list[Piece] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
+
+
+def held_by(reads: Iterable[Read]) -> dict[str, Held]:
+    """What the routines of revisions are held to, by name: what the first that has one says of it."""
+    found: dict[str, Held] = {}
+    for piece in (piece for one in reads for piece in one.pieces):
+        if piece.task.said is not None:
+            found.setdefault(piece.task.name, piece.task.said)
+    return found
 
 
 def read(revision: Revision, options: ProveOptions, stack: ExitStack) -> Read:

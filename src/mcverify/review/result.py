@@ -159,6 +159,15 @@ class Behaviour:
     beyond: Difference | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedContract:
+    """The newer revision asks for another contract, in a sentence. Unless the operator has `accepted` that,
+    its routine is held to the old one, and it is worse that it asks."""
+
+    sentence: str
+    accepted: bool
+
+
 @dataclass(frozen=True)
 class Step:
     """What changed from one revision to the next that has the routine; `old` and `new` are their numbers."""
@@ -169,6 +178,7 @@ class Step:
     counts: tuple[ChangedCount, ...]
     behaviour: Behaviour
     code_changed: bool
+    contract: ChangedContract | None = None
 
     def exits(self, relation: Relation) -> list[ExitBehaviour]:
         """The exits of which this is known."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mcverify.errors import ExitCode, InputError
-from mcverify.proof.options import ProveOptions
+from mcverify.proof.options import Held, ProveOptions
 from mcverify.proof.result import Verdict
 from mcverify.review.behaviour import Exits, behaviour, identical
 from mcverify.review.cache import Cache
@@ -17,8 +17,8 @@ from mcverify.review.kept import LastTwo
 from mcverify.review.limit import Shares
 from mcverify.review.match import AFTER_FAULT, everywhere, rows, tracks
 from mcverify.review.prove import Progress, Proved, ProvedRevision, Prover
-from mcverify.review.reading import read
-from mcverify.review.result import Behaviour, Relation, Review, RoutineReview, Row, Step
+from mcverify.review.reading import Read, held_by, read
+from mcverify.review.result import Behaviour, ChangedContract, Relation, Review, RoutineReview, Row, Step
 from mcverify.review.revision import Revision
 
 if TYPE_CHECKING:
@@ -29,10 +29,12 @@ FAIL_ON = ("broken", "refuted", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class ReviewOptions:
-    """What a user can ask of a review besides the proofs: whether to look for differences in behaviour."""
+    """What a user can ask of a review besides the proofs: whether to look for differences in behaviour,
+    and whether a revision may have another contract than the one before."""
 
     prove: ProveOptions
     differences: bool = True
+    accept_contract: bool = False
 
 
 def review(
@@ -44,10 +46,11 @@ def review(
 ) -> Review:
     """The review of `revisions`, oldest first. Raises InputError where there is nothing to compare."""
     with ExitStack() as stack:
-        reads = []
+        reads: list[Read] = []
         for number, revision in enumerate(revisions, 1):
             progress(f"{revision.name} ({number} of {len(revisions)}): reading")
-            reads.append(read(revision, options.prove, stack))
+            held = {} if options.accept_contract else held_by(reads)
+            reads.append(read(revision, replace(options.prove, held=held), stack))
         prover = Prover(reads, options.prove, cache, progress)
         proved = prover.revisions()
     _check(proved)
@@ -164,9 +167,27 @@ def _routine(
                 changed_counts(own, old, new),
                 _behaviour(before, after, _exits(own, old, new), options, shares, say, explored, same=same),
                 code_changed=not same,
+                contract=_other_contract(before, after, options),
             )
         )
     return RoutineReview(name, results, own, spread, tuple(steps))
+
+
+def _other_contract(before: Proved, after: Proved, options: ReviewOptions) -> ChangedContract | None:
+    """What the newer revision says of its contract, if that is another than the older's."""
+    if after.task.changed:
+        return ChangedContract(after.task.changed, accepted=False)
+    old, new = before.task.said, after.task.said
+    if options.prove.contract is not None or old is None or new is None:
+        return None
+    if old.contract.terms == new.contract.terms and old.faults == new.faults:
+        return None
+    said = f"its contract was {_in_words(old)}, and is {_in_words(new)}"
+    return ChangedContract(said, accepted=options.accept_contract)
+
+
+def _in_words(held: Held) -> str:
+    return held.contract.name + (f" with faults on {held.faults}" if held.faults else "")
 
 
 def _behaviour(
@@ -209,7 +230,8 @@ def exit_code(review: Review, fail_on: Sequence[str]) -> ExitCode:
     named = fail_on or FAIL_ON
     newest = [r.results[-1] for r in review.routines if r.results[-1] is not None]
     verdicts = {result.verdict for result in newest if result is not None}
-    worse = any(step.worse for r in review.routines for step in r.steps)
+    steps = [step for r in review.routines for step in r.steps]
+    worse = any(step.worse or (step.contract and not step.contract.accepted) for step in steps)
     if ("broken" in named and worse) or ("refuted" in named and Verdict.REFUTED in verdicts):
         return ExitCode.REFUTED
     if review.failures:

@@ -86,15 +86,15 @@ def _statements(suspects: Suspects) -> Iterator[Edit]:
 
 def _table(suspects: Suspects) -> Iterator[Edit]:
     fault, image = suspects.run.last_fault, suspects.run.image
-    label = image.label_at(fault.address) if fault is not None else None
-    if label is None:
+    if fault is None:
         return
-    if suspects.obligation == "O1":
+    label = image.label_at(fault.address)
+    if suspects.obligation == "O1" and label is not None:
         idle = {s.address for s in suspects.run.steps if not s.touched}
         misplaced = {name for address in idle for name in image.names_at(address)}
         yield from for_uncovered(suspects.source, label, misplaced)
-    elif suspects.obligation != "O10":
-        yield from other_fixups(suspects.source, label, suspects.labels, suspects.orphans)
+    elif suspects.obligation not in ("O1", "O10"):
+        yield from other_fixups(suspects.source, image, fault.address, suspects.code, suspects.orphans)
 
 
 # ---- What is returned --------------------------------------------------------------------

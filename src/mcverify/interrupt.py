@@ -1,7 +1,7 @@
 """Ctrl-C ends the process soon and with its children, whatever it is busy with.
 
 A solver is C code that may run for seconds, and Z3 even puts a SIGINT handler of its own in place of
-Python's. So SIGINT is blocked and a thread waits for it. SIGTERM counts as Ctrl-C.
+Python's. So SIGINT is blocked and a thread waits for it. SIGTERM counts as Ctrl-C, and is waited for alike.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from mcverify.scratch import remove_all
+
 GRACE = 1.0
 """Seconds in which the main thread may still clean up (temporary folders, the status line)."""
 
@@ -25,6 +27,14 @@ _LOOK = 0.02
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells count it: 128 + SIGINT."""
 
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_TO_TELL = 15.0
+"""Seconds that a main thread which tells what is known may take for it."""
+
+_telling = threading.Event()
+"""Set while the main thread tells what is known, before it ends."""
 
 helpers: set[int] = set()
 """Children that end in this way themselves: they are interrupted, and killed only if they stay."""
@@ -37,12 +47,16 @@ def leave_on_interrupt(*, silently: bool = False) -> None:
     if it does not come back (it is in the solver), the process ends without it, with a word if not
     `silently`.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda number, frame: os.kill(os.getpid(), signal.SIGINT))
     os.register_at_fork(after_in_child=_unblock)
     sys.unraisablehook = _note_if_lost
     threading.Thread(target=_wait, args=(silently,), name="interrupt", daemon=True).start()
+
+
+def take_time() -> None:
+    """Let this thread, the main one, tell what is known before it ends; another Ctrl-C ends it at once."""
+    _telling.set()
 
 
 def prepare_processes() -> None:
@@ -68,7 +82,7 @@ def kill_children(pid: int | None = None, spared: Collection[int] = ()) -> None:
 
 
 def _unblock() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 _lost = threading.Event()
@@ -85,17 +99,33 @@ def _note_if_lost(ignored: sys.UnraisableHookArgs) -> None:
 
 
 def _see_off() -> None:
-    """Give the main thread its time to end."""
-    until = time.monotonic() + GRACE
-    while threading.main_thread().is_alive() and time.monotonic() < until:
+    """Give the main thread its time to end; until it is interrupted, Z3 gives up what it is at."""
+    began = time.monotonic()
+    while threading.main_thread().is_alive() and time.monotonic() < began + _time_to_end():
+        _interrupt_solver()
         threading.main_thread().join(_LOOK)
+        again = signal.sigtimedwait(_SIGNALS, 0)
+        if again is not None and time.monotonic() > began + GRACE:  # timeout(1) sends one twice at once
+            return
         if _lost.is_set():
             _lost.clear()
             _thread.interrupt_main()
 
 
+def _time_to_end() -> float:
+    return _TO_TELL if _telling.is_set() else GRACE
+
+
+def _interrupt_solver() -> None:
+    """Have Z3 give up, if it is there: the main thread hears of nothing while it waits for it."""
+    z3 = sys.modules.get("z3")
+    with suppress(Exception):
+        if z3 is not None:
+            z3.main_ctx().interrupt()
+
+
 def _wait(silently: bool) -> None:
-    signal.sigwait([signal.SIGINT])
+    signal.sigwait(_SIGNALS)
     _thread.interrupt_main()
     own = helpers.copy()
     for helper in own:
@@ -114,6 +144,7 @@ def _end(silently: bool) -> None:
             sys.stderr.write("\r\x1b[2K\x1b[?25h")  # the status line goes, the cursor comes back
         sys.stderr.write("mcverify: interrupted\n")
         sys.stderr.flush()
+    remove_all()
     os._exit(INTERRUPTED)
 
 

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+_there: set[Path] = set()
+"""The folders that were made and have not gone yet."""
+
 
 @contextmanager
 def scratch_folder(prefix: str = "mcverify-", folder: Path | None = None) -> Iterator[Path]:
@@ -17,7 +20,7 @@ def scratch_folder(prefix: str = "mcverify-", folder: Path | None = None) -> Ite
 
     It goes also where Ctrl-C strikes while it is removed, where `TemporaryDirectory` would leave the rest.
     """
-    made = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+    made = note(Path(tempfile.mkdtemp(prefix=prefix, dir=folder)))
     try:
         yield made
     finally:
@@ -25,11 +28,24 @@ def scratch_folder(prefix: str = "mcverify-", folder: Path | None = None) -> Ite
             shutil.rmtree(made)
         finally:
             shutil.rmtree(made, ignore_errors=True)
+            _there.discard(made)
+
+
+def note(folder: Path) -> Path:
+    """The temporary folder, which is to go with this process however that ends."""
+    _there.add(folder)
+    return folder
+
+
+def remove_all() -> None:
+    """Remove all temporary folders, where the process ends without the code that would do so."""
+    for folder in tuple(_there):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @cache
 def own_folder() -> Path:
     """A folder of this process, as long as it lives."""
-    folder = Path(tempfile.mkdtemp(prefix="mcverify-"))
+    folder = note(Path(tempfile.mkdtemp(prefix="mcverify-")))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

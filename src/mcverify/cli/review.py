@@ -20,6 +20,7 @@ from mcverify.cli.outputs import without_outputs
 from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode, InputError
+from mcverify.interrupt import INTERRUPTED
 from mcverify.quiet import quieten_libraries
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def review(
         ReviewOptions(proofs, differences=not no_differences, accept_contract=accept_contract),
         cached=not no_cache,
     )
-    code = exit_code(result, fail_on)
+    code = INTERRUPTED if result.interrupted else int(exit_code(result, fail_on))
     arguments = without_outputs(click.get_current_context().obj)
     texts = [(name, target, _text(name, result, code, arguments)) for name, target in targets]
     write_all([(target, text) for _, target, text in texts if text is not None])
@@ -183,7 +184,9 @@ def review(
     with indifferent_to_readers():
         if not any(target == STDOUT for _, target in targets):
             _show(result, quiet)
-    return code
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return ExitCode(code)
 
 
 def _check_targets(targets: Sequence[tuple[str, str]], inputs: Sequence[str]) -> None:
@@ -209,7 +212,7 @@ def _is_ours(name: str) -> Callable[[str], bool]:
     return lambda text: bool(import_module(f"mcverify.report.review_{name}").is_ours(text))
 
 
-def _text(name: str, result: Review, code: ExitCode, arguments: tuple[str, ...]) -> str | None:
+def _text(name: str, result: Review, code: int, arguments: tuple[str, ...]) -> str | None:
     from importlib import import_module
 
     make: Callable[..., str | None]

@@ -22,6 +22,7 @@ from mcverify.report.review_words import (
     kinds,
     mark,
     present,
+    reasons,
     relation,
     sides,
     unchanged,
@@ -71,10 +72,16 @@ class _Routine:
     @property
     def verdicts(self) -> list[tuple[str, str]]:
         """Per revision: words and style."""
+        found = zip(self.routine.standings, self.routine.results, strict=True)
         return [
-            (str(result.verdict), str(result.verdict)) if result is not None else ("not there", "unasked")
-            for result in self.routine.results
+            (str(standing.state), str(result.verdict) if result is not None else "unasked")
+            for standing, result in found
         ]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it is undecided, or not assembled, in which revisions."""
+        return [f"{self.names[number]}: {why}" for number, why in reasons(self.routine)]
 
     @property
     def newest(self) -> str:

@@ -10,7 +10,15 @@ from mcverify import __version__
 from mcverify.proof.result import Verdict
 from mcverify.report.json import case_document, outcome_document, routine_document
 from mcverify.report.mark import is_document
-from mcverify.review.result import Behaviour, Cell, Difference, ExitBehaviour, Review, RoutineReview, Step
+from mcverify.review.result import (
+    Behaviour,
+    Cell,
+    Difference,
+    ExitBehaviour,
+    Review,
+    RoutineReview,
+    Step,
+)
 from mcverify.review.revision import Revision
 
 SCHEMA = 2
@@ -32,7 +40,7 @@ def document(review: Review, exit_code: int) -> _Object:
     return {
         "schema": SCHEMA,
         "mcverify": __version__,
-        "review": {"exit_code": exit_code},
+        "review": {"exit_code": exit_code, "interrupted": review.interrupted},
         "revisions": [_revision(r, review.failures.get(n, ())) for n, r in enumerate(review.revisions)],
         "routines": [_routine(routine) for routine in review.routines],
         "notes": list(review.notes),
@@ -45,6 +53,7 @@ def _revision(revision: Revision, failures: tuple[str, ...]) -> _Object:
         "title": revision.title,
         "files": list(revision.paths),
         "failures": list(failures),
+        "parents": list(revision.parents) if revision.parents is not None else None,
     }
 
 
@@ -53,6 +62,7 @@ def _routine(routine: RoutineReview) -> _Object:
         "name": routine.name,
         "names": list(routine.names),
         "verdicts": [str(result.verdict) if result else None for result in routine.results],
+        "states": [{"state": str(found.state), "why": found.why} for found in routine.standings],
         "exits": [
             {"name": row.name, "revisions": [_cell(cell) for cell in row.cells]} for row in routine.rows
         ],
@@ -97,6 +107,7 @@ def _step(step: Step) -> _Object:
         "old": step.old,
         "new": step.new,
         "code_changed": step.code_changed,
+        "worse": step.is_worse,
         "contract": None
         if step.contract is None
         else {"sentence": step.contract.sentence, "accepted": step.contract.accepted},

@@ -24,14 +24,23 @@ from mcverify.report.review_words import (
     mark,
     places,
     present,
+    reasons,
+    refuted_at,
     relation,
     sides,
     unchanged,
 )
 from mcverify.report.terminal import print_trimmed, standard_output
 from mcverify.report.words import counted
-from mcverify.review.result import Change, Difference, Relation, Review, RoutineReview, Row, Step
+from mcverify.review.result import Change, Difference, Relation, Review, RoutineReview, Row, State, Step
 
+_STATES = {
+    State.PROVED: "bold green",
+    State.REFUTED: "bold red",
+    State.UNDECIDED: "bold yellow",
+    State.NOT_ASSEMBLED: "bold yellow",
+    State.ABSENT: "dim",
+}
 _STYLES = {Verdict.PROVED: "bold green", Verdict.REFUTED: "bold red", Verdict.UNKNOWN: "bold yellow"}
 _MARKS = {"ok": "green", "FAIL": "bold red", "?": "bold yellow"}
 _RELATIONS = {
@@ -57,17 +66,32 @@ def print_review(review: Review, console: Console | None = None) -> None:
 
 
 def print_lines(review: Review, console: Console | None = None) -> None:
-    """Print one line for each step of each routine."""
+    """Print one line for each step of each routine, or for the routine where it has none; below it what is
+    refuted or undecided in the newest revision."""
     out = console if console is not None else standard_output()
     for routine in review.routines:
-        for step in routine.steps:
-            names = f"{review.revisions[step.old].name} -> {review.revisions[step.new].name}"
-            result = routine.results[step.new]
-            line = Text(f"{routine.name}  {names}  {_summary(step)}; {relation(step.behaviour)}")
-            if result is not None:
-                line = Text.assemble((f"{result.verdict:<8}", _STYLES[result.verdict]), " ", line)
+        lines = [*_step_lines(routine, review)] or [
+            _line(routine, len(routine.results) - 1, "no other to compare")
+        ]
+        for line in lines:
             print_trimmed(line, out, soft_wrap=True)
+        for said in refuted_at(routine.results[-1]):
+            print_trimmed(Text(f"  refuted: {said}"), out, soft_wrap=True)
+        for number, why in reasons(routine)[-1:]:
+            if number == len(routine.results) - 1:
+                print_trimmed(Text(f"  {why}"), out, soft_wrap=True)
     print_trimmed(_tail(review), out)
+
+
+def _step_lines(routine: RoutineReview, review: Review) -> Iterator[Text]:
+    for step in routine.steps:
+        names = f"{review.revisions[step.old].name} -> {review.revisions[step.new].name}"
+        yield _line(routine, step.new, f"{names}  {_summary(step)}; {relation(step.behaviour)}")
+
+
+def _line(routine: RoutineReview, number: int, text: str) -> Text:
+    state = routine.standings[number].state
+    return Text.assemble((f"{state:<9}", _STATES[state]), " ", f"{routine.name}  {text}")
 
 
 _CONTRACT = {True: "yellow", False: "bold red"}
@@ -105,6 +129,8 @@ def _routine(routine: RoutineReview, review: Review, width: int) -> RenderableTy
     ]
     parts += [Text(f"  {name}: {place}", "dim") for name, place in places(routine, review.revisions)]
     parts += [Padding(table, (1, 0, 0, 2)) for table in _tables(routine, names, width)]
+    why = [Text(f"{names[number]}: {said}", "yellow") for number, said in reasons(routine)]
+    parts += [Padding(Group(*why), (1, 0, 0, 2))] if why else []
     parts += [Padding(part, (1, 0, 0, 2)) for step in routine.steps for part in _step(step, routine, names)]
     return Group(*parts)
 
@@ -130,9 +156,15 @@ def _table(routine: RoutineReview, names: Sequence[str], shown: range, first_col
     if len({text.plain for n, text in enumerate(everywhere) if n in there}) > 1:
         table.add_row(Text("everywhere"), *(everywhere[number] for number in shown))
     if constant:
-        table.add_row(Text(f"{counted(len(constant), 'exit')} the same", "dim"), *([Text("")] * len(shown)))
+        table.add_row(Text(_the_same(constant), "dim"), *([Text("")] * len(shown)))
     table.add_row(Text("verdict", "bold"), *(_verdict(routine, number) for number in shown))
     return table
+
+
+def _the_same(rows: Sequence[Row]) -> str:
+    """How many exits are the same throughout, and how many of these are not proved."""
+    bad = sum(mark(row.cells[-1]).startswith(("FAIL", "?")) for row in rows)
+    return f"{counted(len(rows), 'exit')} the same" + (f", {bad} not proved" if bad else "")
 
 
 def _cell(row: Row, number: int, there: Sequence[int]) -> Text:
@@ -156,10 +188,8 @@ def _everywhere(routine: RoutineReview, number: int, there: Sequence[int]) -> Te
 
 
 def _verdict(routine: RoutineReview, number: int) -> Text:
-    result = routine.results[number]
-    return (
-        Text("not there", "dim") if result is None else Text(result.verdict.upper(), _STYLES[result.verdict])
-    )
+    state = routine.standings[number].state
+    return Text(state if state is State.ABSENT else state.upper(), _STATES[state])
 
 
 def _step(step: Step, routine: RoutineReview, names: Sequence[str]) -> Iterator[RenderableType]:
@@ -236,6 +266,8 @@ def _tail(review: Review) -> RenderableType:
         for sentence in sentences
     ]
     lines += [Text(f"note: {note}", "dim") for note in review.notes]
+    if review.interrupted:
+        lines.append(Text("interrupted: what was not decided by then is undecided", "bold yellow"))
     if review.reused:
         proofs = counted(review.reused, "proof")
         lines.append(Text(f"{proofs} of {review.reused + review.proved} used again, of the same code", "dim"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mcverify.proof.result import Counterexample, RoutineResult, Verdict
+from mcverify.proof.result import EVERYWHERE as EVERYWHERE_ID
+from mcverify.proof.result import Counterexample, ObligationResult, RoutineResult, Verdict
 from mcverify.report.bytemap import LINE
 from mcverify.report.counterexample import Lines, describe
 from mcverify.report.words import counted, spans
@@ -19,12 +20,15 @@ from mcverify.review.result import (
     Relation,
     RoutineReview,
     Row,
+    State,
     Step,
 )
 from mcverify.review.revision import Revision
 from mcverify.runs.case import Access, Case, Place
 
 NOTHING = "-"
+_NAMED = 3
+"""So many obligations of an exit that are unknown are named; of more, none."""
 
 
 def mark(cell: Cell | None) -> str:
@@ -36,7 +40,7 @@ def mark(cell: Cell | None) -> str:
         return f"FAIL {' '.join(failing)}"
     unknown = [identifier for identifier, v in cell.verdicts.items() if v is Verdict.UNKNOWN]
     if unknown:
-        return f"? {' '.join(unknown)}"
+        return f"? {' '.join(unknown)}" if len(unknown) <= _NAMED else "?"
     return "ok" if cell.verdicts else ""
 
 
@@ -97,6 +101,31 @@ def folded(changes: Sequence[ChangedObligation]) -> list[str]:
     return lines
 
 
+def reasons(routine: RoutineReview) -> list[tuple[int, str]]:
+    """The revisions in which a routine is undecided or not assembled, and why."""
+    states = (State.UNDECIDED, State.NOT_ASSEMBLED)
+    found = ((n, standing) for n, standing in enumerate(routine.standings) if standing.state in states)
+    return [(n, f"{standing.state}: {standing.why}") for n, standing in found]
+
+
+def refuted_at(result: RoutineResult | None) -> list[str]:
+    """What is refuted, in a line for each obligation: `O3 at .Lfix, .Lfix_w: ...`, with what a run shows."""
+    found: dict[str, list[ObligationResult]] = {}
+    for obligation in result.obligations if result is not None else ():
+        if obligation.verdict is Verdict.REFUTED:
+            found.setdefault(obligation.id, []).append(obligation)
+    lines = []
+    for identifier, own in found.items():
+        places = [short_place(o.exit) for o in own if o.exit != EVERYWHERE_ID]
+        lines.append(f"{identifier}{' at ' if places else ''}{listed(places)}: {own[0].reason}")
+    return lines
+
+
+def short_place(name: str) -> str:
+    """A label as it is, a place without the folders of its file."""
+    return name.rpartition("/")[2]
+
+
 def unchanged(step: Step) -> str:
     """The one line on all that is as it was."""
     same = step.of(Change.SAME)
@@ -115,6 +144,7 @@ _KIND_WORDS = {
     Kind.BYTES: "what is stored",
     Kind.OUTSIDE: "what is touched outside the buffers",
     Kind.REGISTERS: "registers that the contract speaks of",
+    Kind.PROMISE: "what is proved of one and broken by the other",
 }
 
 

@@ -66,7 +66,8 @@ def _calling(proved: Proved) -> tuple[object, ...]:
     contract = proved.task.contract
     assert contract is not None
     results = (contract.left, contract.status, contract.trap, contract.loaded_value, contract.size)
-    return (*contract.arguments, *results, dict(contract.given), contract.data, proved.task.faults)
+    faults = proved.task.faults.removesuffix(" and entries")  # these are what may differ
+    return (*contract.arguments, *results, dict(contract.given), contract.data, faults)
 
 
 @dataclass
@@ -98,6 +99,7 @@ class _Comparison:
         at the rest. Raises OutOfTime."""
         pair = self.pair
         self.progress("comparing runs")
+        pair.known()
         pair.glance()
         tried_all = bool(pair.found)
         if tried_all:
@@ -119,6 +121,9 @@ class _Comparison:
             if not pair.found:
                 pair.far()
         pair.check(row for row in pair.found if self.answer.holds_at(row))
+        pair.broken(self._undecided())
+        self.progress("comparing runs: simpler ones")
+        pair.simplify()
 
     def _asked(self) -> Answer:
         from mcverify.review.equivalence import Equivalence

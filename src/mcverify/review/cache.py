@@ -138,7 +138,6 @@ def key_of(jobs: Sequence[Job], options: ProveOptions) -> str:
         _tools(),
         task.name,
         _terms(task.contract),
-        task.by_comment,
         options.len_max,
         options.rep_model,
         [(job.task.faults, job.variant.name, *code_of(job.variant.image, task)) for job in jobs],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mcverify.proof.result import Verdict
 from mcverify.review.essence import code_of
@@ -13,13 +14,15 @@ EVERYWHERE = "everywhere"
 
 
 def changed_obligations(
-    rows: Sequence[Row], everywhere: Sequence[Mapping[str, Verdict]], old: int, new: int
+    rows: Sequence[Row], everywhere: Sequence[Mapping[str, Verdict]], old: int, new: int, *, is_cut: bool
 ) -> tuple[ChangedObligation, ...]:
-    """Every obligation of the two revisions, the worse ones first."""
+    """Every obligation of the two revisions, the worse ones first. `is_cut`: a limit was reached in the proof
+    of the newer one."""
     found = [c for row in rows for c in _of_row(row, old, new)]
     found += _between(EVERYWHERE, everywhere[old], everywhere[new])
     order = list(Change)
-    return tuple(sorted(found, key=lambda c: order.index(c.change)))
+    told = (replace(c, is_cut=is_cut and c.after is Verdict.UNKNOWN) for c in found)
+    return tuple(sorted(told, key=lambda c: order.index(c.change)))
 
 
 def _of_row(row: Row, old: int, new: int) -> Iterator[ChangedObligation]:

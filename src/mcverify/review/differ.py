@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mcverify.contract import Contract, Faults
 from mcverify.deadline import Deadline
 from mcverify.errors import Disagreement
-from mcverify.proof.result import SUCCESS
+from mcverify.proof.result import SUCCESS, Counterexample, RoutineResult, Verdict
 from mcverify.proof.search import hinted, probes
 from mcverify.proof.trials import Trials
 from mcverify.review.answer import Hint
@@ -18,6 +18,7 @@ from mcverify.review.result import Difference, Kind
 from mcverify.runs.case import Access, Case, Ending, Outcome, Place
 from mcverify.runs.cases import far_cases, sample_cases
 from mcverify.runs.grid import quick_grid
+from mcverify.witness.shrink import Effort, simplest
 
 ExitName = Callable[[int, str], str]
 """The row of the exit for an access of the old (0) or the new (1) revision, by the place of the access."""
@@ -28,6 +29,8 @@ A_FAULT = "a fault"
 _FLAGS = {"df": 1 << 10}
 _ON_EMULATOR = 400
 _FOOTPRINTS = 60
+_EFFORT = Effort(3000, 512, tuple(range(130)), tuple(range(64)))
+"""How much is tried to make a run simpler."""
 _FIRST = 12
 """Of the grid every so many cases are tried first."""
 _CHECKED = 5
@@ -58,7 +61,8 @@ class Pair:
         contract = self.new.task.contract
         assert contract is not None
         self.contract: Contract = contract
-        self.faults: Faults = self.new.task.faults
+        # Of the stores (or loads) that have an entry in one of the two, those of both are tried.
+        self.faults: Faults = max(self.old.task.faults, self.new.task.faults, key=len)
         self._trials = tuple(
             Trials(p.image, p.task.entry, contract, self.faults, deadline=self.deadline)
             for p in (self.old, self.new)
@@ -82,6 +86,55 @@ class Pair:
         return self._rows[side].get(address) or A_FAULT
 
     # -- where to look ----------------------------------------------------------------------------
+
+    def known(self) -> None:
+        """Try the runs that are known to break one of the two."""
+        self._try([run.case for _, run in self._counterexamples()])
+
+    def _counterexamples(self) -> Iterator[tuple[int, Counterexample]]:
+        for side, proved in enumerate((self.old, self.new)):
+            for run in proved.result.counterexamples:
+                yield side, run
+
+    def broken(self, undecided: Collection[str]) -> None:
+        """Keep the runs that break in one of the two what is proved of the other, at exits where nothing else
+        differs: it is in a way that an outcome does not show."""
+        proved = [_all_proved(p.result) for p in (self.old, self.new)]
+        for side, run in self._counterexamples():
+            if not proved[1 - side].issuperset(run.obligations) or not self._allowed(run.case):
+                continue
+            old, new = (trials.runner.run([run.case])[0] for trials in self._trials)
+            if not {old.ending, new.ending}.intersection(_REFUSED):
+                for row in set(self.rows(old, new)) & set(undecided) - self.found.keys():
+                    found = self._difference(row, run.case, old, new, (Kind.PROMISE,))
+                    what = f"the {'older' if side == 0 else 'newer'} one breaks {', '.join(run.obligations)}"
+                    self.found[row] = replace(found, sentence=f"{what}: {run.sentence}")
+
+    def simplify(self) -> None:
+        """Make the runs that were found as simple as it gets, those that differ at several exits as one."""
+        rows: dict[Case, set[str]] = {}
+        for row, found in self.found.items():
+            if found.kinds[0] not in (Kind.PROMISE, Kind.OUTSIDE):
+                rows.setdefault(found.case, set()).add(row)
+        for case, own in rows.items():
+            self.deadline.check("review")
+            simple = simplest(case, _Differs(self, frozenset(own)), _EFFORT)
+            if simple != case:
+                old, new = (trials.runner.run([simple])[0] for trials in self._trials)
+                kinds = self._kinds(old, new)
+                if kinds and own <= {*self.rows(old, new)}:
+                    self.found |= {row: self._difference(row, simple, old, new, kinds) for row in own}
+
+    def differing_rows(self, cases: Sequence[Case]) -> list[set[str]]:
+        """The exits that each case takes, if the two differ then."""
+        allowed = [case for case in cases if self._allowed(case)]
+        olds, news = (trials.runner.run(allowed) for trials in self._trials)
+        self.tried += len(allowed)
+        shown = {
+            case: {*self.rows(old, new)} if self._kinds(old, new) else set[str]()
+            for case, old, new in zip(allowed, olds, news, strict=True)
+        }
+        return [shown.get(case, set()) for case in cases]
 
     def glance(self) -> None:
         """Try a small part of the grid."""
@@ -281,6 +334,25 @@ class Pair:
             if kinds and difference.row in self.rows(old, new):
                 return self._difference(difference.row, case, old, new, kinds)
         return difference
+
+
+@dataclass(frozen=True)
+class _Differs:
+    """Asks whether two revisions differ at some exits in other cases too."""
+
+    pair: Pair
+    rows: frozenset[str]
+    is_dear = False
+
+    def all_of(self, cases: Sequence[Case]) -> list[bool]:
+        """Whether each case shows a difference at all of them."""
+        return [self.rows <= found for found in self.pair.differing_rows(cases)]
+
+
+def _all_proved(result: RoutineResult) -> set[str]:
+    """The obligations that are proved wherever they are asked."""
+    asked = {o.id for o in result.obligations}
+    return asked - {o.id for o in result.obligations if o.verdict is not Verdict.PROVED}
 
 
 def _with_len(case: Case, length: int) -> Case | None:

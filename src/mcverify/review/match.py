@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mcverify.proof.result import EVERYWHERE, SUCCESS, RoutineResult, Verdict
 from mcverify.review.access import FaultPoint, fault_points, likeness_of_code, paired
 from mcverify.review.prove import Proved, ProvedRevision
 from mcverify.review.result import Cell, Row
 from mcverify.runs.code import reachable
+from mcverify.scopes import at_return
 
 _ALIKE = 0.6
 """So much of its code a routine under another name must have in common with an old one."""
@@ -112,9 +114,22 @@ def rows(track: Sequence[Proved | None]) -> tuple[Row, ...]:
                 chains.append([None] * (number + 1))
             chains[chain_of[index]][number] = cell
         at, before = chain_of, points
+    chains = [_without_entries(chain) for chain in chains]
     shown = [chain for chain in chains if any(cell is not None and _is_exit(cell) for cell in chain)]
     named = _named([tuple(c if c is not None and _is_exit(c) else None for c in chain) for chain in shown])
     return (*(row for row in plain if any(row.cells)), *named)
+
+
+def _without_entries(chain: Sequence[Cell | None]) -> list[Cell | None]:
+    """An access in all revisions: where it has lost its entry, and none says that it may fault, nobody knows
+    whether it does."""
+    had = False
+    found: list[Cell | None] = []
+    for cell in chain:
+        is_lost = had and cell is not None and not cell.has_entry and not cell.verdicts
+        found.append(replace(cell, verdicts={"O1": Verdict.UNKNOWN}) if cell and is_lost else cell)
+        had = had or (cell is not None and cell.has_entry)
+    return found
 
 
 def _is_exit(cell: Cell) -> bool:
@@ -148,6 +163,8 @@ def _plain_cell(exit_id: str, proved: Proved) -> Cell | None:
     result = proved.result
     row = next((row for row in result.exits if row.id == exit_id), None)
     verdicts = _verdicts_at(result, exit_id)
+    if exit_id == SUCCESS or verdicts:
+        verdicts = {**_open(result, faulted=exit_id != SUCCESS), **verdicts}
     if row is None and not verdicts:
         return None
     lines, code = _way(proved, result.entry) if exit_id == SUCCESS else ((), ())
@@ -191,7 +208,8 @@ def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
             exit_id = _name(proved.image.label_at(line.fixup) or place, place, named)
             row = counts.get(exit_id)
             at_exit = _verdicts_at(result, exit_id)
-            verdicts = {**({"O1": Verdict.PROVED} if "O1" in _asked(result) else {}), **at_exit, **uncovered}
+            covered = {"O1": Verdict.PROVED} if "O1" in _asked(result) else {}
+            verdicts = {**covered, **_open(result, faulted=True), **at_exit, **uncovered}
             lines, code = _way(proved, line.fixup, line.where)
             cell = Cell(
                 exit_id, row.where if row else "", line.where, line.label, line.text,
@@ -199,6 +217,19 @@ def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
             )  # fmt: skip
         found.append((point, cell))
     return found
+
+
+def _open(result: RoutineResult, *, faulted: bool) -> dict[str, Verdict]:
+    """What a proof that was not finished had to ask of an exit: unknown unless it says otherwise."""
+    if not _is_unfinished(result):
+        return {}
+    if result.contract is None:
+        return {"O1": Verdict.UNKNOWN}
+    return dict.fromkeys(at_return(result.contract, faulted=faulted), Verdict.UNKNOWN)
+
+
+def _is_unfinished(result: RoutineResult) -> bool:
+    return bool(result.unknowns) or not result.obligations
 
 
 def _name(label: str, place: str, known: Container[str]) -> str:
@@ -222,7 +253,18 @@ def everywhere(result: RoutineResult | None) -> Mapping[str, Verdict]:
     """The obligations that belong to no exit; one that fails at a place only is told there."""
     if result is None:
         return {}
-    found = _verdicts_at(result, EVERYWHERE)
+    found = {**_open_everywhere(result), **_verdicts_at(result, EVERYWHERE)}
     placed = {o.id for o in result.obligations if o.exit != EVERYWHERE and o.verdict is not Verdict.PROVED}
     told = {"O1"} if result.table else set()  # at each access
     return {i: v for i, v in found.items() if i not in told and (v is Verdict.PROVED or i not in placed)}
+
+
+def _open_everywhere(result: RoutineResult) -> dict[str, Verdict]:
+    if not _is_unfinished(result):
+        return {}
+    asked = result.contract.obligations if result.contract is not None else _EVERYWHERE
+    return dict.fromkeys((i for i in _EVERYWHERE if i in asked), Verdict.UNKNOWN)
+
+
+_EVERYWHERE = ("O1", "O8", "O9")
+"""Obligations that are asked of a routine as a whole."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from mcverify import interrupt
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.image import Image
@@ -104,6 +105,18 @@ class Prover:
         )
 
     def _results(self, piece: Piece, progress: Progress) -> _Results | InputError:
+        try:
+            return self._found(piece, progress)
+        except KeyboardInterrupt:
+            self.stop()
+            return _undone(self.stopped, piece, self._options)
+
+    def stop(self) -> None:
+        """Begin nothing more: it was interrupted, and what is known is to be told."""
+        self.stopped = INTERRUPTED
+        interrupt.take_time()
+
+    def _found(self, piece: Piece, progress: Progress) -> _Results | InputError:
         known = self._known.get(piece.key)
         if isinstance(known, InputError):
             return known
@@ -111,11 +124,7 @@ class Prover:
             return placed
         if self.stopped:
             return _undone(self.stopped, piece, self._options)
-        try:
-            found = self._proof(piece, progress)
-        except KeyboardInterrupt:
-            self.stopped = INTERRUPTED
-            return _undone(self.stopped, piece, self._options)
+        found = self._proof(piece, progress)
         self._known[piece.key] = found
         if not isinstance(found, InputError):
             self._cache.put(piece.key, found)
@@ -170,6 +179,7 @@ def _without_remarks(result: RoutineResult, job: Job) -> RoutineResult:
         assumptions=_without_end(result.assumptions, job.variant.image.notes),
         untaken=_without_end(result.untaken, job.unreached),
         notes=(),
+        by_comment=(),
     )
 
 
@@ -184,6 +194,7 @@ def _with_remarks(results: Iterable[RoutineResult], piece: Piece) -> _Results:
             assumptions=(*result.assumptions, *map(piece.plain, job.variant.image.notes)),
             untaken=(*result.untaken, *map(piece.plain, job.unreached)),
             notes=tuple(map(piece.plain, job.notes)),
+            by_comment=job.task.by_comment,
         )
         for result, job in zip(results, piece.jobs, strict=True)
     )

@@ -68,13 +68,33 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ChangedObligation:
-    """One obligation at one exit (a row's name, or "everywhere"), in two revisions."""
+    """One obligation at one exit (a row's name, or "everywhere"), in two revisions. `is_cut`: it is unknown
+    now since a limit was reached, and another run might decide it."""
 
     change: Change
     row: str
     obligation: str
     before: Verdict | None
     after: Verdict | None
+    is_cut: bool = False
+
+
+class State(StrEnum):
+    """What is known of a routine in a revision: one of four; or it is not there."""
+
+    PROVED = "proved"
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+    NOT_ASSEMBLED = "not assembled"
+    ABSENT = "not there"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A state, and of what is undecided or not assembled, why."""
+
+    state: State
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +107,15 @@ class ChangedCount:
 
 
 class Kind(StrEnum):
-    """In what two runs of one case differ."""
+    """In what two runs of one case differ. PROMISE: one of the two breaks an obligation in a way that the
+    outcome does not show, such as a missing fence, which is proved of the other."""
 
     ENDING = "ending"
     COUNT = "count"
     BYTES = "bytes"
     OUTSIDE = "outside"
     REGISTERS = "registers"
+    PROMISE = "promise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +192,8 @@ class ChangedContract:
 
 @dataclass(frozen=True)
 class Step:
-    """What changed from one revision to the next that has the routine; `old` and `new` are their numbers."""
+    """What changed from one revision to the next that has the routine; `old` and `new` are their numbers.
+    `contract` is None where it stayed the same."""
 
     old: int
     new: int
@@ -190,22 +213,35 @@ class Step:
 
     @property
     def worse(self) -> list[ChangedObligation]:
-        """What got worse, and what is new and refuted."""
+        """What got worse, what is new and refuted, and what is not asked any more at an exit that is still
+        there."""
         new = [o for o in self.of(Change.NEW) if o.after is Verdict.REFUTED]
-        lost = [o for o in self.of(Change.UNDECIDED) if o.before is Verdict.PROVED]
+        lost = [o for o in self.of(Change.UNDECIDED) if o.before is Verdict.PROVED and not o.is_cut]
         return [*self.of(Change.BROKEN), *new, *lost]
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether anything got worse."""
+        return bool(self.worse) or (self.contract is not None and not self.contract.accepted)
 
 
 @dataclass(frozen=True)
 class RoutineReview:
     """One routine through all revisions. `results` has None where a revision lacks it, `names` what it is
-    called there."""
+    called there, `unread` why its file could not be assembled there ("": it could)."""
 
     name: str
     results: tuple[RoutineResult | None, ...]
     rows: tuple[Row, ...]
     everywhere: tuple[Mapping[str, Verdict], ...]
     steps: tuple[Step, ...]
+    unread: tuple[str, ...] = ()
+
+    @property
+    def standings(self) -> tuple[Standing, ...]:
+        """What is known of it in each revision."""
+        unread = self.unread or ("",) * len(self.results)
+        return tuple(_standing(result, why) for result, why in zip(self.results, unread, strict=True))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -213,10 +249,28 @@ class RoutineReview:
         return tuple(result.title if result is not None else "" for result in self.results)
 
 
+def _standing(result: RoutineResult | None, unread: str) -> Standing:
+    if result is None:
+        return Standing(State.NOT_ASSEMBLED, unread) if unread else Standing(State.ABSENT)
+    match result.verdict:
+        case Verdict.PROVED:
+            return Standing(State.PROVED)
+        case Verdict.REFUTED:
+            return Standing(State.REFUTED)
+        case Verdict.UNKNOWN:
+            return Standing(State.UNDECIDED, undecided_for(result))
+
+
+def undecided_for(result: RoutineResult) -> str:
+    """Why a result is undecided, the first reason."""
+    open_ = (o.reason for o in result.obligations if o.verdict is Verdict.UNKNOWN and o.reason)
+    return next(iter([*result.unknowns, *open_]), "nobody says why")
+
+
 @dataclass(frozen=True)
 class Review:
     """Everything that is reported. `failures` are sentences by number of the revision whose file could not be
-    read or assembled; `notes` other remarks."""
+    read or assembled; `notes` other remarks; `interrupted`: it was cut short."""
 
     revisions: tuple[Revision, ...]
     routines: tuple[RoutineReview, ...]
@@ -224,3 +278,4 @@ class Review:
     notes: tuple[str, ...] = ()
     reused: int = 0
     proved: int = 0
+    interrupted: bool = False

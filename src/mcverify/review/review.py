@@ -11,10 +11,14 @@ from mcverify.errors import ExitCode, InputError
 from mcverify.proof.options import Held, ProveOptions
 from mcverify.proof.result import Verdict
 from mcverify.review.behaviour import Exits, behaviour, identical
-from mcverify.review.cache import Cache
-from mcverify.review.changes import changed_counts, changed_exits, changed_obligations, same_code
+from mcverify.review.cache import Cache, is_cut_short
+from mcverify.review.changes import (
+    changed_counts,
+    changed_exits,
+    changed_obligations,
+    same_code,
+)
 from mcverify.review.kept import LastTwo
-from mcverify.review.limit import Shares
 from mcverify.review.match import AFTER_FAULT, everywhere, rows, tracks
 from mcverify.review.prove import Progress, Proved, ProvedRevision, Prover
 from mcverify.review.reading import Read, held_by, read
@@ -55,13 +59,17 @@ def review(
         proved = prover.revisions()
     _check(proved)
     parents = [_parents(revision, number) for number, revision in enumerate(revisions)]
-    found = [_routine(track, parents, options, prover.shares, progress) for track in tracks(proved)]
+    found = [
+        replace(_routine(track, parents, options, prover, progress), unread=_unread(track, proved))
+        for track in tracks(proved)
+    ]
     return Review(
         revisions=tuple(replace(revision, tree=None) for revision in revisions),
         routines=tuple(_distinct(found)),
         failures={n: p.failures for n, p in enumerate(proved) if p.failures},
         notes=(*notes, *_on_headers(proved)),
         reused=sum(p.reused for p in proved),
+        interrupted=bool(prover.stopped),
         proved=sum(p.proved for p in proved),
     )
 
@@ -93,7 +101,12 @@ def _check(proved: Sequence[ProvedRevision]) -> None:
         raise InputError(
             f"{last.revision.name} has none of the routines any more ({names}): nothing is left to prove"
         )
-    if len(proved) == 2 and len(having) == 2 and not any(len(_both(t)) == 2 for t in tracks(proved)):
+    if (
+        len(proved) == 2
+        and len(having) == 2
+        and not failures
+        and not any(len(_both(t)) == 2 for t in tracks(proved))
+    ):
         old, new = (f"{p.revision.name} has {', '.join(_titles(p))}" for p in proved)
         raise InputError(
             f"the two have no routine in common: {old}, {new}",
@@ -116,6 +129,17 @@ def _distinct(routines: Sequence[RoutineReview]) -> Iterator[RoutineReview]:
         newest = next(result for result in reversed(routine.results) if result is not None)
         name = f"{routine.name} ({newest.file})" if names.count(routine.name) > 1 else routine.name
         yield replace(routine, name=name)
+
+
+def _unread(track: Sequence[Proved | None], proved: Sequence[ProvedRevision]) -> tuple[str, ...]:
+    """Why the file of a routine could not be assembled in each revision, "" where it could, or where the
+    routine is not known to have been there."""
+    found = []
+    file = ""
+    for routine, revision in zip(track, proved, strict=True):
+        file = routine.result.file if routine is not None else file
+        found.append(revision.unread.get(file, ""))
+    return tuple(found)
 
 
 def _parents(revision: Revision, number: int) -> tuple[int, ...]:
@@ -143,7 +167,7 @@ def _routine(
     track: Sequence[Proved | None],
     parents: Sequence[Sequence[int]],
     options: ReviewOptions,
-    shares: Shares,
+    prover: Prover,
     progress: Progress,
 ) -> RoutineReview:
     own = rows(track)
@@ -159,13 +183,14 @@ def _routine(
         assert after is not None
         same = same_code(before, after)
         say = _prefixed(progress, name)
+        is_cut = is_cut_short(after.result)
         steps.append(
             Step(
                 old,
                 new,
-                changed_obligations(own, spread, old, new),
+                changed_obligations(own, spread, old, new, is_cut=is_cut),
                 changed_counts(own, old, new),
-                _behaviour(before, after, _exits(own, old, new), options, shares, say, explored, same=same),
+                _behaviour(before, after, _exits(own, old, new), options, prover, say, explored, same=same),
                 code_changed=not same,
                 contract=_other_contract(before, after, options),
             )
@@ -195,7 +220,7 @@ def _behaviour(
     after: Proved,
     exits: Exits,
     options: ReviewOptions,
-    shares: Shares,
+    prover: Prover,
     progress: Progress,
     explored: LastTwo[Explored],
     *,
@@ -205,7 +230,13 @@ def _behaviour(
         return identical()
     if not options.differences:
         return Behaviour(Relation.UNASKED)
-    return behaviour(before, after, exits, options.prove, shares.next(), progress, explored)
+    if prover.stopped:
+        return Behaviour(Relation.OPEN, prover.stopped)
+    try:
+        return behaviour(before, after, exits, options.prove, prover.shares.next(), progress, explored)
+    except KeyboardInterrupt:
+        prover.stop()
+        return Behaviour(Relation.OPEN, prover.stopped)
 
 
 def _exits(own: Sequence[Row], old: int, new: int) -> Exits:
@@ -230,8 +261,7 @@ def exit_code(review: Review, fail_on: Sequence[str]) -> ExitCode:
     named = fail_on or FAIL_ON
     newest = [r.results[-1] for r in review.routines if r.results[-1] is not None]
     verdicts = {result.verdict for result in newest if result is not None}
-    steps = [step for r in review.routines for step in r.steps]
-    worse = any(step.worse or (step.contract and not step.contract.accepted) for step in steps)
+    worse = any(step.is_worse for r in review.routines for step in r.steps)
     if ("broken" in named and worse) or ("refuted" in named and Verdict.REFUTED in verdicts):
         return ExitCode.REFUTED
     if review.failures:

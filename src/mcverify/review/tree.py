@@ -18,6 +18,7 @@ from mcverify.errors import InputError
 from mcverify.foreign import inner, write_beneath
 from mcverify.image.kernel_tree import KernelTree
 from mcverify.review.git import Repository
+from mcverify.scratch import note
 
 HEADER_FOLDERS = ("include", "arch/x86/include")
 _NEEDED = ("Makefile", "include", "arch/x86/include")
@@ -88,6 +89,7 @@ class CommitTree:
         """A folder with its headers, removed when this value is forgotten."""
         folder = tempfile.TemporaryDirectory(prefix="mcverify-tree-")
         self._kept.append(folder)
+        note(Path(folder.name))
         for path, content in self.repository.contents(self.commit, _NEEDED):
             if not path.startswith(_UNUSED):
                 write_beneath(Path(folder.name), path, content, f"commit {self.name}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Protocol
 
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
@@ -101,12 +102,30 @@ def _plainness(placement: Placement) -> tuple[int, int]:
     return _PLACES.index(placement.place), at
 
 
+class Asked(Protocol):
+    """Says of cases whether they show what a case is to go on showing."""
+
+    @property
+    def is_dear(self) -> bool:
+        """Whether each case takes milliseconds."""
+        ...
+
+    def all_of(self, cases: Sequence[Case]) -> list[bool]:
+        """Whether each of them does."""
+        ...
+
+
+def simplest(case: Case, asked: Asked, effort: Effort) -> Case:
+    """The simplest case, of those that are tried, that shows the same as `case`."""
+    return _Shrinking(asked, effort).simplest(case)
+
+
 class _Shrinking:
     """One case on its way."""
 
-    def __init__(self, again: Again) -> None:
+    def __init__(self, again: Asked, effort: Effort | None = None) -> None:
         self._again = again
-        self._effort = DEAR if again.is_dear else CHEAP
+        self._effort = effort or (DEAR if again.is_dear else CHEAP)
         self._left = self._effort.cases
 
     def simplest(self, case: Case) -> Case:

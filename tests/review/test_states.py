@@ -1,0 +1,221 @@
+"""What is known of a routine: proved, refuted, undecided or not assembled, and nothing between them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from review.conftest import Ran
+from review.test_commits import RIGHT, WRONG, commit, here
+
+__all__ = ["here"]
+
+Mcverify = Callable[..., Ran]
+
+NAME = b"copy_user_generic_unrolled"
+ANNOTATED = RIGHT.replace(NAME, b"one") + b"/* mcverify: contract uaccess for one */\n"
+ENTRIES = b"".join(line for line in RIGHT.splitlines(keepends=True) if b"_ASM_EXTABLE" in line)
+BROKEN = b"\tno such instruction\n"
+
+
+def _reviewed(mcverify: Mcverify, *arguments: object) -> tuple[int, dict[str, Any]]:
+    ran = mcverify("--git", "HEAD~1..HEAD", "--json", "-", *arguments)
+    assert ran.out, ran.err
+    return ran.code, json.loads(ran.out)
+
+
+def _states(document: dict[str, Any]) -> dict[str, list[str]]:
+    return {r["name"]: [found["state"] for found in r["states"]] for r in document["routines"]}
+
+
+# -- undecided ----------------------------------------------------------------------------------------------
+
+
+def test_what_time_did_not_suffice_for_is_undecided_everywhere(here: Path, mcverify: Mcverify) -> None:
+    commit(here, "one", copy=RIGHT)
+    commit(here, "two", copy=RIGHT.replace(b"incq %rsi", b"addq $1,%rsi"))
+    arguments = ("--timeout", "0.01", "--no-cache")
+    code, document = _reviewed(mcverify, *arguments)
+    assert code == 3
+    (routine,) = document["routines"]
+    assert _states(document) == {"copy_user_generic_unrolled": ["undecided", "undecided"]}
+    assert all("time limit" in found["why"] for found in routine["states"])
+    for row in routine["exits"]:
+        for cell in row["revisions"]:
+            assert {"unknown"} == {v for i, v in cell["verdicts"].items() if i != "O1"}
+    assert all({*found.values()} == {"unknown"} for found in routine["everywhere"])
+    assert {o["change"] for o in routine["steps"][0]["obligations"]} == {"same"}
+    shown = mcverify("--git", "HEAD~1..HEAD", *arguments).out
+    assert "UNDECIDED" in shown
+    for words in (" ok", "tries again", "gone", "worse"):
+        assert words not in shown
+
+
+def test_what_was_proved_and_is_undecided_for_a_limit_is_not_worse(
+    here: Path, mcverify: Mcverify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Identical code has one verdict, whatever the limit: the cache knows that of the older one."""
+    commit(here, "one", copy=RIGHT)
+    commit(here, "two", copy=RIGHT + b"\n# a comment\n")
+    assert _reviewed(mcverify)[0] == 0
+    code, document = _reviewed(mcverify, "--timeout", "0.01")
+    assert (code, [*_states(document).values()]) == (0, [["proved", "proved"]])
+    commit(here, "three", copy=RIGHT.replace(b"incq %rsi", b"leaq 1(%rsi),%rsi"))
+    code, document = _reviewed(mcverify, "--timeout", "0.01")
+    assert (code, [*_states(document).values()]) == (3, [["proved", "undecided"]])
+    assert not document["routines"][0]["steps"][0]["worse"]
+
+
+def test_a_proof_serves_a_file_in_which_labels_came_and_went(here: Path, mcverify: Mcverify) -> None:
+    commit(here, "one", copy=WRONG)
+    commit(here, "labels", copy=WRONG.replace(b"22:", b".Lfix: 22:").replace(b"9:\t", b"\n9:\t"))
+    commit(here, "no labels", copy=WRONG + b"\n")
+    ran = mcverify("--git", "HEAD~2..HEAD", "--no-cache")
+    assert "2 proofs of 3 used again" in ran.out
+    assert ran.out.count("still O3 at ") == 2
+
+
+def test_the_newest_is_proved_first_and_each_has_its_share(
+    here: Path, mcverify: Mcverify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        commit(here, f"{number}", copy=RIGHT.replace(b"ret\n22", b"nop\n" * number + b"\tret\n22"))
+    begun: list[float] = []
+
+    def proved(plans: Any, options: Any, deadline: Any, *_: Any) -> Any:
+        from mcverify.proof.select import unknown_because
+
+        begun.append(deadline.remaining())
+        time.sleep(0.05)
+        return [[unknown_because("time limit", j.variant.image, j.task, options) for j in p] for p in plans]
+
+    monkeypatch.setattr("mcverify.review.prove.proved", proved)
+    mcverify("--git", "HEAD~1..HEAD", "--timeout", "30", "--no-cache", "--no-differences")
+    assert begun == [pytest.approx(10, abs=0.3), pytest.approx(14.97, abs=0.3)]  # of 3: a comparison too
+
+
+_SLOW = """
+import sys, z3
+import mcverify.review.prove as prove
+done = prove.proved
+def proved(plans, *rest):
+    if b"nop" in plans[0][0].variant.image.path.read_bytes():
+        print("sits", flush=True)
+        x, y = z3.BitVecs("x y", 128)
+        solver = z3.Solver()
+        solver.add(x * y == 0xC0FFEE_DEAD_BEEF_1234_5678_9ABC_DEF1, z3.UGT(x, 1), z3.UGT(y, 1), z3.ULT(x, y))
+        while True:
+            solver.check()
+    return done(plans, *rest)
+prove.proved = proved
+from mcverify.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_known_is_told_where_it_is_interrupted(
+    here: Path, mcverify: Mcverify, user_cache: Path, number: int
+) -> None:
+    """In the midst of a query; and no folder is left."""
+    commit(here, "slow", copy=RIGHT.replace(b"9:\t", b"9:\tnop\n\t"))
+    commit(here, "wrong", copy=WRONG)
+    temporary = here / "tmp"
+    temporary.mkdir()
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(here),
+        "TMPDIR": str(temporary),
+        "XDG_CACHE_HOME": str(user_cache),
+    }
+    arguments = ["review", "--git", "HEAD~1..HEAD", "--json", "out.json", "-q"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SLOW, *arguments], stdout=-1, stderr=-1, text=True, env=environment
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "sits\n"
+    time.sleep(0.3)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err.strip()) == (130, "mcverify: interrupted")
+    assert "refuted: O3 at copy.S:15" in out
+    document = json.loads((here / "out.json").read_text())
+    assert document["review"] == {"exit_code": 130, "interrupted": True}
+    assert [*_states(document).values()] == [["undecided", "refuted"]]
+    assert list(temporary.iterdir()) == []
+
+
+# -- refuted ------------------------------------------------------------------------------------------------
+
+
+def test_quietly_a_new_routine_that_is_refuted_has_lines_too(here: Path, mcverify: Mcverify) -> None:
+    commit(here, "nothing")
+    commit(here, "wrong", copy=WRONG)
+    ran = mcverify("--git", "HEAD~1..HEAD", "-q")
+    assert ran.code == 1
+    assert "refuted   copy_user_generic_unrolled" in ran.out
+    assert "  refuted: O3 at copy.S:15: " in ran.out
+
+
+def test_the_run_that_refutes_is_a_difference_and_as_simple_as_that_of_prove(
+    here: Path, mcverify: Mcverify
+) -> None:
+    commit(here, "right", copy=RIGHT)
+    commit(here, "wrong", copy=WRONG)
+    _, document = _reviewed(mcverify)
+    cases = [d["case"] for d in document["routines"][0]["steps"][0]["behaviour"]["differences"]]
+    assert [(case["len"], case["src"]["at"], case["dst"]["at"]) for case in cases] == [(1, 0, 0)] * 2
+
+
+# -- not there any more -------------------------------------------------------------------------------------
+
+
+def test_a_routine_that_loses_all_its_entries_is_worse(here: Path, mcverify: Mcverify) -> None:
+    commit(here, "right", copy=ANNOTATED)
+    commit(here, "no entry", copy=ANNOTATED.replace(ENTRIES, b"").replace(b" for one", b" for two"))
+    code, document = _reviewed(mcverify)
+    assert code == 2  # the comment is for a routine that is not there
+    commit(here, "no entry", copy=ANNOTATED.replace(ENTRIES, b"").replace(b"mcverify:", b"no:"))
+    git_range = ("--git", "HEAD~2..HEAD", "--json", "-", "--fail-on", "broken")
+    document = json.loads(mcverify(*git_range).out)
+    assert [*_states(document).values()] == [["proved", "not assembled", "refuted"]]
+    (step,) = document["routines"][0]["steps"]
+    assert step["worse"]
+    assert "nothing says any more that its contract is uaccess" in step["contract"]["sentence"]
+    lost = {o["exit"] for o in step["obligations"] if (o["change"], o["id"]) == ("broken", "O1")}
+    assert lost == {"copy.S:7", "copy.S:8"}
+
+
+def test_a_store_that_loses_its_entry_is_worse_also_where_none_asks_whether_it_faults(
+    here: Path, mcverify: Mcverify
+) -> None:
+    """Stores of this contract fault only where they have an entry."""
+    text = RIGHT.replace(NAME, b"one") + b"/* mcverify: contract bytes_left for one */\n"
+    commit(here, "right", copy=text)
+    commit(here, "one entry less", copy=text.replace(b"\t_ASM_EXTABLE_UA(5b,22b)\n", b""))
+    code, document = _reviewed(mcverify)
+    assert code == 1
+    (step,) = document["routines"][0]["steps"]
+    lost = [(o["exit"], o["id"]) for o in step["obligations"] if o["change"] == "undecided"]
+    assert lost == [("copy.S:8", "O1")]
+
+
+def test_a_routine_whose_file_does_not_assemble_goes_on_in_no_other(here: Path, mcverify: Mcverify) -> None:
+    commit(here, "right", copy=RIGHT)
+    commit(here, "two", copy=RIGHT + BROKEN, other=RIGHT.replace(NAME, b"other"))
+    code, document = _reviewed(mcverify)
+    assert code == 2
+    assert _states(document) == {
+        "copy_user_generic_unrolled": ["proved", "not assembled"],
+        "other": ["not there", "undecided"],
+    }
+    (routine, _) = document["routines"]
+    assert "lib/copy.S:20: " in routine["states"][1]["why"]

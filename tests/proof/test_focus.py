@@ -137,14 +137,29 @@ def test_a_static_key_is_never_taken_for_what_stands_in_the_file(linked) -> None
     assert any("__jump_table" in unknown for unknown in result.unknowns)
 
 
-def test_a_constant_that_the_boot_code_writes_is_among_the_assumptions(linked) -> None:
+def constant(name: str, kind: str = "ptr", back: int = 8) -> str:
     text = COPY.replace(
         "	mov	%edx, %ecx\n", "	movabs	$0x123456789abcdef, %rax\n9:	mov	%edx, %ecx\n"
     )
-    text += '	.section runtime_ptr_USER_PTR_MAX, "a"\n	.long	9b - 8 - .\n'
-    (result,) = prove(linked(text)).values()
-    assert result.verdict is Verdict.PROVED
-    assert any("the boot code writes USER_PTR_MAX there" in said for said in result.assumptions)
+    return f'{text}	.section runtime_{kind}_{name}, "a"\n	.long	9b - {back} - .\n'
+
+
+def test_a_constant_that_the_boot_code_writes_is_what_it_writes(linked) -> None:
+    results = prove(linked(constant("USER_PTR_MAX")))
+    assert {r.verdict for r in results.values()} == {Verdict.PROVED}
+    assert {r.variant for r in results.values()} == {"LA57", "!LA57"}
+    said = "\n".join(s for r in results.values() for s in r.assumptions)
+    assert "the boot code writes USER_PTR_MAX there, where user memory ends: 0x7ffffffff000" in said
+    assert "where user memory ends: 0xfffffffffff000" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "back"), [("dentry_hashtable", "ptr", 8), ("USER_PTR_MAX", "shift", 1)]
+)
+def test_a_constant_of_which_nothing_is_known_makes_the_verdict_unknown(linked, name, kind, back) -> None:
+    (result,) = prove(linked(constant(name, kind, back))).values()
+    assert result.verdict is Verdict.UNKNOWN
+    assert any(f"rewritten as the kernel boots or runs (runtime_{kind}_{name})" in u for u in result.unknowns)
 
 
 # -- the kernel of the distribution

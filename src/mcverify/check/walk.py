@@ -18,6 +18,7 @@ from mcverify.check.tree import Goal, Node, Way, branches, ways_of
 from mcverify.contract import faults_by_entry
 from mcverify.image.callees import callees, calling, calls_of
 from mcverify.image.image import Image
+from mcverify.image.patch import merged_nops
 from mcverify.models import read_toml
 
 Edge = tuple[str, Goal]
@@ -70,6 +71,7 @@ class _Walk:
         self._decoded: dict[int, Instruction | None] = {}
         self._locations = {location.name: location for location in routine.locations}
         self._callees = callees(image)
+        self._merged = merged_nops(image)
         self._thunks = read_toml("externals.toml")["return_thunks"]["names"]
 
     # -- ends
@@ -140,7 +142,7 @@ class _Walk:
     def _is_settled(self, instruction: Instruction) -> bool:
         """Whether it is known before it runs: no address was written into it that is another one then, and
         the kernel does not rewrite it."""
-        if instruction.address in self._image.repatched:
+        if self._image.rewritten_at(instruction.address, instruction.size) is not None:
             return False
         if self._image.holds_address(instruction.address, instruction.size):
             return False
@@ -163,6 +165,8 @@ class _Walk:
         onward = frozenset(self._onward(instruction, returned))
         by_table = self._image.entry_at(address)
         fixup: Goal = by_table.fixup if by_table is not None else "uncovered"
+        if fixup in self._merged:
+            fixup = "lost"
         faults: set[Edge] = {(kind, fixup) for kind in ("load", "store") if self._may_fault(kind)}
         by_entry = None if by_table is not None else faults_by_entry(self._question.faults)
         moving = {m.kind for way in node.ways for m in way.step.moved}
@@ -203,7 +207,8 @@ class _Walk:
                 yield "", instruction.end if self._is_thunk(target) else self._reached(target, returned)
         else:
             for target in instruction.targets:
-                yield "", self._reached(target, returned)
+                into_nops = target != instruction.end and target in self._merged
+                yield "", "lost" if into_nops else self._reached(target, returned)
 
     def _reached(self, target: int, returned: Goal) -> Goal:
         name = self._image.externals.get(target)

@@ -24,6 +24,7 @@ class _Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entries: tuple[TableEntry, ...]
     alternatives: tuple[Alternative, ...]
     externals: dict[int, str]
+    repatched: dict[int, str] = {}
 
 
 def cut_out(image: Image) -> bytes:
@@ -35,6 +36,7 @@ def cut_out(image: Image) -> bytes:
         image.entries,
         image.alternatives,
         dict(sorted(image.externals.items())),
+        dict(sorted(image.repatched.items())),
     )
     return (json.dumps(msgspec.to_builtins(cut, str_keys=True), indent=1) + "\n").encode()
 
@@ -53,6 +55,7 @@ def read_cut(content: bytes, path: Path) -> Image:
         entries=cut.entries,
         lines={},
         externals=cut.externals,
+        repatched=cut.repatched,
         layout=cut.layout,
         alternatives=cut.alternatives,
         built=True,
@@ -68,6 +71,9 @@ def differences(cut: Image, whole: Image) -> Iterator[str]:
         if whole.bytes_at(section.address, len(section.data)) != section.data:
             yield f"the bytes at {section.address:#x} are others"
     yield from _unlike("table entries", _entries(cut, code), _entries(whole, code))
+    for address, what in whole.repatched.items():
+        if any(address in block for block in code) and cut.repatched.get(address) != what:
+            yield f"the kernel rewrites what lies at {address:#x} ({what})"
     yield from _unlike("alternatives", _alternatives(cut, code), _alternatives(whole, code))
     names = {*read_toml("externals.toml")["return_thunks"]["names"], *known()}
     for address, name in sorted(cut.externals.items()):

@@ -104,7 +104,8 @@ class Alternative:
 
     `index` is its position in the table: of two alternatives for one site the later one is written
     last. `computed` holds where the boot code writes something that no file says. `feature` is the same for
-    all kernels, if need be a number; `shown` is what the kernel at hand calls it.
+    all kernels, if need be a number; `shown` is what the kernel at hand calls it. Where the boot code writes
+    a constant into an instruction, `constant` is its name, and the site is the operand.
     """
 
     site: int
@@ -117,6 +118,7 @@ class Alternative:
     index: int
     computed: bool = False
     shown: str = ""
+    constant: str = ""
 
     @property
     def end(self) -> int:
@@ -147,8 +149,8 @@ class Image:
     verdict must know (a CONFIG that was assumed, a routine in the source that the object lacks).
     `sha256` is the digest of the file's content, in hex. `alternatives` are in the order of their table.
     `relocated` are the places at which a relocation wrote into code, with whether it wrote a distance and no
-    address; `repatched` are the instructions that the kernel rewrites as it runs, with the section that
-    says so.
+    address; `repatched` are the instructions, or operands, that the kernel rewrites as it runs, with the
+    section that says so.
     `built` holds for what a kernel's build has made whole: a linked kernel (`linked`), or a module; `packed`
     for what was compressed in the file, `focused` once all is left out that one routine does not need.
     `object_code` is the object that was read, empty where it is `built`.
@@ -229,6 +231,11 @@ class Image:
     def holds_distance(self, address: int, size: int) -> bool:
         """Whether a distance to elsewhere was written into the instruction of `size` bytes at `address`."""
         return any(self.relocated.get(place) is True for place in range(address, address + size))
+
+    def rewritten_at(self, address: int, size: int) -> str | None:
+        """The section that says so, if the kernel rewrites the instruction of `size` bytes at `address`."""
+        places = range(address, address + size)
+        return next((self.repatched[place] for place in places if place in self.repatched), None)
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """At most `size` bytes at `address`, of code or data; empty where there is neither."""

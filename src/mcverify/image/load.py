@@ -28,7 +28,7 @@ from mcverify.image.kernel_tree import KernelTree
 from mcverify.image.lines import PLACES, read_lines
 from mcverify.image.packed import unpacked
 from mcverify.image.relocate import LaidOut, lay_out
-from mcverify.image.rewritten import rewritten
+from mcverify.image.rewritten import rewritten, with_constants
 from mcverify.image.source import Source
 from mcverify.image.system_map import read_system_map
 
@@ -312,7 +312,9 @@ def _image_of_elf(
     naming = naming or _own_naming(image)
     found = alternatives.read_alternatives(image, tables, laid_out.is_relocated, naming)
     image = replace(image, alternatives=found)
-    return replace(image, repatched=rewritten(image)) if image.linked else image
+    if image.linked:
+        image = replace(image, repatched=rewritten(image))
+    return with_constants(image)
 
 
 def _own_naming(image: Image) -> Naming | None:

@@ -34,7 +34,32 @@ def patched(image: Image, chosen: Iterable[Alternative]) -> Image:
     if not writes:
         return image
     sections = tuple(_overwritten(section, writes) for section in image.sections)
-    return replace(image, sections=sections, relocated=_moved_relocations(image, writes))
+    moved = {
+        a.site + offset: image.repatched[a.origin + offset]
+        for a, _ in writes
+        for offset in range(len(a.replacement))
+        if a.origin + offset in image.repatched
+    }
+    return replace(
+        image,
+        sections=sections,
+        relocated=_moved_relocations(image, writes),
+        repatched={**image.repatched, **moved},
+    )
+
+
+def merged_nops(image: Image) -> frozenset[int]:
+    """The addresses behind the first of the nops that follow each other in a site: the boot code makes fewer
+    and longer ones of them, written or not (arch/x86/kernel/alternative.c: optimize_nops())."""
+    found: set[int] = set()
+    for start, end in {(a.site, a.end) for a in image.alternatives if not a.constant}:
+        address, after_nop = start, False
+        for insn in _decoder().disasm(image.bytes_at(start, end - start), start):
+            is_nop = insn.id == x86_const.X86_INS_NOP
+            if is_nop:
+                found.update(range(address + (not after_nop), insn.address + insn.size))
+            address, after_nop = insn.address + insn.size, is_nop
+    return frozenset(found)
 
 
 def _moved_relocations(image: Image, writes: Iterable[tuple[Alternative, bytes]]) -> dict[int, bool]:

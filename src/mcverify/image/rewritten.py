@@ -1,11 +1,13 @@
-"""Code of a linked kernel that is changed while it runs: the file has one state of it."""
+"""Code that the kernel changes while it boots or runs, besides alternatives: the file has one state of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mcverify.image.image import Image
+from mcverify.image.image import Alternative, Image, Moves, Section
+from mcverify.image.relocate import REPLACEMENTS
+from mcverify.models import read_toml
 
 # The tables, and the symbols around them where the linker script puts them into another section:
 # include/asm-generic/vmlinux.lds.h, arch/x86/kernel/vmlinux.lds.S.
@@ -40,15 +42,58 @@ def rewritten(image: Image) -> Mapping[int, str]:
     return found
 
 
-def constants(image: Image) -> Mapping[int, str]:
-    """The names of the constants that the boot code writes into instructions (asm/runtime-const.h, 6.11 on),
-    by the address of the operand."""
-    return {
-        address: section.name.split("_", 2)[2]
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """An operand at `address` into which the boot code writes the constant `name`, as `section` lists it."""
+
+    address: int
+    name: str
+    section: str
+
+
+def constants(image: Image) -> tuple[Constant, ...]:
+    """The operands that the boot code writes (asm/runtime-const.h, 6.11 on)."""
+    return tuple(
+        Constant(address, section.name.split("_", 2)[2], section.name)
         for section in image.sections
         if section.name.startswith(_CONSTANTS)
         for address in _relative(_Part(section.address, section.data), 4)
-    }
+    )
+
+
+def with_constants(image: Image) -> Image:
+    """The image where an operand that the boot code writes is what it writes (models/runtime.toml), as one
+    alternative or the other; and where it is not known what that is, is marked as rewritten."""
+    known: list[Alternative] = []
+    unknown: dict[int, str] = {}
+    for constant in constants(image):
+        section, said = image.section_at(constant.address), read_toml("runtime.toml").get(constant.name)
+        if said is None or constant.section != f"{_CONSTANTS[0]}{constant.name}" or not _is_code(section):
+            unknown[constant.address] = constant.section
+            continue
+        first = len(image.alternatives) + len(known)
+        known += [
+            Alternative(
+                site=constant.address,
+                length=said["size"],
+                feature=said["feature"],
+                inverted=key == "without",
+                replacement=int(said[key]).to_bytes(said["size"], "little"),
+                origin=constant.address,
+                moves=Moves.CALL,
+                index=first + number,
+                shown=said["feature"],
+                constant=constant.name,
+            )
+            for number, key in enumerate(("with", "without"))
+        ]
+    return replace(
+        image, alternatives=(*image.alternatives, *known), repatched={**image.repatched, **unknown}
+    )
+
+
+def _is_code(section: Section | None) -> bool:
+    return section is not None and section.executable and section.name != REPLACEMENTS
 
 
 def _parts(image: Image, section: str, first: str, last: str) -> Iterator[_Part]:

@@ -101,8 +101,8 @@ class Lifter:
             reason = "holds an address, which is not known before it is linked and loaded"
         if self._takes_distance_for_number(decoded):
             reason = "holds a distance as a number, which is not known before it is linked"
-        if decoded.address in self._image.repatched:
-            reason = f"is rewritten as the kernel runs ({self._image.repatched[decoded.address]})"
+        if (section := self._image.rewritten_at(decoded.address, decoded.size)) is not None:
+            reason = f"is rewritten as the kernel boots or runs ({section})"
         if not self._image.built and self._leaves_section(decoded):
             reason = "goes out of its section, and what lies there is not known before it is linked"
         if reason:

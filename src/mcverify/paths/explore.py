@@ -18,6 +18,7 @@ from mcverify.contract import CALLEE_SAVED, Contract, can_fault, faults_by_entry
 from mcverify.deadline import Deadline
 from mcverify.image.callees import StandIn, callees, calling
 from mcverify.image.image import Image, TableEntry
+from mcverify.image.patch import merged_nops
 from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
@@ -156,9 +157,11 @@ class Explorer:
     _seen: set[int] = field(default_factory=set)
     _assumed: set[str] = field(default_factory=set)
     _callees: Mapping[int, StandIn] = field(default_factory=dict)
+    _merged: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self._callees = callees(self.image)
+        self._merged = merged_nops(self.image)
 
     def explore(self) -> Paths:
         """All paths of the routine. Raises OutOfTime and TooManyPaths."""
@@ -490,7 +493,18 @@ class Explorer:
             )
         else:
             assert isinstance(step.target, int)
-            following.append(changed(node, address=step.target))
+            goes = step.target != instruction.address + instruction.size
+            if goes and step.target in self._merged:
+                ended.append(self._into_nops(source, changed(node, address=instruction.address)))
+            else:
+                following.append(changed(node, address=step.target))
+
+    def _into_nops(self, source: Location, node: _Node) -> Segment:
+        """The end at a way into the middle of nops of which the boot code makes longer ones."""
+        reason = (
+            "goes into the middle of an alternative's nops, of which the kernel makes fewer and longer ones"
+        )
+        return self._end(source, node, Ending.LOST, reason=reason)
 
     def _stack_lost(self, source: Location, node: _Node) -> Segment:
         """The end at an instruction after which nobody knows what lies below rsp: interrupts store there."""
@@ -697,6 +711,8 @@ class Explorer:
         if registers is None:
             reason = f"the handler {entry.handler.name} is not modelled"
             return [self._end(source, node, Ending.LOST, reason=reason)], []
+        if entry.fixup in self._merged:
+            return [self._into_nops(source, node)], []
         state = changed(node.state, registers=registers)
         state = _released(node.state, state)
         self._note_exposed(source, changed(node, state=state))

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from mcverify.image.image import Alternative, Image, Section, SourceLine
 from mcverify.image.lines import PLACES, lines_of
 from mcverify.image.patch import written
-from mcverify.image.rewritten import constants
 from mcverify.models import read_toml
 from mcverify.runs.code import Instruction, decode, decode_bytes, named_addresses
 
@@ -91,6 +90,8 @@ class _Walk:
             if alternative.index in self.alternatives:
                 continue
             self.alternatives[alternative.index] = alternative
+            if alternative.constant:
+                continue
             self._waiting.append(alternative.site)
             for other in _decoded(written(self.image, alternative), alternative.site):
                 self.others.append(other)
@@ -129,7 +130,7 @@ def _cut(image: Image, walk: _Walk) -> Image:
         *_pieces(image, _blocks(walk.data()), executable=False),
     )
     lines = image.lines or _lines(image, walk)
-    repatched = {a: what for a, what in image.repatched.items() if a in walk.instructions}
+    repatched = {a: what for a, what in image.repatched.items() if _within(code, a)}
     return replace(
         image,
         sections=tuple(sorted(sections, key=lambda s: s.address)),
@@ -139,7 +140,7 @@ def _cut(image: Image, walk: _Walk) -> Image:
         externals={**image.externals, **walk.externals},
         lines=lines,
         repatched=repatched,
-        notes=(*_line_notes(image, lines), *_constant_notes(image, walk)),
+        notes=tuple(_line_notes(image, lines)),
         focused=True,
     )
 
@@ -184,14 +185,3 @@ def _lines(image: Image, walk: _Walk) -> Mapping[int, SourceLine]:
 def _line_notes(image: Image, lines: Mapping[int, object]) -> list[str]:
     kept = [note for note in image.notes if not note.endswith(PLACES)]
     return kept if lines else [*kept, f"there is no line information: {PLACES}"]
-
-
-def _constant_notes(image: Image, walk: _Walk) -> Iterator[str]:
-    """What is assumed of the operands that the boot code writes."""
-    for address, name in sorted(constants(image).items()):
-        around = next((i for i in walk.instructions.values() if i.address <= address < i.end), None)
-        if around is not None:
-            yield (
-                f"the operand of {around.mnemonic} at {image.near(around.address)} is the one in the file;"
-                f" the boot code writes {name} there"
-            )

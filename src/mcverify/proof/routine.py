@@ -482,6 +482,7 @@ class RoutineProof:
         yield from (stand_ins[name].summary(self._task.entry) for name in assumed)
         if any(self._lifter.instruction(a).rep for a in self._visited()):
             yield f"REP: {read_toml('rep.toml')[self._options.rep_model]['summary']}"
+        yield from self._constants()
         hints = {
             i.text.split()[0] for a in self._visited() if (i := self._lifter.instruction(a)).hint is not None
         }
@@ -491,6 +492,21 @@ class RoutineProof:
         if forms:
             yield f"what these instructions do was not compared with a CPU: {', '.join(forms)}"
         yield from self._image.notes
+
+    def _constants(self) -> Iterator[str]:
+        """The operands that the boot code writes."""
+        for address in self._visited():
+            instruction = self._lifter.instruction(address)
+            end = address + instruction.size
+            for written in self._image.alternatives_between(address, end):
+                if (
+                    written.constant
+                    and self._image.bytes_at(written.site, written.length) == written.replacement
+                ):
+                    said = read_toml("runtime.toml")[written.constant]["summary"]
+                    value = int.from_bytes(written.replacement, "little")
+                    where = self._image.where(address)
+                    yield f"{where}: the boot code writes {written.constant} there, {said}: {value:#x}"
 
     def _visited(self) -> list[int]:
         """The addresses of the instructions that were understood, in order."""

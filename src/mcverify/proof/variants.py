@@ -117,7 +117,7 @@ def _always() -> str:
 
 
 def _refuse_nested(image: Image, chosen: Sequence[Alternative]) -> None:
-    for outer in chosen:
+    for outer in (alternative for alternative in chosen if not alternative.constant):
         for inner in image.alternatives_between(outer.origin, outer.origin + len(outer.replacement)):
             raise InputError(
                 f"alternative {inner.index} is about the replacement of alternative {outer.index}:"

@@ -40,7 +40,7 @@ def _written_into(image: Image, address: int, size: int) -> tuple[object, ...]:
     """Where in an instruction an address or a distance is written, and whether the kernel rewrites it as it
     runs."""
     places = ((k, image.relocated.get(address + k)) for k in range(size))
-    return (*((k, kind) for k, kind in places if kind is not None), image.repatched.get(address, ""))
+    return (*((k, kind) for k, kind in places if kind is not None), image.rewritten_at(address, size) or "")
 
 
 def _whole(image: Image) -> Iterator[object]:

@@ -441,7 +441,9 @@ def test_every_counterexample_is_drawn_on_demand():
     second = replace(EXPLAINED_COUNTEREXAMPLE, exit=".Lfix_a", case=replace(COUNTEREXAMPLE.case, len=80))
     both = replace(EXPLAINED, counterexamples=(EXPLAINED_COUNTEREXAMPLE, second))
     assert shown(both).count("  counterexample for") == 1
-    assert "also refuted\n  - O3 at .Lfix_a:" in shown(both)
+    assert "also at   .Lfix_a (one mistake in 2 places): " in shown(both)
+    apart = replace(both, counterexamples=(EXPLAINED_COUNTEREXAMPLE, replace(second, explanation=None)))
+    assert "also refuted\n  - O3 at .Lfix_a:" in shown(apart)
     whole = shown(both, printer=partial(print_results, verbose=True))
     assert whole.count("  counterexample for") == 2
     assert "also refuted" not in whole

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from mcverify import __version__
 from mcverify.proof.result import SUCCESS, Counterexample, Exit, ListingLine, RoutineResult, Verdict
 from mcverify.report.bytemap import ByteMap, byte_map
+from mcverify.report.cause import also_at, cause_of
 from mcverify.report.counterexample import claim, describe, for_which, smallest_first
 from mcverify.report.obligations import title
 from mcverify.report.summary import (
@@ -196,7 +197,9 @@ class Shown:
     @property
     def lines(self) -> list[tuple[str, str]]:
         """What was called and what came back."""
-        return describe(self.found, self.routine.result)
+        cause = cause_of(self.routine.result, self.found)
+        also = also_at(cause) if cause.runs[0] is self.found else []
+        return [*describe(self.found, self.routine.result), *also]
 
     @cached_property
     def drawn(self) -> ByteMap:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from mcverify import __version__
 from mcverify.proof.result import RoutineResult
 from mcverify.report.account import drawn, executed_on, labelled
+from mcverify.report.cause import also_at, also_repaired, cause_of
 from mcverify.report.counterexample import describe, explain, reach
 from mcverify.report.finding import Finding, refutations
 from mcverify.report.invocation import Invocation
@@ -34,7 +35,7 @@ def to_mail(results: Sequence[RoutineResult], invocation: Invocation) -> str | N
     found = [f for result in results for f in refutations(result) if f.run is not None]
     if not found:
         return None
-    runs = _by_run(found)
+    runs = _by_cause(found)
     lines = [*_listed(found), *_broken(found)]
     for together in runs[:_MOST_RUNS]:
         lines += ["", *_run(together, alone=len(runs) == 1)]
@@ -56,11 +57,12 @@ def is_ours(text: str) -> bool:
     return _MARK.search(text) is not None
 
 
-def _by_run(found: Sequence[Finding]) -> list[tuple[Finding, ...]]:
-    """The findings of each run together: what one run breaks is told once."""
+def _by_cause(found: Sequence[Finding]) -> list[tuple[Finding, ...]]:
+    """What the first run of each mistake breaks: the others show the same at other places."""
     runs: dict[int, list[Finding]] = {}
     for finding in found:
-        runs.setdefault(id(finding.run), []).append(finding)
+        if finding.run is not None and cause_of(finding.routine, finding.run).runs[0] is finding.run:
+            runs.setdefault(id(finding.run), []).append(finding)
     return [tuple(findings) for findings in runs.values()]
 
 
@@ -87,10 +89,12 @@ def _run(together: Sequence[Finding], *, alone: bool) -> Iterator[str]:
     broken = "" if alone else f" for {', '.join(finding.name for finding in together)}"
     yield from (f"The run{broken}, {executed_on(run)}:", "")
     owed = [("rule", run.explanation.rule)] if run.explanation and run.explanation.rule else []
-    yield from labelled([*owed, *describe(run, first.routine)], _wrapped, _INDENT)
+    also = also_at(cause_of(first.routine, run))
+    yield from labelled([*owed, *describe(run, first.routine), *also], _wrapped, _INDENT)
     yield ""
     yield from (f"{_INDENT}{line}".rstrip() for line in drawn(run, first.routine, WIDTH - len(_INDENT)))
-    further = labelled([*explain(run), *reach(run)], _wrapped, _INDENT)
+    likewise = also_repaired(cause_of(first.routine, run))
+    further = labelled([*explain(run), *likewise, *reach(run)], _wrapped, _INDENT)
     yield from ("", *further) if further else ()
 
 

@@ -15,6 +15,7 @@ from mcverify.proof.result import (
     SecondOpinion,
     Verdict,
 )
+from mcverify.report.cause import causes
 from mcverify.report.obligations import in_order, title, worst
 from mcverify.report.words import short
 
@@ -58,7 +59,7 @@ def _verdict_words(result: RoutineResult) -> str:
         case Verdict.PROVED:
             return f"for {_lengths(result.domain)}, every alignment, every fault point"
         case Verdict.REFUTED:
-            return _listed(wrong(result, Verdict.REFUTED))
+            return _listed(_by_mistake(result))
         case Verdict.UNKNOWN:
             return "neither proved nor refuted"
 
@@ -181,7 +182,23 @@ def _lengths(domain: Domain) -> str:
     return f"every length from {size(domain.len_min)} to {size(domain.len_max)}"
 
 
-def _listed(obligations: Sequence[ObligationResult], limit: int = 4) -> str:
-    shown = ", ".join(at(o) for o in obligations[:limit])
-    more = len(obligations) - limit
-    return shown + (f" and {more} more" if more > 0 else "")
+def _by_mistake(result: RoutineResult) -> list[str]:
+    """What is refuted, one obligation of one mistake as one, with its first place."""
+    found = causes(result)
+    groups: dict[object, list[ObligationResult]] = {}
+    for o in wrong(result, Verdict.REFUTED):
+        mistakes = (
+            n for n, c in enumerate(found) if any(o.id in r.obligations and o.exit == r.exit for r in c.runs)
+        )
+        mistake = next(mistakes, None)
+        groups.setdefault((o.id, mistake) if mistake is not None else id(o), []).append(o)
+    return [at(first) + _more(len(others)) for first, *others in groups.values()]
+
+
+def _more(places: int) -> str:
+    return f" (and {places} more {'place' if places == 1 else 'places'})" if places else ""
+
+
+def _listed(words: Sequence[str], limit: int = 4) -> str:
+    more = len(words) - limit
+    return ", ".join(words[:limit]) + (f" and {more} more" if more > 0 else "")

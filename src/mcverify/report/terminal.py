@@ -17,7 +17,7 @@ from rich.text import Text
 
 from mcverify.contract import contract_for
 from mcverify.proof.result import SUCCESS, Exit, RoutineResult, Verdict
-from mcverify.report.counterexample import smallest_first
+from mcverify.report.cause import Cause, causes
 from mcverify.report.obligations import NAMES, title
 from mcverify.report.place import parse
 from mcverify.report.summary import (
@@ -266,12 +266,12 @@ def _verdict(result: RoutineResult) -> Text:
 def _findings(result: RoutineResult, glyphs: Glyphs, width: int, verbose: bool) -> list[RenderableType]:
     """What is not proved: the smallest counterexample (`verbose`: all), the others by name, what was not
     understood."""
-    found = smallest_first(result.counterexamples)
-    whole = len(found) if verbose else 1
+    found = causes(result)
+    told = [run for cause in found for run in cause.runs] if verbose else [c.runs[0] for c in found[:1]]
     parts: list[RenderableType] = [
-        render_counterexample(c, result, glyphs, width, verbose=verbose) for c in found[:whole]
+        render_counterexample(run, result, glyphs, width, verbose=verbose) for run in told
     ]
-    others = [f"{', '.join(c.obligations)} at {exit_name(c.exit)}: {c.sentence}" for c in found[whole:]]
+    others = [_in_short(cause) for cause in found[1:] if not verbose]
     parts += (
         _list("also refuted", [*others, *refuted_by_others(result)], "bold red")
         + _list("not proved", reasons(result))
@@ -279,6 +279,13 @@ def _findings(result: RoutineResult, glyphs: Glyphs, width: int, verbose: bool) 
         + _list("note", result.notes)
     )
     return parts
+
+
+def _in_short(cause: Cause) -> str:
+    """A finding in a sentence."""
+    run = cause.runs[0]
+    also = f" (and at {cause.places})" if cause.places else ""
+    return f"{', '.join(run.obligations)} at {exit_name(run.exit)}{also}: {run.sentence}"
 
 
 def _list(headline: str, lines: Sequence[str], style: str = "bold yellow") -> list[RenderableType]:

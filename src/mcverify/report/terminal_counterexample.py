@@ -11,6 +11,7 @@ from rich.text import Text
 
 from mcverify.proof.result import Counterexample, RoutineResult
 from mcverify.report.bytemap import byte_map
+from mcverify.report.cause import also_at, also_repaired, cause_of
 from mcverify.report.counterexample import Lines, claim, describe, explain, reach
 from mcverify.report.summary import exit_name
 from mcverify.report.terminal_map import GLUE, Glyphs, draw
@@ -32,15 +33,27 @@ def render_counterexample(
     )
     drawn = byte_map(found, result.contract)
     parts: list[RenderableType] = [
-        _grid(_in_file([*claim(found), *describe(found, result)], result.file)),
+        _grid(_in_file([*claim(found), *describe(found, result), *_also(found, result)], result.file)),
         Group(*draw(drawn, glyphs, width - _INDENT)),
-        _grid(_in_file([*explain(found), *reach(found)], result.file)),
+        _grid(_in_file([*explain(found), *_likewise(found, result), *reach(found)], result.file)),
         _trace(found, result, verbose),
     ]
     if verbose:
         parts.append(_grid([("changed", _registers(found))]))
     shown = [part for part in parts if not isinstance(part, Table) or part.row_count]
     return Group(headline, *(Padding(part, (i > 0, 0, 0, 2)) for i, part in enumerate(shown)))
+
+
+def _also(found: Counterexample, result: RoutineResult) -> Lines:
+    """Where else the same is wrong, told with the first run of a finding."""
+    cause = cause_of(result, found)
+    return also_at(cause) if cause.runs[0] is found else []
+
+
+def _likewise(found: Counterexample, result: RoutineResult) -> Lines:
+    """What is to be changed at the other places of the finding."""
+    cause = cause_of(result, found)
+    return also_repaired(cause) if cause.runs[0] is found else []
 
 
 def _in_file(lines: Lines, file: str) -> Lines:

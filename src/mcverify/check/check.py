@@ -13,7 +13,7 @@ from mcverify.check.bundle import CODE, MANIFEST, OBJECT, Bundle, read_bundle, s
 from mcverify.check.manifest import Proof
 from mcverify.check.question import Asked, Question, asked_of, sentences
 from mcverify.check.solvers import Reply, Said, ask_all
-from mcverify.check.statement import Obligation
+from mcverify.check.statement import WHY, Obligation
 from mcverify.check.trial import Tried, trial
 from mcverify.check.variants import uncovered, variant_image
 from mcverify.check.walk import gaps
@@ -91,12 +91,19 @@ def complete(folder: Path, asked: Asked = _NOTHING, seed: str | None = None) -> 
     obligation is not listed that a path needs, a term is not what the code does, or less is proved than is
     asked.
     """
-    bundle = read_bundle(folder)
+    return completed(read_bundle(folder), asked, seed)
+
+
+def completed(bundle: Bundle, asked: Asked = _NOTHING, seed: str | None = None) -> Complete:
+    """As :func:`complete`, for a bundle that was read."""
+    folder = bundle.folder
     where = str(folder / MANIFEST)
     for stranger in strangers(bundle):
         raise InputError("no proof of the manifest lists it", where=str(folder / stranger))
     if not bundle.manifest.proofs:
         raise InputError("it has no proof", where=where)
+    if bundle.manifest.why != WHY:
+        raise InputError("it says something else of why its obligations suffice", where=where)
     for says in uncovered(bundle.manifest):
         raise InputError(says, where=where)
     found = []

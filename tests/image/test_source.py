@@ -130,3 +130,22 @@ def test_macros_with_instructions_of_our_own_are_listed_at_their_first_use():
     text += "/* ALIGN_DESTINATION */\n"
     assert Source("x.S", text).stand_ins == ("GET_THREAD_INFO (x.S:2)",)
     assert Source("x.S", "#define GET_THREAD_INFO(r) nop\n\tGET_THREAD_INFO(%rax)\n").stand_ins == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("\tjmp mcsafe_handle_tail\n", 46),
+        ("\tjmp copy_user_handle_tail\n\t_ASM_EXTABLE_UA(1b, 2b)\n", 46),
+        ("\tCFI_STARTPROC\n\tASM_STAC\n\tjmp copy_user_handle_tail\n\t_ASM_EXTABLE(1b, 2b)\n", 45),
+        ("\tCFI_STARTPROC\n\tjmp copy_user_handle_tail\n\t.quad 1b, 2b\n", 26),
+        ("\tjmp copy_user_handle_tail\n\t.quad 1b, 2b\n", 26),
+        ("\tjmp mcsafe_handle_tail\n\t_ASM_EXTABLE_TYPE(1b, 2b, EX_TYPE_DEFAULT)\n", 516),
+        ("/* mcsafe_handle_tail */\n\t_ASM_EXTABLE(1b, 2b)\n", None),
+        ("#define MCVERIFY_EXTABLE 45\n\tjmp mcsafe_handle_tail\n", None),
+    ],
+)
+def test_the_era_is_what_macros_and_routines_in_c_show(text: str, layout: int | None) -> None:
+    era = Source("copy.S", text).era
+    assert (era.layout if era is not None else None) == layout
+    assert era is None or all(word in text for word in era.shown)

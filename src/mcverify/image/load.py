@@ -29,7 +29,7 @@ from mcverify.image.lines import PLACES, read_lines
 from mcverify.image.packed import unpacked
 from mcverify.image.relocate import LaidOut, lay_out
 from mcverify.image.rewritten import rewritten, with_constants
-from mcverify.image.source import Source
+from mcverify.image.source import Era, Source
 from mcverify.image.system_map import read_system_map
 
 _SOURCE_SUFFIXES = (".S", ".s")
@@ -47,6 +47,7 @@ _NO_MAP = "--system-map is for a linked kernel, not for {}"
 _MACRO_NAME = re.compile(r"_*[A-Z][A-Z0-9_]{2,}")
 _HANDLER_PREFIX = "MCVERIFY_TYPE_OF_"  # shim/include/mcverify/extable.h
 _ALTINSTR = "MCVERIFY_ALTINSTR"  # shim/include/mcverify/alternative.h
+_EXTABLE = "MCVERIFY_EXTABLE"  # shim/include/mcverify/extable.h
 _BY_HAND = 31  # the kernels whose sources list alternatives by hand
 # Sections that list code which the kernel rewrites as it runs: static branches and calls, paravirtual calls.
 _REPATCHED = ("__jump_table", ".static_call_sites", ".parainstructions")
@@ -254,14 +255,31 @@ def _own_defines(source: Source, config: Config) -> list[str]:
     """What the stand-ins must know of the source."""
     own = [f"MCVERIFY_OWN_{name}" for name in source.own_macros]
     by_hand = source.lists_alternatives and _ALTINSTR not in config.defines
-    return [*own, *([f"{_ALTINSTR}={_BY_HAND}"] if by_hand else [])]
+    era = _era(source, config)
+    return [
+        *own,
+        *([f"{_ALTINSTR}={_BY_HAND}"] if by_hand else []),
+        *([f"{_EXTABLE}={era.layout}"] if era is not None else []),
+    ]
+
+
+def _era(source: Source, config: Config) -> Era | None:
+    """The kernels for which the stand-ins write their exception table, if the source shows them."""
+    return None if config.tree is not None or _EXTABLE in config.defines else source.era
 
 
 def _stand_in_notes(source: Source, config: Config) -> list[str]:
     if config.tree is not None:
         return []
     unless = ", unless a folder given with -I has one" if config.folders else ""
-    return [f"{use} is mcverify's stand-in, not the kernel's own{unless}" for use in source.stand_ins]
+    era = _era(source, config)
+    shown = " and ".join(era.shown) if era is not None else ""
+    about = (
+        [f"the stand-in macros write the exception table of {era.kernels}, since it uses {shown}"]
+        if era
+        else []
+    )
+    return about + [f"{use} is mcverify's stand-in, not the kernel's own{unless}" for use in source.stand_ins]
 
 
 def _naming_of(source: Source, config: Config) -> Naming:

@@ -11,6 +11,7 @@ from pathlib import Path
 from mcverify.errors import InputError
 from mcverify.foreign import read_text
 from mcverify.image.image import Annotation, SourceLine
+from mcverify.models import read_toml
 
 _DIRECTIVES = "if|ifdef|ifndef|elif|else|endif|include|define|undef|error|warning|pragma|line"
 _TOKEN = re.compile(
@@ -35,8 +36,21 @@ _OWN_MACRO = re.compile(r"^[ \t]*\.macro[ \t]+([A-Za-z_]\w*)", re.M)
 
 _BY_HAND = re.compile(r"^[ \t]*altinstruction_entry\b", re.M)
 
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_EXTABLE = "MCVERIFY_EXTABLE"
+
 # Macros whose instructions are ours where the kernel has its own (shim/include/mcverify/stand_ins.h).
 _STAND_INS = ("ALIGN_DESTINATION", "RUNTIME_CONST_PTR", "GET_THREAD_INFO")
+
+
+@dataclass(frozen=True)
+class Era:
+    """Kernels (models/eras.toml): `layout` is what the stand-ins call the layout of their exception table,
+    `shown` the words of the source that show them."""
+
+    layout: int
+    kernels: str
+    shown: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,20 @@ class Source:
     def lists_alternatives(self) -> bool:
         """Whether it fills .altinstructions by hand, as sources up to 4.0 do."""
         return _BY_HAND.search(self.code) is not None
+
+    @cached_property
+    def era(self) -> Era | None:
+        """The kernels of which the text shows that it is for them; None for the newest, or where it chooses
+        the layout of its table by itself."""
+        words = set(_WORD.findall(self.code))
+        if _EXTABLE in words:
+            return None
+        for mark in read_toml("eras.toml")["mark"]:
+            required, one, none = (mark.get(key, []) for key in ("all", "any", "none"))
+            shown = [*required, *[word for word in one if word in words][:1]]
+            if words.issuperset(shown) and (not one or len(shown) > len(required)) and words.isdisjoint(none):
+                return Era(mark["layout"], mark["kernels"], tuple(shown))
+        return None
 
     def missing_routines(self, present: Container[str]) -> tuple[str, ...]:
         """One sentence for each routine that the source begins but `present` lacks."""

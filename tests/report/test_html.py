@@ -215,6 +215,22 @@ def test_a_counterexample_tells_everything_that_is_known():
         assert said in text
 
 
+def test_the_same_mistake_at_another_exit_is_folded_away():
+    second = replace(EXPLAINED_COUNTEREXAMPLE, exit=".Lfix_a", case=replace(COUNTEREXAMPLE.case, len=80))
+    tree = parsed(to_html([replace(EXPLAINED, counterexamples=(EXPLAINED_COUNTEREXAMPLE, second))]))
+    folded = [
+        e for e in tree.iter(f"{HTML}details") if "The same mistake" in text_of(e.find(f"{HTML}summary"))
+    ]
+    assert [text_of(e.find(f"{HTML}summary")) for e in folded] == [
+        "The same mistake: O3 no over-claim at .Lfix_a"
+    ]
+    assert folded[0].find(f".//{HTML}article") is not None
+    assert "also at .Lfix_a (one mistake in 2 places): " in text_of(tree)
+    apart = replace(second, explanation=None)
+    tree = parsed(to_html([replace(EXPLAINED, counterexamples=(EXPLAINED_COUNTEREXAMPLE, apart))]))
+    assert "The same mistake" not in text_of(tree)
+
+
 def test_a_trace_shows_where_the_mistake_begins_and_what_it_leaves_out():
     trace = EXPLAINED_COUNTEREXAMPLE.trace
     gap = replace(trace[0], address=0, where="", label="", text="", registers={}, times=1000)

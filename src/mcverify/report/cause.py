@@ -14,7 +14,7 @@ import networkx as nx
 
 from mcverify.proof.result import Counterexample, RoutineResult, TraceStep
 from mcverify.report.counterexample import smallest_first
-from mcverify.report.words import short
+from mcverify.report.words import local, short
 from mcverify.runs.operands import parts
 
 _ZERO = re.compile(r"xor\w*\s+%?(?P<register>\w+),\s*%?(?P=register)")
@@ -67,8 +67,9 @@ def also_at(cause: Cause) -> list[tuple[str, str]]:
 def also_repaired(cause: Cause) -> list[tuple[str, str]]:
     """A labelled list of the repairs at the other places of a finding, where they are other changes."""
     first, *others = (run.explanation.repair if run.explanation else None for run in cause.runs)
+    file = first.where.rpartition(":")[0] if first else ""
     changes = dict.fromkeys(
-        f"{short(repair.where)}: {_flat(repair.before)} -> {_flat(repair.after)}"
+        f"{local(repair.where, file)}: {_flat(repair.before)} -> {_flat(repair.after)}"
         for repair in others
         if repair is not None and repair != first
     )

@@ -197,9 +197,13 @@ class Shown:
     @property
     def lines(self) -> list[tuple[str, str]]:
         """What was called and what came back."""
-        cause = cause_of(self.routine.result, self.found)
-        also = also_at(cause) if cause.runs[0] is self.found else []
+        also = [] if self.is_repeated else also_at(cause_of(self.routine.result, self.found))
         return [*describe(self.found, self.routine.result), *also]
+
+    @cached_property
+    def is_repeated(self) -> bool:
+        """Whether it shows the mistake of a simpler one, at another place."""
+        return cause_of(self.routine.result, self.found).runs[0] is not self.found
 
     @cached_property
     def drawn(self) -> ByteMap:

@@ -150,6 +150,6 @@ def test_the_schema_describes_every_field_that_is_written():
 
 
 def _closed(part):
-    if "properties" in part and "required" in part:
+    if "type" in part and "properties" in part and "required" in part:
         part["additionalProperties"] = False
     return part

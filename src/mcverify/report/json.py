@@ -27,6 +27,7 @@ from mcverify.proof.result import (
     RoutineResult,
     TraceStep,
 )
+from mcverify.report.cause import causes
 from mcverify.report.mark import is_document
 from mcverify.runs.case import Access, Case, Fault, Outcome, Placement, Preset, Run
 
@@ -93,6 +94,7 @@ def routine_document(result: RoutineResult) -> dict[str, Any]:
         "exits": [_exit(row) for row in result.exits],
         "obligations": [_obligation(obligation) for obligation in result.obligations],
         "counterexamples": [_counterexample(found) for found in result.counterexamples],
+        "mistakes": [{"exits": list(cause.exits), "idea": cause.idea} for cause in causes(result)],
         "assumptions": list(result.assumptions),
         "unknowns": list(result.unknowns),
         "notes": list(result.notes),

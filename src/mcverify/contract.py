@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mcverify.errors import InputError
-from mcverify.foreign import printable, read_regular
+from mcverify.foreign import read_regular
 from mcverify.models import models_dir, read_toml
 from mcverify.scopes import makes_sense
+from mcverify.shown import printable
 
 Faults = Literal["loads", "stores", "both", "loads and entries", "stores and entries"]
 """Which accesses may fault: all loads, all stores, all of both; or all of one kind, and of the other those
@@ -210,16 +211,14 @@ def load_contract(name_or_path: str | Path) -> Contract:
 def shipped_contract(name: str) -> Contract:
     """The contract of that name under `models/contracts/`. Raises InputError for any other: what a comment in
     a source names must not be a file that its author wrote as well."""
-    if name not in _shipped():
-        own = name.endswith(".toml") or "/" in name
-        message = f"a comment may name a contract that comes with mcverify, and {printable(name)!r} is none"
+    if name in _shipped():
+        return _shipped()[name]
+    if name.endswith(".toml") or "/" in name:
         raise InputError(
-            f"{message}{'' if own else _near(name, _shipped())}",
-            hint="give it with --contract FILE, if you have read it"
-            if own
-            else "the contracts are " + ", ".join(_shipped()),
+            f"a comment may name a contract that comes with mcverify, and {printable(name)!r} is a file",
+            hint="give it with --contract FILE, if you have read it",
         )
-    return _shipped()[name]
+    return load_contract(name)
 
 
 def all_contracts() -> tuple[Contract, ...]:
@@ -376,7 +375,7 @@ def _contract(top: _Table) -> Contract:
 
 def _name(top: _Table) -> str:
     name: str = top.need("name", str)
-    if not name.strip() or not name.isprintable():
+    if not name.strip() or printable(name) != name:
         raise top.wrong("name", f"must be text on one line, not {name!r}")
     return name
 

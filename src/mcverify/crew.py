@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from mcverify.errors import Disagreement, ElsewhereError, InputError, in_words
+from mcverify.errors import Disagreement, ElsewhereError, InputError, LostProcess, in_words
 from mcverify.interrupt import (
     GRACE,
     INTERRUPTED,
@@ -263,9 +263,7 @@ class Processes:
         code = hand.bury(time.monotonic() + GRACE)
         assert hand.piece is not None
         was_interrupted = code == INTERRUPTED
-        hand.piece.end(
-            error=KeyboardInterrupt() if was_interrupted else ElsewhereError(_how(code, hand.says))
-        )
+        hand.piece.end(error=KeyboardInterrupt() if was_interrupted else LostProcess(_how(code, hand.says)))
 
     def _tell(self) -> None:
         said = [hand.says for hand in self._hands if hand.says]

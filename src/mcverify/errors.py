@@ -14,6 +14,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from mcverify.shown import printable
+
 
 class ExitCode(IntEnum):
     """Process exit codes; the same for every sub-command."""
@@ -29,14 +31,15 @@ class InputError(Exception):
     """The input or the command is wrong.
 
     `where` is ``file`` or ``file:line`` (or None when no file is involved); `message` is one
-    sentence without the location; `hint`, if given, says what to do about it.
+    sentence without the location; `hint`, if given, says what to do about it. All three may quote what a
+    stranger wrote, and are made fit to be shown.
     """
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.where = where
-        self.hint = hint
+        self.message = printable(message)
+        self.where = None if where is None else printable(where)
+        self.hint = None if hint is None else printable(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         prefix = f"{self.where}: " if self.where else ""
@@ -57,6 +60,11 @@ class ElsewhereError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+class LostProcess(ElsewhereError):
+    """A process of ours was killed, or ended by itself, with the piece of work that it was at: for lack of
+    memory, or by a fault in a library. What others do is not touched by it."""
 
 
 def in_words(error: BaseException) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -21,6 +24,8 @@ from mcverify.cli.streams import silence_stdout
 from mcverify.cli.sweep import sweep
 from mcverify.errors import Disagreement, ElsewhereError, ExitCode, InputError, in_words
 from mcverify.interrupt import INTERRUPTED
+
+_ROOM = 1 << 20
 
 BROKEN_PIPE = 141
 """Exit code when the reader of our output went away: 128 + SIGPIPE."""
@@ -65,7 +70,8 @@ def run(arguments: Sequence[str]) -> int:
         )
         return int(code or ExitCode.PROVED)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        with suppress(OSError):
+            click.echo(error.format_message(), err=True)
         return ExitCode.USAGE
     except click.ClickException as error:
         return _say(_usage_sentence(error), ExitCode.USAGE)
@@ -78,18 +84,31 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         silence_stdout()
         return BROKEN_PIPE
+    except MemoryError:
+        return _say("error: there is not enough memory (a limit of this shell or container?)", ExitCode.USAGE)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.ENOMEM):
             return _internal(error)
-        silence_stdout()
-        return _say(f"error: the output cannot be written: {reason(error)}", ExitCode.USAGE)
+        return _say(f"error: {_no_room(error)}: {reason(error)}", ExitCode.USAGE)
     except Exception as error:
         return _internal(error)
 
 
 def _say(sentence: str, code: int) -> int:
-    click.echo(f"mcverify: {sentence}", err=True)
+    """Say it on standard error, as far as that can be written to: the exit code stays what it is."""
+    with suppress(OSError):
+        click.echo(f"mcverify: {sentence}", err=True)
     return code
+
+
+def _no_room(error: OSError) -> str:
+    """What could not be written: a temporary file, if that is where there is no room, or else the output."""
+    folder = tempfile.gettempdir()
+    of_ours = str(error.filename or "").startswith(folder)
+    if of_ours or shutil.disk_usage(folder).free < _ROOM:
+        return f"a temporary file cannot be written in {folder}"
+    silence_stdout()
+    return "the output cannot be written"
 
 
 def _usage_sentence(error: click.ClickException) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mcverify.cli.output import STDOUT, check_writable, reason, write_all
+from mcverify.cli.streams import write_commands
 from mcverify.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Outputs:
         if self.github:
             from mcverify.report.github import to_annotations
 
-            click.echo(to_annotations(outcome.results), nl=False)
+            write_commands(to_annotations(outcome.results))
 
     def _check_apart(self) -> None:
         """Refuse two reports in one place."""

@@ -16,6 +16,7 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
 from mcverify.errors import InputError
+from mcverify.shown import printable
 
 MAGIC = b"\x7fELF"
 _MAX_SECTIONS = 0xFF00  # SHN_LORESERVE: more need an index of their own, which no copy routine's file has
@@ -211,7 +212,7 @@ def _section(index: int, section: Any, file: BinaryIO, relocations: tuple[RawRel
     flags = section["sh_flags"]
     return RawSection(
         index=index,
-        name=section.name,
+        name=printable(section.name),
         address=section["sh_addr"],
         size=section["sh_size"],
         alignment=max(1, section["sh_addralign"]),
@@ -298,7 +299,7 @@ class _Names:
         end = self._data.find(b"\0", offset, offset + _LONGEST_NAME)
         if offset >= len(self._data) or end < 0:
             raise ValueError(f"there is no name at {offset:#x} of the table of names")
-        return self._data[offset:end].decode("utf-8", "replace")
+        return printable(self._data[offset:end].decode("utf-8", "replace"))
 
 
 def _refuse_homeless(symbols: tuple[RawSymbol, ...], sections: dict[int, RawSection], where: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from mcverify.image.image import Section, Symbol
 from mcverify.image.system_map import symbols_of
+from mcverify.shown import printable
 
 _TOKENS = 256
 _DIGITS = b"".join(b"%d\0" % digit for digit in range(10))
@@ -129,7 +130,7 @@ def _rows(
     # With absolute values (CONFIG_KALLSYMS_ABSOLUTE_PERCPU) those of code and data are below zero.
     signed = sum(number < 0 for number in numbers) > count // 2
     addresses = (_address(number, base, signed=signed) for number in numbers)
-    words = (word.decode("latin-1") for word in found)
+    words = (printable(word.decode("latin-1")) for word in found)
     return [(address, word[0], word[1:]) for address, word in zip(addresses, words, strict=True)]
 
 

@@ -14,6 +14,7 @@ from mcverify.image.compiler_names import as_named
 from mcverify.image.elf import MAX_LINE_BYTES, RawElf, damage_as_input_error, line_bytes
 from mcverify.image.image import SourceLine
 from mcverify.image.relocate import LaidOut
+from mcverify.shown import printable
 
 PLACES = "places are given as symbol+offset"
 """The end of a note on a linked file, or a module, whose lines are not read with it."""
@@ -170,4 +171,4 @@ class _Files:
 
 
 def _text(name: bytes | str) -> str:
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+    return printable(name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name)

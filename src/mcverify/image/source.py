@@ -12,6 +12,7 @@ from mcverify.errors import InputError
 from mcverify.foreign import read_text
 from mcverify.image.image import Annotation, SourceLine
 from mcverify.models import read_toml
+from mcverify.shown import printable
 
 _DIRECTIVES = "if|ifdef|ifndef|elif|else|endif|include|define|undef|error|warning|pragma|line"
 _TOKEN = re.compile(
@@ -143,10 +144,10 @@ class Source:
                 hint="write `mcverify: KEY VALUE` or `expect: VALUE`",
             )
         if match["tag"] == "expect":
-            yield Annotation("expect", match["rest"], where)
+            yield Annotation("expect", printable(match["rest"]), where)
         else:
             key, _, value = match["rest"].partition(" ")
-            yield Annotation(key, value.strip(), where)
+            yield Annotation(printable(key), printable(value.strip()), where)
 
     # -- code
 

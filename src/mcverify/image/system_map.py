@@ -9,6 +9,7 @@ from pathlib import Path
 from mcverify.errors import InputError
 from mcverify.foreign import read_text
 from mcverify.image.image import Section, Symbol
+from mcverify.shown import printable
 
 _LINE = re.compile(r"([0-9a-f]{8,16}) ([A-Za-z?]) (\S+)(?:\t\[\w+\])?")
 _LARGEST = 64 << 20
@@ -56,7 +57,7 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
             raise InputError(
                 "it is no line of a System.map", where=f"{path}:{number}", hint="each is: address letter name"
             )
-        yield int(match[1], 16), match[2], match[3]
+        yield int(match[1], 16), match[2], printable(match[3])
 
 
 def _refuse_other(path: Path, addresses: dict[str, int], sections: list[Section]) -> None:

@@ -18,7 +18,7 @@ from msgspec import structs
 
 from mcverify.crew import Crew, Pending, Progress, crew
 from mcverify.deadline import Deadline
-from mcverify.errors import InputError
+from mcverify.errors import InputError, LostProcess
 from mcverify.image.cut import cut_out
 from mcverify.image.image import Image
 from mcverify.proof import entries
@@ -27,7 +27,14 @@ from mcverify.proof.listing import listing, table
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Record, RoutineResult
 from mcverify.proof.search import Witnesses
-from mcverify.proof.select import Task, not_looked_at, settled, tasks, unknown_without_contract
+from mcverify.proof.select import (
+    Task,
+    not_looked_at,
+    settled,
+    tasks,
+    unknown_because,
+    unknown_without_contract,
+)
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs.code import Instruction, reachable
 
@@ -138,12 +145,15 @@ def proved(
     provable = sum(job.task.contract is not None for plan in plans for job in plan)
     with crew(options.jobs, provable, progress) as hands, _without_collector():
         begun = [[_begun(hands, job, options, deadline) for job in plan] for plan in plans]
-        results = [_ended(pending) for pending in begun]
+        results = [_ended(pending, plan, options) for pending, plan in zip(begun, plans, strict=True)]
         studied = [
             found if isinstance(found, InputError) else _studied(hands, plan, found, deadline, study)
             for plan, found in zip(plans, results, strict=True)
         ]
-        return [found if isinstance(found, InputError) else _ended(found) for found in studied]
+        return [
+            found if isinstance(found, InputError) else _ended(found, plan, options)
+            for found, plan in zip(studied, plans, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +187,19 @@ def _studied(
     ]
 
 
-def _ended(pending: Sequence[Pending[RoutineResult]]) -> list[RoutineResult] | InputError:
-    try:
-        return [each.result() for each in pending]
-    except InputError as error:
-        return error
+def _ended(
+    pending: Sequence[Pending[RoutineResult]], plan: Sequence[Job], options: ProveOptions
+) -> list[RoutineResult] | InputError:
+    """The results of a plan; of a routine whose process was lost that it is unknown, and why."""
+    found = []
+    for each, job in zip(pending, plan, strict=True):
+        try:
+            found.append(each.result())
+        except InputError as error:
+            return error
+        except LostProcess as error:
+            found.append(finished(unknown_because(str(error), job.variant.image, job.task, options), job))
+    return found
 
 
 def _proved(job: Job, options: ProveOptions, deadline: Deadline, progress: Progress) -> RoutineResult:
@@ -189,7 +207,11 @@ def _proved(job: Job, options: ProveOptions, deadline: Deadline, progress: Progr
         progress(f"{job.about}{text}")
 
     with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
-        return finished(_prove(job, options, deadline, told, pool), job)
+        try:
+            return finished(_prove(job, options, deadline, told, pool), job)
+        except MemoryError:
+            why = "there is not enough memory to prove it"
+    return finished(unknown_because(why, job.variant.image, job.task, options), job)
 
 
 def finished(result: RoutineResult, job: Job) -> RoutineResult:

@@ -35,11 +35,9 @@ from mcverify.report.summary import (
 from mcverify.report.svg import class_of, edges, glyph_of, svg
 from mcverify.report.trace import Gap, TraceLine, trace_lines
 from mcverify.report.words import counted, number, register_value, short
+from mcverify.shown import printable_text
 
 _OURS = re.compile(r'<!DOCTYPE html>\s*<html lang="en">\s*<head>\s*<meta name="generator" content="mcverify ')
-
-_CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "\ufffd")
-"""What may not stand in HTML; a symbol of an object file can hold it."""
 
 _MARKS = {Verdict.PROVED: "ok", Verdict.REFUTED: "FAIL", Verdict.UNKNOWN: "?"}
 
@@ -61,7 +59,7 @@ def to_html(results: Sequence[RoutineResult], command: str = "") -> str:
 
 def harmless_page(page: str) -> str:
     """The page without what must not stand in HTML, with a newline at its end."""
-    return page.translate(_CONTROLS).encode("utf-8", "backslashreplace").decode() + "\n"
+    return printable_text(page).encode("utf-8", "backslashreplace").decode() + "\n"
 
 
 def is_ours(text: str) -> bool:

@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
-from mcverify.foreign import SOURCE_BYTES, printable, read_regular
+from mcverify.foreign import SOURCE_BYTES, read_regular
+from mcverify.shown import printable
 
 _LINE = re.compile(r"(?P<file>.+):(?P<line>[1-9][0-9]*)")
 _OFFSET = re.compile(r"(?P<file>.+): (?P<offset>.+)")

@@ -40,6 +40,7 @@ from mcverify.report.summary import (
 from mcverify.report.terminal_counterexample import render_counterexample
 from mcverify.report.terminal_map import GLUE, Glyphs, glyphs_for
 from mcverify.report.words import cut, local
+from mcverify.shown import printable
 
 MARKS = {
     Verdict.PROVED: Text("ok", "green"),
@@ -54,8 +55,8 @@ _LIMIT = 8
 """At most so many reasons and further counterexamples are listed; --json has all."""
 
 
-_CONTROLS = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
-"""Control characters, but for the ends of lines and the colours that rich sets."""
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+"""What rich sets colours with: the one control, but for the ends of lines, that goes to a terminal."""
 
 
 def print_results(
@@ -121,7 +122,8 @@ def print_trimmed(what: RenderableType, console: Console, *, soft_wrap: bool = F
     and control characters (a symbol of an object file may hold some), are written as escapes."""
     with console.capture() as capture:
         console.print(what, soft_wrap=soft_wrap, crop=False)
-    harmless = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", capture.get().removesuffix("\n"))
+    parts = _COLOUR.split(capture.get().removesuffix("\n"))
+    harmless = "".join(p if _COLOUR.fullmatch(p) else printable(p, f"\n{GLUE}") for p in parts)
     text = "".join(line.replace(GLUE, " ").rstrip() + "\n" for line in harmless.split("\n"))
     console.file.write(text.encode(console.encoding, "backslashreplace").decode(console.encoding))
     console.file.flush()

@@ -8,8 +8,7 @@ from pathlib import PurePath
 
 from mcverify.models import read_toml
 from mcverify.runs.case import Run
-
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from mcverify.shown import printable_text
 
 
 def number(value: int) -> str:
@@ -57,7 +56,7 @@ def spans(buffer: str, runs: Sequence[Run], limit: int = 3) -> str:
 def harmless(text: str) -> str:
     """`text` with control characters as escapes, but for the ends of lines and tabs: a symbol of an object
     file may hold some, and a terminal obeys them."""
-    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return printable_text(text)
 
 
 def cut(text: str, width: int) -> str:

@@ -11,6 +11,7 @@ from unidiff.patch import Hunk, PatchedFile, PatchSet
 
 from mcverify.errors import InputError
 from mcverify.foreign import inner
+from mcverify.shown import printable
 
 _ABSENT = "/dev/null"
 _BLOB = re.compile(r"[0-9a-f]{4,64}")
@@ -155,4 +156,4 @@ def _does_not_apply(
 
 def _shown(line: str) -> str:
     text = line.strip().encode("latin-1").decode("utf-8", "replace")
-    return f"'{text[:60]}'" if text else "an empty line"
+    return f"'{printable(text[:60])}'" if text else "an empty line"

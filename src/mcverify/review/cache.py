@@ -1,7 +1,8 @@
 """Proofs that were made before, by what they are about: the code, its table, the contract, the tools.
 
 Each entry is a file of the user's cache folder, written aside and renamed, so that several processes may
-share it; it begins with a digest of the rest, and is not believed where the two differ.
+share it; it begins with the seal of this user's mcverify for the rest (`own_files`), and is not believed
+without.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
@@ -17,11 +17,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
-import platformdirs
 
 from mcverify import __version__
 from mcverify.contract import Contract
 from mcverify.models import models_dir
+from mcverify.own_files import (
+    SEAL,
+    cache_folder,
+    is_sealed,
+    private_file,
+    private_folder,
+    sealed,
+    written_whole,
+)
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.prove import Job
 from mcverify.proof.result import RoutineResult
@@ -30,9 +38,8 @@ from mcverify.review.essence import code_of
 LARGEST = 128 << 20
 """Bytes that the entries may have together; the least recently used go first."""
 
-_MAGIC = b"mcverify proof 1\n"
+_MAGIC = b"mcverify proof 2\n"
 _TOOLS = ("angr", "pyvex", "claripy", "z3-solver", "capstone", "unicorn", "python-flint")
-_TEMPORARY = ".part"
 _OWN = ("cache.py", "essence.py", "prove.py", "reading.py", "recast.py", "revision.py")
 """What a result depends on in this room; of the others all, but for those that only show or ask."""
 
@@ -50,16 +57,16 @@ class Cache:
     @classmethod
     def of_user(cls) -> Cache:
         """The one in the user's cache folder."""
-        return cls(platformdirs.user_cache_path("mcverify") / "proofs")
+        return cls(cache_folder() / "proofs")
 
     def get(self, key: str) -> tuple[RoutineResult, ...] | None:
-        """The results that were kept under `key`; None where there are none, or damaged ones."""
-        if self._folder is None:
+        """The results that were kept under `key`; None where there are none, or damaged or forged ones."""
+        folder = None if self._folder is None else private_folder(self._folder)
+        if folder is None:
             return None
-        path = self._folder / key
-        try:
-            content = path.read_bytes()
-        except OSError:
+        path = folder / key
+        content = private_file(path, self._largest)
+        if content is None:
             return None
         results = _decoded(content, key)
         with suppress(OSError):
@@ -70,14 +77,18 @@ class Cache:
         return results
 
     def put(self, key: str, results: Sequence[RoutineResult]) -> None:
-        """Keep `results` under `key`, unless another run could come to more than they say."""
+        """Keep `results` under `key`, unless another run could come to more than they say. Where they cannot
+        be kept they are not: that costs time, and nothing else."""
         if self._folder is None or any(is_cut_short(result) for result in results):
             return
         payload = msgspec.msgpack.encode(tuple(results))
+        seal = sealed(_about(key), payload)
+        folder = private_folder(self._folder)
+        if seal is None or folder is None:
+            return
         with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(self._folder / key, _MAGIC + _digest(key, payload) + payload)
-            self._shrink(self._folder)
+            written_whole(folder / key, _MAGIC + seal + payload)
+            self._shrink(folder)
 
     def _shrink(self, folder: Path) -> None:
         entries = sorted(_entries(folder), reverse=True)
@@ -95,25 +106,13 @@ def _entries(folder: Path) -> Iterator[tuple[float, int, Path]]:
             yield stat.st_mtime, stat.st_size, path
 
 
-def _write(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(suffix=_TEMPORARY, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _digest(key: str, payload: bytes) -> bytes:
-    return hashlib.sha256(key.encode() + payload).digest()
+def _about(key: str) -> str:
+    return f"proof {key}"
 
 
 def _decoded(content: bytes, key: str) -> tuple[RoutineResult, ...] | None:
-    size = hashlib.sha256().digest_size
-    digest, payload = content[len(_MAGIC) :][:size], content[len(_MAGIC) + size :]
-    if not content.startswith(_MAGIC) or digest != _digest(key, payload):
+    seal, payload = content[len(_MAGIC) :][:SEAL], content[len(_MAGIC) + SEAL :]
+    if not content.startswith(_MAGIC) or not is_sealed(_about(key), payload, seal):
         return None
     try:
         return msgspec.msgpack.decode(payload, type=tuple[RoutineResult, ...])

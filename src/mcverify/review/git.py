@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcverify.errors import InputError
-from mcverify.foreign import SOURCE_BYTES, inner, printable
+from mcverify.foreign import SOURCE_BYTES, inner
+from mcverify.shown import printable
 
 _TIMEOUT_SECONDS = 300
 _LINK = "120000"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage, Message
 
 from mcverify.errors import InputError
+from mcverify.shown import printable
 
 MOST = 200
 """Mails of one series."""
@@ -123,7 +124,7 @@ def _header(message: Message | EmailMessage, name: str) -> str:
         value = str(message.get(name) or "")
     except (ValueError, LookupError, IndexError, AttributeError):  # a header that no parser understands
         value = ""
-    return " ".join(value.split()).encode("utf-8", "replace").decode("utf-8")
+    return printable(" ".join(value.split()).encode("utf-8", "replace").decode("utf-8"))
 
 
 def _body(text: str) -> str:

@@ -13,6 +13,7 @@ from mcverify.foreign import SOURCE_BYTES, read_regular
 from mcverify.image.load import included_by
 from mcverify.review.tree import Changed, Tree, lay_over
 from mcverify.scratch import scratch_folder
+from mcverify.shown import printable_text
 
 PATCHED = "patched"
 """The name of what one patch alone makes of the base."""
@@ -61,7 +62,7 @@ class Revision:
             content = self.files[path] if path in self.files else read_regular(Path(path), SOURCE_BYTES)
         except OSError:
             return None
-        return content.decode("utf-8", "replace")
+        return printable_text(content.decode("utf-8", "replace"))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from mcverify.review.history import SOURCE_SUFFIXES, has_table, with_included
 from mcverify.review.mail import Patch, patches
 from mcverify.review.revision import PATCHED, Revision, including
 from mcverify.review.tree import CommitTree, FolderTree, Tree
+from mcverify.shown import printable_text
 
 _HEADERS = (".h", ".inc")
 
@@ -102,7 +103,7 @@ def _revision(tree: _Tree, tracked: Sequence[str], name: str, patch: Patch) -> R
         message_id=patch.message_id,
         tree=tree.base.tree,
         headers=tree.headers(),
-        patch=patch.text.encode("latin-1").decode("utf-8", "replace"),
+        patch=printable_text(patch.text.encode("latin-1").decode("utf-8", "replace")),
         subject=patch.heading,
     )
 

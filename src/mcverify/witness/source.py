@@ -13,6 +13,7 @@ from mcverify.foreign import SOURCE_BYTES, read_regular
 from mcverify.image.image import Image, SourceLine
 from mcverify.image.source import Source
 from mcverify.runs.code import reachable, text_of
+from mcverify.shown import printable
 
 _LABELS = re.compile(r"\s*(?:[\w.$]+:\s*)*")
 _SOURCES = (".S", ".s")
@@ -30,7 +31,7 @@ class Statement:
     @property
     def plain(self) -> str:
         """The statement with single spaces."""
-        return " ".join(self.text.split())
+        return printable(" ".join(self.text.split()))
 
 
 class SourceText:

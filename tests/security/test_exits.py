@@ -1,0 +1,114 @@
+"""The exit code says what it means, whatever becomes of output, memory and helpers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mcverify.proof import prove
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import Verdict
+
+REPOSITORY = Path(__file__).parents[2]
+FULL = "/dev/full"
+
+
+def ended(*arguments: str, out: str = os.devnull, err: str = os.devnull, program: str = "-m mcverify") -> int:
+    with Path(out).open("wb") as stdout, Path(err).open("wb") as stderr:
+        command = [sys.executable, *program.split(), *arguments]
+        return subprocess.run(command, cwd=REPOSITORY, stdout=stdout, stderr=stderr, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("arguments", "out", "err", "code"),
+    [
+        (["prove", "nofile.S"], os.devnull, FULL, 2),
+        (["prove", "nofile.S"], FULL, FULL, 2),
+        (["--help"], FULL, FULL, 2),
+        (["--version"], FULL, os.devnull, 2),
+        (["scan", "asm/rep_movsq.S"], FULL, FULL, 2),
+        (["scan", "asm/rep_movsq.S"], os.devnull, FULL, 0),
+        (["no-such-command"], FULL, FULL, 2),
+        ([], os.devnull, FULL, 2),
+    ],
+)
+def test_attack_full_output(arguments: list[str], out: str, err: str, code: int) -> None:
+    """1 would mean that something was refuted."""
+    assert ended(*arguments, out=out, err=err) == code
+
+
+def test_attack_full_output_of_a_right_routine() -> None:
+    assert ended("prove", "-q", "asm/rep_movsq.S", out=FULL, err=FULL) == 2
+
+
+def test_attack_no_memory() -> None:
+    """Whatever fails for lack of memory, even an import, nothing is refuted by it."""
+    limits = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, ({0}, {0}));"
+    for megabytes in (60, 200, 500):
+        code = (
+            limits.format(megabytes << 20)
+            + " sys.argv[0] = 'mcverify'; runpy.run_module('mcverify', None, '__main__')"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, "prove", "-q", "asm/rep_movsq.S"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode not in (0, 1), done
+
+
+# -- a helper that dies -------------------------------------------------------------------------------------
+
+TWO = """
+#include <linux/linkage.h>
+#include <asm/asm.h>
+/* mcverify: contract bytes_left */
+"""
+ONE = """
+SYM_FUNC_START({0})
+	movq %rdx, %rcx
+1:	rep movsb
+2:	movq %rcx, %rax
+	RET
+SYM_FUNC_END({0})
+	_ASM_EXTABLE(1b, 2b)
+"""
+
+
+def dies(job: prove.Job, options: object, deadline: object, progress: Callable[[str], None]) -> object:
+    """In place of a proof: the process of the first routine is killed."""
+    if job.task.name == "first":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return prove.finished(
+        prove.unknown_because("a stand-in", job.variant.image, job.task, ProveOptions()), job
+    )
+
+
+def test_attack_killed_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One routine that brings its process down leaves the verdicts of all others."""
+    path = tmp_path / "two.S"
+    path.write_text(TWO + ONE.format("first") + ONE.format("second"))
+    monkeypatch.setattr(prove, "_proved", dies)
+    first, second = prove.prove_file(path, ProveOptions(jobs=2), lambda text: None)
+    assert first.verdict is Verdict.UNKNOWN
+    assert "was killed by signal 9" in first.unknowns[0]
+    assert second.unknowns == ("a stand-in",)
+
+
+def test_no_memory_for_one_routine_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    path = tmp_path / "one.S"
+    path.write_text(TWO + ONE.format("first"))
+    monkeypatch.setattr(prove, "_prove", fails)
+    (result,) = prove.prove_file(path, ProveOptions(), lambda text: None)
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.unknowns == ("there is not enough memory to prove it",)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -38,6 +38,22 @@ REGISTERS = (
 )  # fmt: skip
 """The 64-bit general registers; a contract names no others."""
 
+_NUMBERED = tuple(f"r{number}" for number in range(8, 16))
+_PARTS: Mapping[str, tuple[str, int]] = {
+    **{r: (r, 64) for r in REGISTERS},
+    **{"e" + r[1:]: (r, 32) for r in REGISTERS[:8]},
+    **{r[1:]: (r, 16) for r in REGISTERS[:8]},
+    **{r[1] + "l": (r, 8) for r in REGISTERS[:4]},
+    **{r[1:] + "l": (r, 8) for r in REGISTERS[4:8]},
+    **{r + part: (r, bits) for r in _NUMBERED for part, bits in (("d", 32), ("w", 16), ("b", 8))},
+}
+"""The names of general registers and of their low parts, each with the whole register and the width in bits
+(Intel SDM vol. 1, table 3-2)."""
+
+_OF_REGISTER: Mapping[tuple[str, int], str] = {part: name for name, part in _PARTS.items()}
+BOOL = 8
+"""Bits of a C bool in a register: 0 or 1; what lies above is undefined (System V AMD64 ABI 1.0, 3.2.3)."""
+
 CALLEE_SAVED: tuple[str, ...] = tuple(read_toml("x86_64.toml")["abi"]["callee_saved"])
 """Registers that every routine restores (System V AMD64 ABI 1.0, section 3.2.1)."""
 
@@ -53,6 +69,12 @@ WORD = 8
 
 _OF_A_VALUE = ("O1", "O6", "O7", "O8", "O9")
 """What can be asked of a routine that has no destination: the others speak of stored bytes."""
+
+
+def part_of(register: str, bits: int) -> str:
+    """The name of the low `bits` of a register: ``eax`` for 32 of ``rax``; the register's own for a width
+    that none has."""
+    return _OF_REGISTER.get((register, bits), register)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +94,8 @@ class Contract:
     `traps` says which faults may strike at all.
     `status_inverted`: non-zero means success. `success_unasked`: what `status` is on success is not asked;
     `error`: the number that it is after a fault, in its low 32 bits (None: any that is no success).
+    `widths` are the bits of `left`, `status` and `trap`, by these names, where not the whole register is
+    used: what lies above is not looked at.
     `routines` maps a routine's name to the kernels in which it bears the contract.
     """
 
@@ -102,6 +126,7 @@ class Contract:
     preserved: tuple[str, ...]
     routines: Mapping[str, str]
     source: str
+    widths: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -113,6 +138,25 @@ class Contract:
         """The registers of which something is asked at the return."""
         named = (self.left, self.status, self.trap, self.loaded_value)
         return tuple(r for r in named if r is not None)
+
+    def bits(self, role: str) -> int:
+        """The width of the result `role` ("left", "status", "trap")."""
+        return self.widths.get(role, 8 * WORD)
+
+    def result(self, role: str, registers: Mapping[str, int]) -> int:
+        """The value of the result `role`, which the contract names, in `registers`, the low part
+        where it is one."""
+        return registers[getattr(self, role)] % (1 << self.bits(role))
+
+    def named(self, role: str) -> str | None:
+        """The name of the register, or of the part of one, that is the result `role`."""
+        register = getattr(self, role)
+        return None if register is None else part_of(register, self.bits(role))
+
+    @property
+    def status_is_bool(self) -> bool:
+        """Whether the status is a C bool: exactly 1 for success, 0 after a fault."""
+        return self.status_inverted and self.bits("status") == BOOL
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -148,12 +192,19 @@ class Contract:
         return self.over_report_on_machine_check if trap == MACHINE_CHECK else self.over_report
 
     def status_is_right(self, value: int, *, faulted: bool) -> bool:
-        """Whether `value`, of 64 bits, may be the status after a fault, or without one."""
+        """Whether `value`, of the status's width, may be the status after a fault, or without one."""
         if not faulted and self.success_unasked:
             return True
         if faulted and self.error is not None:
-            return value % (1 << 32) == self.error % (1 << 32)
+            return value % (1 << self.error_bits) == self.error % (1 << self.error_bits)
+        if self.status_is_bool and not faulted:
+            return value == 1
         return ((value != 0) != self.status_inverted) == faulted
+
+    @property
+    def error_bits(self) -> int:
+        """How many low bits of the status are compared with `error`."""
+        return min(32, self.bits("status"))
 
     def binding(self, trap: int | None) -> tuple[str, ...]:
         """The obligations that bind after a last fault with number `trap` (None: no fault)."""
@@ -301,6 +352,12 @@ class _Table:
         value = self.get(key, str, default)
         return value if value is None else self.known(key, value, allowed)
 
+    def part(self, key: str) -> tuple[str, int] | None:
+        """A register or a low part of one, as the whole one and the width in bits; None where the key is
+        absent."""
+        name = self.get(key, str, None)
+        return None if name is None else _PARTS[self.known(key, name, _PARTS)]
+
     def known(self, key: str, value: object, allowed: Iterable[str]) -> str:
         """`value`, if it is one of `allowed`."""
         if not isinstance(value, str) or value not in tuple(allowed):
@@ -338,6 +395,12 @@ def _contract(top: _Table) -> Contract:
     size = arguments.get("size", int)
     data = "copy" if src else "value" if stored_value else "zero"
     over_report = top.get("over_report", int, 0)
+    status_inverted = result.get("status_inverted", bool, False)
+    success_unasked = result.get("success_unasked", bool, False)
+    results = {role: result.part(role) for role in ("left", "status", "trap")}
+    status = results["status"]
+    if status is not None and status_inverted and not success_unasked and status[1] == 8 * WORD:
+        results["status"] = status[0], BOOL
     contract = Contract(
         name=_name(top),
         summary=top.get("summary", str, ""),
@@ -355,11 +418,12 @@ def _contract(top: _Table) -> Contract:
         size=size,
         stored_value=stored_value,
         loaded_value=loaded_value,
-        left=result.word("left", REGISTERS),
-        status=result.word("status", REGISTERS),
-        trap=result.word("trap", REGISTERS),
-        status_inverted=result.get("status_inverted", bool, False),
-        success_unasked=result.get("success_unasked", bool, False),
+        left=_whole(results["left"]),
+        status=_whole(results["status"]),
+        trap=_whole(results["trap"]),
+        widths={role: part[1] for role, part in results.items() if part and part[1] < 8 * WORD},
+        status_inverted=status_inverted,
+        success_unasked=success_unasked,
         error=result.get("error", int),
         user=state.get("user", bool, False),
         clobbered=state.words("clobbered", CALLEE_SAVED, ()),
@@ -371,6 +435,10 @@ def _contract(top: _Table) -> Contract:
         table.done()
     _check(contract, top)
     return contract
+
+
+def _whole(part: tuple[str, int] | None) -> str | None:
+    return None if part is None else part[0]
 
 
 def _name(top: _Table) -> str:

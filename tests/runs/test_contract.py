@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from mcverify.contract import Contract, all_contracts, contract_for, load_contract
+from mcverify.contract import Contract, all_contracts, contract_for, contract_of, load_contract
 from mcverify.errors import InputError
 
 GOOD = """
@@ -86,7 +87,7 @@ def test_a_routine_without_a_source_clears(tmp_path: Path) -> None:
         ('left = "rax"', 'leftt = "rax"', "result.leftt is not a key of a contract; did you mean 'left'?"),
         ('left = "rax"', "", "exactly one of left and status"),
         ('left = "rax"', 'left = "rax"\nstatus = "rcx"', "exactly one of left and status"),
-        ('left = "rax"', 'left = "eax"', "result.left names 'eax', which is unknown"),
+        ('left = "rax"', 'left = "xmm0"', "result.left names 'xmm0', which is unknown"),
         ('left = "rax"', 'left = "rbx"', "cannot use rbx, which the routine must preserve"),
         ('left = "rax"', 'left = "rax"\ntrap = "rax"', "uses rax twice"),
         ('left = "rax"', "left = 3", "result.left must be a string, not 3"),
@@ -191,3 +192,30 @@ def test_a_register_that_is_free_to_use_need_not_come_back() -> None:
     kept = load_contract("put_user_8").kept
     assert "rbx" not in kept
     assert {"rbp", "rax", "rdx", "r12"} <= set(kept)
+
+
+@pytest.mark.parametrize(
+    ("named", "register", "bits"),
+    [("eax", "rax", 32), ("r9b", "r9", 8), ("sil", "rsi", 8), ("bx", "rbx", 16)],
+)
+def test_a_result_may_be_a_part_of_a_register(named: str, register: str, bits: int) -> None:
+    tree = tomllib.loads(GOOD.replace('left = "rax"', f'left = "{named}"'))
+    tree.setdefault("state", {})["clobbered"] = ["rbx"]
+    contract = contract_of(tree, "x.toml")
+    assert (contract.left, contract.bits("left"), contract.named("left")) == (register, bits, named)
+    assert contract.result("left", {register: 0x1234_5678_9ABC_DEF0}) == 0x1234_5678_9ABC_DEF0 % (1 << bits)
+
+
+@pytest.mark.parametrize("named", ["rax", "al"])
+def test_an_inverted_status_is_a_c_bool(named: str) -> None:
+    tree = tomllib.loads(GOOD.replace('left = "rax"', f'status = "{named}"\nstatus_inverted = true'))
+    contract = contract_of(tree, "x.toml")
+    assert contract.named("status") == "al"
+    right = [contract.status_is_right(v, faulted=f) for f in (False, True) for v in (0, 1, 2)]
+    assert right == [False, True, False, True, False, False]
+
+
+def test_a_status_that_is_no_bool_keeps_its_width() -> None:
+    assert load_contract("checksum").named("status") == "rax"
+    tree = tomllib.loads(GOOD.replace('left = "rax"', 'status = "eax"\nstatus_inverted = true'))
+    assert contract_of(tree, "x.toml").status_is_right(7, faulted=False)

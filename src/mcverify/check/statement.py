@@ -459,7 +459,7 @@ class _Statements:
         """That the bytes done and `slack` more reach a bad one."""
         script = self._along(path, bad_bytes=True)
         values = self._final(script, path)
-        reached = f"(bvadd (bvsub {self._length} {self._contract.left}) {word(slack)})"
+        reached = f"(bvadd (bvsub {self._length} {self._result('left')}) {word(slack)})"
         goal = _any(f"(bvule {bad} {reached})" for bad in self._bad())
         self._complete(path, values, [goal])
         says = f"at most {slack} good bytes are left where {path.name} returns ({path.exit})"
@@ -479,7 +479,7 @@ class _Statements:
 
     def _exit_goals(self, identifier: str, path: Path) -> Iterator[tuple[str, bool]]:
         """Goals over final values, each with whether it rests on bad addresses staying bad."""
-        left, length, faulted = self._contract.left, self._length, self._faulted(path)
+        left, length, faulted = self._result("left"), self._length, self._faulted(path)
         claim = f"(bvule {left} {length})"
         claimed = f"(bvsub {length} {left})"
         if identifier == "O2" and left:
@@ -499,6 +499,13 @@ class _Statements:
             yield _all(self._failure() if faulted else self._success()), False
         elif identifier == "O10":
             yield "false" if path.unfenced else "true", False
+
+    def _result(self, role: str) -> str:
+        """The result `role` as 64 bits, what lies above its width left out; "" where there is none."""
+        register, bits = getattr(self._contract, role) or "", self._contract.bits(role)
+        if not register or bits == 64:
+            return register
+        return f"((_ zero_extend {64 - bits}) ((_ extract {bits - 1} 0) {register}))"
 
     def _nothing_beyond(self, path: Path, claim: str, claimed: str) -> Iterator[tuple[str, bool]]:
         """No byte is stored behind the claim, nor at or behind a bad one."""
@@ -554,21 +561,26 @@ class _Statements:
         if contract.dst:
             yield _implies(f"(bvult j {self._length})", "hit")
         if contract.left:
-            yield f"(= {contract.left} {word(0)})"
+            yield f"(= {self._result('left')} {word(0)})"
         if contract.trap:
-            yield f"(= {contract.trap} {word(0)})"
+            yield f"(= {self._result('trap')} {word(0)})"
         if contract.status and not contract.success_unasked:
-            is_zero = f"(= {contract.status} {word(0)})"
-            yield f"(not {is_zero})" if contract.status_inverted else is_zero
+            is_zero = f"(= {self._result('status')} {word(0)})"
+            if contract.status_is_bool:
+                yield f"(= {self._result('status')} {word(1)})"
+            else:
+                yield f"(not {is_zero})" if contract.status_inverted else is_zero
 
     def _failure(self) -> Iterator[str]:
         contract = self._contract
         if contract.trap:
-            yield f"(= {contract.trap} last_trap)"
+            yield f"(= {self._result('trap')} last_trap)"
         if contract.status and contract.error is not None:
-            yield f"(= ((_ extract 31 0) {contract.status}) #x{contract.error % (1 << 32):08x})"
+            bits = contract.error_bits
+            value = f"(_ bv{contract.error % (1 << bits)} {bits})"
+            yield f"(= ((_ extract {bits - 1} 0) {contract.status}) {value})"
         elif contract.status:
-            is_zero = f"(= {contract.status} {word(0)})"
+            is_zero = f"(= {self._result('status')} {word(0)})"
             yield is_zero if contract.status_inverted else f"(not {is_zero})"
 
     # -- REP

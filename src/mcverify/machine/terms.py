@@ -99,6 +99,11 @@ def word(value: int) -> z3.BitVecRef:
     return z3.BitVecVal(value, 64)
 
 
+def low(term: z3.BitVecRef, bits: int) -> z3.BitVecRef:
+    """The lowest `bits` of a 64-bit term, zero-extended to 64."""
+    return term if bits == 64 else z3.ZeroExt(64 - bits, z3.Extract(bits - 1, 0, term))
+
+
 def constant(term: z3.ExprRef) -> int | None:
     """The value of a bit-vector constant (unsigned), None for any other term."""
     return term.as_long() if z3.is_bv_value(term) else None

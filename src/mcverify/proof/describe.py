@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import z3
+
 from mcverify.contract import Contract
 from mcverify.image.callees import ASSUMED, assumed_at
 from mcverify.image.image import Image
 from mcverify.machine.state import State
+from mcverify.machine.terms import low
 from mcverify.paths.explore import Explorer
 from mcverify.paths.segment import Ending, Paths, Segment
 from mcverify.proof.exits import AFTER_FAULT, SUCCESS, exit_of_fault, exit_of_segment
@@ -65,8 +68,13 @@ def _count(explorer: Explorer, instruction: int, contract: Contract) -> str:
     if contract.left is None:
         return ""
     finals: list[State] = [s.final for s in explorer.fixup_segments(instruction) if s.target is Ending.RETURN]
-    texts = {in_words(state.registers[contract.left]) for state in finals}
+    texts = {in_words(_count_of(state, contract)) for state in finals}
     return texts.pop() if len(texts) == 1 else ""
+
+
+def _count_of(state: State, contract: Contract) -> z3.BitVecRef:
+    assert contract.left is not None
+    return low(state.registers[contract.left], contract.bits("left"))
 
 
 def _entries_without_return(image: Image, paths: Paths) -> Iterable[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.ghost import HIT, OK, RETURNED, J
 from mcverify.logic.standpoint import last_trap
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
-from mcverify.machine.terms import word
+from mcverify.machine.terms import low, word
 from mcverify.machine.x86_64 import STACK_POINTER
 from mcverify.paths.explore import Options, entry_symbol
 from mcverify.paths.faults import FIRST_BAD
@@ -69,9 +69,14 @@ class _Exit:
     def register(self, name: str) -> z3.BitVecRef:
         return self.segment.final.registers[name]
 
+    def result(self, role: str) -> z3.BitVecRef | None:
+        """The result `role` as 64 bits, what lies above its width left out; None where there is none."""
+        name = getattr(self.contract, role)
+        return None if name is None else low(self.register(name), self.contract.bits(role))
+
     @property
     def left(self) -> z3.BitVecRef | None:
-        return self.register(self.contract.left) if self.contract.left else None
+        return self.result("left")
 
     @property
     def bad(self) -> list[z3.BitVecRef]:
@@ -152,20 +157,25 @@ def _success(at: _Exit) -> Iterator[z3.BoolRef]:
         yield z3.Implies(z3.ULT(J, at.length), HIT)
     if at.left is not None:
         yield at.left == 0
-    if at.contract.trap:
-        yield at.register(at.contract.trap) == 0
-    if at.contract.status and not at.contract.success_unasked:
-        status = at.register(at.contract.status)
+    trap, status = at.result("trap"), at.result("status")
+    if trap is not None:
+        yield trap == 0
+    if status is None or at.contract.success_unasked:
+        return
+    if at.contract.status_is_bool:
+        yield status == 1
+    else:
         yield status != 0 if at.contract.status_inverted else status == 0
 
 
 def _failure(at: _Exit) -> Iterator[z3.BoolRef]:
-    if at.contract.trap:
-        yield at.register(at.contract.trap) == last_trap(at.segment)
-    if at.contract.status:
-        status = at.register(at.contract.status)
+    trap, status = at.result("trap"), at.result("status")
+    if trap is not None:
+        yield trap == last_trap(at.segment)
+    if status is not None:
         if at.contract.error is not None:
-            yield z3.Extract(31, 0, status) == z3.BitVecVal(at.contract.error, 32)
+            bits = at.contract.error_bits
+            yield z3.Extract(bits - 1, 0, status) == z3.BitVecVal(at.contract.error, bits)
             return
         yield status == 0 if at.contract.status_inverted else status != 0
 

@@ -24,7 +24,7 @@ from mcverify.machine.compared import not_compared
 from mcverify.machine.instruction import Kind
 from mcverify.machine.lift import Lifter
 from mcverify.machine.rep import closed_form_claims
-from mcverify.machine.terms import symbols_of, word
+from mcverify.machine.terms import low, symbols_of, word
 from mcverify.machine.x86_64 import VECTOR
 from mcverify.models import read_toml
 from mcverify.paths.explore import Explorer, Options, TooManyPaths, may_strike
@@ -317,7 +317,8 @@ class RoutineProof:
         assert self._contract.left is not None
         assumptions, options = self._assumptions(self._persistent), self._path_options()
         standpoint = houdini.standpoint(segment.source)
-        done = assumptions.length - segment.final.registers[self._contract.left]
+        count = low(segment.final.registers[self._contract.left], self._contract.bits("left"))
+        done = assumptions.length - count
         bad = [FIRST_BAD[kind] for kind, _ in assumptions.buffers if options.may_fault(kind)]
         for slack in (s for s in _SLACKS if s >= at_least):
             reaches = z3.Or([z3.ULE(b, done + word(slack)) for b in bad])

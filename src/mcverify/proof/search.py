@@ -122,7 +122,7 @@ class Witnesses:
         worst = 0
         for case, outcome in zip(cases, self.runner.run(cases), strict=True):
             if outcome.faults and outcome.ending is Ending.RETURNED and self._contract.left:
-                done = case.len - outcome.registers[self._contract.left]
+                done = case.len - self._contract.result("left", outcome.registers)
                 worst = max(worst, outcome.faults[-1].offset - done)
         return worst
 

@@ -265,11 +265,11 @@ def _claim(case: Case, outcome: Outcome, contract: Contract | None) -> int | Non
     if contract is None or outcome.ending is not Ending.RETURNED:
         return None
     if contract.left is not None:
-        left = outcome.registers[contract.left]
+        left = contract.result("left", outcome.registers)
         return case.len - left if left <= case.len else None
     if contract.status is None or contract.dst is None or contract.success_unasked:
         return None
-    succeeded = (outcome.registers[contract.status] == 0) != contract.status_inverted
+    succeeded = (contract.result("status", outcome.registers) == 0) != contract.status_inverted
     return case.len if succeeded else None
 
 

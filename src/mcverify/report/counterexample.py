@@ -168,9 +168,11 @@ def _returned(found: Counterexample, contract: Contract | None) -> str:
         return _ENDINGS.get(outcome.ending, f"did not return: {outcome.ending.value}")
     if contract is None:
         return f"rax {number(outcome.registers['rax'])}"
-    named = [("left", contract.left), ("status", contract.status), ("trap", contract.trap)]
-    named.append(("value", contract.loaded_value))
-    return ", ".join(f"{name} {number(outcome.registers[r])} ({r})" for name, r in named if r is not None)
+    roles = [role for role in ("left", "status", "trap") if contract.named(role) is not None]
+    named = [(role, contract.result(role, outcome.registers), contract.named(role)) for role in roles]
+    if contract.loaded_value is not None:
+        named.append(("value", outcome.registers[contract.loaded_value], contract.loaded_value))
+    return ", ".join(f"{name} {number(value)} ({register})" for name, value, register in named)
 
 
 def _stored(case: Case, outcome: Outcome) -> str:
@@ -184,7 +186,7 @@ def _stored(case: Case, outcome: Outcome) -> str:
 def _expected(found: Counterexample, contract: Contract | None) -> Lines:
     if contract is None or contract.left is None or found.outcome.ending is not Ending.RETURNED:
         return []
-    length, left = found.case.len, found.outcome.registers[contract.left]
+    length, left = found.case.len, contract.result("left", found.outcome.registers)
     prefix = stored_prefix(found.outcome, length)
     if left == length - prefix:
         return []

@@ -125,6 +125,7 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "over_report": contract.over_report,
         "over_report_on_machine_check": contract.over_report_on_machine_check,
         "traps": contract.traps,
+        "widths": dict(contract.widths),
         "status_inverted": contract.status_inverted,
         "size": contract.size,
         "stored_value": contract.stored_value,

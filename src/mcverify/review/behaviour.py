@@ -67,7 +67,7 @@ def _calling(proved: Proved) -> tuple[object, ...]:
     assert contract is not None
     results = (contract.left, contract.status, contract.trap, contract.loaded_value, contract.size)
     faults = proved.task.faults.removesuffix(" and entries")  # these are what may differ
-    return (*contract.arguments, *results, dict(contract.given), contract.data, faults)
+    return (*contract.arguments, *results, dict(contract.widths), dict(contract.given), contract.data, faults)
 
 
 @dataclass

@@ -258,7 +258,7 @@ class Pair:
             return (Kind.ENDING,)
         found = []
         if old.ending is Ending.RETURNED:
-            if any(old.registers[r] != new.registers[r] for r in self._results):
+            if any(value != new_value for _, value, new_value in self._results(old, new)):
                 found.append(Kind.COUNT)
             if self._state(old) != self._state(new):
                 found.append(Kind.REGISTERS)
@@ -266,9 +266,16 @@ class Pair:
             found.append(Kind.BYTES)
         return tuple(found)
 
-    @property
-    def _results(self) -> list[str]:
-        return list(self.contract.results)
+    def _results(self, old: Outcome, new: Outcome) -> Iterator[tuple[str, int, int]]:
+        """Each result's register, or part of one, with its two values."""
+        contract = self.contract
+        for role in ("left", "status", "trap"):
+            name = contract.named(role)
+            if name is not None:
+                yield name, contract.result(role, old.registers), contract.result(role, new.registers)
+        if contract.loaded_value is not None:
+            name = contract.loaded_value
+            yield name, old.registers[name], new.registers[name]
 
     def _state(self, outcome: Outcome) -> tuple[object, ...]:
         kept = [outcome.registers[name] for name in (*self.contract.kept, "rsp")]
@@ -311,12 +318,11 @@ class Pair:
     def _sentence(self, old: Outcome, new: Outcome, kinds: Sequence[Kind]) -> str:
         if Kind.ENDING in kinds:
             return f"one {_ends(old)}, the other {_ends(new)}"
-        left = self.contract.left
-        if Kind.COUNT in kinds and left is not None and old.registers[left] != new.registers[left]:
-            return f"{old.registers[left]} bytes are reported left, then {new.registers[left]}"
         if Kind.COUNT in kinds:
-            name = next(r for r in self._results if old.registers[r] != new.registers[r])
-            return f"{name} is {old.registers[name]:#x}, then {new.registers[name]:#x}"
+            name, before, after = next(found for found in self._results(old, new) if found[1] != found[2])
+            if name == self.contract.named("left"):
+                return f"{before} bytes are reported left, then {after}"
+            return f"{name} is {before:#x}, then {after:#x}"
         if Kind.BYTES in kinds:
             return "other bytes of dst are stored"
         if Kind.OUTSIDE in kinds:

@@ -269,8 +269,12 @@ class Simulation:
 
     def _results(self, old: Half, new: Half) -> Iterator[z3.BoolRef]:
         contract = self.contract
-        results = contract.results
-        for name in (*results, *contract.kept, STACK_POINTER, *_DISCRETE):
+        results = {getattr(contract, role): contract.bits(role) for role in contract.widths}
+        for name, bits in results.items():
+            one, other = (half.term(half.segment.final.registers[name]) for half in (old, new))
+            yield z3.Extract(bits - 1, 0, one) == z3.Extract(bits - 1, 0, other)
+        whole = (name for name in contract.results if name not in results)
+        for name in (*whole, *contract.kept, STACK_POINTER, *_DISCRETE):
             yield old.term(old.segment.final.registers[name]) == new.term(new.segment.final.registers[name])
         assert old.segment.returned_to is not None
         assert new.segment.returned_to is not None

@@ -83,12 +83,13 @@ struct softint { u64 address, ac; };	/* stac or clac, replaced by int3 or by a N
 
 struct contract {
 	u64 dst, src, len, left, status, trap;	/* registers; NONE where there is none */
-	u64 data, over_report, over_report_on_mc, inverted;
+	u64 left_mask, status_mask, trap_mask;	/* what of them is looked at */
+	u64 data, over_report, over_report_on_mc, inverted, is_bool;
 	u64 kept;				/* mask of registers */
 	u64 obligations, on_machine_check;	/* masks, bit n for On */
 	u64 stored_value, loaded_value;		/* registers; NONE where there is none */
 	u64 size;				/* of the value that is loaded or stored */
-	u64 success_unasked, has_error, error;
+	u64 success_unasked, has_error, error, error_mask;
 	u64 unstruck;				/* faults of accesses without an entry are no failure: 1 loads, 2 stores */
 	u64 n_given, given[16], value[16];
 };
@@ -1483,7 +1484,9 @@ static bool status_ok(u64 status, bool faulted)
 	if (!faulted && contract.success_unasked)
 		return true;
 	if (faulted && contract.has_error)
-		return (status & 0xffffffff) == contract.error;
+		return (status & contract.error_mask) == contract.error;
+	if (!faulted && contract.is_bool)
+		return status == 1;
 	return ((status != 0) != contract.inverted) == faulted;
 }
 
@@ -1502,13 +1505,14 @@ static bool result_ok(const struct facts *facts)
 	bool faulted = run.n_faults != 0;
 	u64 trap = faulted ? run.faults[run.n_faults - 1].trap : 0;
 
-	if (contract.trap != NONE && run.final[contract.trap] != trap)
+	if (contract.trap != NONE && (run.final[contract.trap] & contract.trap_mask) != trap)
 		return false;
-	if (contract.status != NONE && !status_ok(run.final[contract.status], faulted))
+	if (contract.status != NONE && !status_ok(run.final[contract.status] & contract.status_mask, faulted))
 		return false;
 	if (faulted || contract.dst == NONE)
 		return true;
-	return facts->missing == run.test.len && (contract.left == NONE || run.final[contract.left] == 0);
+	return facts->missing == run.test.len &&
+	       (contract.left == NONE || !(run.final[contract.left] & contract.left_mask));
 }
 
 static u64 judge_return(const struct facts *facts)
@@ -1518,7 +1522,7 @@ static u64 judge_return(const struct facts *facts)
 	if (contract.loaded_value != NONE)
 		broken |= BREAKS(6, !value_ok(run.final[contract.loaded_value]));
 	if (contract.left != NONE)
-		broken |= judge_count(facts, run.final[contract.left]);
+		broken |= judge_count(facts, run.final[contract.left] & contract.left_mask);
 	return broken;
 }
 
@@ -1925,7 +1929,7 @@ static void softints_read(void)
 
 static void contract_read(void)
 {
-	take_words(&contract, 20);
+	take_words(&contract, offsetof(struct contract, n_given) / sizeof(u64));
 	contract.n_given = take();
 	if (contract.n_given > 16)
 		die(BAD_JOB);

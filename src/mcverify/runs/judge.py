@@ -119,6 +119,10 @@ class Judged:
         """Whether the fault was taken inside a buffer."""
         return fault.buffer != "" and 0 <= fault.offset < self.case.len
 
+    def result(self, role: str) -> int:
+        """The value of the result `role`, which the contract names, at the end."""
+        return self.contract.result(role, self.outcome.registers)
+
     def register(self, register: str) -> int:
         """The value of a register at the end."""
         return self.outcome.registers[register]
@@ -216,7 +220,7 @@ def _value(run: Judged) -> Iterator[Violation]:
 def _count(run: Judged) -> Iterator[Violation]:
     if run.contract.left is None:
         return
-    left, length = run.register(run.contract.left), run.case.len
+    left, length = run.result("left"), run.case.len
     if left > length:
         yield Violation("O2", f"{left} bytes are reported left of {length}")
         return
@@ -258,14 +262,14 @@ def _result(run: Judged) -> Iterator[Violation]:
 
 def _wrong_trap(run: Judged) -> Iterator[str]:
     if run.contract.trap is not None:
-        value, expected = run.register(run.contract.trap), run.last_trap or 0
+        value, expected = run.result("trap"), run.last_trap or 0
         if value != expected:
             yield f"the trap number returned is {value}, not {expected}"
 
 
 def _wrong_status(run: Judged) -> Iterator[str]:
     if run.contract.status is not None:
-        value, faulted = run.register(run.contract.status), bool(run.outcome.faults)
+        value, faulted = run.result("status"), bool(run.outcome.faults)
         if not run.contract.status_is_right(value, faulted=faulted):
             yield f"the status returned is {value}, though {'a' if faulted else 'no'} fault was taken"
 
@@ -273,7 +277,7 @@ def _wrong_status(run: Judged) -> Iterator[str]:
 def _wrong_success(run: Judged) -> Iterator[str]:
     if run.outcome.faults:
         return
-    if run.contract.left is not None and run.register(run.contract.left) != 0:
-        yield f"{run.register(run.contract.left)} bytes are reported left without a fault"
+    if run.contract.left is not None and run.result("left") != 0:
+        yield f"{run.result('left')} bytes are reported left without a fault"
     if run.contract.dst is not None and run.missing < run.case.len:
         yield f"byte {run.missing} of dst was not stored, though no fault was taken"

@@ -75,6 +75,7 @@ class Terms(Struct):
     error: int | None = None
     user: bool = False
     clobbered: tuple[str, ...] = ()
+    widths: dict[str, int] = {}
 
 
 class Line(Struct):

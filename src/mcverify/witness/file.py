@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mcverify.contract import OBLIGATIONS, REGISTERS, Contract, Faults, contract_of
+from mcverify.contract import OBLIGATIONS, REGISTERS, Contract, Faults, contract_of, part_of
 from mcverify.errors import InputError
 from mcverify.foreign import opened
 from mcverify.image.image import Handler, TableEntry
@@ -193,6 +193,12 @@ def _path(name: str | None) -> Path | None:
     return None if name is None else Path(name)
 
 
+def _named(terms: document.Terms, role: str) -> str | None:
+    """The register of a result, or the part of it that its width names."""
+    register = getattr(terms, role)
+    return None if register is None else part_of(register, terms.widths.get(role, 64))
+
+
 def _contract(terms: document.Terms | None, path: str) -> Contract:
     """The contract, checked like one from a TOML file."""
     if terms is None:
@@ -216,9 +222,9 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
         ),
         "result": _given(
             {
-                "left": terms.left,
-                "status": terms.status,
-                "trap": terms.trap,
+                "left": _named(terms, "left"),
+                "status": _named(terms, "status"),
+                "trap": _named(terms, "trap"),
                 "value": terms.loaded_value,
                 "error": terms.error,
             }

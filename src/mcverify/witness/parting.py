@@ -66,7 +66,7 @@ class Accounts:
             return None
         self._questions += 1
         found = self._emulator.after_fault(insn, step.before, self._run.return_slot, self._trap)
-        return None if found is None else found.get(left)
+        return None if found is None else self._run.contract.result("left", found)
 
     def is_right(self, insn: int, index: int) -> bool | None:
         """Whether the account of `insn` before step number `index` fits memory; None without an account."""

@@ -31,7 +31,7 @@ Told = Iterator[tuple[Step, str]]
 def returns_wrong_trap(contract: Contract, case: Case, outcome: Outcome) -> bool:
     """Whether the trap number returned is not that of the last fault."""
     expected = Judged(contract, case, outcome, (), hex).last_trap or 0
-    return contract.trap is not None and outcome.registers[contract.trap] != expected
+    return contract.trap is not None and contract.result("trap", outcome.registers) != expected
 
 
 @dataclass(frozen=True)

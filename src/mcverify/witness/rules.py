@@ -133,19 +133,21 @@ def _outcome(run: Judged) -> str:
         return "every call must return: in this one calls go on until the stack runs out"
     if run.outcome.ending is Ending.TIMEOUT:
         return "every call must return: this one goes round for ever"
-    contract, registers = run.contract, run.outcome.registers
+    contract = run.contract
     expected = run.last_trap or 0
-    if contract.trap is not None and registers[contract.trap] != expected:
+    if contract.trap is not None and run.result("trap") != expected:
         of = "of the fault must be returned" if expected else "returned without a fault must be 0"
-        value = shown(registers[contract.trap])
-        return f"the trap number {of}: {contract.trap} must be {expected} and is {value}"
+        value = shown(run.result("trap"))
+        return f"the trap number {of}: {contract.named('trap')} must be {expected} and is {value}"
     if contract.status is not None:
         failed = bool(run.outcome.faults)
         must = "not be 0" if failed != contract.status_inverted else "be 0"
+        if contract.status_is_bool and not failed:
+            must = "be 1, as a C bool is"
         if failed and contract.error is not None:
-            must = f"be {contract.error}, in 32 bits,"
+            must = f"be {contract.error}, in {contract.error_bits} bits,"
         when = "after a fault" if failed else "without a fault"
-        return f"the status {when} must {must}: {contract.status} is {shown(registers[contract.status])}"
+        return f"the status {when} must {must}: {contract.named('status')} is {shown(run.result('status'))}"
     if contract.left is not None and _left(run):
         return f"without a fault nothing is left: {shown(_left(run))} is returned"
     return f"without a fault every byte must have been copied: dst[{run.missing}] of {run.case.len} was not"
@@ -170,8 +172,7 @@ _RULES: Mapping[str, Callable[[Judged], str]] = {
 
 
 def _left(run: Judged) -> int:
-    assert run.contract.left is not None
-    return run.register(run.contract.left)
+    return run.result("left")
 
 
 def _claim(run: Judged) -> str:

@@ -186,6 +186,65 @@ def test_a_view_of_a_tree_is_made_of_links_but_for_what_changed(tree: Path, tmp_
     assert (tree / HEADER).exists()
 
 
+OLD = {
+    "2.6.13": (
+        "include/asm-x86_64",
+        "arch/x86_64/lib",
+        b"#include <linux/config.h>\n#include <asm/offset.h>\n",
+    ),
+    "2.6.25": ("include/asm-x86", "arch/x86/lib", b"#include <asm/asm-offsets.h>\n"),
+    "2.6.30": ("arch/x86/include/asm", "arch/x86/lib", b"#include <asm/asm-offsets.h>\n"),
+}
+
+
+@pytest.mark.parametrize("version", OLD)
+def test_the_headers_of_an_old_tree_serve_though_nothing_was_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mcverify: Callable[..., Ran], version: str
+) -> None:
+    """The link asm, the configuration under its old name, and what a build made."""
+    headers, library, includes = OLD[version]
+    numbers = zip(("VERSION", "PATCHLEVEL", "SUBLEVEL"), version.split("."), strict=True)
+    files = {
+        "Makefile": "".join(f"{name} = {number}\n" for name, number in numbers).encode(),
+        "include/linux/config.h": b"#include <linux/autoconf.h>\n",
+        "include/asm-generic/extra.h": FILES[HEADER],
+        "include/asm-alpha/own.h": b"#error of another architecture\n",
+        f"{headers}/own.h": OWN,
+        f"{library}/copy.S": includes + SOURCE,
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    git(tmp_path, "init", "-q", "-b", "main", ".")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "base")
+    (tmp_path / library / "copy.S").write_bytes(includes + SOURCE + b"\n")
+    git(tmp_path, "commit", "-q", "-a", "-m", "other")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    ran = mcverify("--git", "HEAD~1..HEAD", "-q", "--timeout", "0.01")
+    base, other = (git(tmp_path, "rev-parse", "--short", name).strip() for name in ("HEAD~1", "HEAD"))
+    commit = git(tmp_path, "rev-parse", "HEAD~1")[:12]
+    assert f"note: {base}, {other}: headers of the kernel {version} in {commit}, without" in ran.out, ran.err
+
+
+def test_of_each_revision_it_is_told_whose_headers_it_had(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mcverify: Callable[..., Ran]
+) -> None:
+    (tree / "arch/x86/include/asm/own.h").write_bytes(b"#error broken\n")
+    git(tree, "commit", "-q", "-a", "-m", "broken header")
+    shim = SOURCE.replace(b"#include <asm/own.h>", b"#include <asm/own.h>\n#include <linux/linkage.h>")
+    (tree / FILE).write_bytes(shim)
+    git(tree, "commit", "-q", "-a", "-m", "other")
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("COLUMNS", "300")
+    ran = mcverify("--git", "HEAD~2..HEAD", "-q", "--timeout", "0.01")
+    base, other = (git(tree, "rev-parse", "--short", name).strip() for name in ("HEAD~2", "HEAD"))
+    assert ran.code == 2
+    assert f"note: {base}: headers of the kernel 6.99.3 in " in ran.out
+    assert f"{other}: arch/x86/include/asm/own.h:1: " in ran.out
+
+
 def test_a_configuration_can_be_named(tree: Path, tmp_path: Path, mcverify: Callable[..., Ran]) -> None:
     config = tmp_path / "config"
     config.write_text("CONFIG_X86_64=y\n")

@@ -40,7 +40,13 @@ _MADE = (
     ("include/uapi/asm-generic/Kbuild", f"{_ARCH}/include/uapi/asm"),
     (f"{_ARCH}/include/uapi/asm/Kbuild", f"{_ARCH}/include/uapi/asm"),
 )
+# Where the headers of asm/ were before 2.6.28, and before 2.6.24; a build made a link to them.
+_OLD_ASM = ("include/asm-x86", "include/asm-x86_64")
+# Folders of arch/ with 64-bit code of x86.
+_OURS = ("x86", "x86_64", "um")
 _OFFSETS = "generated/asm-offsets.h"
+# What a build made before 2.6.33: offsets, before 2.6.14 under another name.
+_OLD_EMPTY = ("asm/asm-offsets.h", "asm/offset.h")
 _EMPTY = ("generated/bounds.h", "asm/cpufeaturemasks.h")
 
 
@@ -80,7 +86,7 @@ class KernelTree:
     def refuse_foreign(self, file: Path | None = None) -> None:
         """Raise InputError for a tree without arch/x86, or a `file` of another architecture's folder."""
         there = sorted(p.name for p in (self.root / "arch").iterdir() if p.is_dir())
-        if "x86" not in there:
+        if not {"x86", "x86_64"}.intersection(there):
             has = ", ".join(there[:4]) or "none"
             raise InputError(
                 f"it is a kernel tree without arch/x86 (it has {has})",
@@ -88,14 +94,15 @@ class KernelTree:
                 hint="mcverify reads x86-64 code",
             )
         parts = file.resolve().relative_to(self.root.resolve()).parts if file is not None else ()
-        if len(parts) > 2 and parts[0] == "arch" and parts[1] in there and parts[1] not in ("x86", "um"):
+        if len(parts) > 2 and parts[0] == "arch" and parts[1] in there and parts[1] not in _OURS:
             message = f"it is a source for the architecture {parts[1]}"
             raise InputError(message, where=str(file), hint="mcverify reads x86-64 code")
 
     @property
     def library(self) -> Path:
         """The folder of the copy routines."""
-        return self.root / LIBRARY
+        old = self.root / "arch/x86_64/lib"  # before 2.6.24
+        return old if old.is_dir() and not (self.root / _ARCH).is_dir() else self.root / LIBRARY
 
     @property
     def config(self) -> Path | None:
@@ -119,15 +126,28 @@ class KernelTree:
         """
         with scratch_folder() as made:
             first, rest = made / "config", made / "made"
-            _write(first / "generated/autoconf.h", "".join(f"#define {n} {v}\n" for n, v in values.items()))
-            for header in _EMPTY:
+            for header in ("generated/autoconf.h", "linux/autoconf.h"):  # the latter before 2.6.33
+                _write(first / header, "".join(f"#define {n} {v}\n" for n, v in values.items()))
+            for header in (*_EMPTY, *_OLD_EMPTY):
                 _write(rest / header, "")
             sizes = asm_offsets.sizes(self.root)
             _write(rest / _OFFSETS, "".join(f"#define {n} {size}\n" for n, size in sizes.items()))
             for kbuild, there in _MADE:
                 self._make(kbuild, there, rest)
             own = [self.root / folder for folder in (*_INCLUDE, *_INCLUDE_UAPI)]
-            yield (first, *(folder for folder in own if folder.is_dir()), rest)
+            yield (first, *self._linked(made), *(folder for folder in own if folder.is_dir()), rest)
+
+    def _linked(self, made: Path) -> list[Path]:
+        """A folder in `made` with the link asm that a build of an old tree makes; none for a newer tree."""
+        if (self.root / _INCLUDE[0]).is_dir():
+            return []
+        old = next((self.root / name for name in _OLD_ASM if (self.root / name).is_dir()), None)
+        if old is None:
+            return []
+        folder = made / "linked"
+        folder.mkdir()
+        (folder / "asm").symlink_to(old.resolve())
+        return [folder]
 
     def _make(self, kbuild: str, there: str, target: Path) -> None:
         """The headers that a Kbuild file lists: those of asm-generic, empty ones for what programs make."""

@@ -15,7 +15,6 @@ from mcverify.proof.select import Task
 from mcverify.review.cache import key_of
 from mcverify.review.recast import with_words
 from mcverify.review.revision import Revision, laid_out, readable_of
-from mcverify.review.tree import Tree
 
 Words = Callable[[str], str]
 """Says a sentence, or a name, without the folder in which a revision's files lie for the time being."""
@@ -63,7 +62,7 @@ def read(revision: Revision, options: ProveOptions, stack: ExitStack) -> Read:
     found = Read(revision)
     options = replace(options, readable=readable_of(revision))
     for name, path in stack.enter_context(laid_out(revision)).items():
-        plain = _without(path, name, revision.tree)
+        plain = _without(path, name, revision)
         try:
             found.pieces += _pieces(path, plain, options)
         except InputError as error:
@@ -83,12 +82,13 @@ def _is_nothing(error: InputError) -> bool:
     return any(words in error.message for words in _NOTHING)
 
 
-def _without(path: Path, name: str, tree: Tree | None) -> Words:
+def _without(path: Path, name: str, revision: Revision) -> Words:
     """Says names of files in a temporary folder as the revision has them, and the folder as its tree."""
     folder = str(path)[: -len(name)] if str(path).endswith(name) and str(path) != name else ""
     if not folder:
         return lambda text: text
-    root = tree.name if tree is not None else "."
+    root = revision.tree.name if revision.tree is not None else "."
+    root += f" with the headers that {revision.name} changes" if revision.headers else ""
     return lambda text: text.replace(folder, "").replace(folder.rstrip("/"), root)
 
 

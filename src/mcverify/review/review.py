@@ -75,10 +75,20 @@ def review(
 
 
 def _on_headers(proved: Sequence[ProvedRevision]) -> list[str]:
-    """With whose headers sources of a kernel's tree were assembled, each once."""
-    notes = [note for p in proved for routine in p.routines for note in routine.result.assumptions]
-    words = ("headers of the kernel ", "mcverify's stand-in headers were taken")
-    return list(dict.fromkeys(note for note in notes if note.startswith(words)))
+    """With whose headers the sources of each revision were assembled, where those of a kernel's tree were at
+    hand."""
+    found: dict[str, list[str]] = {}
+    for own in proved:
+        said = [note for routine in own.routines for note in routine.result.assumptions if _on_header(note)]
+        for note in dict.fromkeys(said or (["mcverify's stand-in headers"] if own.routines else [])):
+            found.setdefault(note, []).append(own.revision.name)
+    if not any(map(_on_header, found)):
+        return []
+    return [f"{', '.join(names)}: {note}" for note, names in found.items()]
+
+
+def _on_header(note: str) -> bool:
+    return note.startswith(("headers of the kernel ", "mcverify's stand-in headers were taken"))
 
 
 def _prefixed(progress: Progress, prefix: str) -> Progress:

@@ -7,6 +7,7 @@ written to.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,8 +22,14 @@ from mcverify.review.git import Repository
 from mcverify.scratch import note
 
 HEADER_FOLDERS = ("include", "arch/x86/include")
-_NEEDED = ("Makefile", "include", "arch/x86/include")
-_UNUSED = ("include/dt-bindings/", "include/config/")
+_OF_X86 = ("arch/x86/include", "include/asm-x86", "include/asm-x86_64")
+"""Where a tree has the headers of x86: one of these."""
+_NEEDED = (
+    *("Makefile", "include", "arch/x86/include"),
+    *("arch/x86/kernel/asm-offsets.c", "arch/x86/kernel/asm-offsets_64.c"),
+)
+_UNUSED = re.compile(r"include/(dt-bindings|config|asm-(?!generic|x86|i386)[^/]*)/")
+"""Folders without a header for x86; before 2.6.28 each architecture had its own in include/."""
 
 Changed = Mapping[str, bytes | None]
 """Contents by path from the root of a tree; None for a file that is gone."""
@@ -76,8 +83,9 @@ class CommitTree:
     @classmethod
     def of(cls, repository: Repository, commit: str) -> CommitTree | None:
         """The tree of a commit, None if that is not a kernel's with arch/x86."""
-        wanted = ("Makefile", "include/linux", "arch/x86/include")
-        return cls(repository, commit) if repository.names(commit, wanted) == {*wanted} else None
+        there = repository.names(commit, ("Makefile", "include/linux", *_OF_X86))
+        is_one = {"Makefile", "include/linux"} <= there and not there.isdisjoint(_OF_X86)
+        return cls(repository, commit) if is_one else None
 
     @property
     def name(self) -> str:
@@ -91,7 +99,7 @@ class CommitTree:
         self._kept.append(folder)
         note(Path(folder.name))
         for path, content in self.repository.contents(self.commit, _NEEDED):
-            if not path.startswith(_UNUSED):
+            if not _UNUSED.match(path):
                 write_beneath(Path(folder.name), path, content, f"commit {self.name}")
         return Path(folder.name)
 

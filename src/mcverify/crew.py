@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import resource
 import signal
 import threading
 import time
@@ -19,10 +18,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from mcverify.deadline import resident
 from mcverify.errors import Disagreement, ElsewhereError, InputError, LostProcess, in_words
 from mcverify.interrupt import (
     GRACE,
@@ -291,7 +290,7 @@ def _serve(connection: Connection[Any, Any], largest: int) -> None:
     try:
         while (work := _received(connection)) is not None:
             outcome = _outcome(*work, tell)
-            is_last = _resident() > largest
+            is_last = resident() > largest
             try:
                 connection.send((outcome[0], (outcome[1], is_last)))
             except (pickle.PicklingError, TypeError, AttributeError) as error:
@@ -349,9 +348,3 @@ def _to_send(error: Exception) -> Exception:
             return error
     text = "".join(traceback.format_exception(error))
     return ElsewhereError(in_words(error), text)
-
-
-def _resident() -> int:
-    """Bytes of memory that this process holds."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * resource.getpagesize()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from mcverify.image.load import load
 from mcverify.logic.standpoint import Invariant
 from mcverify.machine.terms import replace, symbols_of
 from mcverify.paths.segment import Location
+from mcverify.proof.listing import listing
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import tasks
-from mcverify.review.equivalence import Equivalence, Explored
+from mcverify.review.equivalence import Equivalence, Explored, _may_all_fault
 from mcverify.review.joint import Half, links
 from mcverify.review.kept import LastTwo
 from mcverify.review.prove import Progress, Proved
@@ -94,6 +96,23 @@ def test_counters_of_32_bits_are_the_same_as_long_as_the_length_fits() -> None:
 def test_the_same_said_otherwise_is_the_same(tmp_path: Path, edit: tuple[str, str]) -> None:
     path = ASM / "words_bytes.S"
     assert _same(path, _edited(tmp_path, path.read_text(), edit), invariants=False) == ""
+
+
+def test_a_store_without_an_entry_beside_one_that_has_one_is_no_reason_to_be_the_same(tmp_path: Path) -> None:
+    """Stores of this contract may fault where they have an entry: each of the two keeps its own promise."""
+    entry = "\t_ASM_EXTABLE(.Lread, .Lfix)\n"
+    text = BYTES.replace(entry, entry + entry.replace("read", "first") + entry.replace("read", "again"))
+    store = "mov\t%al, (%rdi)\n"
+    text = text.replace(f"\t{store}", f".Lfirst:\t{store}.Lagain:\t{store}")
+    answers = []
+    for name, own in (("both.S", text), ("one.S", text.replace(entry.replace("read", "again"), ""))):
+        (tmp_path / name).write_text(own)
+        found = _loaded(tmp_path / name)
+        assert found.task.faults == "loads and entries"
+        listed = listing(found.image, found.task.entry)
+        result = dataclasses.replace(PROVED, listing=listed)
+        answers.append(_may_all_fault(dataclasses.replace(found, result=result)))
+    assert answers == [True, False]
 
 
 @pytest.mark.parametrize("name", ["alignment", "status"])

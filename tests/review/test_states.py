@@ -102,6 +102,27 @@ def test_the_newest_is_proved_first_and_each_has_its_share(
     assert begun == [pytest.approx(10, abs=0.3), pytest.approx(14.97, abs=0.3)]  # of 3: a comparison too
 
 
+def test_a_lack_of_memory_is_the_reason_of_what_is_undecided(
+    here: Path, mcverify: Mcverify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mcverify.logic import solver  # Z3 has its limit as soon as it is there
+
+    assert solver
+
+    commit(here, "one", copy=RIGHT.replace(b"incq %rsi", b"leaq 1(,%rsi),%rsi"))
+    commit(here, "two", copy=RIGHT.replace(b"incq %rdi", b"leaq 1(,%rdi),%rdi"))
+    monkeypatch.setattr("mcverify.deadline.MEMORY", 1 << 20)
+    monkeypatch.setattr("mcverify.deadline._LEAST", 0)
+    code, document = _reviewed(mcverify)
+    assert code == 3
+    (routine,) = document["routines"]
+    for standing in routine["states"]:
+        assert standing["state"] == "undecided"
+        assert standing["why"].startswith("the memory limit of ")
+    monkeypatch.setattr("mcverify.deadline.MEMORY", 2 << 30)
+    assert [*_states(_reviewed(mcverify, "--no-differences")[1]).values()] == [["proved", "proved"]]
+
+
 _SLOW = """
 import sys, z3
 import mcverify.review.prove as prove

@@ -15,10 +15,12 @@ from functools import cache
 
 import z3
 
-from mcverify.deadline import Deadline
+from mcverify.deadline import MEMORY, Deadline, OutOfMemory
 from mcverify.logic.normal import Normalizer
 from mcverify.logic.second import SecondSolver
 from mcverify.machine.terms import symbols_of
+
+z3.set_param("memory_max_size", (MEMORY + MEMORY // 2) >> 20)  # within one question; in MiB
 
 _QUICK_SECONDS = 1.5
 _SHARE = 0.5
@@ -147,6 +149,8 @@ class Solver:
             return Answer.PROVED, None
         if result == z3.sat:
             return Answer.FAILED, solver.model()
+        if "memory" in solver.reason_unknown():
+            raise OutOfMemory("proof")
         return Answer.TIMEOUT, None
 
 

@@ -208,7 +208,7 @@ def _proved(job: Job, options: ProveOptions, deadline: Deadline, progress: Progr
 
     with ThreadPoolExecutor(max_workers=1) as pool, _without_collector():
         try:
-            return finished(_prove(job, options, deadline, told, pool), job)
+            return finished(_prove(job, options, deadline.with_memory(), told, pool), job)
         except MemoryError:
             why = "there is not enough memory to prove it"
     return finished(unknown_because(why, job.variant.image, job.task, options), job)

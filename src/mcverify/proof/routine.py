@@ -12,7 +12,7 @@ from functools import partial
 import z3
 
 from mcverify.contract import Contract, faults_in_words
-from mcverify.deadline import Deadline, OutOfTime
+from mcverify.deadline import Deadline, OutOfMemory, OutOfTime
 from mcverify.image.callees import callees, calls_of
 from mcverify.image.image import Image
 from mcverify.invariants.guess import guesses
@@ -117,6 +117,10 @@ class RoutineProof:
             self._unknowns.append(str(late))
         except TooManyPaths as many:
             self._unknowns.append(str(many))
+        except z3.Z3Exception as failed:
+            if "out of memory" not in str(failed):
+                raise
+            self._unknowns.append(str(OutOfMemory("proof")))
         with suppress(OutOfTime):
             search()  # what it found counts, however the proof ended
         return self._verdict(

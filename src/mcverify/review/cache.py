@@ -44,7 +44,7 @@ _OWN = ("cache.py", "essence.py", "prove.py", "reading.py", "recast.py", "revisi
 """What a result depends on in this room; of the others all, but for those that only show or ask."""
 
 
-_CUT = ("in time", "time limit", "memory limit", "interrupted")
+_CUT = ("in time", "time limit", "memory limit", "not enough memory", "interrupted")
 """Words of the reasons for what another run might decide."""
 
 

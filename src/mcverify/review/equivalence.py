@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mcverify.contract import Contract
-from mcverify.deadline import Deadline
+import z3
+
+from mcverify.contract import Contract, faults_by_entry
+from mcverify.deadline import Deadline, OutOfMemory
 from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
 from mcverify.logic.assumptions import Assumptions
@@ -24,6 +26,7 @@ from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import EVERYWHERE, RoutineResult, Verdict
 from mcverify.proof.samples import sampled
 from mcverify.proof.trials import Trials
+from mcverify.review.access import fault_points
 from mcverify.review.answer import Answer, Hint
 from mcverify.review.kept import LastTwo
 from mcverify.review.prove import Progress, Proved
@@ -59,10 +62,19 @@ class Equivalence:
     def answer(self) -> Answer:
         """Try to prove that both do the same for all inputs of the domain, or at which exits. Raises
         OutOfTime."""
+        try:
+            return self._answer()
+        except z3.Z3Exception as failed:
+            if "out of memory" not in str(failed):
+                raise
+            raise OutOfMemory("review") from failed
+
+    def _answer(self) -> Answer:
         old, new = self.old.result, self.new.result
         if not _same_terms(old, new):
             return Answer("their contracts differ")
-        if _is_determined(old) and _is_determined(new) and not self.different:
+        determined = all(_is_determined(p.result) and _may_all_fault(p) for p in (self.old, self.new))
+        if determined and not self.different:
             why = "both are proved to copy every good byte, and the contract leaves nothing open"
             return Answer(why, frozenset())
         missing = _missing(old) or _missing(new)
@@ -77,6 +89,8 @@ class Equivalence:
             sides = [self.explored.of(p, partial(self._explore, p)) for p in (self.old, self.new)]
         except TooManyPaths as many:
             return Answer(str(many))
+        for side in sides:  # it may have been explored for another comparison, which had its own
+            side.deadline = self.deadline
         ways = [Ways(side.paths, self._rows(number)) for number, side in enumerate(sides)]
         still_open: frozenset[str] | None = None
         hints: list[Hint] = []
@@ -177,6 +191,16 @@ def _is_determined(result: RoutineResult) -> bool:
     # An access of several bytes may meet bad ones of both kinds, and which trap it raises is not ours to say.
     one_trap = contract.trap is None or len({*contract.load_traps, *contract.store_traps}) == 1
     return exact and asked and one_trap and "O10" not in contract.obligations
+
+
+def _may_all_fault(proved: Proved) -> bool:
+    """Whether no access is taken not to fault for want of an entry: of two revisions that differ in that,
+    each keeps its promise, and they do not do the same."""
+    kind = faults_by_entry(proved.task.faults)
+    points = fault_points(proved.result, proved.image) if kind is not None else []
+    return all(
+        point.line.fixup is not None for point in points if (point.stores if kind == "store" else point.loads)
+    )
 
 
 @dataclass

@@ -243,7 +243,9 @@ def _behaviour(
     if prover.stopped:
         return Behaviour(Relation.OPEN, prover.stopped)
     try:
-        return behaviour(before, after, exits, options.prove, prover.shares.next(), progress, explored)
+        return behaviour(
+            before, after, exits, options.prove, prover.shares.next().with_memory(), progress, explored
+        )
     except KeyboardInterrupt:
         prover.stop()
         return Behaviour(Relation.OPEN, prover.stopped)

@@ -24,10 +24,18 @@ Faults = Literal["loads", "stores", "both", "loads and entries", "stores and ent
 """Which accesses may fault: all loads, all stores, all of both; or all of one kind, and of the other those
 with an exception-table entry."""
 
+FaultModel = Literal["persistent", "mixed", "transient"]
+"""Whether a bad address stays bad while the routine runs. Under "persistent" it does. Under "transient" each
+access faults or not by itself, as another thread that unmaps and maps pages can make it. "mixed" asks what
+keeps the kernel safe under transient faults (`scopes.needs_transient`), and the rest under persistent ones
+where that is needed."""
+
 KindName = Literal["load", "store"]
 Data = Literal["copy", "zero", "value"]
 Traps = Literal["pf", "mc", "both"]
 """Which faults may strike: page faults, machine checks (on loads alone), or either."""
+
+FAULT_MODELS = ("persistent", "mixed", "transient")
 
 OBLIGATIONS = tuple(f"O{number}" for number in range(1, 11))
 """Ids of the obligations, in order; docs/obligations.md says what each means."""
@@ -91,7 +99,7 @@ class Contract:
     not. `user`: the buffer lies below the end of user memory. `obligations` bind after a page fault or none,
     `on_machine_check` after a machine check (the same ones unless the file says otherwise).
     After a machine check `left` may exceed the missing bytes by `over_report_on_machine_check`.
-    `traps` says which faults may strike at all.
+    `traps` says which faults may strike at all, `fault_model` whether they stay.
     `status_inverted`: non-zero means success. `success_unasked`: what `status` is on success is not asked;
     `error`: the number that it is after a fault, in its low 32 bits (None: any that is no success).
     `widths` are the bits of `left`, `status` and `trap`, by these names, where not the whole register is
@@ -117,6 +125,7 @@ class Contract:
     over_report: int
     over_report_on_machine_check: int
     traps: Traps
+    fault_model: FaultModel
     status_inverted: bool
     success_unasked: bool
     error: int | None
@@ -186,6 +195,10 @@ class Contract:
     def restricted(self, traps: Traps) -> Contract:
         """The same contract where faults of other kinds do not happen."""
         return replace(self, traps=traps)
+
+    def under(self, fault_model: FaultModel) -> Contract:
+        """The same contract with faults that stay, or that come and go."""
+        return replace(self, fault_model=fault_model)
 
     def over_report_after(self, trap: int | None) -> int:
         """How many bytes behind the claim may be stored after a last fault with number `trap`."""
@@ -412,6 +425,7 @@ def _contract(top: _Table) -> Contract:
         over_report=over_report,
         over_report_on_machine_check=machine_check.get("over_report", int, over_report),
         traps=cast("Traps", top.word("traps", ("pf", "mc", "both"), "both")),
+        fault_model=cast("FaultModel", top.word("fault_model", FAULT_MODELS, "mixed")),
         dst=arguments.word("dst", REGISTERS) if loaded_value else _register(arguments, "dst"),
         src=src,
         len=_register(arguments, "len") if size is None else arguments.word("len", REGISTERS),

@@ -29,7 +29,11 @@ def _rows() -> dict[str, dict[str, tuple[Scope, ...]]]:
     rows = {}
     for identifier, row in read_toml("obligations.toml").items():
         scope = cast("tuple[Scope, ...]", tuple(row["scope"]))
-        rows[identifier] = {"scope": scope, "without_count": tuple(row.get("without_count", scope))}
+        rows[identifier] = {
+            "scope": scope,
+            "without_count": tuple(row.get("without_count", scope)),
+            "safety": tuple(row.get("safety", ())),
+        }
     return rows
 
 
@@ -52,3 +56,11 @@ def at_return(contract: Contract, *, faulted: bool) -> Iterable[str]:
     """The obligations that must have an answer at a way that returns, with a fault before it or without."""
     wanted = {"exit", "exit after a fault"} if faulted else {"exit"}
     return (o for o in named(contract) if wanted.intersection(scopes(o, contract)))
+
+
+def needs_transient(identifier: str, scope: Scope, contract: Contract) -> bool:
+    """Whether the contract asks an obligation, of one kind of things, under faults that come and go: each
+    access faults or not by itself. What is not understood ("") might do anything, and counts as safety."""
+    if contract.fault_model != "mixed":
+        return contract.fault_model == "transient"
+    return not identifier or scope in _rows()[identifier]["safety"]

@@ -11,6 +11,7 @@ import pytest
 from mcverify.check import answers as check_answers
 from mcverify.check import statement
 from mcverify.check.check import complete
+from mcverify.check.question import Asked
 from mcverify.cli import run
 from mcverify.errors import InputError
 from mcverify.paths.explore import Explorer
@@ -85,7 +86,7 @@ def test_a_bundle_without_a_statement_is_a_bug(
         lambda self, asked, path: iter(()) if asked == identifier else goals(self, asked, path),
     )
     with pytest.raises(Unanswered, match=f"exit P.* {identifier} "):
-        complete(bundle)
+        complete(bundle, Asked(faults="loads"))
 
 
 @pytest.mark.parametrize("maker", ["_footprint", "_end"])
@@ -94,7 +95,7 @@ def test_a_bundle_without_a_kind_of_statement_is_a_bug(
 ) -> None:
     _nothing(statement._Statements, maker)(monkeypatch)
     with pytest.raises(Unanswered):
-        complete(bundle)
+        complete(bundle, Asked(faults="loads"))
 
 
 def test_check_ends_with_exit_code_4(
@@ -103,16 +104,17 @@ def test_check_ends_with_exit_code_4(
     pytest.importorskip("bitwuzla")
     pytest.importorskip("cvc5")
     _nothing(statement._Statements, "_footprint")(monkeypatch)
-    assert run(["check", str(bundle)]) == 4
+    assert run(["check", str(bundle), "--faults", "loads"]) == 4
     assert "nothing states footprint" in capsys.readouterr().err
 
 
 def test_every_statement_of_a_bundle_is_needed(bundle: Path) -> None:
     """The list of what is needed has no hole that the statements would hide."""
-    read, found = complete(bundle)
-    (proof,) = read.manifest.proofs
-    stated = {of for _, obligation in found for of in obligation.of if of[0] in ("exit", "footprint")}
-    assert stated == {of for of in check_answers.needed(proof.routine) if of[0] in ("exit", "footprint")}
+    found = complete(bundle, Asked(faults="loads"))
+    (proof,) = found.proofs
+    stated = {of for o in proof.obligations for of in o.of if of[0] in ("exit", "footprint")}
+    wanted = check_answers.needed(proof.proof.routine, proof.question.contract)
+    assert stated == {of for of in wanted if of[0] in ("exit", "footprint")}
 
 
 CONTRACT = """

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from mcverify.check.bundle import read_bundle
 from mcverify.check.manifest import Routine
+from mcverify.check.question import of_prover
 from mcverify.check.walk import gaps
 from mcverify.cli import run
 from mcverify.contract import Contract, can_fault, faults_by_entry, load_contract
@@ -122,13 +123,14 @@ def test_a_bundle_without_the_fault_of_such_a_store_is_not_complete(tmp_path: Pa
     assert run(["prove", "-q", str(ENTRIES), "--routine", "some", "--proof", str(folder)]) == 0
     (proof,) = read_bundle(folder).manifest.proofs
     image = load(folder / "object.o")
-    assert not list(gaps(proof.routine, image))
+    question = of_prover(proof.routine, contract("bytes_left"))
+    assert not list(gaps(proof.routine, question, image))
     struck = [p for p in proof.routine.paths if any(s.fault and s.fault.kind == "store" for s in p.steps)]
     assert len(struck) == 1
     less: Routine = structs.replace(
         proof.routine, paths=tuple(p for p in proof.routine.paths if p not in struck)
     )
-    assert any("by a fault of the store is missing" in gap.says for gap in gaps(less, image))
+    assert any("by a fault of the store is missing" in gap.says for gap in gaps(less, question, image))
 
 
 INSIDE = """

@@ -51,6 +51,7 @@ def test_the_options_that_matter_are_there():
         "contract": "c.toml",
         "faults": "both",
         "trap": None,
+        "fault_model": None,
         "len_max": 0x7FFFF000,
         "rep_model": "unordered",
         "include": ["a/b"],
@@ -59,6 +60,7 @@ def test_the_options_that_matter_are_there():
         "kernel": "linux",
         "config": None,
         "second_solver": None,
+        "ignore_annotations": False,
     }
 
 
@@ -125,6 +127,7 @@ def test_a_counterexample_is_complete():
         "seed": 1,
         "later_traps": [],
         "preset": None,
+        "flicker": "",
     }
     outcome = found["outcome"]
     assert outcome["registers"]["rdx"] == "0x30"

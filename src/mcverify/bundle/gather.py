@@ -49,7 +49,8 @@ _DONE = "done"
 @dataclass
 class Gatherer:
     """Writes down one proof. `falling` are the measures of its loops, `notes` what is known of the code
-    beside it, `slack` is the bound on it, if one was proved."""
+    beside it, `slack` is the bound on it, if one was proved. `staying` has what holds at the locations if bad
+    addresses stay bad, on which `resting` rests (`Routine.resting`)."""
 
     image: Image
     task: Task
@@ -60,8 +61,11 @@ class Gatherer:
     rep_model: str
     notes: Iterable[str]
     slack: int | None = None
+    staying: Houdini | None = None
+    resting: tuple[str, ...] = ()
     _names: dict[Location, str] = field(default_factory=dict)
     _invariants: dict[Location, tuple[z3.BoolRef, ...]] = field(default_factory=dict)
+    _stay: dict[Location, tuple[z3.BoolRef, ...]] = field(default_factory=dict)
     _measured: set[str] = field(default_factory=set)
 
     def routine(self) -> Routine:
@@ -69,7 +73,9 @@ class Gatherer:
         assert self.task.contract is not None
         falling = list(self.falling)
         self._names = {location: f"L{n}" for n, location in enumerate(self.paths.locations)}
-        self._invariants = {location: self._invariant(location) for location in self.paths.locations}
+        self._invariants = {at: self._invariant(self.houdini, at) for at in self.paths.locations}
+        if self.staying is not None and self.resting:
+            self._stay = {at: self._invariant(self.staying, at) for at in self.paths.locations}
         self._measured = {name for each in falling for name in symbols_of(each.measure)}
         paths = {id(s): self._path(f"P{n}", s) for n, s in enumerate(self.paths.segments, 1)}
         return Routine(
@@ -82,7 +88,6 @@ class Gatherer:
             traps=self.task.contract.traps,
             rep_model="ordered" if self.rep_model == "ordered" else "unordered",
             len_max=self.assumptions.len_max,
-            persistent=self.assumptions.persistent,
             notes=tuple(self.notes),
             locations=tuple(self._location(location) for location in self.paths.locations),
             paths=(*paths.values(), *self._pruned()),
@@ -90,6 +95,7 @@ class Gatherer:
             strays=tuple(self._strays()),
             slack=self.slack,
             recursive=calls_of(self.image, self.task.entry),
+            resting=self.resting,
         )
 
     @staticmethod
@@ -99,7 +105,8 @@ class Gatherer:
     # -- locations
 
     def _location(self, location: Location) -> Recorded:
-        facts = {self._text(fact): infix(fact) for fact in self._invariants[location] if not z3.is_true(fact)}
+        always = self._facts(self._invariants[location])
+        stay = self._facts(self._stay.get(location, ()))
         return Recorded(
             name=self._names[location],
             address=location.address,
@@ -110,12 +117,17 @@ class Gatherer:
             df=location.df,
             ac=location.ac,
             unfenced=location.unfenced,
-            invariant=tuple(Fact(facts[t], t) for t in sorted(facts, key=lambda t: (len(t), t))),
+            invariant=always,
             calls=tuple(sorted(location.frames, reverse=True)),
+            staying=tuple(fact for fact in stay if fact not in always),
         )
 
-    def _invariant(self, location: Location) -> tuple[z3.BoolRef, ...]:
-        return tuple(map(self._in_plain_symbols, self.houdini.invariant(location)))
+    def _facts(self, terms: Iterable[z3.BoolRef]) -> tuple[Fact, ...]:
+        facts = {self._text(fact): infix(fact) for fact in terms if not z3.is_true(fact)}
+        return tuple(Fact(facts[t], t) for t in sorted(facts, key=lambda t: (len(t), t)))
+
+    def _invariant(self, houdini: Houdini, location: Location) -> tuple[z3.BoolRef, ...]:
+        return tuple(map(self._in_plain_symbols, houdini.invariant(location)))
 
     def _in_plain_symbols(self, term: z3.BoolRef) -> z3.BoolRef:
         """The term without symbols that are short for something: distances of pointers, remainders."""
@@ -151,7 +163,7 @@ class Gatherer:
 
     def _needs_addresses(self, segment: Segment) -> bool:
         """Whether a path that must be impossible is so only if bad addresses stay bad."""
-        if segment.target is Ending.RETURN or self.assumptions.persistent:
+        if segment.target is Ending.RETURN:
             return False
         reply = self.houdini.standpoint(segment.source).ask_at_end(segment, z3.BoolVal(False))
         return reply.answer is not Answer.PROVED
@@ -159,7 +171,8 @@ class Gatherer:
     def _finals(self, segment: Segment) -> dict[str, z3.ExprRef]:
         names = {STACK_POINTER, "df", "ac"}
         if isinstance(segment.target, Location):
-            names |= {n for fact in self._invariants[segment.target] for n in symbols_of(fact)}
+            facts = (*self._invariants[segment.target], *self._stay.get(segment.target, ()))
+            names |= {n for fact in facts for n in symbols_of(fact)}
             names |= self._measured
         elif segment.target is Ending.RETURN:
             contract = self.assumptions.contract

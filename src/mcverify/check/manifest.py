@@ -41,9 +41,9 @@ class Fact(_Record, frozen=True):
 
 
 class Location(_Record, frozen=True):
-    """A cut point in one mode, and what holds whenever it is reached. `stack` is rsp minus its value at
-    entry, `calls` are the words on the stack to which calls return, each its offset and the address, the last
-    one last."""
+    """A cut point in one mode, and what holds whenever it is reached; `staying` holds besides if bad
+    addresses stay bad. `stack` is rsp minus its value at entry, `calls` are the words on the stack to which
+    calls return, each its offset and the address, the last one last."""
 
     name: str
     address: int
@@ -56,6 +56,7 @@ class Location(_Record, frozen=True):
     unfenced: bool
     invariant: tuple[Fact, ...]
     calls: tuple[tuple[int, int], ...] = ()
+    staying: tuple[Fact, ...] = ()
 
 
 class Moved(_Record, frozen=True):
@@ -150,7 +151,10 @@ class Routine(_Record, frozen=True):
 
     `contract` is its name; what the contract asks for is not read from here. `faults`, `traps`, `rep_model`
     and `len_max` are what the proof took on, `notes` what the prover was told about the code (a CONFIG that
-    was assumed)."""
+    was assumed).
+
+    `resting` is what the proof has only if bad addresses stay bad: obligations of the exits by their ids, and
+    "access", "frame", "loops" for what is asked of each access, each touch of the stack and the loops."""
 
     name: str
     features: dict[str, bool]
@@ -161,7 +165,6 @@ class Routine(_Record, frozen=True):
     traps: Traps
     rep_model: Literal["ordered", "unordered"]
     len_max: int
-    persistent: bool
     notes: tuple[str, ...]
     locations: tuple[Location, ...]
     paths: tuple[Path, ...]
@@ -169,6 +172,7 @@ class Routine(_Record, frozen=True):
     strays: tuple[Stray, ...]
     slack: int | None = None
     recursive: tuple[int, ...] = ()
+    resting: tuple[str, ...] = ()
 
     @property
     def variant(self) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from mcverify.check.code import decode
 from mcverify.check.manifest import Routine
 from mcverify.contract import (
+    OBLIGATIONS,
     Contract,
+    FaultModel,
     Faults,
     Traps,
     all_contracts,
@@ -27,6 +29,7 @@ from mcverify.errors import InputError
 from mcverify.image.callees import callees
 from mcverify.image.image import Image
 from mcverify.models import read_toml
+from mcverify.scopes import Scope, needs_transient
 
 RepModel = Literal["ordered", "unordered"]
 
@@ -46,19 +49,19 @@ class Asked:
     traps: Traps | None = None
     len_max: int | None = None
     rep_model: RepModel = "ordered"
+    fault_model: FaultModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What the obligations of one routine are stated from: its contract, where faults of other kinds than it
-    knows do not happen, the accesses that may fault, the largest length in bytes, what REP promises, and
-    whether bad addresses stay bad throughout. `why` is why it is this contract."""
+    knows do not happen, the accesses that may fault, the largest length in bytes, and what REP promises.
+    `why` is why it is this contract."""
 
     contract: Contract
     faults: Faults
     len_max: int
     rep_model: RepModel
-    persistent: bool
     why: str = ""
 
     def may_fault(self, kind: str) -> bool:
@@ -72,7 +75,7 @@ class Question:
 
 def of_prover(routine: Routine, contract: Contract) -> Question:
     """The question as the prover answered it."""
-    return Question(contract, routine.faults, routine.len_max, routine.rep_model, routine.persistent)
+    return Question(contract, routine.faults, routine.len_max, routine.rep_model)
 
 
 def asked_of(routine: Routine, image: Image, asked: Asked, where: str) -> Question:
@@ -83,10 +86,16 @@ def asked_of(routine: Routine, image: Image, asked: Asked, where: str) -> Questi
     """
     contract, why = _contract(routine, asked, where)
     contract = contract.restricted(routine.traps)
+    if asked.fault_model is not None:
+        contract = contract.under(asked.fault_model)
     wanted = asked.traps or (asked.contract or _shipped(contract.name) or contract).traps
-    for says in (*_missing(routine, contract, asked, wanted), *_spared(routine, contract, asked, image)):
+    for says in (
+        *_missing(routine, contract, asked, wanted),
+        *_spared(routine, contract, asked, image),
+        *_only_if_faults_stay(routine, contract),
+    ):
         raise InputError(f"{routine.title} is proved for less than is asked: {says}", where=where)
-    return Question(contract, routine.faults, routine.len_max, routine.rep_model, routine.persistent, why)
+    return Question(contract, routine.faults, routine.len_max, routine.rep_model, why)
 
 
 def _contract(routine: Routine, asked: Asked, where: str) -> tuple[Contract, str]:
@@ -131,6 +140,19 @@ def _missing(routine: Routine, contract: Contract, asked: Asked, wanted: Traps) 
         yield "REP in order (--rep-model unordered asks for more)"
 
 
+def _only_if_faults_stay(routine: Routine, contract: Contract) -> Iterator[str]:
+    """What the proof has only if bad addresses stay bad, and is asked under faults that come and go."""
+    hint = "(--fault-model persistent asks for less)"
+    for what in routine.resting:
+        identifier = _BESIDE.get(what, what)
+        scope: Scope = "exit" if what == identifier else cast("Scope", what)
+        if needs_transient(identifier, scope, contract):
+            yield f"{identifier} only if a bad address stays bad {hint}"
+    by_address = next((path for path in routine.paths if path.by_address), None)
+    if by_address is not None and needs_transient("O1", "end", contract):
+        yield f"that {by_address.name} is not taken, only if a bad address stays bad {hint}"
+
+
 def _spared(routine: Routine, contract: Contract, asked: Asked, image: Image) -> Iterator[str]:
     """Accesses that may fault by what is asked, and do not in the proof."""
     usual: Faults = contract.faults
@@ -147,6 +169,9 @@ def _spared(routine: Routine, contract: Contract, asked: Asked, image: Image) ->
         if struck:
             yield f"{kind}s such as that at {struck[0]:#x} may fault (--faults asks for less)"
 
+
+_BESIDE = {"access": "O8", "frame": "O7", "loops": "O9"}
+"""The obligations of what is asked beside the exits."""
 
 _NONE, _BY_ENTRY, _ALL = range(3)
 _AND_ENTRIES: Mapping[Faults, Faults] = {"loads": "loads and entries", "stores": "stores and entries"}
@@ -198,17 +223,16 @@ def sentences(routine: Routine, question: Question, image: Image) -> Iterator[st
 
 def _resting(routine: Routine, question: Question) -> Iterator[str]:
     """What is proved only if bad addresses stay bad."""
-    if question.persistent:
-        yield "every obligation"
-        return
     wanted = (*question.contract.obligations, *question.contract.on_machine_check)
     faulted = {location.name for location in routine.locations if location.faulted}
     returns = [p for p in routine.paths if p.end == "return" and (p.faulted or p.source in faulted)]
+    found = {_BESIDE.get(what, what) for what in routine.resting}
     if any(path.by_address for path in routine.paths):
-        yield "O1"
+        found.add("O1")
     if "O4" in wanted and any(path.source in faulted for path in returns):
-        yield "O4"
+        found.add("O4")
     if "O5" in wanted and returns and question.contract.left:
-        yield "O5"
+        found.add("O5")
+    yield from (o for o in OBLIGATIONS if o in found)
     if routine.slack is not None:
         yield "slack"

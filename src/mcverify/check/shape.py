@@ -121,8 +121,9 @@ class _Shape:
             plain = not (
                 location.faulted or location.stack or location.df or location.ac or location.unfenced
             )
-            _say(place, plain and not location.calls and not location.invariant, "is no entry of a routine")
-        for fact in location.invariant:
+            known = location.calls or location.invariant or location.staying
+            _say(place, plain and not known, "is no entry of a routine")
+        for fact in (*location.invariant, *location.staying):
             self.term(place, fact.term, 0, self._lasting)
 
     def _lasting(self, name: str) -> int | None:

@@ -177,20 +177,26 @@ class _Statements:
             raise Inconsistent(f"{self._routine.title} has no location {name}")
         return self._locations[name]
 
-    def _at(self, location: Location, *, bad_bytes: bool) -> _Script:
-        """What is known at a location: the assumptions, its mode, its invariant."""
+    def _rests(self, what: str) -> bool:
+        """Whether an obligation of the exits, or what is asked of each thing of a kind, rests on bad
+        addresses staying bad (`Routine.resting`)."""
+        return what in self._routine.resting
+
+    def _at(self, location: Location, *, bad_bytes: bool, staying: bool = False) -> _Script:
+        """What is known at a location: the assumptions, its mode, its invariant; with `staying` what holds
+        there if bad addresses stay bad."""
         length, limit = self._length, word(self._question.len_max)
         said = [f"(bvule {length} {limit})", f"(bvule j {limit})"]
         said += [f"(bvule {b.base} (bvsub {word(-1)} {length}))" for b in self._buffers.values()]
         if self._contract.user:
             said += [f"(bvule {b.base} (bvsub {word(USER_END)} {length}))" for b in self._buffers.values()]
         said += [f"(= {r}@0 {word(v)})" for r, v in sorted(self._contract.given.items())]
-        if bad_bytes or self._question.persistent:
+        if bad_bytes or staying:
             for buffer in self._buffers.values():
                 said += self._bad_byte(buffer)
         if not location.entry:
             said += self._mode(location)
-            said += [fact.term for fact in location.invariant]
+            said += [fact.term for fact in (*location.invariant, *(location.staying if staying else ()))]
         return _Script(said)
 
     @staticmethod
@@ -208,22 +214,22 @@ class _Statements:
         line = f"(= ((_ extract {low - 1} 0) (bvadd {buffer.base} {buffer.bad})) (_ bv0 {low}))"
         yield f"(or (= {buffer.bad} {word(0)}) (= {buffer.bad} {self._length}) {line})"
 
-    def _along(self, path: Path, *, bad_bytes: bool) -> _Script:
+    def _along(self, path: Path, *, bad_bytes: bool, staying: bool = False) -> _Script:
         """What is known at the end of a path, its accesses being inside their buffers."""
-        script = self._at(self._location(path.source), bad_bytes=bad_bytes)
+        script = self._at(self._location(path.source), bad_bytes=bad_bytes, staying=staying)
         for step in path.steps:
-            self._take(script, step, bad_bytes=bad_bytes)
+            self._take(script, step, bad_bytes=bad_bytes or staying)
         return script
 
     def _take(self, script: _Script, step: Step, *, bad_bytes: bool) -> None:
         script.asserted += step.conditions
         for moved in step.moved:
             self._know(script, moved)
-            if (bad_bytes or self._question.persistent) and not moved.partial and self._may_fault(moved):
+            if bad_bytes and not moved.partial and self._may_fault(moved):
                 script.asserted.append(self._survives(moved))
         if step.fault is not None:
             script.asserted.append(self._inside(step.fault))
-            if bad_bytes or self._question.persistent:
+            if bad_bytes:
                 script.asserted.append(self._strikes(step.fault))
 
     def _know(self, script: _Script, moved: Moved) -> None:
@@ -329,7 +335,8 @@ class _Statements:
         return Obligation(name, kind, says, text, frozenset({(kind, *of)}))
 
     def _footprint(self, path: Path) -> Iterator[Obligation]:
-        script = self._at(self._location(path.source), bad_bytes=False)
+        staying = self._rests("access")
+        script = self._at(self._location(path.source), bad_bytes=False, staying=staying)
         number = hints = 0
         for step in path.steps:
             script.asserted += step.conditions
@@ -376,22 +383,30 @@ class _Statements:
         elif path.end == "return":
             yield from self._return(path)
         else:
-            script = self._along(path, bad_bytes=path.by_address)
+            staying = path.by_address and bool(self._routine.resting)
+            script = self._along(path, bad_bytes=path.by_address, staying=staying)
             says = f"{path.name} from {path.source} to {path.where} ({path.end}) is impossible"
             name = f"{path.name}-{path.end}-impossible"
             yield self._stated(name, "impossible", says, script, "false", (path.name,))
 
     def _arrival(self, path: Path) -> Iterator[Obligation]:
         """The mode, and what the invariant says of what the path leaves as it was, in one statement; each of
-        its other facts in one of its own, which is quicker to decide."""
+        its other facts in one of its own, which is quicker to decide. So too, if bad addresses stay bad, what
+        holds only then."""
+        yield from self._establishes(path, staying=False)
+        if self._location(path.target or "").staying:
+            yield from self._establishes(path, staying=True)
+
+    def _establishes(self, path: Path, *, staying: bool) -> Iterator[Obligation]:
         source, target = self._location(path.source), self._location(path.target or "")
         kind = "initiation" if source.entry else "consecution"
-        name = f"{path.name}-{source.name}-{target.name}-{kind}"
-        kept = [fact.term for fact in target.invariant if self._is_left(path, fact.term)]
+        name = f"{path.name}-{source.name}-{target.name}-{kind}{'-staying' if staying else ''}"
+        facts = target.staying if staying else target.invariant
+        kept = [fact.term for fact in facts if self._is_left(path, fact.term)]
         parts = [("its mode, and what it leaves as it was", _all([*self._mode(target), *kept]))]
-        parts += [(fact.says, fact.term) for fact in target.invariant if fact.term not in kept]
+        parts += [(fact.says, fact.term) for fact in facts if fact.term not in kept]
         for number, (part, goal) in enumerate(parts):
-            script = self._along(path, bad_bytes=False)
+            script = self._along(path, bad_bytes=False, staying=staying)
             values = self._final(script, path)
             self._complete(path, values, [goal])
             says = f"{path.name} establishes the invariant of {target.name} ({target.where}): {part}"
@@ -430,7 +445,7 @@ class _Statements:
                 )
 
     def _stray(self, number: int, stray: Stray) -> Obligation:
-        script = self._at(self._location(stray.source), bad_bytes=False)
+        script = self._at(self._location(stray.source), bad_bytes=False, staying=self._rests("frame"))
         script.asserted += stray.conditions
         says = f"the touch of the stack at {stray.offset:+d}, by {stray.at:#x}, is impossible"
         return self._stated(f"frame{number}", "frame", says, script, "false", (str(number),))
@@ -440,7 +455,7 @@ class _Statements:
     def _return(self, path: Path) -> Iterator[Obligation]:
         for identifier in dict.fromkeys((*self._contract.obligations, *self._contract.on_machine_check)):
             for number, (goal, bad_bytes) in enumerate(self._exit_goals(identifier, path)):
-                script = self._along(path, bad_bytes=bad_bytes)
+                script = self._along(path, bad_bytes=bad_bytes, staying=self._rests(identifier))
                 values = self._final(script, path)
                 bound = self._where_it_binds(identifier, path, goal)
                 if identifier == "O4":
@@ -457,7 +472,7 @@ class _Statements:
 
     def _within_slack(self, path: Path, slack: int) -> Obligation:
         """That the bytes done and `slack` more reach a bad one."""
-        script = self._along(path, bad_bytes=True)
+        script = self._along(path, bad_bytes=True, staying=bool(self._routine.resting))
         values = self._final(script, path)
         reached = f"(bvadd (bvsub {self._length} {self._result('left')}) {word(slack)})"
         goal = _any(f"(bvule {bad} {reached})" for bad in self._bad())
@@ -544,7 +559,7 @@ class _Statements:
     def _before_the_fault(self, path: Path) -> tuple[str, bool]:
         """No byte is stored at or behind the one that faulted: the first bad byte where a fault lies before
         the path, else the place where each access that faulted begins."""
-        if self._location(path.source).faulted or self._question.persistent:
+        if self._location(path.source).faulted or self._rests("O4"):
             return _implies("hit", _all(f"(bvult j {bad})" for bad in self._bad())), True
         faults = _faults(path)
         return _implies("hit", _all(f"(bvult j fault.{n})" for n in range(1, len(faults) + 1))), False
@@ -663,7 +678,7 @@ class _Statements:
                         f"{self._routine.title} has no path {name}, which measure {number} names"
                     )
                 path = self._paths[name]
-                script = self._along(path, bad_bytes=False)
+                script = self._along(path, bad_bytes=False, staying=self._rests("loops"))
                 values = self._final(script, path)
                 self._complete(path, values, [measure.term])
                 comparison = {"falls": "bvult", "stays": "bvule"}[relation]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import jobs_option, need_solvers
+from mcverify.cli.options import fault_model_option, jobs_option, need_solvers
 from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.errors import ExitCode
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcverify.check.check import Checked, Complete
     from mcverify.check.question import RepModel
     from mcverify.check.trial import Tried
-    from mcverify.contract import Faults, Traps
+    from mcverify.contract import FaultModel, Faults, Traps
 
 _SECONDS = 20.0
 
@@ -47,6 +47,7 @@ _SECONDS = 20.0
     type=click.Choice(["pf", "mc", "both"]),
     help="Which faults may happen at least. [default: as the contract says]",
 )
+@fault_model_option
 @click.option(
     "--len-max",
     metavar="N",
@@ -84,6 +85,7 @@ def check(
     contract: str | None,
     faults: Faults | None,
     trap: Traps | None,
+    fault_model: FaultModel | None,
     len_max: str | None,
     rep_model: RepModel,
     seed: str | None,
@@ -120,6 +122,7 @@ def check(
         traps=trap,
         len_max=None if len_max is None else parse_size(len_max, "--len-max"),
         rep_model=rep_model,
+        fault_model=fault_model,
     )
     bundles = []
     with status_line() as progress:

@@ -29,6 +29,14 @@ config_option = click.option(
     help="Take the CONFIGs from this .config. [default: that of the kernel's tree, else some are assumed]",
 )
 
+fault_model_option = click.option(
+    "--fault-model",
+    type=click.Choice(["persistent", "transient"]),
+    help="Whether a bad address stays bad while the routine runs, or each access faults or not by itself, as"
+    " another thread that unmaps and maps pages can make it. [default: as the contract says; mostly O1, O2,"
+    " O7, O8 and termination are asked under transient faults, and the rest where faults stay]",
+)
+
 define_option = click.option(
     "-D",
     "defines",

@@ -14,6 +14,7 @@ import click
 from mcverify.cli.options import (
     config_option,
     define_option,
+    fault_model_option,
     ignore_annotations_option,
     include_option,
     jobs_option,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     help="Which faults may happen: page faults, machine checks (on loads alone), or both."
     " [default: as the contract says, both]",
 )
+@fault_model_option
 @click.option(
     "--len-max",
     metavar="N",
@@ -130,6 +132,7 @@ def prove(
     contract: str | None,
     faults: str | None,
     trap: str | None,
+    fault_model: str | None,
     len_max: str | None,
     save_disagreement: str | None,
     proof: Path | None,
@@ -178,6 +181,7 @@ def prove(
         contract=contract,
         faults=faults,
         trap=trap,
+        fault_model=fault_model,
         len_max=limit,
         timeout=budget,
         rep_model=rep_model,

@@ -11,6 +11,7 @@ import click
 from mcverify.cli.options import (
     config_option,
     define_option,
+    fault_model_option,
     ignore_annotations_option,
     include_option,
     unconfined_option,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     type=click.Choice(["pf", "mc", "both"]),
     help="Which faults may happen. [default: as the contract says]",
 )
+@fault_model_option
 @click.option("--len-max", metavar="N", help="The largest length in bytes. [default: 0x7ffff000]")
 @click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
 @include_option
@@ -111,6 +113,7 @@ def review(
     contract: str | None,
     faults: str | None,
     trap: str | None,
+    fault_model: str | None,
     len_max: str | None,
     timeout: str | None,
     include: tuple[Path, ...],
@@ -162,6 +165,7 @@ def review(
         contract=contract,
         faults=faults,
         trap=trap,
+        fault_model=fault_model,
         len_max=limit,
         timeout=budget,
         include=include,

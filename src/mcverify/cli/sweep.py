@@ -11,6 +11,7 @@ import click
 from mcverify.cli.options import (
     config_option,
     define_option,
+    fault_model_option,
     ignore_annotations_option,
     include_option,
     unconfined_option,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     help="Which faults may happen: page faults, machine checks (on loads alone), or both."
     " [default: as the contract says, both]",
 )
+@fault_model_option
 @click.option("--quick", is_flag=True, help="Tens of thousands of cases instead of a million.")
 @click.option(
     "--on",
@@ -75,6 +77,7 @@ def sweep(
     contract: str | None,
     faults: str | None,
     trap: str | None,
+    fault_model: str | None,
     quick: bool,
     on: str | None,
     json_target: str | None,
@@ -110,6 +113,7 @@ def sweep(
         trap,
         config=config,
         ignore_annotations=ignore_annotations,
+        fault_model=fault_model,
     )
     results = _sweep(file, options)
     if json_target is not None:

@@ -8,6 +8,7 @@ from functools import partial
 
 import z3
 
+from mcverify.contract import Contract
 from mcverify.image.image import Image
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.solver import Answer, Reply
@@ -19,7 +20,7 @@ from mcverify.proof.exits import EVERYWHERE, exit_of_segment, place
 from mcverify.proof.hints import Hint, found_by, terms_of
 from mcverify.proof.obligations import Goal, access_goal, exit_goals
 from mcverify.proof.termination import Falling, termination
-from mcverify.scopes import Scope
+from mcverify.scopes import Scope, needs_transient
 
 StandpointAt = Callable[[Location], Standpoint]
 
@@ -30,7 +31,7 @@ class Finding:
 
     `at` is an instruction's address that the reason is about; `hint` is a call in which the goal fails.
     `by_address`: the proof needed that faults belong to addresses. `answers` are the questions that it is
-    an answer to.
+    an answer to; `is_staying`: it was asked with invariants that hold if bad addresses stay bad.
     """
 
     id: str
@@ -42,6 +43,12 @@ class Finding:
     hint: Hint | None = None
     by_address: bool = False
     answers: tuple[Question, ...] = ()
+    is_staying: bool = False
+
+
+def _stands_alone(goal: Goal) -> bool:
+    """Whether the goal has a form that does not rest on faults being a property of addresses."""
+    return not goal.bad_bytes or goal.sooner is not None
 
 
 def _asked(identifier: str, scope: Scope, number: int) -> tuple[Question, ...]:
@@ -49,8 +56,12 @@ def _asked(identifier: str, scope: Scope, number: int) -> tuple[Question, ...]:
 
 
 class Discharger:
-    """Asks all goals of a routine from what is known at its locations. `falling` are the measures of its
-    loops once all has been asked."""
+    """Asks the goals of a routine from what is known at its locations: those of the questions in `only`, or
+    all. `falling` are the measures of its loops once all has been asked.
+
+    Where faults are not taken to stay, and an obligation may rest on that, it is given up after its first
+    failure: it is asked again when they are.
+    """
 
     def __init__(
         self,
@@ -60,7 +71,10 @@ class Discharger:
         options: Options,
         standpoint: StandpointAt,
         progress: Callable[[str], None],
+        only: frozenset[Question] | None = None,
     ) -> None:
+        self._only = only
+        self._given_up: set[str] = set()
         self._image = image
         self._paths = paths
         self._assumptions = assumptions
@@ -75,51 +89,94 @@ class Discharger:
         for number, segment in enumerate(self._paths.segments):
             self._progress(f"proof: segment {number + 1} of {total}")
             if segment.target is Ending.RETURN:
-                for found in self._return(segment):
+                for found in self._return(segment, number):
                     yield replace(found, answers=_asked(found.id, "exit", number))
             elif isinstance(segment.target, Ending):
                 end = _asked(obligation_of(segment), "end", number)
-                yield from (replace(found, answers=end) for found in self._dead_end(segment))
+                if self._is_asked(end[0]):
+                    yield from (replace(found, answers=end) for found in self._dead_end(segment))
         yield from map(self._rested_on, self._own_frame())
         yield from map(self._rested_on, self._footprint())
-        yield from map(self._rested_on, self._termination())
+        if self._is_asked(LOOPS):
+            yield from map(self._rested_on, self._termination())
+
+    @property
+    def _contract(self) -> Contract:
+        return self._assumptions.contract
+
+    def _is_asked(self, question: Question) -> bool:
+        return self._only is None or question in self._only
+
+    def _is_final(self, identifier: str, scope: Scope) -> bool:
+        """Whether nothing more is known when the question is asked again."""
+        persistent = self._assumptions.persistent
+        return persistent or needs_transient(identifier, scope, self._contract)
 
     def _rested_on(self, finding: Finding) -> Finding:
         """The finding; where the contract does not ask for it, as something that every other proof rests
         on."""
-        if finding.id in self._assumptions.contract.obligations:
+        if finding.id in self._contract.obligations:
             return finding
         reason = f"{finding.id}, on which every proof here rests, is not proved: {finding.reason}"
         return replace(finding, id="", reason="" if finding.proved else reason)
 
     # -- exits ----------------------------------------------------------------------------------
 
-    def _return(self, segment: Segment) -> Iterator[Finding]:
+    def _return(self, segment: Segment, number: int) -> Iterator[Finding]:
         standpoint = self._standpoint(segment.source)
-        goals = list(exit_goals(segment, self._assumptions, self._options))
-        plain = [g for g in goals if not g.bad_bytes]
-        yield from self._ask_together(standpoint, segment, plain)
-        yield from self._ask_together(standpoint, segment, [g for g in goals if g.bad_bytes])
+        goals = [
+            goal
+            for goal in exit_goals(segment, self._assumptions, self._options)
+            if self._is_asked((goal.id, "exit", number)) and goal.id not in self._given_up
+        ]
+        plain = [g if not g.bad_bytes else replace(g, term=g.sooner) for g in goals if _stands_alone(g)]
+        failed: set[str] = set()
+        for found in self._ask_together(standpoint, segment, plain, bad_bytes=False):
+            if found.proved or not any(g.id == found.id and self._may_use_facts(g) for g in goals):
+                yield found
+            else:
+                failed.add(found.id)
+        rest = [g for g in goals if g.bad_bytes and (not _stands_alone(g) or g.id in failed)]
+        yield from self._ask_together(
+            standpoint, segment, [g for g in rest if self._may_use_facts(g)], bad_bytes=True
+        )
+        for goal in rest:
+            if not self._may_use_facts(goal):
+                reason = "nothing tells where the first bad byte is, if it does not stay bad"
+                yield Finding(goal.id, exit_of_segment(self._image, segment), False, 0.0, reason, segment.at)
+
+    def _may_use_facts(self, goal: Goal) -> bool:
+        """Whether the goal is about the first bad byte, and may rest on that staying bad."""
+        persistent = self._assumptions.persistent
+        return goal.bad_bytes and (persistent or not needs_transient(goal.id, "exit", self._contract))
 
     def _ask_together(
-        self, standpoint: Standpoint, segment: Segment, goals: Sequence[Goal]
+        self, standpoint: Standpoint, segment: Segment, goals: Sequence[Goal], *, bad_bytes: bool
     ) -> Iterator[Finding]:
         """One question for all goals; one each if that fails."""
         exit_id = exit_of_segment(self._image, segment)
         terms = [standpoint.with_ghost(segment, goal.term) for goal in goals]
-        bad_bytes = any(goal.bad_bytes for goal in goals)
-        reply = standpoint.ask_at_end(
-            segment, z3.And(*terms, z3.BoolVal(True)), bad_bytes=bad_bytes, briefly=len(terms) > 1
+        final = [bad_bytes or self._is_final(goal.id, "exit") for goal in goals]
+        whole = standpoint.ask_at_end(
+            segment,
+            z3.And(*terms, z3.BoolVal(True)),
+            bad_bytes=bad_bytes,
+            briefly=len(terms) > 1 or final == [False],
         )
-        if reply.answer is Answer.PROVED:
-            share = reply.seconds / max(1, len(goals))
-            yield from (Finding(goal.id, exit_id, True, share, by_address=bad_bytes) for goal in goals)
+        by_address = bad_bytes or self._assumptions.persistent
+        if whole.answer is Answer.PROVED:
+            share = whole.seconds / max(1, len(goals))
+            yield from (Finding(goal.id, exit_id, True, share, by_address=by_address) for goal in goals)
             return
-        for goal, term in zip(goals, terms, strict=True):
+        for goal, term, is_final in zip(goals, terms, final, strict=True):
+            if goal.id in self._given_up:
+                continue
             ask = partial(standpoint.ask_at_end, segment, bad_bytes=bad_bytes)
-            reply = ask(term)
+            reply = whole if len(goals) == 1 else ask(term, briefly=not is_final)
+            if not is_final and reply.answer is not Answer.PROVED and not goal.bad_bytes:
+                self._given_up.add(goal.id)
             hint = self._hint(reply, standpoint, term, ask, segment)
-            yield self._finding(goal.id, exit_id, reply, segment.at, hint, by_address=bad_bytes)
+            yield self._finding(goal.id, exit_id, reply, segment.at, hint, by_address=by_address)
 
     def _finding(
         self,
@@ -168,11 +225,11 @@ class Discharger:
         standpoint, impossible = self._standpoint(segment.source), z3.BoolVal(False)
         ask = partial(standpoint.ask_at_end, segment)
         reply = ask(impossible)
-        by_address = reply.answer is not Answer.PROVED
-        if by_address:
-            ask = partial(ask, bad_bytes=True)
-            reply = ask(impossible)
+        by_address = self._assumptions.persistent
         identifier = obligation_of(segment)
+        if reply.answer is not Answer.PROVED and not needs_transient(identifier, "end", self._contract):
+            ask, by_address = partial(ask, bad_bytes=True), True
+            reply = ask(impossible)
         exit_id = place(self._image, segment.at) if identifier == "O1" else EVERYWHERE
         reason = segment.reason or "an access that may fault has no exception-table entry"
         finding = Finding(
@@ -191,15 +248,20 @@ class Discharger:
 
     def _own_frame(self) -> Iterator[Finding]:
         """Stack accesses that leave the own frame: part of O7, since they may reach the return address."""
+        by_address = self._assumptions.persistent
         for number, stray in enumerate(self._paths.strays):
+            if not self._is_asked(("O7", "frame", number)):
+                continue
             reply = self._standpoint(stray.source).ask(z3.BoolVal(False), stray.conditions)
             reason = f"{self._image.where(stray.at)}: reaches the stack at rsp{stray.offset:+d} of the entry"
             proved, asked = reply.answer is Answer.PROVED, _asked("O7", "frame", number)
-            yield Finding("O7", EVERYWHERE, proved, reply.seconds, reason, stray.at, answers=asked)
+            yield Finding("O7", EVERYWHERE, proved, reply.seconds, reason, stray.at, None, by_address, asked)
 
     def _footprint(self) -> Iterator[Finding]:
         groups: dict[tuple[Location, tuple[int, ...]], list[tuple[int, AccessPoint]]] = {}
         for number, point in enumerate(self._paths.accesses):
+            if not self._is_asked(("O8", "access", number)):
+                continue
             key = point.source, tuple(c.get_id() for c in point.conditions)
             groups.setdefault(key, []).append((number, point))
         for points in groups.values():
@@ -213,13 +275,15 @@ class Discharger:
         goals = [standpoint.here(access_goal(point, self._assumptions)) for point in points]
         reply = standpoint.ask(z3.And(goals), points[0].conditions, briefly=len(goals) > 1)
         if reply.answer is Answer.PROVED:
-            yield Finding("O8", EVERYWHERE, True, reply.seconds, answers=tuple(asked))
+            by_address = self._assumptions.persistent
+            yield Finding("O8", EVERYWHERE, True, reply.seconds, by_address=by_address, answers=tuple(asked))
             return
         for point, goal, question in zip(points, goals, asked, strict=True):
             ask = partial(standpoint.ask, conditions=point.conditions)
             reply = ask(goal)
             hint = self._hint(reply, standpoint, goal, ask)
-            found = self._finding("O8", EVERYWHERE, reply, point.transfer.at, hint)
+            by_address = self._assumptions.persistent
+            found = self._finding("O8", EVERYWHERE, reply, point.transfer.at, hint, by_address=by_address)
             at, kind = self._image.where(point.transfer.at), point.transfer.kind.value
             where = f"{at}: the {kind} may lie outside its buffer: "
             yield replace(found, reason=where + found.reason if found.reason else "", answers=(question,))
@@ -229,4 +293,5 @@ class Discharger:
         self.falling = found.falling
         where = [self._image.where(location.address) for location in found.endless]
         reason = f"no measure that falls was found for the loop at {', '.join(where)}" if where else ""
-        yield Finding("O9", EVERYWHERE, not where, 0.0, reason, answers=(LOOPS,))
+        by_address = self._assumptions.persistent
+        yield Finding("O9", EVERYWHERE, not where, 0.0, reason, by_address=by_address, answers=(LOOPS,))

@@ -15,7 +15,7 @@ from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.terms import low, word
 from mcverify.machine.x86_64 import STACK_POINTER
 from mcverify.paths.explore import Options, entry_symbol
-from mcverify.paths.faults import FIRST_BAD
+from mcverify.paths.faults import FIRST_BAD, strikes
 from mcverify.paths.segment import AccessPoint, Segment
 
 __all__ = ["Goal", "access_goal", "exit_goals"]
@@ -24,11 +24,13 @@ __all__ = ["Goal", "access_goal", "exit_goals"]
 @dataclass(frozen=True, slots=True)
 class Goal:
     """One thing to be proved at the end of a segment: `term` is over final values (and the ghost's
-    symbols, for theirs). `bad_bytes`: it rests on faults being a property of addresses."""
+    symbols, for theirs). `bad_bytes`: it speaks of the first bad byte, so it rests on faults being a property
+    of addresses; `sooner` implies it, and does not: what holds of faults that come and go as well."""
 
     id: str
     term: z3.BoolRef
     bad_bytes: bool = False
+    sooner: z3.BoolRef | None = None
 
 
 def exit_goals(segment: Segment, assumptions: Assumptions, options: Options) -> Iterator[Goal]:
@@ -49,7 +51,8 @@ def _where_it_binds(goal: Goal, segment: Segment, generally: bool, on_machine_ch
         return goal
     is_machine_check = last_trap(segment) == MACHINE_CHECK if segment.faulted else z3.BoolVal(False)
     condition = is_machine_check if on_machine_check else z3.Not(is_machine_check)
-    return Goal(goal.id, z3.Implies(condition, goal.term), goal.bad_bytes)
+    sooner = None if goal.sooner is None else z3.Implies(condition, goal.sooner)
+    return Goal(goal.id, z3.Implies(condition, goal.term), goal.bad_bytes, sooner)
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,12 @@ def _nothing_beyond(at: _Exit) -> Iterator[Goal]:
         yield Goal("O4", z3.Implies(z3.And(z3.ULE(at.left, at.length), HIT), z3.ULT(J, end)))
     if not at.segment.faulted:
         return
+    before_faults = z3.Implies(HIT, z3.And([z3.ULT(J, offset) for offset in _fault_offsets(at)]))
     if at.segment.source.faulted or at.assumptions.persistent:
-        yield Goal("O4", z3.Implies(HIT, z3.And([z3.ULT(J, bad) for bad in at.bad])), bad_bytes=True)
+        before_bad = z3.Implies(HIT, z3.And([z3.ULT(J, bad) for bad in at.bad]))
+        yield Goal("O4", before_bad, bad_bytes=True)
     else:
-        before_faults = [z3.ULT(J, offset) for offset in _fault_offsets(at)]
-        yield Goal("O4", z3.Implies(HIT, z3.And(before_faults)))
+        yield Goal("O4", before_faults)
 
 
 def _over_report(at: _Exit) -> z3.BitVecRef:
@@ -126,7 +130,17 @@ def _progress(at: _Exit) -> Iterator[Goal]:
     if at.left is not None and at.segment.faulted:
         nothing = z3.And(at.left == at.length, at.length != 0)
         first_is_bad = z3.Or([bad == 0 for bad in at.bad])
-        yield Goal("O5", z3.Implies(nothing, first_is_bad), bad_bytes=True)
+        sooner = z3.Implies(nothing, _struck_first(at)) if at.segment.faults else None
+        yield Goal("O5", z3.Implies(nothing, first_is_bad), bad_bytes=True, sooner=sooner)
+
+
+def _struck_first(at: _Exit) -> z3.BoolRef:
+    """That the last fault was of byte 0, wherever the bad bytes were before it: of all places of the first
+    one that would make that access fault, 0 is the only one."""
+    access = at.segment.faults[-1].access
+    bad, base = FIRST_BAD[access.kind], dict(at.assumptions.buffers)[access.kind]
+    possible = z3.And(strikes(access, base), *at.assumptions.bad_byte_terms())
+    return z3.Implies(possible, bad == 0)
 
 
 def _right_data(at: _Exit) -> Iterator[Goal]:

@@ -23,10 +23,10 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class ProveOptions:
     """Options of `mcverify prove`. Empty `routines` means all, of a whole kernel or a module those with a
-    contract unless `all_routines`; `contract`, `faults` and `trap` None mean what the file, or the routine's
-    name, says; `len_max` is in bytes, `timeout` in seconds for the whole run; `kernel` is the tree whose
-    headers a source is assembled with (None: that in which it lies, if any), `config` a .config in place of
-    the tree's own; `record`: what is proved is written down (`RoutineResult.proof`);
+    contract unless `all_routines`; `contract`, `faults`, `trap` and `fault_model` None mean what the file, or
+    the routine's name, says; `len_max` is in bytes, `timeout` in seconds for the whole run; `kernel` is the
+    tree whose headers a source is assembled with (None: that in which it lies, if any), `config` a .config in
+    place of the tree's own; `record`: what is proved is written down (`RoutineResult.proof`);
     `readable` are folders of which a source may read besides its own and its tree's; with
     `ignore_annotations` no comment in a source says what its routines promise; `second_solver` names another
     solver that must prove what Z3 proves; so many `jobs` are done at a time."""
@@ -35,6 +35,7 @@ class ProveOptions:
     contract: str | None = None
     faults: str | None = None
     trap: str | None = None
+    fault_model: str | None = None
     len_max: int = 0x7FFFF000
     timeout: float | None = None
     rep_model: str = "ordered"

@@ -231,6 +231,7 @@ class RoutineResult:
     `variant` are the CPU features that chose the code that was proved ("ERMS,!FSRM"), "" where none matters.
     `unlooked` counts the entries for accesses of the kind `unstruck` ("loads", "stores") that are taken not
     to fault, `untaken` names those other entries of the routine that no path takes, by `file:line`.
+    `resting` are the obligations that were proved, at some exit, only for faults that stay.
     `held` are the rows that the proof holds whatever runs have shown: a run that breaks one contradicts it.
     `by_comment` says what a comment in the file makes other than the routine's name has it.
     `proof` is the proof as it was written down, if that was asked for, `second` what a second solver said.
@@ -259,6 +260,7 @@ class RoutineResult:
     unstruck: str = ""
     unlooked: int = 0
     untaken: tuple[str, ...] = ()
+    resting: tuple[str, ...] = ()
     held: frozenset[Row] = frozenset()
     proof: Record | None = None
     second: SecondOpinion | None = None

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import z3
@@ -30,7 +30,7 @@ from mcverify.models import read_toml
 from mcverify.paths.explore import Explorer, Options, TooManyPaths, may_strike
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Ending, Paths, Segment
-from mcverify.proof.answers import require_answers
+from mcverify.proof.answers import Question, questions, require_answers
 from mcverify.proof.claims import held
 from mcverify.proof.describe import exits
 from mcverify.proof.discharge import Discharger, Finding
@@ -53,6 +53,7 @@ from mcverify.proof.values import valued_cases
 from mcverify.runs.case import Case, Visit
 from mcverify.runs.cases import sample_cases
 from mcverify.runs.operands import directions
+from mcverify.scopes import needs_transient
 
 Progress = Callable[[str], None]
 _MAY_FAULT = {
@@ -61,8 +62,17 @@ _MAY_FAULT = {
     "mc": " may fault, by machine checks alone",
 }
 _QUERY_SECONDS = 20.0
+_ONLY_IF_FAULTS_STAY = "it holds only if a bad address stays bad"
 _NO_REASON = "it was not proved"
 _SLACKS = (0, 7, 15, 31, 63, 127, 255, 511)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """The invariants of an attempt, and who asked the goals with them."""
+
+    houdini: Houdini
+    discharger: Discharger
 
 
 class RoutineProof:
@@ -96,8 +106,8 @@ class RoutineProof:
         self._unknowns: list[str] = []
         self._exits: tuple[Exit, ...] = ()
         self._paths: Paths | None = None
-        self._discharger: Discharger | None = None
-        self._houdini: Houdini | None = None
+        self._free: _Attempt | None = None
+        self._staying: _Attempt | None = None
         self._slack: int | None = None
         self._persistent = False
         self._beyond: Callable[[], tuple[int, str] | None] = lambda: None
@@ -140,10 +150,7 @@ class RoutineProof:
             cases, visits = sampled(
                 paths, self._contract, self._task.faults, self._witnesses.runner, self._options.len_max
             )
-        for persistent in (False, True):
-            houdini = self._attempt(paths, cases, visits, persistent)
-            if not self._open_findings():
-                break
+        houdini = self._attempts(paths, cases, visits)
         self._require_answers(paths)
         with self._phase("proof"):
             own = calls_of(self._image, self._task.entry)
@@ -179,10 +186,42 @@ class RoutineProof:
     def _path_options(self) -> Options:
         return Options.of(self._contract, self._task.faults, self._options.rep_model)
 
+    def _attempts(self, paths: Paths, cases: Sequence[Case], visits: Sequence[Visit]) -> Houdini:
+        """Ask everything with each access faulting or not by itself; then, if a bad address stays bad, what
+        was not proved so. What the contract asks of faults that come and go is proved by the first alone."""
+        self._free = self._attempt(paths, cases, visits, persistent=False)
+        free = self._findings
+        settled = {question for f in free if not self._is_open(f) for question in f.answers}
+        settled -= {question for f in free if self._is_open(f) for question in f.answers}
+        rest = frozenset(questions(paths, self._contract)) - settled
+        if not rest:
+            return self._free.houdini
+        self._staying = self._attempt(paths, cases, visits, persistent=True, only=rest)
+        kept = [f for f in free if not rest.intersection(f.answers)]
+        self._findings = [*kept, *(self._allowed(f, free) for f in self._findings)]
+        return self._staying.houdini
+
+    def _allowed(self, finding: Finding, free: Sequence[Finding]) -> Finding:
+        """What the second attempt found; where it proves what may not rest on faults that stay, this is not
+        proved, and the first attempt says why."""
+        question = finding.answers[0]
+        if not finding.proved or not needs_transient(question[0], question[1], self._contract):
+            return finding
+        first = next((f for f in free if question in f.answers), finding)
+        reason = f"{_ONLY_IF_FAULTS_STAY}{f': {first.reason}' if first.reason else ''}"
+        return replace(finding, proved=False, reason=reason, at=first.at, hint=first.hint, by_address=True)
+
     def _attempt(
-        self, paths: Paths, cases: Sequence[Case], visits: Sequence[Visit], persistent: bool
-    ) -> Houdini:
-        """Find invariants and ask every goal, with faults that persist or without."""
+        self,
+        paths: Paths,
+        cases: Sequence[Case],
+        visits: Sequence[Visit],
+        *,
+        persistent: bool,
+        only: frozenset[Question] | None = None,
+    ) -> _Attempt:
+        """Find invariants and ask the goals of the questions in `only`, or every one, with faults that
+        persist or without."""
         self._persistent = persistent
         assumptions = self._assumptions(persistent)
         with self._phase("invariants"):
@@ -194,15 +233,12 @@ class RoutineProof:
         with self._phase("proof"):
             options = self._path_options()
             discharger = Discharger(
-                self._image, paths, assumptions, options, houdini.standpoint, self._progress
+                self._image, paths, assumptions, options, houdini.standpoint, self._progress, only
             )
-            self._findings, self._discharger, self._houdini = [], discharger, houdini
+            self._findings = []
             for finding in discharger.findings():
-                self._findings.append(finding)
-                # The second attempt asks everything anew, and knows more.
-                if not persistent and self._is_open(finding):
-                    break
-        return houdini
+                self._findings.append(replace(finding, is_staying=persistent))
+        return _Attempt(houdini, discharger)
 
     def _of_one_byte(self, paths: Paths, houdini: Houdini) -> Iterator[Finding]:
         """All that is asked, of calls with a length of at most 1."""
@@ -256,6 +292,8 @@ class RoutineProof:
         len_max = self._options.len_max
         hinting = [f.hint for f in self._open_findings() if f.hint is not None]
         suggested = [c for hint in hinting for c in quick_cases(hint)]
+        if any(self._needs_faults_to_stay(f) for f in self._open_findings()):
+            yield lambda: witnesses.flickering(self._has_shown_what_needs_faults_to_stay)
         yield lambda: witnesses.try_cases(suggested)
         if any((f.id, f.exit) == ("O9", EVERYWHERE) for f in self._open_findings()):
             yield lambda: witnesses.endless(self._has_memory)
@@ -274,6 +312,20 @@ class RoutineProof:
         if ("O9", EVERYWHERE) in still_open:
             yield lambda: witnesses.endless(self._has_memory)
         yield from (partial(self._try_long, key) for key in sorted(still_open))
+        if self._contract.fault_model != "persistent":
+            yield lambda: witnesses.flickering(lambda: not self._open_findings())
+
+    def _has_shown_what_needs_faults_to_stay(self) -> bool:
+        """Whether runs have broken all of that; a loop that might not end is shown by none."""
+        return not any(
+            self._needs_faults_to_stay(f) and f.id not in ("", "O9") for f in self._open_findings()
+        )
+
+    @staticmethod
+    def _needs_faults_to_stay(finding: Finding) -> bool:
+        """Whether what is open holds if a bad address stays bad: of runs only those break it in which pages
+        come and go."""
+        return not finding.proved and finding.by_address and _ONLY_IF_FAULTS_STAY in finding.reason
 
     def _try_long(self, key: tuple[str, str]) -> None:
         """Try the shortest call in which what is still open fails: where a counter ends, or a far fault."""
@@ -369,6 +421,7 @@ class RoutineProof:
             unstruck=unstruck,
             unlooked=unlooked,
             untaken=self._untaken(),
+            resting=self._resting(),
             held=held(self._findings, unknowns),
             second=self._second_opinion(),
             proof=self._record() if verdict is Verdict.PROVED and self._options.record else None,
@@ -397,21 +450,26 @@ class RoutineProof:
     def _record(self) -> Record:
         """The proof, written down to be checked by others."""
         assert self._paths is not None
-        assert self._houdini is not None
-        assert self._discharger is not None
+        assert self._free is not None
         from mcverify.bundle.gather import Gatherer
 
         self._progress("proof: writing it down")
+        asked = {q for f in self._findings if f.proved and f.is_staying for q in f.answers if q[1] != "end"}
+        resting = tuple(sorted({identifier if scope == "exit" else scope for identifier, scope, _ in asked}))
         routine = Gatherer(
             image=self._image,
             task=self._task,
             paths=self._paths,
-            houdini=self._houdini,
-            assumptions=self._assumptions(self._persistent),
-            falling=self._discharger.falling,
+            houdini=self._free.houdini,
+            assumptions=self._assumptions(persistent=False),
+            falling=(
+                self._staying if "loops" in resting and self._staying else self._free
+            ).discharger.falling,
             rep_model=self._options.rep_model,
             notes=self._image.notes,
             slack=self._slack,
+            staying=self._staying.houdini if self._staying else None,
+            resting=resting,
         ).routine()
         return Record(routine, self._contract, self._image.object_code)
 
@@ -449,13 +507,17 @@ class RoutineProof:
         lost = next((f.reason for f in self._findings if not f.id and not f.proved), "")
         return f"not every way was followed: {lost}" if lost and exit_id == EVERYWHERE else ""
 
+    def _resting(self) -> tuple[str, ...]:
+        """The obligations that were proved only for faults that stay."""
+        proved = {f.id for f in self._findings if f.proved and f.by_address and f.id}
+        return tuple(sorted(proved, key=lambda identifier: int(identifier[1:])))
+
     def _resting_on_addresses(self) -> list[str]:
         """What was proved with faults as a property of addresses."""
-        resting = [f for f in self._findings if f.proved and f.by_address]
-        proved = {f.id for f in resting if f.id}
-        ways = ["ways that must not be taken"] if any(not f.id for f in resting) else []
+        unnamed = any(f.proved and f.by_address and not f.id for f in self._findings)
+        ways = ["ways that must not be taken"] if unnamed else []
         slack = ["slack"] if self._slack is not None else []
-        return sorted(proved, key=lambda identifier: int(identifier[1:])) + ways + slack
+        return [*self._resting(), *ways, *slack]
 
     def _about_buffers(self) -> Iterator[str]:
         """Where the buffers are taken to lie."""
@@ -473,7 +535,7 @@ class RoutineProof:
         yield f"len = {size}" if size is not None else f"0 <= len <= {self._options.len_max:#x}"
         yield from self._about_buffers()
         yield faults_in_words(self._task.faults) + _MAY_FAULT[self._contract.traps]
-        needed = ["every obligation"] if self._persistent else self._resting_on_addresses()
+        needed = self._resting_on_addresses()
         if needed:
             size = read_toml("x86_64.toml")["faults"]["granularity"]
             yield (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
@@ -16,10 +16,12 @@ from mcverify.proof.exits import EVERYWHERE
 from mcverify.proof.result import Counterexample
 from mcverify.proof.trials import STALE, STORED_SOMEWHERE, Failure, Key, Runner, Trials
 from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement, Preset
-from mcverify.runs.cases import far_cases
+from mcverify.runs.cases import far_cases, flickering_cases
 from mcverify.runs.grid import GridViolation, quick_grid
 
 _MOST_STOPPED = 3
+_MOST_EMULATED = 60
+_FEW = 3
 _LONG = 1 << 22
 """Longer runs than this many bytes are tried where Z3 suggests them, and for lengths beyond the domain."""
 
@@ -56,6 +58,7 @@ class Witnesses:
         self.found: dict[Key, Counterexample] = {}
         self._stopped: list[Case] = []
         self._long_bytes = _MOST_BYTES
+        self._flickers: Iterable[list[Case]] = flickering_cases(contract, faults)
         self._broken_again = lru_cache(maxsize=8)(self._trials.still_broken)
 
     @property
@@ -163,6 +166,20 @@ class Witnesses:
         if obligation not in STALE or not self._trials.is_ordered:
             return True
         return obligation in self._broken_again(case)
+
+    def flickering(self, is_enough: Callable[[], bool]) -> None:
+        """Try cases in which pages come and go, once: the smallest of those that break something, until it
+        is enough."""
+        ways, self._flickers = self._flickers, []
+        for cases in ways:
+            allowed = [case for case in cases if case.len <= self._len_max]
+            if self._trials.cpu is None:
+                self.try_cases(allowed[:: max(1, len(allowed) // _MOST_EMULATED)])
+            else:
+                broken = self._trials.breaking(allowed)
+                self.try_cases([c for group in broken.values() for c in sorted(group, key=_size)[:_FEW]])
+            if is_enough():
+                return
 
     def endless(self, hides: Callable[[int], bool]) -> None:
         """Look at the runs that were stopped: whether one of them never ends (`Trials.endless`)."""

@@ -10,6 +10,7 @@ from typing import cast
 
 from mcverify.contract import (
     Contract,
+    FaultModel,
     Faults,
     Traps,
     all_contracts,
@@ -105,6 +106,8 @@ def _task(
     faults = cast("Faults", options.faults or commented or usual_faults(contract))
     if contract is not None and options.trap is not None:
         contract = contract.restricted(cast("Traps", options.trap))
+    if contract is not None and options.fault_model is not None:
+        contract = contract.under(cast("FaultModel", options.fault_model))
     if contract is not None and not contract.store_traps:
         faults = _on_loads(faults, contract, image, symbol)
     by_comment = tuple(_by_comment(image, symbol.name, given, options, faults)) if held is None else ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
-from mcverify.contract import Contract, Faults, can_fault, faults_by_entry
+from mcverify.contract import OBLIGATIONS, Contract, Faults, can_fault, faults_by_entry
 from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
@@ -17,7 +17,7 @@ from mcverify.runs.code import decode, reachable
 from mcverify.runs.constants import presets
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
-from mcverify.runs.judge import Violation, judge
+from mcverify.runs.judge import Violation, counts, judge
 from mcverify.runs.rep import SCHEDULES, Schedule, repeats
 from mcverify.runs.wire import is_long
 
@@ -249,10 +249,24 @@ class Trials:
             broken = (
                 obligation
                 for bit, obligation in asked
-                if mark.broken >> bit & 1 and _UNCERTAIN.get(mark.ending) != obligation
+                if mark.broken >> bit & 1
+                and _UNCERTAIN.get(mark.ending) != obligation
+                and counts(self.contract, case, obligation, mark.ending)
             )
             named = {(o, self._exit(case, mark.ending, mark.rip, mark.insn, mark.stray, o)) for o in broken}
             found.append(_told(keys, named))
+        return found
+
+    def breaking(self, cases: Sequence[Case]) -> dict[tuple[str, int | None], list[Case]]:
+        """The cases that break something on the CPU, as the harness judges, by obligation and the instruction
+        of their last fault; those too that do not return."""
+        assert self.cpu is not None
+        found: dict[tuple[str, int | None], list[Case]] = {}
+        for case, mark in zip(cases, self.cpu.judge(cases), strict=True):
+            for obligation in OBLIGATIONS:
+                broken = mark.broken >> int(obligation[1:]) & 1
+                if broken and counts(self.contract, case, obligation, mark.ending):
+                    found.setdefault((obligation, mark.insn), []).append(case)
         return found
 
     def exit(self, case: Case, outcome: Outcome, obligation: str) -> str:
@@ -341,11 +355,15 @@ class Trials:
             return None
         steps = self.runner.trace(case)
         addresses = [address for address, _ in steps]
-        seen: dict[tuple[int, tuple[int, ...]], int] = {}
+        # Where pages come and go: of more visits than there are places in that, two are at the same one.
+        times = 1 + len(case.flicker)
+        seen: dict[tuple[int, tuple[int, ...]], list[int]] = {}
         for number, (address, registers) in enumerate(steps):
-            first = seen.setdefault((address, tuple(registers.values())), number)
-            if first == number:
+            visits = seen.setdefault((address, tuple(registers.values())), [])
+            visits.append(number)
+            if len(visits) <= times:
                 continue
+            first = visits[0]
             if any(hides(addresses[n]) and not self._has_faulted(addresses, n) for n in range(first, number)):
                 return None
             where = place(self.image, address)

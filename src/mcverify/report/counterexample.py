@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 from mcverify.contract import Contract
 from mcverify.proof.result import (
@@ -56,6 +57,8 @@ def describe(found: Counterexample, result: RoutineResult) -> Lines:
     """What happened: the call, the faults taken, what came back, what was stored, what should have been."""
     contract = result.contract
     lines = [("called", _call(found.case, contract)), ("fault", _faults(found, result))]
+    if found.case.flicker:
+        lines.append(("transient", flicker_words(found.case.flicker)))
     lines += [("returned", _returned(found, contract)), ("stored", _stored(found.case, found.outcome))]
     return lines + _expected(found, contract)
 
@@ -128,6 +131,23 @@ def fault_words(fault: Fault) -> str:
     """`load of src+16`."""
     place = f"{fault.buffer}{fault.offset:+d}" if fault.buffer else f"{fault.offset:#x}"
     return f"{'store to' if fault.is_store else 'load of'} {place}"
+
+
+def flicker_words(flicker: str) -> str:
+    """How a page comes and goes (`Case.flicker`), in words."""
+    first, _, cycle = flicker.removesuffix(")").partition("(")
+    named = {"0": "goes through", "1": "faults"}
+    words = [f"{ordinal} {named[bit]}" for ordinal, bit in zip(_ordinals(), first, strict=False)]
+    if len(set(cycle)) == 1:
+        words.append(f"{'each that follows' if first else 'each'} {named[cycle[0]]}")
+    else:
+        words.append(f"{'then' if first else 'they'} by turns: {', '.join(named[bit] for bit in cycle)}")
+    return f"of the accesses to the page that comes and goes {', '.join(words)}"
+
+
+def _ordinals() -> Iterator[str]:
+    yield from ("the 1st", "the 2nd", "the 3rd")
+    yield from (f"the {n}th" for n in count(4))
 
 
 def _call(case: Case, contract: Contract | None) -> str:

@@ -60,6 +60,7 @@ def _options(options: ProveOptions) -> dict[str, Any]:
         "contract": options.contract,
         "faults": options.faults,
         "trap": options.trap,
+        "fault_model": options.fault_model,
         "len_max": options.len_max,
         "rep_model": options.rep_model,
         "include": [str(folder) for folder in options.include],
@@ -98,6 +99,7 @@ def routine_document(result: RoutineResult) -> dict[str, Any]:
         "assumptions": list(result.assumptions),
         "unknowns": list(result.unknowns),
         "notes": list(result.notes),
+        "only_if_faults_stay": list(result.resting),
         "entries_not_looked_at": result.unlooked,
         "entries_not_taken": list(result.untaken),
         "phases": {name: round(seconds, 6) for name, seconds in result.phases.items()},
@@ -126,6 +128,7 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "over_report_on_machine_check": contract.over_report_on_machine_check,
         "traps": contract.traps,
         "widths": dict(contract.widths),
+        "fault_model": contract.fault_model,
         "status_inverted": contract.status_inverted,
         "size": contract.size,
         "stored_value": contract.stored_value,
@@ -261,6 +264,7 @@ def case_document(case: Case) -> dict[str, Any]:
         "trap": case.trap,
         "seed": case.seed,
         "later_traps": list(case.later_traps),
+        "flicker": case.flicker,
         "preset": _preset(case.preset) if case.preset is not None else None,
     }
 

@@ -38,7 +38,21 @@ def said(result: RoutineResult) -> str:
 def verdict_words(result: RoutineResult) -> str:
     """What the verdict is about, to stand behind it: the domain, or what is refuted; and which entries it
     says nothing of."""
-    return "; ".join([_verdict_words(result), *result.by_comment, *entries_left(result)])
+    return "; ".join(
+        [_verdict_words(result), *faults_words(result), *result.by_comment, *entries_left(result)]
+    )
+
+
+def faults_words(result: RoutineResult) -> list[str]:
+    """What the verdict owes to faults that stay, or to such as come and go."""
+    flickering = [c for c in result.counterexamples if c.case.flicker]
+    if result.verdict is Verdict.REFUTED:
+        all_of_them = len(flickering) == len(result.counterexamples)
+        which = "" if all_of_them else f"{', '.join(in_order(o for c in flickering for o in c.obligations))} "
+        return [f"{which}under transient faults"] if flickering else []
+    if result.verdict is Verdict.PROVED and result.resting:
+        return [f"{', '.join(result.resting)} only if a bad address stays bad"]
+    return []
 
 
 def entries_left(result: RoutineResult) -> list[str]:
@@ -75,7 +89,7 @@ def narrowed(result: RoutineResult) -> list[str]:
     words = [a for a in result.assumptions if " may fault" in a] if left_out else []
     if contract.size is None and domain.len_max < read_toml("x86_64.toml")["limits"]["max_rw_count"]:
         words.insert(0, f"len <= {size(domain.len_max)}")
-    words += entries_left(result)
+    words += [*faults_words(result), *entries_left(result)]
     return [*result.by_comment, *words] + [a for a in result.assumptions if a.startswith("assembled with ")]
 
 

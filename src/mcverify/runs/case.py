@@ -6,7 +6,8 @@ The two runners (`runs.cpu`, `runs.emulator`) take a :class:`Case` and give an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,6 +17,18 @@ RED_ZONE = 64
 
 PAGE_FAULT = 14
 """What a fault on a store is always: no machine check is recoverable there (models/x86_64.toml)."""
+
+
+FLICKER = re.compile(r"[01]{0,24}\([01]{1,8}\)")
+"""What `Case.flicker` may be, besides empty."""
+
+
+def touches(flicker: str) -> Iterator[bool]:
+    """Whether each access to a page that comes and goes faults, one after the other; none for ""."""
+    first, _, cycle = flicker.removesuffix(")").partition("(")
+    yield from (bit == "1" for bit in first)
+    while cycle:
+        yield from (bit == "1" for bit in cycle)
 
 
 class Place(Enum):
@@ -73,7 +86,9 @@ class Case:
     second one and so on; the last number holds for all that follow.
 
     `seed` chooses the contents of src and of the registers that are no arguments, as far as `preset` does
-    not.
+    not. Where `flicker` is empty a bad page (of the places HOLE and INSIDE) stays bad; else it comes and
+    goes, as in "01(0)": of the accesses to such pages the first goes through, the second faults, and those in
+    the brackets repeat for ever. An iteration of a REP is an access of its own.
     """
 
     len: int
@@ -83,6 +98,7 @@ class Case:
     seed: int = 1
     later_traps: tuple[int, ...] = ()
     preset: Preset | None = None
+    flicker: str = ""
 
     @property
     def traps(self) -> tuple[int, ...]:

@@ -30,6 +30,46 @@ def sample_cases(
     ]
 
 
+def flickering_cases(contract: Contract, faults: Faults | None = None) -> Iterator[list[Case]]:
+    """Cases in which a bad page comes and goes, a list for each way in which it does."""
+    faults = faults or contract.faults
+    loads, stores = contract.src is not None and can_fault(faults, "load"), can_fault(faults, "store")
+    buffers = [name for name, may in (("src", loads), ("dst", stores)) if may]
+    lengths = _FLICKERING_LENGTHS if contract.size is None else (contract.size,)
+    traps = contract.load_traps or (14,)
+    for flicker in _FLICKERS:
+        yield [
+            Case(
+                length,
+                Placement(Place.HOLE, at) if buffer == "src" else _FREE,
+                Placement(Place.HOLE, at) if buffer == "dst" else _FREE,
+                traps[(length + at) % len(traps)],
+                seed=1 + length % 8,
+                flicker=flicker,
+            )
+            for length in lengths
+            for at in _bad_offsets(length)
+            for buffer in buffers
+        ]
+
+
+_FLICKERS = (
+    "(01)", "(10)", "0(1)", "10(1)", "(001)", "00(1)", "010(1)", "(110)", "000(1)", "0010(1)", "0000(1)",
+    "00010(1)", "00000(1)", "1(0)", "01(0)", "001(0)", "0001(0)", "00001(0)", "11(0)", "101(0)",
+)  # fmt: skip
+"""A page goes away after some accesses, comes back, or both, again and again."""
+
+_FLICKERING_LENGTHS = (*range(1, 34), 40, 63, 64, 65, 72, 100, 127, 128, 129, 200, 256, 300)
+
+
+def _bad_offsets(length: int) -> list[int]:
+    """Where the page may begin: everywhere in a short buffer, near the ends and in the middle of others."""
+    if length <= 20:
+        return list(range(length))
+    near = (0, 1, 7, 8, 16, length // 2, *(length - n for n in (1, 2, 4, 7, 8, 9, 15, 16, 17)))
+    return sorted(set(near))
+
+
 def far_cases(contract: Contract, bits: int = 32, faults: Faults | None = None) -> list[Case]:
     """Cases with a length just beyond 2**bits, of which a routine that counts in more bits copies little.
 

@@ -19,7 +19,7 @@ from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image
-from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit
+from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit, touches
 from mcverify.runs.code import reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.layout import Buffer, bias_of, by_page, lay_out, needed, page_end
@@ -56,6 +56,9 @@ _MOST_FAULTS = 16384
 _STEPS_BETWEEN_LOOKS = 4096
 """Steps between two looks at the clock: some hundredths of a second."""
 _MOST_SLOTS = 32
+_NOT_AT_ALL, _ABOUT, _DONE = -1, -2, -3
+"""Where a run stands that executes one instruction with a page accessible; else the address that it has
+reached."""
 _MOST_STUB_STEPS = 200
 _MOST_THUNKS = 4
 
@@ -324,8 +327,16 @@ class _Run:
         self._machine, self._case, self._watch, self._schedule = machine, case, watch, schedule
         self._deadline = deadline
         self._uc = machine.uc
-        self._dst = lay_out(case.dst, case.len, _base(case.seed, 1))
-        self._src = lay_out(case.src, case.len, _base(case.seed, 2)) if machine.contract.src else None
+        flickers = bool(case.flicker)
+        self._touches = touches(case.flicker)
+        self._through_to = _NOT_AT_ALL
+        self._away: dict[int, bytes] = {}
+        self._dst = lay_out(case.dst, case.len, _base(case.seed, 1), flickers=flickers)
+        self._src = (
+            lay_out(case.src, case.len, _base(case.seed, 2), flickers=flickers)
+            if machine.contract.src
+            else None
+        )
         self._buffers = [b for b in (self._src, self._dst) if b is not None]
         self._faults: list[Fault] = []
         self._loads = 0
@@ -352,17 +363,33 @@ class _Run:
         finally:
             for hook in hooks:
                 self._uc.hook_del(hook)
-            for first, end in (pages for buffer in self._buffers for pages in buffer.mapped):
+            for buffer in self._buffers:
+                self._bring_back(buffer)
+            for first, end in (pages for buffer in self._buffers for pages in buffer.pages):
                 self._uc.mem_unmap(first, end - first)
 
     # ---- Memory ----
 
     def _map(self, buffer: Buffer) -> None:
-        for first, end in buffer.mapped:
+        for first, end in buffer.pages:
             self._uc.mem_map(first, end - first)
         pattern = self._fresh() if buffer is self._dst else self._contents()
         for a, b in buffer.spans:
             self._uc.mem_write(buffer.at + a, pattern[LEAD + a : LEAD + b])
+        self._take_away(buffer)
+
+    def _take_away(self, buffer: Buffer) -> None:
+        """Unmap the page that comes and goes, and remember what it holds. (Unicorn still lets accesses
+        through that it has seen before, where only the rights of a page change.)"""
+        if buffer.flickers:
+            self._away[buffer.hole] = bytes(self._uc.mem_read(buffer.hole, PAGE))
+            self._uc.mem_unmap(buffer.hole, PAGE)
+
+    def _bring_back(self, buffer: Buffer) -> None:
+        """Map the page again, if it is away."""
+        if buffer.hole in self._away:
+            self._uc.mem_map(buffer.hole, PAGE)
+            self._uc.mem_write(buffer.hole, self._away.pop(buffer.hole))
 
     def _contents(self) -> bytes:
         return contents_of(self._case, self._machine.contract, self._case.len + 2 * LEAD)
@@ -404,9 +431,16 @@ class _Run:
     def _on_code(self, _uc: object, address: int, _size: int, _data: object) -> None:
         if address == _RETURN_PAGE:
             return
+        if self._through_to == _DONE:
+            self._through_to = address
+            self._uc.emu_stop()
+            return
         again, self._at, self._access = address == self._at, address, _NO_ACCESS
         self._undo.clear()
         self._accesses_before = len(self._watch.accesses or ())
+        if self._through_to == _ABOUT:
+            self._through_to = _DONE
+            return
         self._top, self._store_end = max(self._top, self._store_end), 0
         self._steps_left -= 1
         is_late = self._steps_left % _STEPS_BETWEEN_LOOKS == 0 and self._deadline.remaining() == 0
@@ -556,15 +590,36 @@ class _Run:
         uc = _unicorn()
         if error in (uc.UC_ERR_FETCH_UNMAPPED, uc.UC_ERR_FETCH_PROT):
             return self._outside(self._machine.rip)
-        if error in (uc.UC_ERR_READ_UNMAPPED, uc.UC_ERR_WRITE_UNMAPPED) and _is_canonical(
-            self._access.address
-        ):
+        unmapped = (
+            uc.UC_ERR_READ_UNMAPPED,
+            uc.UC_ERR_WRITE_UNMAPPED,
+            uc.UC_ERR_READ_PROT,
+            uc.UC_ERR_WRITE_PROT,
+        )
+        if error in unmapped and _is_canonical(self._access.address):
             access = self._access
             self._untear()
+            coming = next((b for b in self._buffers if b.flickers and access.meets(b.hole)), None)
+            if coming is not None and not next(self._touches):
+                return self._through(coming)
             bad = self._first_bad(access.address, access.size)
             return self._fault(access.address if bad is None else bad, access.is_store)
         self._ending, self._rip = Ending.WILD if self._at_return() else Ending.ILLEGAL, self._at
         return 0
+
+    def _through(self, buffer: Buffer) -> int:
+        """Execute the instruction, or the iteration of a REP, with the page of the buffer accessible; the
+        address to go on at."""
+        self._bring_back(buffer)
+        self._through_to = _ABOUT
+        try:
+            self._uc.emu_start(self._at, _RETURN_PAGE)
+        except _unicorn().UcError as error:
+            return self._interrupted(error.errno)
+        finally:
+            self._take_away(buffer)
+            reached, self._through_to = self._through_to, _NOT_AT_ALL
+        return reached if reached >= 0 else self._machine.rip
 
     def _untear(self) -> None:
         """Unicorn may have stored the first bytes when it comes to a bad one; a CPU stores all or none."""
@@ -622,6 +677,7 @@ class _Run:
     # ---- The outcome ----
 
     def _result(self, initial: dict[str, int], ending: Ending) -> Outcome:
+        self._bring_back(self._dst)
         base, end = self._dst.extent
         fresh, wanted = self._fresh(), self._wanted()
         written, correct = bytearray(end - base), bytearray(end - base)
@@ -654,6 +710,10 @@ class _Access:
     address: int
     size: int
     is_store: bool
+
+    def meets(self, page: int) -> bool:
+        """Whether some of its bytes lie in the page."""
+        return self.address < page + PAGE and page < self.address + self.size
 
 
 _NO_ACCESS = _Access(0, 0, False)

@@ -98,6 +98,7 @@ struct contract {
 struct test {
 	u64 len, src_place, src_at, dst_place, dst_at, traps, seed;
 	u64 preset;			/* its number, 0 where there is none */
+	u64 flicker;			/* 0: bad pages stay bad; else touch_faults() */
 };
 
 /* What stands at entry in place of what the seed chooses. */
@@ -403,6 +404,7 @@ struct buffer {
 	u8 *at;
 	struct span spans[2];	/* what of [-RED, len + RED) can be accessed */
 	struct region region;
+	bool flickers;		/* its bad page comes and goes, and counts as accessible */
 };
 
 static struct region src_arenas[ARENAS], dst_arenas[ARENAS];
@@ -578,6 +580,7 @@ static void buffer_set(struct buffer *buffer, const struct region *region, u8 *a
 
 	buffer->region = *region;
 	buffer->at = at;
+	buffer->flickers = false;
 	buffer->spans[0] = overlap(from, to, at, region->start, region->hole);
 	buffer->spans[1] = overlap(from, to, at, region->back, region->end);
 }
@@ -979,6 +982,72 @@ static bool handler_apply(greg_t *g, const struct entry *entry)
 	return true;
 }
 
+/* ---- Bad pages that come and go, as another thread that unmaps and maps them would have it -------- */
+
+static u64 n_touches;		/* accesses to such pages so far */
+static bool opened;		/* one is accessible, for one instruction */
+
+/* Of the first touches each has a bit of its own (1 for a fault), those behind them repeat some bits for ever. */
+static bool touch_faults(void)
+{
+	u64 word = run.test.flicker, n_first = word & 0xff, n_cycle = word >> 40 & 0xff, i = n_touches++;
+
+	return (i < n_first ? word >> (8 + i) : word >> (48 + (i - n_first) % n_cycle)) & 1;
+}
+
+static void flickering_protect(int rights)
+{
+	const struct buffer *buffers[] = { &run.src, &run.dst };
+
+	for (int i = 0; i < 2; i++)
+		if (buffers[i]->flickers && mprotect(buffers[i]->region.hole, PAGE, rights))
+			die(NO_MEMORY);
+}
+
+static void flickering_close(greg_t *g)
+{
+	if (!opened)
+		return;
+	opened = false;
+	flickering_protect(PROT_NONE);
+	if (!run.stepped)
+		g[REG_EFL] &= ~(greg_t)FLAG_TF;
+}
+
+static bool is_in_hole(const struct buffer *buffer, u64 address)
+{
+	return buffer->flickers && (address & -PAGE) == (u64)buffer->region.hole;
+}
+
+/* Whether the access goes through this time: for one instruction, or for one iteration of a REP. */
+static bool is_back(greg_t *g, u64 address)
+{
+	const struct buffer *buffer = is_in_hole(&run.src, address) ? &run.src : &run.dst;
+
+	if (!is_in_hole(buffer, address) || touch_faults())
+		return false;
+	opened = true;
+	if (mprotect(buffer->region.hole, PAGE, PROT_READ | PROT_WRITE))
+		die(NO_MEMORY);
+	g[REG_EFL] |= FLAG_TF;
+	return true;
+}
+
+static void flickering_set(struct buffer *buffer, u64 where, const u8 *pattern)
+{
+	const struct region *region = &buffer->region;
+	s64 from = -RED, to = (s64)run.test.len + RED;
+
+	if (!run.test.flicker || (where != HOLE && where != INSIDE))
+		return;
+	buffer->flickers = true;
+	buffer->spans[0] = overlap(from, to, buffer->at, region->start, region->end);
+	buffer->spans[1].from = buffer->spans[1].to = buffer->spans[0].to;
+	flickering_protect(PROT_READ | PROT_WRITE);
+	fill(buffer, pattern);
+	flickering_protect(PROT_NONE);
+}
+
 static void access_fault(greg_t *g, u64 rip)
 {
 	u64 index = map_find(&entry_map, rip), address = g[REG_CR2];
@@ -988,6 +1057,9 @@ static void access_fault(greg_t *g, u64 rip)
 		finish(g, OVERFLOW, rip);
 		return;
 	}
+	if (is_back(g, g[REG_CR2]))
+		return;
+	flickering_close(g);
 	if (index == NONE && is_return(rip)) {
 		finish(g, WILD, rip);
 		return;
@@ -1051,9 +1123,10 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 		on_segv(g);
 	else if (signal == SIGTRAP && g[REG_TRAPNO] == 3)
 		on_int3(g, g[REG_RIP] - 1);
-	else if (signal == SIGTRAP)
+	else if (signal == SIGTRAP) {
+		flickering_close(g);
 		before(g);
-	else
+	} else
 		finish(g, in_code(g[REG_RIP]) ? ILLEGAL : WILD, g[REG_RIP]);
 }
 
@@ -1208,6 +1281,7 @@ static void execute(const struct test *test)
 	run.n_loads = 0;
 	run.told = 0;
 	run.was_nested = false;
+	n_touches = 0;
 	run.ac = 0;
 	run.rip = 0;
 	run.top = 0;
@@ -1252,15 +1326,19 @@ static void set_up(const struct test *test)
 	if (contract.src != NONE) {
 		buffer_set(&run.src, src, place(src, test->src_place, test->src_at, test->len), test->len);
 		fill(&run.src, contents);
+		flickering_set(&run.src, test->src_place, contents);
 	}
 	buffer_set(&run.dst, dst, place(dst, test->dst_place, test->dst_at, test->len), test->len);
 	fill(&run.dst, fresh);
+	flickering_set(&run.dst, test->dst_place, fresh);
 }
 
 static bool set_up_long(const struct test *test)
 {
 	memset(&run.src, 0, sizeof(run.src));
 	memset(&run.dst, 0, sizeof(run.dst));
+	if (test->flicker)
+		return false;
 	know_contents(test, PERIOD);
 	return (contract.src == NONE ||
 		long_buffer(&run.src, test->src_place, test->src_at, test->len, contents, MAP_SHARED)) &&
@@ -1578,6 +1656,8 @@ static void look_again(void)
 	else if (!set_up_long(&test))
 		die(NO_MEMORY);
 	execute(&test);
+	flickering_protect(PROT_READ | PROT_WRITE);
+	opened = false;
 	classify();
 	other_fresh = false;
 	runs_unite(&stored, &stored_first);
@@ -1785,7 +1865,10 @@ static void case_run(const struct test *test)
 			set_up(test);
 		execute(test);
 	}
+	flickering_protect(PROT_READ | PROT_WRITE);
+	opened = false;
 	case_put();
+	flickering_protect(PROT_NONE);
 	if (is_big)
 		tear_down_long();
 	if (job.mode != JUDGE || out_n > 1 << 16)

@@ -9,6 +9,7 @@ from functools import cached_property
 from mcverify.contract import Contract
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Run
 from mcverify.runs.pattern import LEAD, contents_of
+from mcverify.scopes import Scope, needs_transient
 
 _FLAG_DF = 1 << 10
 _FLAG_AC = 1 << 18
@@ -43,8 +44,26 @@ def judge(
         return ()
     run = Judged(contract, case, outcome, tuple(accesses), name)
     binding = contract.binding(run.last_trap)
-    found = [violation for violation in _violations(run) if violation.obligation in binding]
+    found = [
+        violation
+        for violation in _violations(run)
+        if violation.obligation in binding and counts(contract, case, violation.obligation, outcome.ending)
+    ]
     return tuple(sorted(found, key=lambda v: int(v.obligation[1:])))
+
+
+def counts(contract: Contract, case: Case, obligation: str, ending: Ending) -> bool:
+    """Whether the contract asks an obligation of such a run: where pages come and go, only what it asks under
+    transient faults."""
+    if not case.flicker:
+        return True
+    scope: Scope = (
+        "loops" if obligation == "O9" and ending is Ending.TIMEOUT else _SCOPES.get(obligation, "exit")
+    )
+    return needs_transient(obligation, scope, contract)
+
+
+_SCOPES: dict[str, Scope] = {"O1": "end", "O8": "access"}
 
 
 def _violations(run: Judged) -> Iterator[Violation]:
@@ -107,7 +126,11 @@ class Judged:
 
     @cached_property
     def fault_point(self) -> int | None:
-        """Lowest offset within a buffer at which a fault was taken."""
+        """Lowest offset within a buffer at which a fault was taken; where pages come and go, that of the last
+        one."""
+        if self.case.flicker:
+            last = self.outcome.faults[-1:]
+            return next((f.offset for f in last if self.is_within(f)), None)
         return min((f.offset for f in self.outcome.faults if self.is_within(f)), default=None)
 
     @property
@@ -230,12 +253,15 @@ def _count(run: Judged) -> Iterator[Violation]:
         yield Violation("O3", f"{said}, but byte {run.missing} of dst was not stored")
     if run.last - claimed > run.contract.over_report_after(run.last_trap):
         yield Violation("O4", f"{said}, but byte {run.last - 1} of dst was stored")
-    if 0 < left == length and not _first_is_bad(run.case, run.contract):
+    if 0 < left == length and not _first_is_bad(run):
         yield Violation("O5", f"{said}, though the first byte could be copied")
 
 
-def _first_is_bad(case: Case, contract: Contract) -> bool:
-    return case.dst.first_bad == 0 or (contract.src is not None and case.src.first_bad == 0)
+def _first_is_bad(run: Judged) -> bool:
+    case = run.case
+    if case.flicker:
+        return run.fault_point == 0
+    return case.dst.first_bad == 0 or (run.contract.src is not None and case.src.first_bad == 0)
 
 
 def _state(run: Judged) -> Iterator[Violation]:

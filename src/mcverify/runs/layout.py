@@ -51,7 +51,8 @@ def page_end(group: Iterable[Section]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A buffer of `length` bytes at `at`; accessible are `start` to `hole`, and `back` to `end`."""
+    """A buffer of `length` bytes at `at`; accessible are `start` to `hole`, and `back` to `end`. Where it
+    `flickers`, the page of the hole comes and goes, and its bytes count as memory."""
 
     at: int
     length: int
@@ -59,17 +60,23 @@ class Buffer:
     hole: int
     back: int
     end: int
+    flickers: bool = False
+
+    @property
+    def pages(self) -> tuple[Run, ...]:
+        """The address ranges in which there is memory."""
+        return ((self.start, self.end),) if self.flickers else self.mapped
 
     @property
     def mapped(self) -> tuple[Run, Run]:
-        """The address ranges that can be accessed."""
+        """The address ranges that can always be accessed."""
         return (self.start, self.hole), (self.back, self.end)
 
     @property
     def spans(self) -> list[Run]:
-        """What can be accessed of the buffer and its red zones, as offsets."""
+        """The memory of the buffer and its red zones, as offsets."""
         low, high = self.at - RED_ZONE, self.at + self.length + RED_ZONE
-        clipped = ((max(a, low) - self.at, min(b, high) - self.at) for a, b in self.mapped)
+        clipped = ((max(a, low) - self.at, min(b, high) - self.at) for a, b in self.pages)
         return [(a, b) for a, b in clipped if a < b]
 
     @property
@@ -95,8 +102,9 @@ def extent(spans: Iterable[Run], length: int) -> Run:
     return min([0, *(a for a, _ in held)]), max([length, *(b for _, b in held)])
 
 
-def lay_out(placement: Placement, length: int, base: int) -> Buffer:
-    """The buffer at its placement, in pages from the address `base` on."""
+def lay_out(placement: Placement, length: int, base: int, *, flickers: bool = False) -> Buffer:
+    """The buffer at its placement, in pages from the address `base` on; `flickers`: a bad page of it comes
+    and goes."""
     reach = max(length, placement.at if placement.place is Place.HOLE else 0)
     size = -(-reach // PAGE) * PAGE + 4 * PAGE
     start = base + PAGE
@@ -109,7 +117,8 @@ def lay_out(placement: Placement, length: int, base: int) -> Buffer:
         Place.END: hole - length,
         Place.FRONT: back,
     }[placement.place]
-    return Buffer(at, length, start, hole, back, back + size)
+    comes_and_goes = flickers and placement.first_bad is not None
+    return Buffer(at, length, start, hole, back, back + size, comes_and_goes)
 
 
 def _page_starts(address: int, size: int) -> Iterable[int]:

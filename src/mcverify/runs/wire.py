@@ -47,7 +47,7 @@ MOST_RUNS = 4096
 """Most runs of bytes that are told apart of a buffer longer than that (MAX_LONG_RUNS in harness.c); the last
 one ends where the last of all ends."""
 
-TEST_WORDS = 8
+TEST_WORDS = 9
 """Words of one case."""
 
 _PLACE_SHIFT = 56
@@ -190,13 +190,27 @@ def tests_of(cases: Sequence[Case]) -> tuple[Presets, bytes]:
 def _case_words(case: Case, presets: Presets) -> bytes:
     src, dst = case.src, case.dst
     places = PLACES.index(src.place), src.at, PLACES.index(dst.place), dst.at
-    return _words(case.len, *places, traps_word(case.traps), case.seed, presets.number(case.preset))
+    preset, flicker = presets.number(case.preset), _flicker_word(case.flicker)
+    return _words(case.len, *places, traps_word(case.traps), case.seed, preset, flicker)
+
+
+def _flicker_word(flicker: str) -> int:
+    """The word of `Case.flicker` (`touch_faults` in harness.c): how many touches stand for themselves, a bit
+    for each, how many repeat, a bit for each."""
+    if not flicker:
+        return 0
+    first, _, cycle = flicker.removesuffix(")").partition("(")
+    return len(first) | _bits(first) << 8 | len(cycle) << 40 | _bits(cycle) << 48
+
+
+def _bits(text: str) -> int:
+    return sum(1 << number for number, bit in enumerate(text) if bit == "1")
 
 
 def case_of(words: Sequence[int], presets: Presets) -> Case:
     """The case that TEST_WORDS words of the harness stand for. Raises IndexError for words that it does not
     write."""
-    length, src, src_at, dst, dst_at, traps, seed, preset = words
+    length, src, src_at, dst, dst_at, traps, seed, preset, _ = words
     trap, *later = traps_of(traps)
     return Case(
         length,

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from mcverify.contract import Faults, Traps
+from mcverify.contract import FaultModel, Faults, Traps
 
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Offset = Annotated[int, Meta(ge=-(1 << 63))]
@@ -39,6 +39,7 @@ class Options(Struct):
     include: tuple[str, ...]
     defines: tuple[str, ...]
     trap: Traps | None = None
+    fault_model: FaultModel | None = None
     system_map: str | None = None
     kernel: str | None = None
     config: str | None = None
@@ -68,6 +69,7 @@ class Terms(Struct):
     source: str
     over_report_on_machine_check: Count | None = None
     traps: Traps = "both"
+    fault_model: FaultModel = "mixed"
     size: Count | None = None
     stored_value: str | None = None
     loaded_value: str | None = None
@@ -133,6 +135,7 @@ class Case(Struct):
     trap: Literal[14, 18]
     seed: Count
     later_traps: tuple[Literal[14, 18], ...] = ()
+    flicker: Annotated[str, Meta(pattern=r"^([01]{0,24}\([01]{1,8}\))?$")] = ""
     preset: Preset | None = None
 
 

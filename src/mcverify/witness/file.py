@@ -178,6 +178,7 @@ def _options(options: document.Options, routine: str) -> ProveOptions:
         contract=options.contract,
         faults=options.faults,
         trap=options.trap,
+        fault_model=options.fault_model,
         len_max=options.len_max,
         rep_model=options.rep_model,
         include=tuple(map(Path, options.include)),
@@ -211,6 +212,7 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
         "faults": terms.faults,
         "data": terms.data,
         "over_report": terms.over_report,
+        "fault_model": terms.fault_model,
         "arguments": _given(
             {
                 "dst": terms.dst,
@@ -317,6 +319,7 @@ def _case(case: document.Case, path: str) -> Case:
         trap=case.trap,
         seed=case.seed,
         later_traps=case.later_traps,
+        flicker=case.flicker,
         preset=_preset(case.preset, f"{path}.preset") if case.preset is not None else None,
     )
 

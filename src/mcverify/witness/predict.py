@@ -113,6 +113,8 @@ class Predictor:
 
         Raises Unpredictable where it says nothing, Disagreement where it contradicts itself, OutOfTime.
         """
+        if case.flicker:
+            raise Unpredictable("the model of bad addresses has none that come and go")
         return self._predicted(self._arrival(case, outcome))
 
     def compare(

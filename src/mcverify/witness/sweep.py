@@ -27,9 +27,9 @@ from mcverify.proof.trials import STALE, Trials, other_contents
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Ending, Outcome
-from mcverify.runs.cases import sample_cases
+from mcverify.runs.cases import flickering_cases, sample_cases
 from mcverify.runs.code import is_fence, is_nontemporal, keeps_hidden, reachable, text_of
-from mcverify.runs.grid import Grid, GridResult, GridViolation, full_grid, quick_grid, size
+from mcverify.runs.grid import Grid, GridResult, GridViolation, full_grid, merge, quick_grid, size
 from mcverify.runs.judge import Violation, judge
 
 On = Literal["cpu", "emulator"]
@@ -37,6 +37,8 @@ Progress = Callable[[str], None]
 
 _EMULATED = 3000
 _EMULATED_QUICK = 600
+_FLICKERING_STEP = 20
+"""Of the cases in which pages come and go one in so many is emulated."""
 _LONGEST_EMULATED = 5000
 _BATCH = 50
 _STEPPED = 60
@@ -67,6 +69,7 @@ class SweepOptions:
     trap: str | None = None
     config: Path | None = None
     ignore_annotations: bool = False
+    fault_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,7 @@ def _as_proof(options: SweepOptions) -> ProveOptions:
         defines=options.defines,
         config=options.config,
         ignore_annotations=options.ignore_annotations,
+        fault_model=options.fault_model,
     )
 
 
@@ -219,10 +223,14 @@ class _Sweep:
         grid = make(contract, self._task.faults, trials.presets)
         start = time.monotonic()
         try:
-            found, planned = self._run(trials, grid)
+            found, chosen = self._run(trials, grid)
+            flickering = self._flickering(contract)
+            if flickering:
+                found = merge((found, self._emulate(trials, flickering)))
         except OutOfTime:
             return self._not_run("the time was over before it began")
-        return self._said(contract, grid, found, planned, time.monotonic() - start)
+        planned = (len(chosen) or len(grid)) + len(flickering)
+        return self._said(contract, grid, found, chosen, planned, time.monotonic() - start)
 
     def _not_run(self, why: str) -> SweepResult:
         task = self._task
@@ -241,6 +249,13 @@ class _Sweep:
         chosen = thinned(grid, _EMULATED_QUICK if self._options.quick else _EMULATED)
         return self._emulate(trials, chosen), chosen
 
+    def _flickering(self, contract: Contract) -> list[Case]:
+        """The cases in which pages come and go, where the contract asks everything of such faults."""
+        if contract.fault_model != "transient":
+            return []
+        cases = [case for group in flickering_cases(contract, self._task.faults) for case in group]
+        return cases[:: 1 if self._on == "cpu" else _FLICKERING_STEP]
+
     def _emulate(self, trials: Trials, cases: Sequence[Case]) -> GridResult:
         """As `CpuRunner.grid`, case by case."""
         kinds: dict[tuple[str, int | None, Ending, int | None], list[Case]] = defaultdict(list)
@@ -248,7 +263,7 @@ class _Sweep:
         for start in range(0, len(cases), _BATCH):
             if self._deadline.remaining() == 0:
                 break
-            self._progress(f"{start} of {len(cases)} cases, on the emulator")
+            self._progress(f"{start} of {len(cases)} cases, one by one")
             for case, outcome in trials.outcomes(cases[start : start + _BATCH]):
                 violations = judge(trials.contract, case, outcome)
                 failed += bool(violations)
@@ -269,6 +284,7 @@ class _Sweep:
         grid: Grid,
         found: GridResult,
         chosen: Sequence[Case],
+        planned: int,
         seconds: float,
     ) -> SweepResult:
         self._progress("looking at the failures")
@@ -277,7 +293,6 @@ class _Sweep:
         kinds = [*self._looked_at(patient, found.violations), *self._unfenced(patient, contract)]
         kinds.sort(key=_order)
         lens = {case.len for case in chosen} or {block.len for block in grid.blocks}
-        planned = len(chosen) or len(grid)
         task = self._task
         return SweepResult(
             name=task.name,

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 
 from mcverify.errors import InputError
 from mcverify.foreign import read_regular
+from mcverify.kernels import first_kernel, overlap
 from mcverify.models import models_dir, read_toml
 from mcverify.scopes import makes_sense
 from mcverify.shown import printable
@@ -104,7 +105,8 @@ class Contract:
     `error`: the number that it is after a fault, in its low 32 bits (None: any that is no success).
     `widths` are the bits of `left`, `status` and `trap`, by these names, where not the whole register is
     used: what lies above is not looked at.
-    `routines` maps a routine's name to the kernels in which it bears the contract.
+    `faults_by_table`: of `faults` "both", a kind of access faults only if the routine has an entry for one of
+    that kind. `routines` maps a routine's name to the kernels in which it bears the contract.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Contract:
     routines: Mapping[str, str]
     source: str
     widths: Mapping[str, int] = field(default_factory=dict)
+    faults_by_table: bool = False
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -290,14 +293,32 @@ def all_contracts() -> tuple[Contract, ...]:
     return tuple(_shipped().values())
 
 
-def contract_for(routine: str) -> Contract | None:
-    """The contract that the kernel's routine of that name bears, None for an unknown routine."""
-    return _by_routine().get(routine)
+def contract_for(routine: str, kernels: str = "") -> Contract | None:
+    """The contract that the kernel's routine of that name bears, None for an unknown routine.
+
+    A name that has borne several has that of `kernels` ("6.4 on", "6.12.57"); where these leave more than
+    one, or are not known (""), the one of the oldest kernels.
+    """
+    known = _by_routine().get(routine, ())
+    fitting = [c for c in known if kernels and overlap(c.routines[routine], kernels)]
+    return next(iter(fitting if len(fitting) == 1 else known), None)
+
+
+def contracts_for(routine: str) -> tuple[Contract, ...]:
+    """All contracts that the kernel's routine of that name has borne, the oldest first."""
+    return _by_routine().get(routine, ())
 
 
 @cache
-def _by_routine() -> dict[str, Contract]:
-    return {name: contract for contract in reversed(all_contracts()) for name in contract.routines}
+def _by_routine() -> dict[str, tuple[Contract, ...]]:
+    found: dict[str, tuple[Contract, ...]] = {}
+    for contract in all_contracts():
+        for name in contract.routines:
+            found[name] = (*found.get(name, ()), contract)
+    return {
+        name: tuple(sorted(contracts, key=lambda c: first_kernel(c.routines[name])))
+        for name, contracts in found.items()
+    }
 
 
 @cache
@@ -422,6 +443,7 @@ def _contract(top: _Table) -> Contract:
         on_machine_check=_obligations(machine_check, obligations, obligations),
         faults=cast("Faults", top.word("faults", ("loads", "stores", "both"), "loads" if src else "stores")),
         data=cast("Data", top.word("data", ("copy", "zero", "value"), data)),
+        faults_by_table=top.get("faults_by_table", bool, False),
         over_report=over_report,
         over_report_on_machine_check=machine_check.get("over_report", int, over_report),
         traps=cast("Traps", top.word("traps", ("pf", "mc", "both"), "both")),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mcverify.contract import Contract, all_contracts, contract_for, contract_of, load_contract
+from mcverify.contract import Contract, all_contracts, contract_for, contract_of, contracts_for, load_contract
 from mcverify.errors import InputError
+from mcverify.kernels import overlap
 
 GOOD = """
 name = "mine"
@@ -219,3 +220,41 @@ def test_a_status_that_is_no_bool_keeps_its_width() -> None:
     assert load_contract("checksum").named("status") == "rax"
     tree = tomllib.loads(GOOD.replace('left = "rax"', 'status = "eax"\nstatus_inverted = true'))
     assert contract_of(tree, "x.toml").status_is_right(7, faulted=False)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "name"),
+    [
+        ("", "nocache"),
+        ("5.10.226", "nocache"),
+        ("6.3.9", "nocache"),
+        ("6.4.0-rc1", "nontemporal"),
+        ("6.18.3", "nontemporal"),
+        ("6.4 to 6.18", "nontemporal"),
+        ("5.16 on", "nocache"),
+    ],
+)
+def test_a_name_bears_the_contract_of_its_kernels(kernels: str, name: str) -> None:
+    contract = contract_for("__copy_user_nocache", kernels)
+    assert contract is not None
+    assert contract.name == name
+
+
+def test_kernels_of_a_name_do_not_overlap() -> None:
+    for routine in {name for contract in all_contracts() for name in contract.routines}:
+        spans = [c.routines[routine] for c in contracts_for(routine)]
+        assert not any(overlap(a, b) for i, a in enumerate(spans) for b in spans[:i]), routine
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("2.6.19 to 6.3", "6.3.9", True),
+        ("2.6.19 to 6.3", "6.4", False),
+        ("6.4 on", "6.12 to 6.18", True),
+        ("6.4 on", "2.6.27 to 3.4", False),
+        ("4.6 to 5.15", "5.15.1 on", True),
+    ],
+)
+def test_spans_of_kernels_are_compared(one: str, other: str, expected: bool) -> None:
+    assert overlap(one, other) is overlap(other, one) is expected

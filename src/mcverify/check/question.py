@@ -156,6 +156,7 @@ def _only_if_faults_stay(routine: Routine, contract: Contract) -> Iterator[str]:
 def _spared(routine: Routine, contract: Contract, asked: Asked, image: Image) -> Iterator[str]:
     """Accesses that may fault by what is asked, and do not in the proof."""
     usual: Faults = contract.faults
+    by_table = asked.faults is None and contract.faults_by_table and usual == "both"
     if asked.faults is None and contract.src is not None and contract.dst is not None:
         usual = _AND_ENTRIES.get(usual, usual)
     faults = asked.faults or usual
@@ -165,6 +166,8 @@ def _spared(routine: Routine, contract: Contract, asked: Asked, image: Image) ->
         if wanted <= done or not traps[kind]:
             continue
         moving = {s.at for p in routine.paths for s in p.steps for m in s.moved if m.kind == kind}
+        if by_table and not any(image.entry_at(at) is not None for at in moving):
+            continue
         struck = [at for at in sorted(moving) if wanted == _ALL or image.entry_at(at) is not None]
         if struck:
             yield f"{kind}s such as that at {struck[0]:#x} may fault (--faults asks for less)"

@@ -153,6 +153,8 @@ class Image:
     section that says so.
     `built` holds for what a kernel's build has made whole: a linked kernel (`linked`), or a module; `packed`
     for what was compressed in the file, `focused` once all is left out that one routine does not need.
+    `kernels` are those that the file is for ("6.12.57", "6.4 to 6.18"), as far as `kernels_by` tells: its
+    tree, what it says of itself, or what its text uses.
     `object_code` is the object that was read, empty where it is `built`.
     """
 
@@ -173,6 +175,8 @@ class Image:
     linked: bool = False
     packed: bool = False
     focused: bool = False
+    kernels: str = ""
+    kernels_by: str = ""
     object_code: bytes = field(default=b"", repr=False)
 
     @cached_property

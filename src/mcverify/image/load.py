@@ -239,7 +239,22 @@ class _Build:
             *_stand_in_notes(source, config),
             *([unconfined] if unconfined is not None else []),
         )
-        return replace(image, annotations=annotations, notes=(*image.notes, *notes))
+        kernels, shown = _kernels_of(source, config)
+        return replace(
+            image,
+            annotations=annotations,
+            notes=(*image.notes, *notes),
+            kernels=kernels,
+            kernels_by=shown,
+        )
+
+
+def _kernels_of(source: Source, config: Config) -> tuple[str, str]:
+    """The kernels that a source is for, and what tells it; empty where nothing does."""
+    if config.tree is not None:
+        return config.tree.version, "the tree in which it lies says so"
+    era = source.era
+    return (era.kernels, f"{' and '.join(era.shown)} in its text say so") if era is not None else ("", "")
 
 
 def _tree_notes(config: Config) -> list[str]:
@@ -327,7 +342,10 @@ def _image_of_elf(
     )
     image = replace(image, layout=layout, entries=entries, notes=notes)
     tables = _tables(laid_out, (alternatives.SECTION_NAME,))
-    naming = naming or _own_naming(image)
+    version = _own_version(image)
+    if version is not None:
+        image = replace(image, kernels=version, kernels_by="it says so of itself")
+    naming = naming or (features.of_version(version) if version is not None else None)
     found = alternatives.read_alternatives(image, tables, laid_out.is_relocated, naming)
     image = replace(image, alternatives=found)
     if image.linked:
@@ -335,11 +353,10 @@ def _image_of_elf(
     return with_constants(image)
 
 
-def _own_naming(image: Image) -> Naming | None:
-    """The names of features in the kernel that a linked file is, or a module is for; None for an object."""
+def _own_version(image: Image) -> str | None:
+    """The version of the kernel that a linked file is, or a module is for; None for an object."""
     said = (features.version_of(s.data) for s in image.sections if image.built and not s.executable)
-    version = next(filter(None, said), None)
-    return features.of_version(version) if version else None
+    return next(filter(None, said), None)
 
 
 def _symbols(raw: elf.RawElf, laid_out: LaidOut, system_map: Path | None, where: str) -> tuple[Symbol, ...]:

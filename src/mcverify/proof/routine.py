@@ -558,6 +558,8 @@ class RoutineProof:
         forms = not_compared(self._lifter.instruction(a).form for a in self._visited())
         if forms:
             yield f"what these instructions do was not compared with a CPU: {', '.join(forms)}"
+        if self._task.by_era:
+            yield self._task.by_era
         yield from self._image.notes
 
     def _constants(self) -> Iterator[str]:

@@ -16,6 +16,7 @@ from mcverify.contract import (
     all_contracts,
     can_fault,
     contract_for,
+    contracts_for,
     faults_by_entry,
     load_contract,
     shipped_contract,
@@ -23,6 +24,7 @@ from mcverify.contract import (
 from mcverify.errors import InputError
 from mcverify.image.functions import Functions
 from mcverify.image.image import Annotation, Image, Symbol
+from mcverify.kernels import overlap
 from mcverify.proof.options import Held, ProveOptions
 from mcverify.proof.result import Domain, RoutineResult, Verdict
 from mcverify.runs.code import reachable
@@ -35,7 +37,8 @@ class Task:
 
     `by_comment` says what a comment in the file makes other than the routine's name has it: its author may
     have asked for less. `said` is what the file says by itself, by a comment or the routine's name; `changed`
-    how that differs from what the routine is held to.
+    how that differs from what the routine is held to. `by_era` says of which kernels the contract is, where
+    the routine's name has borne others.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Task:
     contract: Contract | None
     faults: Faults
     by_comment: tuple[str, ...] = ()
+    by_era: str = ""
     said: Held | None = None
     changed: str = ""
 
@@ -112,9 +116,40 @@ def _task(
         faults = _on_loads(faults, contract, image, symbol)
     by_comment = tuple(_by_comment(image, symbol.name, given, options, faults)) if held is None else ()
     changed = _changed(held, said) if held is not None else ""
-    return Task(
-        symbol.name, symbol.address, functions.end(symbol), contract, faults, by_comment, said, changed
+    by_era = "" if given is not None or held else _by_era(image, symbol.name)
+    task = Task(
+        symbol.name,
+        symbol.address,
+        functions.end(symbol),
+        contract,
+        faults,
+        by_comment,
+        by_era,
+        said,
+        changed,
     )
+    return task if options.faults or commented else _with_table(task, image)
+
+
+def _with_table(task: Task, image: Image) -> Task:
+    """The task with the faults that its table shows, where its contract leaves that to it: a kind of access
+    without any entry is of memory that does not fault."""
+    if task.contract is None or not task.contract.faults_by_table or task.faults != "both":
+        return task
+    kinds = [kind for kind in ("load", "store") if any(_entries_of(task, image, kind))]
+    return replace(task, faults=cast("Faults", f"{kinds[0]}s")) if len(kinds) == 1 else task
+
+
+def _by_era(image: Image, routine: str) -> str:
+    """Of which kernels the contract is that the routine bears by its name, where that has borne others; and
+    what tells it."""
+    contract, known = contract_for(routine, image.kernels), contracts_for(routine)
+    if contract is None or len(known) < 2 or _annotation(image, routine, "contract"):
+        return ""
+    fitting = [c for c in known if image.kernels and overlap(c.routines[routine], image.kernels)]
+    others = ", ".join(f"{c.name} ({c.routines[routine]})" for c in known if c is not contract)
+    why = f"{image.kernels}: {image.kernels_by}" if len(fitting) == 1 else "nothing tells which it is for"
+    return f"{routine} is held to {contract.name} of {contract.routines[routine]} ({why}), not to {others}"
 
 
 def _said(image: Image, routine: str) -> Held | None:
@@ -144,7 +179,7 @@ def _by_comment(
     image: Image, routine: str, given: Contract | None, options: ProveOptions, faults: Faults
 ) -> Iterator[str]:
     """What comments change of the contract that the routine bears by its name, as far as no option does."""
-    usual, own = contract_for(routine), contract_in(image, routine)
+    usual, own = contract_for(routine, image.kernels), contract_in(image, routine)
     if usual is None:
         return
     if given is None and own is not None and own.terms != usual.terms:
@@ -197,7 +232,7 @@ def _entries_of(task: Task, image: Image, kind: str) -> Iterator[int]:
 def contract_in(image: Image, routine: str) -> Contract | None:
     """The contract that the file, or else the routine's name, says. Raises InputError for an unknown one."""
     annotated = _annotation(image, routine, "contract")
-    return shipped_contract(annotated.value) if annotated else contract_for(routine)
+    return shipped_contract(annotated.value) if annotated else contract_for(routine, image.kernels)
 
 
 def _on_loads(faults: Faults, contract: Contract, image: Image, symbol: Symbol) -> Faults:

@@ -129,6 +129,7 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "traps": contract.traps,
         "widths": dict(contract.widths),
         "fault_model": contract.fault_model,
+        "faults_by_table": contract.faults_by_table,
         "status_inverted": contract.status_inverted,
         "size": contract.size,
         "stored_value": contract.stored_value,

@@ -78,6 +78,7 @@ class Terms(Struct):
     user: bool = False
     clobbered: tuple[str, ...] = ()
     widths: dict[str, int] = {}
+    faults_by_table: bool = False
 
 
 class Line(Struct):

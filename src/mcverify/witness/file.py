@@ -210,6 +210,7 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
         "source": terms.source,
         "obligations": list(terms.obligations),
         "faults": terms.faults,
+        "faults_by_table": terms.faults_by_table,
         "data": terms.data,
         "over_report": terms.over_report,
         "fault_model": terms.fault_model,

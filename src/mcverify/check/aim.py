@@ -5,6 +5,7 @@ They only choose what is tried: nothing rests on the solver here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 
 from mcverify.check.solvers import milliseconds
@@ -15,10 +16,11 @@ _MOST = 400
 """Questions for one location."""
 
 
-def models_of(wanted: Iterable[tuple[Term, bool]]) -> Iterator[dict[str, int]]:
-    """For each condition with a truth value values of its symbols that give it, if any are found soon."""
+def models_of(wanted: Iterable[tuple[Term, bool]], until: float) -> Iterator[dict[str, int]]:
+    """For each condition with a truth value values of its symbols that give it, if any are found soon; none
+    any more once it is `until`, by the monotonic clock."""
     for number, (condition, value) in enumerate(wanted):
-        if number >= _MOST:
+        if number >= _MOST or time.monotonic() > until:
             return
         found = _model(condition, value)
         if found:

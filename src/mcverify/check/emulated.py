@@ -24,7 +24,12 @@ _PLACES = 1 << 52
 _CODE = (1 << 47) - 1
 """It fetches no instruction from the upper half: code lies at the low bits of its address."""
 
+_END = _PLACES - (1 << 20)
+"""There is no memory behind it: an access there would go on at 0."""
+
 _MOST_PAGES = 2000
+_AROUND = 512
+"""Bytes of memory before and behind an address that is near."""
 _BITS = {"cf": 0, "pf": 2, "af": 4, "zf": 6, "sf": 7, "df": 10, "of": 11, "ac": 18, "id": 21}
 _ALWAYS = 0x2
 _NUMBERS: Mapping[str, int] = {
@@ -75,9 +80,7 @@ class Emulated:
         self._touched: list[Touched] = []
         self._failed = False
         both = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
-        missing = unicorn.UC_HOOK_MEM_READ_UNMAPPED | unicorn.UC_HOOK_MEM_WRITE_UNMAPPED
         self._uc.hook_add(both, self._on_access)
-        self._uc.hook_add(missing, self._on_unmapped)
 
     @staticmethod
     def code_place(address: int) -> int:
@@ -139,6 +142,8 @@ class Emulated:
 
     def _reachable(self, address: int, size: int) -> int:
         place = address % _PLACES
+        if place + size > _END:
+            raise NotRunError(f"there is no memory at {address:#x}")
         for page in range(place & -PAGE, place + size, PAGE):
             if page not in self._code:
                 self._map(page)
@@ -174,36 +179,36 @@ class Emulated:
             self._uc.mem_write(write.place, write.after)
         self._written = list(snapshot.written)
 
-    def step(self, address: int) -> tuple[int, tuple[Touched, ...]]:
+    def step(self, address: int, near: Iterable[int]) -> tuple[int, tuple[Touched, ...]]:
         """Execute the instruction at an address, of a REP one element: where the next one lies, and what it
-        touches, in order. Raises NotRunError."""
+        touches, in order. `near` are addresses around which there must be memory. Raises NotRunError."""
         self._touched.clear()
         self._failed = False
+        for wanted in near:
+            place = wanted % _PLACES
+            for page in range((place - _AROUND) & -PAGE, place + _AROUND, PAGE):
+                if 0 <= page < _END and page not in self._code:
+                    self._map(page)
         place = self.code_place(address)
         try:
             self._uc.emu_start(place, 0, count=1)
         except unicorn.UcError as error:
             went = error.errno == unicorn.UC_ERR_FETCH_UNMAPPED and self._uc.reg_read(_RIP) != place
-            if not went or self._failed:
+            if not went:
                 raise NotRunError(str(error)) from error
+        if self._failed:
+            raise NotRunError("it goes where no memory was expected")
         to = int(self._uc.reg_read(_RIP))
         return (address + to - place) % (1 << 64), tuple(self._touched)
 
     def _on_access(self, _uc: object, kind: int, place: int, size: int, value: int, _data: object) -> None:
+        pages = {place & -PAGE, (place + size - 1) & -PAGE}
+        if not all(page in self._pages or page in self._code for page in pages):
+            self._failed = True
+            return
         if kind == unicorn.UC_MEM_WRITE:
             data = (value % (1 << 8 * size)).to_bytes(size, "little")
             self._written.append(_Write(place, bytes(self._uc.mem_read(place, size)), data))
             self._touched.append(Touched(True, place, data))
         else:
             self._touched.append(Touched(False, place, bytes(self._uc.mem_read(place, size))))
-
-    def _on_unmapped(
-        self, _uc: object, _kind: int, place: int, size: int, _value: int, _data: object
-    ) -> bool:
-        try:
-            for page in range(place & -PAGE, place + size, PAGE):
-                self._map(page)
-        except NotRunError:
-            self._failed = True
-            return False
-        return True

@@ -34,6 +34,9 @@ DEEPEST = -int(read_toml("x86_64.toml")["limits"]["own_frame"])
 
 _ADDRESSES = 1 << 64
 _MOST_STEPS = 2000
+"""Steps of a path."""
+_MOST_IN_ALL = 500_000
+"""Steps of all paths."""
 _MOST_FEATURES = 16
 _LARGEST_ACCESS = 64
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{0,80}")
@@ -91,6 +94,8 @@ class _Shape:
         _say("slack", routine.slack is None or 0 <= routine.slack < 1 << 62, "is no number of bytes")
         _say("features", len(routine.features) <= _MOST_FEATURES, "are too many")
         _say("entry", 0 <= routine.entry < _ADDRESSES, "is no address")
+        steps = sum(len(path.steps) for path in routine.paths)
+        _say("paths", steps <= _MOST_IN_ALL, f"have more than {_MOST_IN_ALL} steps")
         for location in routine.locations:
             self._location(location)
         for path in routine.paths:

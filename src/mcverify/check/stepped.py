@@ -116,10 +116,15 @@ class Stepped:
 
     def _executed(self) -> int:
         undefined = self._shown.undefined(self._before.__getitem__)
-        to, self._touched = self._machine.step(self._shown.address)
+        to, self._touched = self._machine.step(self._shown.address, self._near())
         for flag in undefined:
             self._machine.set(flag, self._bench.random.getrandbits(1))
         return to
+
+    def _near(self) -> list[int]:
+        """Where its accesses lie: at its operand, at rsp, or where a string instruction goes."""
+        near = [self._before[name] for name in ("rsp", "rsi", "rdi")]
+        return near if self._shown.place is None else [*near, self._shown.place(self._before.__getitem__)]
 
     def _pop(self, size: int) -> bytes:
         rsp = self._machine.get("rsp")
@@ -140,7 +145,7 @@ class Stepped:
         advanced = _advanced(self._before, repeated, count)
         if count <= _MOST_ELEMENTS:
             for _ in range(count + 2):
-                if machine.step(self._shown.address)[0] != self._shown.address:
+                if machine.step(self._shown.address, self._near())[0] != self._shown.address:
                     break
             if any(machine.get(name) != value for name, value in advanced.items()):
                 raise self._differs("does not do what its closed form says")

@@ -16,6 +16,9 @@ Lookup = Callable[[str], int | None]
 LONGEST = 1 << 20
 """Characters of a term, at most."""
 
+DEEPEST = 1000
+"""Parentheses that are open at once, at most: solvers call themselves for each."""
+
 _WIDEST = 4096
 """Bits of a term, at most."""
 
@@ -157,6 +160,8 @@ class _Reader:
         waiting: list[_Open] = []
         while True:
             found = self._begin(waiting)
+            if len(waiting) > DEEPEST:
+                raise Malformed(f"a term is nested more than {DEEPEST} deep")
             while found is not None:
                 if not waiting:
                     if self._at != len(self._tokens):

@@ -10,6 +10,7 @@ hang on where it goes: so each path is followed to its end in some state, or its
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -29,6 +30,12 @@ from mcverify.image.image import Image
 ROUNDS = 24
 """Random states at each location."""
 
+_FEWEST = 6
+"""States at each location, however many instructions its paths have."""
+_MUCH = 40_000
+"""Instructions that are tried at a location in random states, if that is not too few states."""
+_AIMING = 60.0
+"""Seconds in which a solver may propose values, in all."""
 _EDGES = (0, 1, 2, 7, 8, 9, 63, 64, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, (1 << 31) - 1, 1 << 31,
           (1 << 32) - 1, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)  # fmt: skip
 
@@ -66,10 +73,11 @@ class _Trial:
 
     def tried(self, rounds: int) -> Tried:
         """Try all locations."""
+        aiming = time.monotonic() + _AIMING
         for location in self._routine.locations:
-            for _ in range(rounds):
+            for _ in range(max(_FEWEST, min(rounds, _MUCH // len(self._trees[location.name])))):
                 self._from(location, {})
-            for wishes in models_of(self._unseen(location)):
+            for wishes in models_of(self._unseen(location), aiming):
                 self._from(location, wishes)
         for address in self._failed.keys() - self._run:
             shown = self._bench.shown(address)

@@ -56,6 +56,12 @@ check-asm: $(VENV)/.installed ## bundles of asm/, checked by two solvers (half a
 	$(VENV)/bin/mcverify prove -q $(filter-out $(wildcard asm/*_wrong_*.S),$(wildcard asm/*.S)) --proof build/proofs
 	$(VENV)/bin/mcverify check build/proofs $(CHECKFLAGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.installed ## damaged inputs for all that reads a stranger's files (SECONDS=60)
+	@PYTHONPATH=tests $(PY) -m security.fuzzer --seconds $(SECONDS)
+
+SECONDS ?= 60
+
 .PHONY: bench
 bench: $(VENV)/.installed ## measure what a proof costs, by phase and by size
 	$(PY) bench/run.py $(BENCHFLAGS)

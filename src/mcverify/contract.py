@@ -70,8 +70,8 @@ _TRAPS = read_toml("x86_64.toml")["traps"]
 MACHINE_CHECK = int(_TRAPS["machine_check"])
 """Trap number of #MC, after which a contract may ask for less."""
 
-_LARGEST = 1 << 20
-"""Bytes of a contract's file."""
+_LARGEST, _LONGEST_LINE = 64 << 10, 1000
+"""Bytes of a contract's file, and characters of a line: for many dots TOML's reader is not linear."""
 
 WORD = 8
 """Bytes of a register: a routine that moves a value between one and memory moves no more."""
@@ -329,12 +329,22 @@ def _shipped() -> dict[str, Contract]:
 
 def _read(path: Path) -> Contract:
     try:
-        tree = tomllib.loads(read_regular(path, _LARGEST).decode("utf-8"))
+        text = read_regular(path, _LARGEST).decode("utf-8")
+        if any(len(line) > _LONGEST_LINE for line in text.split("\n")):
+            raise InputError(
+                f"a contract has no line of more than {_LONGEST_LINE} characters", where=str(path)
+            )
+        tree = tomllib.loads(text)
     except OSError as error:
         raise InputError(f"cannot read the contract: {error.strerror}", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the contract is not TOML: {error}", where=str(path)) from error
-    return contract_of(tree, str(path))
+    try:
+        return contract_of(tree, str(path))
+    except RecursionError as error:
+        raise InputError(
+            "the contract has tables within tables, too deep to be read", where=str(path)
+        ) from error
 
 
 def contract_of(tree: Mapping[str, Any], where: str) -> Contract:

@@ -27,6 +27,10 @@ class ExitCode(IntEnum):
     INTERNAL = 4
 
 
+_LONGEST = 4000
+"""Characters of a message: what it quotes may be as long as a file."""
+
+
 class InputError(Exception):
     """The input or the command is wrong.
 
@@ -36,7 +40,7 @@ class InputError(Exception):
     """
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
-        self.message = printable(message)
+        self.message = printable(message if len(message) <= _LONGEST else f"{message[:_LONGEST]} ...")
         self.where = None if where is None else printable(where)
         self.hint = None if hint is None else printable(hint)
         super().__init__(self.message)

@@ -21,6 +21,10 @@ _OWN = "|#"
 Expression = str | list["Expression"]
 
 
+_DIGITS = 6
+"""Digits of a width: nothing that is written by us has more than three."""
+
+
 class NotRead(ValueError):
     """A script with something that is not known here; the message is a sentence."""
 
@@ -140,12 +144,20 @@ def _expressions(text: str) -> list[Expression]:
     return stack[0]
 
 
+def _width_of(text: str) -> int:
+    """The width of a sort or a constant, in bits."""
+    width = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else 0
+    if width == 0:
+        raise NotRead(f"a width is {text[:20]!r}")
+    return width
+
+
 def _sort(sort: Expression) -> int:
     match sort:
         case "Bool":
             return 0
         case ["_", "BitVec", str(width)]:
-            return int(width)
+            return _width_of(width)
     raise NotRead("there is a sort that is not known")
 
 
@@ -161,7 +173,7 @@ def _term(terms: Terms, found: Expression, named: Mapping[str, Term]) -> Term:
                 raise NotRead(f"{found} is not declared")
             return named[found]
         case ["_", str(value), str(width)] if value.startswith("bv"):
-            return terms.constant(int(value[2:]), int(width))
+            return terms.constant(int(value[2:]), _width_of(width))
         case ["let", [*pairs], body]:
             inner = {str(pair[0]): _term(terms, pair[1], named) for pair in pairs}
             return _term(terms, body, {**named, **inner})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.foreign import read_text
 from mcverify.image.compiler_names import HERE, SHIM, absolute, as_named
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def assembled(
-    path: Path, config: Config, defines: Sequence[str] = (), trees: Sequence[Path] = ()
+    path: Path,
+    config: Config,
+    defines: Sequence[str] = (),
+    trees: Sequence[Path] = (),
+    deadline: Deadline | None = None,
 ) -> Iterator[Path]:
     """Give the object of the source `path`, which exists as long as the context.
 
@@ -36,7 +41,7 @@ def assembled(
     """
     with scratch_folder() as folder:
         target = folder / "routine.o"
-        _run(path, target, _Asked(config, tuple(defines), tuple(trees)), "-c")
+        _run(path, target, _Asked(config, tuple(defines), tuple(trees), deadline), "-c")
         yield target
 
 
@@ -82,6 +87,7 @@ class _Asked:
     config: Config | None
     defines: tuple[str, ...]
     trees: tuple[Path, ...]
+    deadline: Deadline | None = None
 
     def arguments(self) -> list[str]:
         given = self.config.arguments() if self.config is not None else []
@@ -122,7 +128,7 @@ def _run(path: Path, target: Path, asked: _Asked, what: str) -> None:
     rules = (target,) if what == "-M" else made
     command = [*compiler, *_language(path, asked), *lists, what, absolute(path), "-o", str(target)]
     try:
-        done = run(command, reach)
+        done = run(command, reach, asked.deadline)
     except InputError as error:
         raise InputError(error.message, where=str(path), hint=error.hint) from error
     read = [name for rule in rules for name in _prerequisites(rule)]
@@ -211,6 +217,7 @@ def _place(path: Path, name: str, others: Sequence[str] = ()) -> str:
 
 # -- complaints ----------------------------------------------------------------------------------------------
 
+_LONGEST_LINE = 1000
 _SPENT = re.compile(
     r"File size limit exceeded|File too large|CPU time limit exceeded|memory exhausted|out of memory|Killed"
     r"|[Cc]annot allocate|std::bad_alloc|LLVM ERROR: .*memory",
@@ -232,7 +239,7 @@ _UNKNOWN_WORD = re.compile(
 
 def _complaint(path: Path, compiler: str, output: str) -> InputError:
     """The assembler's first error as ours: file:line, its words, and what to do."""
-    output = output.replace(HERE, "")
+    output = "\n".join(line[:_LONGEST_LINE] for line in output.replace(HERE, "").splitlines())
     match = _LOCATED.search(output)
     if spent := _SPENT.search(output):
         where = f"{match['file']}:{match['line']}" if match else str(path)

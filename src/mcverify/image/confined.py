@@ -12,13 +12,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import IO
 
+from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.permit import PERMIT, is_permitted
 from mcverify.programs import executable
@@ -27,7 +30,8 @@ from mcverify.toolchain import is_zig
 _SOURCE = Path(__file__).with_name("confine.c")
 _CANNOT_CONFINE, _CANNOT_EXECUTE, _SAYS = 124, 127, "confine: "
 
-_LARGEST_FILE = 256 << 20
+_LARGEST_FILE = 64 << 20
+_MOST_SAID = 64 << 10
 _MEMORY, _ZIG_MEMORY = 2 << 30, 16 << 30
 _SECONDS, _ZIG_SECONDS = 30, 300
 """Of the CPU, for each process; zig builds its own cache at its first run."""
@@ -103,48 +107,58 @@ def note() -> str | None:
     return "the source was assembled without confinement, as --unconfined allows: it may have read any file"
 
 
-def run(command: Sequence[str], reach: Reach) -> subprocess.CompletedProcess[str]:
-    """Run a compiler on files within `reach`, its output as text.
+def run(
+    command: Sequence[str], reach: Reach, deadline: Deadline | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a compiler on files within `reach`, the beginning of its output as text.
 
-    Raises InputError, without a place, where it cannot be run, and where it takes too long.
+    Raises InputError, without a place, where it cannot be run, and where it takes too long; OutOfTime at the
+    `deadline`.
     """
     program = shutil.which(command[0])
     if program is None:
         raise InputError(f"cannot run {command[0]}: it is not there")
     words = _confined([str(Path(program).absolute()), *command[1:]], reach)
-    try:
-        process = subprocess.Popen(
-            words,
-            env=_environment(reach.scratch),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            process_group=0,
-        )
-    except OSError as error:
-        raise InputError(f"cannot run {command[0]}: {error.strerror}") from error
-    try:
-        output, errors = process.communicate(timeout=_WAIT)
-    except subprocess.TimeoutExpired as error:
-        raise InputError(f"{command[0]} did not end within {_WAIT} seconds") from error
-    finally:
-        _end(process)
+    wait = _WAIT if deadline is None or (left := deadline.remaining()) is None else min(_WAIT, left)
+    # Into files, whose size is limited: what a source has the compiler say could fill the memory.
+    with tempfile.TemporaryFile(dir=reach.scratch) as out, tempfile.TemporaryFile(dir=reach.scratch) as err:
+        try:
+            process = subprocess.Popen(
+                words,
+                env=_environment(reach.scratch),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                process_group=0,
+            )
+        except OSError as error:
+            raise InputError(f"cannot run {command[0]}: {error.strerror}") from error
+        try:
+            process.wait(timeout=wait)
+        except subprocess.TimeoutExpired as error:
+            if deadline is not None:
+                deadline.check("assemble")
+            raise InputError(f"{command[0]} did not end within {_WAIT} seconds") from error
+        finally:
+            _end(process)
+        output, errors = _said(out), _said(err)
     if process.returncode in (_CANNOT_CONFINE, _CANNOT_EXECUTE) and errors.startswith(_SAYS):
         what = errors.splitlines()[0].removeprefix(_SAYS)
         raise InputError(f"cannot run {command[0]}: {what}")
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Make sure that neither the process nor what it started goes on."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    for stream in (process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()
+
+
+def _said(file: IO[bytes]) -> str:
+    """What a compiler wrote into a file, the beginning of it."""
+    file.seek(0)
+    return file.read(_MOST_SAID).decode("utf-8", "replace")
 
 
 def _environment(scratch: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
+from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.foreign import SOURCE_BYTES, opened, read_text, refuse_unseen
 from mcverify.image import alternatives, asm_offsets, confined, elf, features
@@ -63,6 +64,7 @@ def load(
     kernel: Path | None = None,
     config: Path | None = None,
     readable: Sequence[Path] = (),
+    deadline: Deadline | None = None,
 ) -> Image:
     """The image of an assembly source or an ELF file, which may be packed (vmlinuz, .ko.xz).
 
@@ -71,7 +73,7 @@ def load(
     CONFIG away). `kernel` is the tree of a kernel whose own headers are used (by default the one in which the
     source lies, if any), `config` a .config in place of the tree's. `readable` are folders of which the
     source may read besides its own, its tree's and those of headers. These five only matter for a source.
-    `system_map` has the symbols of a linked kernel. Raises
+    `system_map` has the symbols of a linked kernel. Raises OutOfTime at the `deadline`, and
     InputError, located in the file, for whatever cannot be read. A file without an exception table gives
     `entries == ()`.
     """
@@ -90,7 +92,7 @@ def load(
             text = content.read(SOURCE_BYTES + 1)
             if len(text) > SOURCE_BYTES:
                 raise InputError(f"a source has at most {SOURCE_BYTES >> 20} MiB", where=str(path))
-            build = _Build(path, tuple(defines), tuple(include), tree, config, tuple(readable))
+            build = _Build(path, tuple(defines), tuple(include), tree, config, tuple(readable), deadline)
             image = build.image(text)
             # CONFIGs have notes of their own; another macro, or header, chooses code just as well.
             options = [f"-D {d}" for d in defines if not d.startswith("CONFIG_")]
@@ -181,6 +183,7 @@ class _Build:
     tree: KernelTree | None
     config: Path | None
     readable: tuple[Path, ...]
+    deadline: Deadline | None = None
 
     def image(self, content: bytes) -> Image:
         """The image: with the headers of its kernel's tree if it has one and they serve, else with the
@@ -225,7 +228,7 @@ class _Build:
     def _assembled(self, source: Source, config: Config) -> Image:
         annotations = source.annotations
         with (
-            assembled(self.path, config, _own_defines(source, config), self._trees) as target,
+            assembled(self.path, config, _own_defines(source, config), self._trees, self.deadline) as target,
             target.open("rb") as file,
         ):
             naming = _naming_of(source, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,17 +16,16 @@ from mcverify.models import read_toml
 from mcverify.shown import printable
 
 _DIRECTIVES = "if|ifdef|ifndef|elif|else|endif|include|define|undef|error|warning|pragma|line"
-_TOKEN = re.compile(
-    rf"""
-    (?P<string> "(?:\\.|[^"\\\n])*" )
-  | (?P<block> /\*.*?(?:\*/|\Z) )
+_COMMENTS = rf"""
+    (?P<block> /\*.*?(?:\*/|\Z) )
   | (?P<line> //[^\n]* )
   | (?P<directive> ^[ \t]*\#[ \t]*(?:{_DIRECTIVES})\b )
   | (?P<hash> \#[^\n]* )
-    """,
-    re.X | re.S | re.M,
-)
-_TAG = re.compile(r"^[\s*/#]*(?P<tag>mcverify|expect):[ \t]*(?P<rest>.*?)\s*(?:\*/)?\s*$")
+"""
+_STRING = r"""(?P<string> "(?:\\.|[^"\\\n])*+" ) | (?P<open> " )"""
+_TOKEN = re.compile(f"{_STRING} | {_COMMENTS}", re.X | re.S | re.M)
+_UNQUOTED = re.compile(_COMMENTS, re.X | re.S | re.M)
+_TAG = re.compile(r"[\s*/#]*(?P<tag>mcverify|expect):(?P<rest>.*)")
 _START = r"ENTRY|KPROBE_ENTRY|WEAK|SYM_(?:TYPED_)?FUNC_START\w*|SYM_CODE_START\w*"
 _END = r"END|ENDPROC|KPROBE_END|SYM_FUNC_END\w*|SYM_CODE_END|SYM_END"
 _LABEL = r"[ \t]*([\w.$]+)[ \t]*"
@@ -52,6 +52,17 @@ class Era:
     layout: int
     kernels: str
     shown: tuple[str, ...]
+
+
+_MOST_CONDITIONS, _LONGEST_CONDITION = 8, 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """A condition of the preprocessor, within another."""
+
+    text: str
+    outer: _Condition | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,7 @@ class Source:
     # -- comments
 
     def _comment_lines(self) -> Iterator[tuple[int, str]]:
-        for token in _TOKEN.finditer(self.text):
+        for token in _tokens(self.text):
             if token.lastgroup in ("block", "line", "hash"):
                 first = self._line(token.start())
                 yield from enumerate(token.group().splitlines(), first)
@@ -137,16 +148,17 @@ class Source:
         if match is None:
             return
         where = SourceLine(self.file, line)
-        if not match["rest"]:
+        rest = match["rest"].strip().removesuffix("*/").strip()
+        if not rest:
             raise InputError(
                 f"the comment {match['tag']}: says nothing",
                 where=str(where),
                 hint="write `mcverify: KEY VALUE` or `expect: VALUE`",
             )
         if match["tag"] == "expect":
-            yield Annotation("expect", printable(match["rest"]), where)
+            yield Annotation("expect", printable(rest), where)
         else:
-            key, _, value = match["rest"].partition(" ")
+            key, _, value = rest.partition(" ")
             yield Annotation(printable(key), printable(value.strip()), where)
 
     # -- code
@@ -154,10 +166,20 @@ class Source:
     @cached_property
     def code(self) -> str:
         """The text with comments blanked out; places and line numbers stay."""
-        return _TOKEN.sub(_blank_comment, self.text)
+        parts: list[str] = []
+        at = 0
+        for token in _tokens(self.text):
+            parts += (self.text[at : token.start()], _blank_comment(token))
+            at = token.end()
+        return "".join([*parts, self.text[at:]])
 
     def _line(self, position: int) -> int:
-        return self.text.count("\n", 0, position) + 1
+        return bisect_left(self._ends, position) + 1
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Where its lines end."""
+        return [match.start() for match in re.finditer("\n", self.text)]
 
     @cached_property
     def routines(self) -> dict[str, int]:
@@ -173,20 +195,34 @@ class Source:
         return f": it stands under {' and '.join(conditions)}" if conditions else ""
 
     def _conditions_at(self, line: int) -> list[str]:
-        """The preprocessor conditions around a line, outermost first."""
-        open_conditions: list[str] = []
+        """The preprocessor conditions around a line, outermost first; of many the innermost ones."""
+        lines, nodes = self._nesting
+        index = bisect_left(lines, line) - 1
+        node = nodes[index] if index >= 0 else None
+        found: list[str] = []
+        while node is not None and len(found) < _MOST_CONDITIONS:
+            found.append(node.text)
+            node = node.outer
+        return found[::-1]
+
+    @cached_property
+    def _nesting(self) -> tuple[list[int], list[_Condition | None]]:
+        """The lines of the preprocessor's conditions, and what is the innermost one behind each."""
+        lines: list[int] = []
+        nodes: list[_Condition | None] = []
+        node: _Condition | None = None
         for match in _CONDITION.finditer(self.code):
-            if self._line(match.start()) >= line:
-                break
             word, rest = match.group(1), match.group(2).strip()
             if word == "endif":
-                del open_conditions[-1:]
+                node = node.outer if node else None
             elif word in ("else", "elif"):
-                before = open_conditions.pop() if open_conditions else "#if"
-                open_conditions.append(f"#{word} {rest}".strip() + f" of {before}")
+                before, outer = (node.text, node.outer) if node else ("#if", None)
+                node = _Condition(f"{f'#{word} {rest}'.strip()} of {before}"[:_LONGEST_CONDITION], outer)
             else:
-                open_conditions.append(f"#{word} {rest}")
-        return open_conditions
+                node = _Condition(f"#{word} {rest}"[:_LONGEST_CONDITION], node)
+            lines.append(self._line(match.start()))
+            nodes.append(node)
+        return lines, nodes
 
     def _defines(self, name: str) -> bool:
         return name in self.own_macros or bool(re.search(rf"#[ \t]*define[ \t]+{name}\b", self.code))
@@ -197,6 +233,33 @@ def line_with(path: Path, symbol: str) -> int | None:
     word = re.compile(rf"(?<![\w.$]){re.escape(symbol)}(?![\w$])")
     lines = read_text(path).splitlines()
     return next((number for number, line in enumerate(lines, 1) if word.search(line)), None)
+
+
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    """Strings, comments and directives, in order, in a time that grows with the length of the text.
+
+    Behind a quote that nothing closes in its line there is no string in the rest of that line: what would
+    close one would have closed it.
+    """
+    at, unquoted_to = 0, 0
+    while True:
+        if at < unquoted_to:
+            token = _UNQUOTED.search(text, at, unquoted_to)
+            if token is None:
+                at = unquoted_to
+                continue
+            token = _UNQUOTED.match(text, token.start())  # a comment may end in another line
+            assert token is not None
+        else:
+            token = _TOKEN.search(text, at)
+            if token is None:
+                return
+        at = token.end()
+        if token.lastgroup == "open":
+            end = text.find("\n", at)
+            unquoted_to = len(text) if end < 0 else end
+        else:
+            yield token
 
 
 def _blank_comment(token: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mcverify.contract import Contract
+from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.image.load import load
 
@@ -52,7 +53,7 @@ class ProveOptions:
     ignore_annotations: bool = False
     held: Mapping[str, Held] = field(default_factory=dict)
 
-    def image(self, path: Path) -> Image:
+    def image(self, path: Path, deadline: Deadline | None = None) -> Image:
         """The image of a file, read as these options say. Raises InputError where it cannot be read."""
         found = load(
             path,
@@ -62,6 +63,7 @@ class ProveOptions:
             kernel=self.kernel,
             config=self.config,
             readable=self.readable,
+            deadline=deadline,
         )
         return replace(found, annotations=()) if self.ignore_annotations else found
 

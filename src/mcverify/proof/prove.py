@@ -81,7 +81,7 @@ def prove_files(
     images = []
     for path in paths:
         progress(f"reading {path.name}")
-        images.append(options.image(path))
+        images.append(options.image(path, deadline))
     phases = {"assemble": time.monotonic() - start}
     for name in options.routines if len(images) > 1 else ():
         if all(image.address_of(name) is None for image in images):

@@ -251,6 +251,8 @@ def _check_annotations(image: Image, functions: Functions) -> None:
     """Refuse comments that name what there is not."""
     if not image.annotations:
         return
+    missing = {note.split()[1] for note in image.notes if _is_missing(note)}
+    known = {s.name for s in image.symbols} | missing
     for annotation in image.annotations:
         value, _, owner = (part.strip() for part in annotation.value.partition(" for "))
         where = str(annotation.where)
@@ -267,9 +269,6 @@ def _check_annotations(image: Image, functions: Functions) -> None:
                 where=where,
                 hint="known: contract, faults",
             )
-        known = {s.name for s in image.symbols} | {
-            note.split()[1] for note in image.notes if _is_missing(note)
-        }
         if owner and annotation.key != "expect" and owner not in known:
             raise InputError(
                 f"the comment is for {owner}, which is not in the file",

@@ -42,6 +42,7 @@ class _Walk:
     """What has been found in the files so far."""
 
     options: ProveOptions
+    deadline: Deadline
     files: list[_File] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
 
@@ -59,7 +60,7 @@ def prove_tree(
     tree = KernelTree.at(folder)
     with Config.of_tree(tree, options.defines, options.include, options.config):
         pass  # what is wrong with these is no matter of one file
-    walk = _Walk(replace(options, kernel=tree.root))
+    walk = _Walk(replace(options, kernel=tree.root), deadline)
     for path in sources(tree):
         file = _File(path)
         walk.files.append(file)
@@ -84,7 +85,7 @@ def _plan(file: _File, walk: _Walk) -> None:
     """Read a file, and find out what is to be proved of it."""
     start = time.monotonic()
     try:
-        image = walk.options.image(file.path)
+        image = walk.options.image(file.path, walk.deadline)
     except InputError as error:
         _unread(file, walk, error)
         return

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from mcverify.foreign import SOURCE_BYTES, read_regular
 from mcverify.shown import printable
 
-_LINE = re.compile(r"(?P<file>.+):(?P<line>[1-9][0-9]*)")
+_LINE = re.compile(r"(?P<file>.+):(?P<line>[1-9][0-9]{0,9})")
 _OFFSET = re.compile(r"(?P<file>.+): (?P<offset>.+)")
 
 

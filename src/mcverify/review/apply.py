@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk, PatchedFile, PatchSet
@@ -14,6 +15,10 @@ from mcverify.foreign import inner
 from mcverify.shown import printable
 
 _ABSENT = "/dev/null"
+_MOST_COMPARED = 1 << 30
+"""Bytes of a file, times hunks for it."""
+_MOST_HUNKS = 4000
+"""Hunks of one patch; that to the kernel with the most has some hundred for each of its files."""
 _BLOB = re.compile(r"[0-9a-f]{4,64}")
 
 
@@ -31,15 +36,22 @@ class FileChange:
 
 def changes(text: str, where: str) -> list[FileChange]:
     """The files that a patch changes. Raises InputError where it is damaged."""
+    return list(_changes(text, where))
+
+
+@lru_cache(maxsize=8)
+def _changes(text: str, where: str) -> tuple[FileChange, ...]:
+    if text.count("\n@@ ") > _MOST_HUNKS:
+        raise InputError(f"the patch has more than {_MOST_HUNKS} hunks", where=where)
     lines = [f"{line}\n" for line in text.split("\n")]
     while lines and lines[-1] == "\n":
         lines.pop()
     try:
         files = PatchSet(lines)
-    except (UnidiffParseError, AssertionError, ValueError) as error:
+    except (UnidiffParseError, AssertionError, ValueError, IndexError, TypeError, AttributeError) as error:
         said = " ".join(str(error).split())
         raise InputError(f"the patch is damaged: {said}", where=where) from error
-    return [_change(file, where) for file in files]
+    return tuple(_change(file, where) for file in files)
 
 
 def _change(file: PatchedFile, where: str) -> FileChange:
@@ -81,6 +93,8 @@ def applied(change: FileChange, old: bytes | None, where: str) -> bytes | None:
         return None
     if change.old is None and old is not None:
         raise InputError(f"the patch creates {path}, which is there already", where=where)
+    if len(old or b"") * len(change.hunks) > _MOST_COMPARED:
+        raise InputError(f"the patch has too many hunks for a file as large as {path}", where=where)
     lines = (old or b"").decode("latin-1").replace("\r\n", "\n").split("\n")
     if old is None:
         lines = [""]
@@ -119,8 +133,20 @@ def _place(
     last = len(lines) - len(wanted)
     if at_end:  # a file's last line end is no line
         first = max(first, last - (lines[-1:] == [""] and wanted[-1:] != [""]))
-    places = [at for at in range(first, last + 1) if lines[at : at + len(wanted)] == list(wanted)]
-    return min(places, key=lambda at: abs(at - expected), default=None)
+    if not wanted:
+        return min(max(first, expected), last) if first <= last else None
+    text, sought = "\n".join(["", *lines[first:], ""]), "\n".join(["", *wanted, ""])
+    starts: list[int] = []
+    at = text.find(sought)
+    while at >= 0:
+        starts.append(at)
+        at = text.find(sought, at + 1)
+    found: list[int] = []
+    number, before = first, 0
+    for start in starts:
+        number, before = number + text.count("\n", before, start), start
+        found.append(number)
+    return min(found, key=lambda place: abs(place - expected), default=None)
 
 
 def _does_not_apply(

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.proof.options import Held, ProveOptions
@@ -56,7 +57,7 @@ def held_by(reads: Iterable[Read]) -> dict[str, Held]:
     return found
 
 
-def read(revision: Revision, options: ProveOptions, stack: ExitStack) -> Read:
+def read(revision: Revision, options: ProveOptions, stack: ExitStack, deadline: Deadline) -> Read:
     """All routines of a revision that have table entries or a contract; those that `options` name, as far as
     they are there. Its files lie on the disk until the `stack` is left."""
     found = Read(revision)
@@ -64,7 +65,7 @@ def read(revision: Revision, options: ProveOptions, stack: ExitStack) -> Read:
     for name, path in stack.enter_context(laid_out(revision)).items():
         plain = _without(path, name, revision)
         try:
-            found.pieces += _pieces(path, plain, options)
+            found.pieces += _pieces(path, plain, options, deadline)
         except InputError as error:
             sentence = with_words(str(error), plain)
             if _is_nothing(error):
@@ -92,8 +93,8 @@ def _without(path: Path, name: str, revision: Revision) -> Words:
     return lambda text: text.replace(folder, "").replace(folder.rstrip("/"), root)
 
 
-def _pieces(path: Path, plain: Words, options: ProveOptions) -> list[Piece]:
-    image = options.image(path)
+def _pieces(path: Path, plain: Words, options: ProveOptions, deadline: Deadline) -> list[Piece]:
+    image = options.image(path, deadline)
     jobs = jobs_of(image, _for_file(image, options), {})
     return [_piece(own, plain, options) for own in _by_routine(jobs)]
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mcverify.deadline import Deadline
 from mcverify.errors import ExitCode, InputError
 from mcverify.proof.options import Held, ProveOptions
 from mcverify.proof.result import Verdict
@@ -51,10 +52,11 @@ def review(
     """The review of `revisions`, oldest first. Raises InputError where there is nothing to compare."""
     with ExitStack() as stack:
         reads: list[Read] = []
+        deadline = Deadline(options.prove.timeout)
         for number, revision in enumerate(revisions, 1):
             progress(f"{revision.name} ({number} of {len(revisions)}): reading")
             held = {} if options.accept_contract else held_by(reads)
-            reads.append(read(revision, replace(options.prove, held=held), stack))
+            reads.append(read(revision, replace(options.prove, held=held), stack, deadline))
         prover = Prover(reads, options.prove, cache, progress)
         proved = prover.revisions()
     _check(proved)

@@ -147,7 +147,7 @@ def sweep_file(path: Path, options: SweepOptions, progress: Progress) -> list[Sw
     deadline = Deadline(options.timeout)
     on, why = _choose(options.on)
     progress("reading the file")
-    image = _as_proof(options).image(path)
+    image = _as_proof(options).image(path, deadline)
     chosen = tasks(image, _as_proof(options))
     jobs = [(task, variant) for task in chosen for variant in _variants(image, task)]
     notes = tuple(filter(None, [*image.notes, why, "" if options.routines else not_looked_at(image, chosen)]))

@@ -62,6 +62,7 @@ class RawSection:
     executable: bool
     nobits: bool
     compressed: bool
+    writable: bool
     file_offset: int
     file: BinaryIO = field(repr=False, compare=False)
     relocations: tuple[RawRelocation, ...] = ()
@@ -220,6 +221,7 @@ def _section(index: int, section: Any, file: BinaryIO, relocations: tuple[RawRel
         executable=bool(flags & SH_FLAGS.SHF_EXECINSTR),
         nobits=section["sh_type"] == "SHT_NOBITS",
         compressed=bool(flags & SH_FLAGS.SHF_COMPRESSED),
+        writable=bool(flags & SH_FLAGS.SHF_WRITE),
         file_offset=section["sh_offset"],
         file=file,
         relocations=relocations,

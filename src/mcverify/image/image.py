@@ -34,12 +34,14 @@ class SourceLine:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """An allocated section at its address in the image; `data` has its relocations applied."""
+    """An allocated section at its address in the image; `data` has its relocations applied. `is_constant`:
+    nothing in it is ever written, by the linker neither."""
 
     name: str
     address: int
     data: bytes
     executable: bool
+    is_constant: bool = False
 
     @property
     def end(self) -> int:
@@ -219,6 +221,20 @@ class Image:
     def section_at(self, address: int) -> Section | None:
         """The section that holds `address`, or None."""
         return next((s for s in self.sections if s.address <= address < s.end), None)
+
+    def names_of_datum(self, address: int) -> tuple[str, ...]:
+        """The names of a datum's address: of a symbol of the file, or of one that it lacks."""
+        outside = self.externals.get(address)
+        return (*((outside,) if outside is not None else ()), *self.names_at(address))
+
+    def constant_at(self, address: int, size: int) -> bytes | None:
+        """The `size` bytes at an address in a section of data that is never written; None where they are not
+        all in one."""
+        section = self.section_at(address)
+        if section is None or not section.is_constant or address + size > section.end:
+            return None
+        start = address - section.address
+        return section.data[start : start + size]
 
     def code_at(self, address: int, size: int = 15) -> bytes:
         """At most `size` bytes of executable code at `address`; empty where there is none."""

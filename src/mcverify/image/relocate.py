@@ -336,7 +336,13 @@ class _Layout:
 
     def _image_sections(self, contents: Mapping[int, bytes]) -> tuple[Section, ...]:
         sections = (
-            Section(self.elf.sections[i].name, address, contents[i], _runs(self.elf.sections[i]))
+            Section(
+                self.elf.sections[i].name,
+                address,
+                contents[i],
+                executable=_runs(self.elf.sections[i]),
+                is_constant=self.elf.relocatable and _is_constant(self.elf.sections[i]),
+            )
             for i, address in self.addresses.items()
             if contents[i]
         )
@@ -364,6 +370,12 @@ class _Layout:
 def _runs(section: RawSection) -> bool:
     """Whether code of the section is run where it lies: replacements of alternatives are copied elsewhere."""
     return section.executable and section.name != REPLACEMENTS
+
+
+def _is_constant(section: RawSection) -> bool:
+    """Whether an object's section holds data that are only read and are complete in the file. (The .rodata of
+    a linked kernel has what is written until its init is over, too.)"""
+    return not (section.executable or section.writable or section.nobits or section.relocations)
 
 
 def _is_branch(code: bytes, relocation: RawRelocation) -> bool:

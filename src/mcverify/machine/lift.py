@@ -28,7 +28,7 @@ from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refus
 from mcverify.machine.terms import word
 from mcverify.machine.undefined import with_undefined
 from mcverify.machine.vex import amd64g_calculate_rflags_all, angr, archinfo, pyvex
-from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, VECTOR, WIDTHS, symbol
+from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, VECTOR, WIDTHS, per_cpu_symbol, symbol
 from mcverify.models import read_toml
 
 logging.getLogger("angr").setLevel(logging.CRITICAL)
@@ -50,6 +50,7 @@ _OPERAND_SIZE = 0x66
 _BY_SIZE = {"refused_16_bit": 2, "refused_32_bit": 4}
 """Tables of `models/instructions.toml`, by the size in bytes of an operand."""
 _MOST_KEPT = 5000
+_WORD = 8
 _PLAIN_JUMPS = {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}
 _TRAP_JUMPS = {"Ijk_SigSEGV", "Ijk_SigBUS", "Ijk_SigTRAP", "Ijk_SigILL", "Ijk_SigFPE"}
 _WIDTHS = {"b": 1, "w": 2, "d": 4, "q": 8}
@@ -81,6 +82,9 @@ class Lifter:
         decoded = next(decoder().disasm(code, address, 1), None) if code else None
         if decoded is None:
             raise Refused(address, f"the code {code[:4].hex(' ')}".strip(), "is no instruction that is known")
+        variable_read = self._per_cpu(decoded)
+        if variable_read is not None:
+            return variable_read
         self._refuse_unsettled(decoded)
         key = code[: decoded.size]
         if key not in self._known:
@@ -93,6 +97,31 @@ class Lifter:
                 self._known.clear()
             self._known[key] = instruction
         return _moved(self._known[key], address)
+
+    def _per_cpu(self, decoded: Any) -> Instruction | None:
+        """The instruction if it loads a register with a per-CPU variable of `models/percpu.toml`, by gs and
+        its address alone."""
+        if decoded.id != capstone.x86.X86_INS_MOV or len(decoded.operands) != 2:
+            return None
+        read, target = decoded.operands  # in the order of AT&T
+        if target.type != capstone.CS_OP_REG or read.type != capstone.CS_OP_MEM or read.size != _WORD:
+            return None
+        memory = read.mem
+        if memory.segment != capstone.x86.X86_REG_GS or memory.index:
+            return None
+        at = memory.disp
+        if memory.base == capstone.x86.X86_REG_RIP:
+            at += decoded.address + decoded.size
+        elif memory.base:
+            return None
+        register = decoded.reg_name(target.reg)
+        name = next((n for n in self._image.names_of_datum(at) if n in read_toml("percpu.toml")), None)
+        if name is None or register not in GENERAL or register == STACK_POINTER:
+            return None
+        follows = decoded.address + decoded.size
+        step = Step(z3.BoolVal(True), (), {register: per_cpu_symbol(name)}, follows)
+        text = f"{decoded.mnemonic} {decoded.op_str}"
+        return Instruction(decoded.address, decoded.size, text, (step,), form=form_of(decoded))
 
     def _refuse_unsettled(self, decoded: Any) -> None:
         """Refuse what is not yet the code that will run, however it reads here."""

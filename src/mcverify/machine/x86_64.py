@@ -41,6 +41,11 @@ PART_NAMES: Final[dict[str, str]] = {
 """Name of the lower 32 bits of each general register."""
 
 
+def per_cpu_symbol(name: str) -> z3.BitVecRef:
+    """The value of a per-CPU variable of `models/percpu.toml` while the routine runs."""
+    return variable(f"{name}@0")
+
+
 def symbol(name: str) -> z3.BitVecRef:
     """The input value of register `name` of one instruction, a free symbol of its width."""
     return variable(name, WIDTHS[name])

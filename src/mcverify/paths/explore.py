@@ -23,9 +23,9 @@ from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
-from mcverify.machine.terms import constant, symbols_of, variable, word
+from mcverify.machine.terms import constant, distance, symbols_of, variable, word
 from mcverify.machine.undefined import PREFIX as UNDEFINED
-from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, WIDTHS, symbol
+from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, WIDTHS, per_cpu_symbol, symbol
 from mcverify.models import read_toml
 from mcverify.paths.faults import FIRST_BAD, is_harmless, strikes, survives, trap_numbers
 from mcverify.paths.graph import Graph, build_graph
@@ -53,6 +53,7 @@ _FRAME = 8
 """Offset from rsp at entry, where the return address is, of the caller's frame."""
 _DEEPEST = -int(read_toml("x86_64.toml")["limits"]["own_frame"])
 """Offset from rsp at entry below which there may be no stack."""
+_USER_END = int(read_toml("x86_64.toml")["limits"]["user_end"])
 
 
 class TooManyPaths(Exception):
@@ -156,6 +157,7 @@ class Explorer:
     _numbers: Iterator[int] = field(default_factory=count)
     _seen: set[int] = field(default_factory=set)
     _assumed: set[str] = field(default_factory=set)
+    _limits: set[str] = field(default_factory=set)
     _callees: Mapping[int, StandIn] = field(default_factory=dict)
     _merged: frozenset[int] = frozenset()
 
@@ -217,6 +219,7 @@ class Explorer:
             instructions={a: i.text for a, i in graph.instructions.items()},
             visited=frozenset(self._seen),
             assumed=tuple(sorted(self._assumed)),
+            limits=tuple(sorted(self._limits)),
             pruned=tuple(self._pruned),
         )
 
@@ -401,6 +404,11 @@ class Explorer:
             if offset is not None:
                 after = self._stack_access(source, here, after, step, access, offset, loads)
                 continue
+            if access.kind is Kind.LOAD and (read := self._kernel_load(address, access.size)) is not None:
+                value, condition = read
+                loads[access.value.decl().name()] = value
+                here, after = here.assuming(condition), after.assuming(condition)
+                continue
             transfer = self._transfer(node, access, address, loads)
             self._accesses.append(AccessPoint(source, here.conditions, transfer))
             if self._strikes(transfer):
@@ -445,6 +453,30 @@ class Explorer:
             return now
         moved = State.stack_position(state.registers.evaluate(step.writes[STACK_POINTER], loads))
         return now if now is None or moved is None else min(now, moved)
+
+    def _kernel_load(self, address: z3.BitVecRef, size: int) -> tuple[z3.BitVecRef, z3.BoolRef] | None:
+        """What a load of the kernel's own memory gives, which does not fault, and what is assumed of it: of
+        data of the image that are never written their value, of what a per-CPU pointer leads to any. None for
+        any other address."""
+        at = constant(address)
+        if at is not None:
+            known = self.image.constant_at(at, size)
+            if known is None:
+                return None
+            return z3.BitVecVal(int.from_bytes(known, "little"), 8 * size), z3.BoolVal(True)
+        for name, model in read_toml("percpu.toml").items():
+            pointer = per_cpu_symbol(name)
+            if pointer.decl().name() not in symbols_of(address):
+                continue
+            offset = distance(address, pointer)
+            if offset is None or not 0 <= offset <= model["object"] - size:
+                return None
+            value = variable(f"{name}+{offset:#x}@0", 8 * size)
+            if size != 8 or not (model["limit"] and self.contract.user):
+                return value, z3.BoolVal(True)
+            self._limits.add(f"{model['summary']} (the word at {name}+{offset:#x})")
+            return value, z3.UGE(value, word(_USER_END))
+        return None
 
     def _transfer(
         self, node: _Node, access: Access, address: z3.BitVecRef, loads: dict[str, z3.BitVecRef]

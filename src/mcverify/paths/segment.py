@@ -175,7 +175,8 @@ class StrayStack:
 @dataclass(frozen=True)
 class Paths:
     """All the ways through a routine. `slots` gives, per location, the stack offsets of the
-    8-byte words that are known there; `live` the registers whose value still matters; `assumed` names the
+    8-byte words that are known there; `live` the registers whose value still matters; `limits` are sentences
+    on what is taken of the kernel's own variables that it reads; `assumed` names the
     routines outside that are taken to do what `models/callees.toml` says; `pruned` are the ways that no state
     can take."""
 
@@ -189,4 +190,5 @@ class Paths:
     instructions: Mapping[int, str] = field(default_factory=dict)
     visited: frozenset[int] = frozenset()
     assumed: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
     pruned: tuple[Pruned, ...] = ()

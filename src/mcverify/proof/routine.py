@@ -544,6 +544,7 @@ class RoutineProof:
             )
         for register, value in self._contract.given.items():
             yield f"{register} = {value} at entry"
+        yield from self._paths.limits if self._paths is not None else ()
         assumed = self._paths.assumed if self._paths is not None else ()
         stand_ins = {s.name: s for s in callees(self._image).values()}
         yield from (stand_ins[name].summary(self._task.entry) for name in assumed)

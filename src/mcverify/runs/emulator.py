@@ -467,7 +467,9 @@ class _Run:
             bad = self._first_bad(address, size)
             self._undo.append((address, bytes(self._uc.mem_read(address, (bad or address + size) - address))))
             self._store_end = max(self._store_end, offset + size)
-        if self._watch.accesses is not None:
+        # A load of data that are never written belongs to the code, as its immediates do.
+        is_constant = not access.is_store and self._machine.image.constant_at(address, size) is not None
+        if self._watch.accesses is not None and not is_constant:
             insn = self._machine.told(self._at, is_store=access.is_store)
             known = Access(insn, name, offset, size, access.is_store)
             if self._watch.of(known):

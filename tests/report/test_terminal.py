@@ -437,6 +437,17 @@ def test_addresses_of_the_stack_are_told_from_the_return_address():
     assert "rsp = stack+8\n" in shown(replace(EXPLAINED, counterexamples=(found,)))
 
 
+def test_a_long_label_leaves_room_for_the_instruction():
+    first = replace(
+        EXPLAINED_COUNTEREXAMPLE.trace[-1],
+        label=".Lcopy_user_handle_tail",
+        text="jmp .Lcopy_user_handle_tail",
+    )
+    found = replace(EXPLAINED_COUNTEREXAMPLE, trace=(*EXPLAINED_COUNTEREXAMPLE.trace[:-1], first))
+    text = shown(replace(EXPLAINED, counterexamples=(found,)), width=80)
+    assert re.search(r"\.Lcopy_..le_tail +:115 +jmp \.Lcopy_user_handle_tail", text)
+
+
 def test_every_counterexample_is_drawn_on_demand():
     second = replace(EXPLAINED_COUNTEREXAMPLE, exit=".Lfix_a", case=replace(COUNTEREXAMPLE.case, len=80))
     both = replace(EXPLAINED, counterexamples=(EXPLAINED_COUNTEREXAMPLE, second))

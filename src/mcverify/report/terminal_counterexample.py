@@ -16,9 +16,11 @@ from mcverify.report.counterexample import Lines, claim, describe, explain, reac
 from mcverify.report.summary import exit_name
 from mcverify.report.terminal_map import GLUE, Glyphs, draw
 from mcverify.report.trace import Gap, TraceLine, last_steps, trace_lines
-from mcverify.report.words import counted, in_file, register_value
+from mcverify.report.words import counted, cut, in_file, register_value
 
 _LABELS = 8
+_LONGEST_LABEL = 16
+_LONGEST_TEXT = 30
 _INDENT = 4
 _GAP = 2
 
@@ -78,7 +80,8 @@ def _trace(found: Counterexample, result: RoutineResult, verbose: bool) -> Table
     grid.add_column(no_wrap=True, justify="right", style="cyan")
     if any(isinstance(step, TraceLine) and step.instructions > 1 for step in shown):
         grid.add_column(no_wrap=True, justify="right", style="dim")
-    grid.add_column(overflow="fold", min_width=20)
+    longest = max((len(step.text) for step in shown if isinstance(step, TraceLine)), default=0)
+    grid.add_column(overflow="fold", min_width=min(max(longest, 20), _LONGEST_TEXT))
     grid.add_column(overflow="fold")
     for line in shown:
         label, place, times, text, effects = _step(line, verbose)
@@ -93,7 +96,7 @@ def _step(line: TraceLine | Gap, verbose: bool) -> tuple[Text, Text, Text, Text,
     times = f"{line.instructions} x" if line.instructions > 1 else ""
     did = ", ".join(line.effects) + (f"  <-{GLUE}mistake" if line.parts else "")
     effects = Text(did.strip(), "bold red" if line.counts else "")
-    return Text(line.label), Text(line.place), Text(times), Text(line.text), effects
+    return Text(cut(line.label, _LONGEST_LABEL)), Text(line.place), Text(times), Text(line.text), effects
 
 
 def _registers(found: Counterexample) -> str:

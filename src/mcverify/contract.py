@@ -66,6 +66,9 @@ BOOL = 8
 CALLEE_SAVED: tuple[str, ...] = tuple(read_toml("x86_64.toml")["abi"]["callee_saved"])
 """Registers that every routine restores (System V AMD64 ABI 1.0, section 3.2.1)."""
 
+_MAY_BE_ARGUMENTS = ("rdx", "rcx", "r8", "r9")
+"""Those of the third argument and further ones (System V AMD64 ABI 1.0, section 3.2.3)."""
+
 _TRAPS = read_toml("x86_64.toml")["traps"]
 MACHINE_CHECK = int(_TRAPS["machine_check"])
 """Trap number of #MC, after which a contract may ask for less."""
@@ -106,7 +109,8 @@ class Contract:
     `widths` are the bits of `left`, `status` and `trap`, by these names, where not the whole register is
     used: what lies above is not looked at.
     `faults_by_table`: of `faults` "both", a kind of access faults only if the routine has an entry for one of
-    that kind. `routines` maps a routine's name to the kernels in which it bears the contract.
+    that kind. `routines` maps a routine's name to the kernels in which it bears the contract, if its code
+    reads the registers `when_reads`. A routine may return nothing of which anything is asked.
     """
 
     name: str
@@ -136,6 +140,7 @@ class Contract:
     given: Mapping[str, int]
     preserved: tuple[str, ...]
     routines: Mapping[str, str]
+    when_reads: tuple[str, ...]
     source: str
     widths: Mapping[str, int] = field(default_factory=dict)
     faults_by_table: bool = False
@@ -193,7 +198,7 @@ class Contract:
     @property
     def terms(self) -> Contract:
         """The contract without what is said for readers alone."""
-        return replace(self, summary="", source="", routines={})
+        return replace(self, summary="", source="", routines={}, when_reads=())
 
     def restricted(self, traps: Traps) -> Contract:
         """The same contract where faults of other kinds do not happen."""
@@ -476,10 +481,12 @@ def _contract(top: _Table) -> Contract:
         given=_given(state.table("given")),
         preserved=state.words("preserved", REGISTERS, ()),
         routines=top.table("routines").pairs(str),
+        when_reads=state.words("when_reads", _MAY_BE_ARGUMENTS, ()),
     )
+    nothing = result.get("nothing", bool, False)
     for table in (top, arguments, result, state, machine_check):
         table.done()
-    _check(contract, top)
+    _check(contract, top, nothing=nothing)
     return contract
 
 
@@ -513,9 +520,15 @@ def _given(table: _Table) -> dict[str, int]:
     return {register: value & (1 << 64) - 1 for register, value in values.items()}
 
 
-def _check(contract: Contract, top: _Table) -> None:
-    if (contract.left is None) == (contract.status is None):
-        raise top.wrong("result", "must name exactly one of left and status")
+def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
+    both, neither = (
+        None not in (contract.left, contract.status),
+        (contract.left, contract.status) == (None, None),
+    )
+    if both or (neither and not nothing):
+        raise top.wrong("result", "must name exactly one of left and status", "or say nothing = true")
+    if nothing and not neither:
+        raise top.wrong("result", "says that it is nothing, but names a register")
     if min(contract.over_report, contract.over_report_on_machine_check) < 0:
         raise top.wrong("over_report", "must not be negative; it is a number of bytes")
     if contract.data == "copy" and contract.src is None:

@@ -21,13 +21,13 @@ from mcverify.contract import (
     Traps,
     all_contracts,
     can_fault,
-    contract_for,
     faults_by_entry,
     faults_in_words,
 )
 from mcverify.errors import InputError
 from mcverify.image.callees import callees
 from mcverify.image.image import Image
+from mcverify.image.live import borne
 from mcverify.models import read_toml
 from mcverify.scopes import Scope, needs_transient
 
@@ -84,7 +84,7 @@ def asked_of(routine: Routine, image: Image, asked: Asked, where: str) -> Questi
     It is stated for all that the bundle took on, which must be what is asked for at least. Raises InputError
     where it is less, or where nothing but the bundle knows the contract.
     """
-    contract, why = _contract(routine, asked, where)
+    contract, why = _contract(routine, image, asked, where)
     contract = contract.restricted(routine.traps)
     if asked.fault_model is not None:
         contract = contract.under(asked.fault_model)
@@ -98,14 +98,14 @@ def asked_of(routine: Routine, image: Image, asked: Asked, where: str) -> Questi
     return Question(contract, routine.faults, routine.len_max, routine.rep_model, why)
 
 
-def _contract(routine: Routine, asked: Asked, where: str) -> tuple[Contract, str]:
+def _contract(routine: Routine, image: Image, asked: Asked, where: str) -> tuple[Contract, str]:
     """The contract, and where it comes from."""
     if asked.contract is not None:
         if asked.contract.name != routine.contract:
             sentence = f"{routine.title} is proved against {routine.contract}, not {asked.contract.name}"
             raise InputError(sentence, where=where)
         return asked.contract, "which was given"
-    by_name = contract_for(routine.name)
+    by_name = borne(image, routine.name)
     if by_name is not None and by_name.name == routine.contract:
         return by_name, "which its name bears"
     shipped = _shipped(routine.contract)

@@ -24,6 +24,7 @@ from mcverify.contract import (
 from mcverify.errors import InputError
 from mcverify.image.functions import Functions
 from mcverify.image.image import Annotation, Image, Symbol
+from mcverify.image.live import borne
 from mcverify.kernels import overlap
 from mcverify.proof.options import Held, ProveOptions
 from mcverify.proof.result import Domain, RoutineResult, Verdict
@@ -143,12 +144,17 @@ def _with_table(task: Task, image: Image) -> Task:
 def _by_era(image: Image, routine: str) -> str:
     """Of which kernels the contract is that the routine bears by its name, where that has borne others; and
     what tells it."""
-    contract, known = contract_for(routine, image.kernels), contracts_for(routine)
+    contract, known = borne(image, routine), contracts_for(routine)
     if contract is None or len(known) < 2 or _annotation(image, routine, "contract"):
         return ""
     fitting = [c for c in known if image.kernels and overlap(c.routines[routine], image.kernels)]
     others = ", ".join(f"{c.name} ({c.routines[routine]})" for c in known if c is not contract)
-    why = f"{image.kernels}: {image.kernels_by}" if len(fitting) == 1 else "nothing tells which it is for"
+    if contract.when_reads:
+        why = f"its code reads {', '.join(contract.when_reads)} as arguments"
+    elif any(c.when_reads for c in known):
+        why = "its code takes no further arguments"
+    else:
+        why = f"{image.kernels}: {image.kernels_by}" if len(fitting) == 1 else "nothing tells which it is for"
     return f"{routine} is held to {contract.name} of {contract.routines[routine]} ({why}), not to {others}"
 
 
@@ -179,7 +185,7 @@ def _by_comment(
     image: Image, routine: str, given: Contract | None, options: ProveOptions, faults: Faults
 ) -> Iterator[str]:
     """What comments change of the contract that the routine bears by its name, as far as no option does."""
-    usual, own = contract_for(routine, image.kernels), contract_in(image, routine)
+    usual, own = borne(image, routine), contract_in(image, routine)
     if usual is None:
         return
     if given is None and own is not None and own.terms != usual.terms:
@@ -232,7 +238,7 @@ def _entries_of(task: Task, image: Image, kind: str) -> Iterator[int]:
 def contract_in(image: Image, routine: str) -> Contract | None:
     """The contract that the file, or else the routine's name, says. Raises InputError for an unknown one."""
     annotated = _annotation(image, routine, "contract")
-    return shipped_contract(annotated.value) if annotated else contract_for(routine, image.kernels)
+    return shipped_contract(annotated.value) if annotated else borne(image, routine)
 
 
 def _on_loads(faults: Faults, contract: Contract, image: Image, symbol: Symbol) -> Faults:

@@ -200,6 +200,11 @@ def _named(terms: document.Terms, role: str) -> str | None:
     return None if register is None else part_of(register, terms.widths.get(role, 64))
 
 
+def _asks_of_no_result(terms: document.Terms) -> bool:
+    """Whether it is a contract that asks nothing of what is returned, not one whose result was lost."""
+    return terms.left is None and terms.status is None and not {"O2", "O3", "O5"} & set(terms.obligations)
+
+
 def _contract(terms: document.Terms | None, path: str) -> Contract:
     """The contract, checked like one from a TOML file."""
     if terms is None:
@@ -232,7 +237,8 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
                 "error": terms.error,
             }
         )
-        | {"status_inverted": terms.status_inverted, "success_unasked": terms.success_unasked},
+        | {"status_inverted": terms.status_inverted, "success_unasked": terms.success_unasked}
+        | {"nothing": _asks_of_no_result(terms)},
         "state": {
             "given": _numbers(terms.given),
             "preserved": list(terms.preserved),

@@ -11,6 +11,7 @@ from mcverify.image.image import Handler
 from mcverify.runs.case import Case, Ending, Fault, Outcome, Place, Placement, Preset
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
+from mcverify.runs.judge import judge
 from mcverify.runs.pattern import initial_vectors
 
 from .conftest import Build, Routine, fixture_routine
@@ -327,6 +328,63 @@ def test_a_fault_on_every_byte_of_a_page_is_no_endless_loop(runner_class: Runner
     case = Case(5000, Placement(Place.HOLE, 7), FREE)
     outcome = run(runner_class, build(body, entries={".Lr": ".Lf"}), case)
     assert (outcome.ending, len(outcome.faults)) == (Ending.RETURNED, 4096)
+
+
+ALIGNED = {
+    "movaps": "movaps 1(%rsi), %xmm0",
+    "movdqa store": "movdqa %xmm0, 8(%rdi)",
+    "movntps": "movntps %xmm0, 4(%rdi)",
+    "movntdq": "movntdq %xmm0, 8(%rdi)",
+    "paddb": "paddb 8(%rsi), %xmm0",
+}
+
+
+@pytest.mark.parametrize("code", ALIGNED.values(), ids=ALIGNED)
+def test_an_access_that_must_be_aligned_is_an_oops(runner_class: Runner, build: Build, code: str) -> None:
+    image, entry, contract = build(f"nop\n {code}\n ret")
+    outcome = run(runner_class, (image, entry, contract), Case(64, FREE, FREE))
+    assert (outcome.ending, outcome.rip, outcome.faults) == (Ending.TRAPPED, entry + 1, ())
+    assert 1 not in outcome.written
+    (violation,) = judge(contract, Case(64, FREE, FREE), outcome)
+    assert (violation.obligation, violation.certain) == ("O1", True)
+    assert "general protection fault" in violation.sentence
+    fits = Case(
+        64,
+        Placement(Place.FREE, 15 if "1(" in code else 8),
+        Placement(Place.FREE, 8 if " 8(" in code else 12),
+    )
+    assert run(runner_class, (image, entry, contract), fits).ending is Ending.RETURNED
+
+
+@pytest.mark.parametrize("code", ["movups 1(%rsi), %xmm0", "movdqu %xmm0, 3(%rdi)", "lddqu 5(%rsi), %xmm1"])
+def test_one_that_need_not_be_aligned_is_none(runner_class: Runner, build: Build, code: str) -> None:
+    assert run(runner_class, build(f"{code}\n ret"), Case(64, FREE, FREE)).ending is Ending.RETURNED
+
+
+def test_what_is_not_aligned_is_refused_before_its_page_is_looked_at(
+    runner_class: Runner, build: Build
+) -> None:
+    image, entry, contract = build("movaps 1(%rsi), %xmm0\n ret")
+    case = Case(64, Placement(Place.HOLE), FREE)
+    assert run(runner_class, (image, entry, contract), case).ending is Ending.TRAPPED
+
+
+def test_with_an_entry_it_shows_nothing(runner_class: Runner, build: Build) -> None:
+    """The kernel goes on at the fixup, which is outside of what is asked."""
+    routine = build(".Lr: movaps 1(%rsi), %xmm0\n .Lf: ret", entries={".Lr": ".Lf"})
+    assert run(runner_class, routine, Case(64, FREE, FREE)).ending is Ending.ILLEGAL
+
+
+@pytest.mark.skipif(not has_avx(), reason="skipped: needs a CPU with AVX")
+@pytest.mark.parametrize(
+    "code", ["vmovaps 16(%rsi), %ymm0", "vmovntps %ymm0, 16(%rdi)", "vmovntdq %ymm1, 8(%rdi)"]
+)
+def test_ymm_operands_must_be_aligned_too(build: Build, code: str) -> None:
+    assert run(CpuRunner, build(f"{code}\n ret"), Case(64, FREE, FREE)).ending is Ending.TRAPPED
+    assert (
+        run(CpuRunner, build("vaddps 4(%rsi), %ymm0, %ymm0\n ret"), Case(64, FREE, FREE)).ending
+        is Ending.RETURNED
+    )
 
 
 COPY_LAST = "mov -1(%rsi,%rdx), %al\n mov %al, -1(%rdi,%rdx)\n movzbl %al, %eax\n ret"

@@ -19,7 +19,7 @@ from mcverify.proof.trials import Failure, Trials
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs.case import Case, Ending, Outcome
 from mcverify.runs.cases import sample_cases
-from mcverify.runs.code import is_fence, is_nontemporal, keeps_hidden
+from mcverify.runs.code import keeps_hidden
 from mcverify.runs.grid import quick_grid
 from mcverify.witness.file import Witness
 
@@ -87,7 +87,6 @@ def _failures(trials: Trials, cases: Sequence[Case], code: Image) -> Iterator[tu
             stopped += 1
             found += filter(None, [trials.endless(case, partial(keeps_hidden, code))])
         if "O10" in trials.contract.obligations:
-            kinds = partial(is_nontemporal, code), partial(is_fence, code)
-            found += filter(None, [trials.unfenced(case, outcome, *kinds)])
+            found += filter(None, [trials.unfenced(case, outcome)])
         for failure in found:
             yield case, outcome, failure

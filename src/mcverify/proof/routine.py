@@ -304,11 +304,7 @@ class RoutineProof:
         if "O8" in identifiers:
             yield lambda: witnesses.footprints(sample_cases(contract, faults, 70, count=140))
         if "O10" in identifiers:
-            yield lambda: witnesses.unfenced(
-                sample_cases(contract, faults, 150, count=60),
-                lambda address: self._lifter.instruction(address).is_nontemporal,
-                lambda address: self._lifter.instruction(address).is_fence,
-            )
+            yield lambda: witnesses.unfenced(sample_cases(contract, faults, 150, count=60))
         if ("O9", EVERYWHERE) in still_open:
             yield lambda: witnesses.endless(self._has_memory)
         yield from (partial(self._try_long, key) for key in sorted(still_open))

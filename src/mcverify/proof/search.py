@@ -73,6 +73,7 @@ class Witnesses:
         if self._trials.in_order is not None:
             result = self._trials.in_order.grid(grid)
             self.try_cases([case for violation in result.violations for case in violation.cases[:2]])
+            self.unfenced([v.cases[0] for v in result.violations if v.obligation == "O10"])
             self._count(result.violations)
         if self._trials.cpu is None:
             self.try_cases([grid.case(i) for i in range(0, len(grid), max(1, len(grid) // 400))])
@@ -192,12 +193,10 @@ class Witnesses:
                 )
                 return
 
-    def unfenced(
-        self, cases: Sequence[Case], is_weak: Callable[[int], bool], is_fence: Callable[[int], bool]
-    ) -> None:
+    def unfenced(self, cases: Sequence[Case]) -> None:
         """Single-step `cases` and look for a non-temporal store that no fence follows before the return."""
         for case, outcome in zip(cases, self.runner.run(cases), strict=True):
-            failure = self._trials.unfenced(case, outcome, is_weak, is_fence)
+            failure = self._trials.unfenced(case, outcome)
             if failure is not None:
                 self._keep(case, outcome, failure)
 

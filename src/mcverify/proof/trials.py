@@ -13,13 +13,13 @@ from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.runs import cpu
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Place, Preset, Visit
-from mcverify.runs.code import decode, reachable
+from mcverify.runs.code import decode, is_fence, is_nontemporal, reachable
 from mcverify.runs.constants import presets
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.judge import Violation, counts, judge
 from mcverify.runs.rep import SCHEDULES, Schedule, repeats
-from mcverify.runs.wire import is_long
+from mcverify.runs.wire import Mark, is_long
 
 Key = tuple[str, str]
 """An obligation, and the id of the exit at which it is broken."""
@@ -211,14 +211,17 @@ class Trials:
         (outcome,) = self.runner.run([other])
         return frozenset(v.obligation for v in self.violations(other, outcome))
 
-    def broken(self, cases: Sequence[Case], keys: Collection[Key]) -> list[frozenset[Key] | None]:
-        """Which of `keys` each case breaks for certain; one schedule that does so is enough.
+    def broken(
+        self, cases: Sequence[Case], keys: Collection[Key], *, stepped: bool = False
+    ) -> list[frozenset[Key] | None]:
+        """Which of `keys` each case breaks for certain; one schedule that does so is enough. O10 is seen on
+        the CPU where the cases are single-stepped (`stepped`).
 
         None for a case that was not run: it is too long, or too many before it did not return; and for one
         that stores outside dst, nobody knows where.
         """
         if self.cpu is not None:
-            return self._broken_on_cpu(self.cpu, cases, frozenset(keys))
+            return self._broken_on_cpu(self.cpu.judge(cases, stepped=stepped), cases, frozenset(keys))
         asked = {obligation for obligation, _ in keys}
         found: list[frozenset[Key] | None] = [None for _ in cases]
         numbers: dict[Case, list[int]] = {}
@@ -238,11 +241,11 @@ class Trials:
         return found
 
     def _broken_on_cpu(
-        self, runner: CpuRunner, cases: Sequence[Case], keys: frozenset[Key]
+        self, marks: Sequence[Mark], cases: Sequence[Case], keys: frozenset[Key]
     ) -> list[frozenset[Key] | None]:
         asked = [(int(obligation[1:]), obligation) for obligation in sorted({o for o, _ in keys})]
         found: list[frozenset[Key] | None] = []
-        for case, mark in zip(cases, runner.judge(cases), strict=True):
+        for case, mark in zip(cases, marks, strict=True):
             if mark.ending is Ending.REFUSED:
                 found.append(None)
                 continue
@@ -286,7 +289,7 @@ class Trials:
         """By how the run ended, the instruction of its last fault, and that of a fault outside."""
         if obligation == "O8":
             return place(self.image, stray) if stray is not None else self._outside(case)
-        if ending is Ending.OOPS:
+        if ending in (Ending.OOPS, Ending.TRAPPED):
             return place(self.image, rip)
         if ending in (Ending.TIMEOUT, Ending.OVERFLOW):
             return EVERYWHERE
@@ -317,26 +320,31 @@ class Trials:
             if v.certain
         )
 
-    def unfenced(
-        self,
-        case: Case,
-        outcome: Outcome,
-        is_weak: Callable[[int], bool],
-        is_fence: Callable[[int], bool],
-    ) -> Failure | None:
+    def weak_store(self, case: Case) -> tuple[int, bool] | None:
+        """The address of the last non-temporal store that a case carries out, and whether a fence follows it;
+        None without one. The case is single-stepped."""
+        addresses = [address for address, _ in self.runner.trace(case)]
+        weak = max(
+            (n for n, a in enumerate(addresses) if self._is_weak(a) and not self._has_faulted(addresses, n)),
+            default=-1,
+        )
+        if weak < 0:
+            return None
+        return addresses[weak], any(is_fence(self.image, a) for a in addresses[weak:])
+
+    def unfenced(self, case: Case, outcome: Outcome) -> Failure | None:
         """O10: a non-temporal store that no fence follows before the return. The case is single-stepped."""
         if outcome.ending is not Ending.RETURNED or not self.may_happen(case):
             return None
-        addresses = [address for address, _ in self.runner.trace(case)]
-        weak = max(
-            (n for n, a in enumerate(addresses) if is_weak(a) and not self._has_faulted(addresses, n)),
-            default=-1,
-        )
-        if weak < 0 or any(is_fence(a) for a in addresses[weak:]):
+        address, is_fenced = self.weak_store(case) or (0, True)
+        if is_fenced:
             return None
-        where = place(self.image, addresses[weak])
+        where = place(self.image, address)
         sentence = f"the non-temporal store at {where} is followed by no fence before the return"
         return Failure("O10", self.exit(case, outcome, "O10"), sentence)
+
+    def _is_weak(self, address: int) -> bool:
+        return is_nontemporal(self.image, address)
 
     def _has_faulted(self, addresses: Sequence[int], step: int) -> bool:
         """Whether step number `step` of a trace faulted for certain: the next one is its fixup, which does

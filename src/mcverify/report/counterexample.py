@@ -27,6 +27,7 @@ Lines = list[tuple[str, str]]
 _ENDINGS = {
     Ending.OOPS: "did not return: a fault on an instruction without a table entry (an oops)",
     Ending.WILD: "did not return to its caller: it left by another address",
+    Ending.TRAPPED: "did not return: an access that is not aligned, without a table entry (an oops)",
     Ending.ILLEGAL: "did not return: an illegal instruction or a divide error",
     Ending.TIMEOUT: "did not return within the limit of steps",
     Ending.OVERFLOW: "did not return: the stack ran out",

@@ -50,7 +50,7 @@ def print_lines(results: Sequence[SweepResult], console: Console | None = None) 
     width = max(len(result.title) for result in results)
     for result in results:
         head = (f"{result.finding:<10}", _STYLES[result.finding])
-        line = Text.assemble(head, f" {result.title:<{width}}  {result.file}  {result.cases} cases")
+        line = Text.assemble(head, f" {result.title:<{width}}  {result.file}  {cases_run(result)}")
         if result.by_comment:
             line.append(f"  ({', '.join(result.by_comment)})")
         broken = list(dict.fromkeys(f"{k.obligation} at {exit_name(k.exit)}" for k in result.kinds))
@@ -93,6 +93,9 @@ def _facts(result: SweepResult) -> Table:
     if result.cases:
         grid.add_row("cases", Text(cases_sentence(result)))
         grid.add_row("tried", Text(grid_sentence(result)))
+    if result.ordered is not None:
+        seen = f"in {result.ordered} cases, single-stepped, with a store that only a fence orders"
+        grid.add_row("O10", Text(f"a missing fence could have been seen {seen}"))
     for index, gap in enumerate(result.gaps):
         grid.add_row("" if index else "left out", Text(gap))
     for index, note in enumerate(result.notes):
@@ -117,6 +120,12 @@ def verdict_sentence(result: SweepResult) -> str:
         ended = f"{result.failed} of {result.cases} cases ended"
         return f"INCOMPLETE: {ended} in a way that shows no mistake for certain"
     return "INCOMPLETE: no failure was seen, but not everything was run"
+
+
+def cases_run(result: SweepResult) -> str:
+    """How many cases were run, and in how many of them a missing fence could have been seen."""
+    ordered = "" if result.ordered is None else f", O10 in {result.ordered}"
+    return f"{result.cases} cases{ordered}"
 
 
 def cases_sentence(result: SweepResult) -> str:
@@ -147,7 +156,7 @@ def _table(kinds: Sequence[Kind], *, wide: bool) -> Table:
         style = "bold red" if kind.certain else "bold yellow"
         cells = [Text(kind.obligation, style), Text(_exit(kind))]
         if wide:
-            goes_on = kind.access or kind.ending is Ending.ILLEGAL
+            goes_on = kind.access or kind.ending in (Ending.ILLEGAL, Ending.TRAPPED)
             cells.append(Text(short(kind.where) if goes_on else "", "cyan"))
         cells += [Text(short(kind.access), "cyan"), Text(str(kind.count)), Text(case_words(kind.case))]
         table.add_row(*cells)
@@ -163,6 +172,7 @@ def _exit(kind: Kind) -> str:
 _ENDINGS = {
     Ending.OOPS: "no entry",
     Ending.WILD: "left its code",
+    Ending.TRAPPED: "not aligned",
     Ending.ILLEGAL: "refused",
     Ending.TIMEOUT: "no return",
     Ending.OVERFLOW: "stack ran out",
@@ -246,6 +256,7 @@ def _sweep(result: SweepResult) -> dict[str, Any]:
         "cases": result.cases,
         "planned": result.planned,
         "failed": result.failed,
+        "ordered": result.ordered,
         "seconds": round(result.seconds, 6),
         "every_len_to": result.lens[0],
         "len_max": result.lens[1],

@@ -18,6 +18,7 @@ from mcverify.review.result import Difference, Kind
 from mcverify.runs.case import Access, Case, Ending, Outcome, Place
 from mcverify.runs.cases import far_cases, sample_cases
 from mcverify.runs.grid import quick_grid
+from mcverify.witness.again import Pace
 from mcverify.witness.shrink import Effort, simplest
 
 ExitName = Callable[[int, str], str]
@@ -348,7 +349,7 @@ class _Differs:
 
     pair: Pair
     rows: frozenset[str]
-    is_dear = False
+    pace: Pace = Pace.FAST
 
     def all_of(self, cases: Sequence[Case]) -> list[bool]:
         """Whether each case shows a difference at all of them."""
@@ -402,6 +403,7 @@ def _ends(outcome: Outcome) -> str:
         Ending.RETURNED: "returns",
         Ending.OOPS: "meets a fault without an entry (an oops)",
         Ending.WILD: "returns to elsewhere",
+        Ending.TRAPPED: "meets an access that is not aligned (an oops)",
         Ending.ILLEGAL: "meets an instruction that is refused",
         Ending.TIMEOUT: "does not end",
         Ending.OVERFLOW: "runs out of stack",

@@ -135,6 +135,7 @@ class Ending(Enum):
     OVERFLOW  the stack ran out
     ESCAPED   the routine jumped to an external symbol
     DIED      the process that ran it was killed
+    TRAPPED   at an access without a table entry that must be aligned, and raised a general protection fault
     REFUSED   not run: the runner cannot place such buffers
     """
 
@@ -147,6 +148,7 @@ class Ending(Enum):
     DIED = "died"
     REFUSED = "refused"
     OVERFLOW = "overflow"
+    TRAPPED = "trapped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,19 @@ def is_nontemporal(image: Image, address: int) -> bool:
     return name.startswith(("movnt", "vmovnt", "maskmov", "vmaskmovdqu")) and not name.endswith("a")
 
 
+def must_be_aligned(image: Image, address: int) -> int:
+    """How the address of the memory operand of the instruction at `address` must be aligned, in bytes; 0
+    where it need not be (Intel SDM vol. 1, 4.1.1 and vol. 2, 2.4)."""
+    insn = detailed(image, address)
+    size = max((o.size for o in insn.operands if o.type == x86_const.X86_OP_MEM), default=0) if insn else 0
+    if size < _SSE or _only_names(insn):
+        return 0
+    name = insn.insn_name()
+    if name.startswith("v"):
+        return size if name.startswith(_ALIGNED_VEX) else 0
+    return size if size == _SSE and name not in read_toml("instructions.toml")["unaligned"]["names"] else 0
+
+
 def is_fence(image: Image, address: int) -> bool:
     """Whether the instruction at `address` orders non-temporal stores (`models/instructions.toml`)."""
     return bool(read_toml("instructions.toml").get(_mnemonic(image, address), {}).get("fence", False))
@@ -187,6 +200,10 @@ _MODEL_SPECIFIC = frozenset(
     getattr(x86_const, f"X86_INS_{name}") for name in ("RDMSR", "WRMSR", "RDPMC", "XGETBV", "XSETBV")
 )
 """Instructions that fault where there is no such register; they access no memory."""
+
+_SSE = 16
+_ALIGNED_VEX = ("vmovap", "vmovdqa", "vmovntp", "vmovntdq")
+"""Of instructions with a VEX or EVEX prefix only these ask for alignment."""
 
 _PLAIN = frozenset(
     getattr(x86_const, f"X86_INS_{name}")

@@ -104,8 +104,9 @@ class CpuRunner:
         job = self._program.job(Mode.TRACE, tests, 1, wire.longest([case]), 0, presets, (), count)
         return wire.read_trace(self._ask(job, _patience([case])).output, self._program.bias)
 
-    def judge(self, cases: Sequence[Case]) -> list[Mark]:
-        """What each case breaks, in order, as the harness judges: some 10 times as fast as `run`.
+    def judge(self, cases: Sequence[Case], *, stepped: bool = False) -> list[Mark]:
+        """What each case breaks, in order, as the harness judges: some 10 times as fast as `run`. O10 is seen
+        where they are single-stepped (`stepped`), which those longer than `wire.LONGEST_MAP` cannot be.
 
         Cases after too many that do not return, or that bring the process down, are REFUSED.
         """
@@ -121,7 +122,7 @@ class CpuRunner:
                 break
             # A child that dies takes the marks with it that it has not written: those cases are run again.
             end = fatal[-1] if fatal and fatal[-1] > len(marks) else len(cases)
-            job = self._program.job(Mode.JUDGE, tests, end, longest, len(marks), presets)
+            job = self._program.job(Mode.JUDGE, tests, end, longest, len(marks), presets, stepped=stepped)
             answer = self._ask(job, _patience(cases))
             marks += wire.read_marks(answer.output, self._program.bias)
             if answer.died and len(marks) <= answer.serial < end:

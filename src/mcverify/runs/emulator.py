@@ -20,7 +20,7 @@ from mcverify.errors import InputError
 from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image
 from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit, touches
-from mcverify.runs.code import reachable, returning_externals
+from mcverify.runs.code import must_be_aligned, reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.layout import Buffer, bias_of, by_page, lay_out, needed, page_end
 from mcverify.runs.pattern import (
@@ -225,6 +225,7 @@ class _Machine:
         self.user_access = {
             i.address: i.mnemonic == "stac" for i in code.values() if i.mnemonic in ("stac", "clac")
         }
+        self.aligned = {a: alignment for a in code if (alignment := must_be_aligned(image, a))}
         self.reps = {i.address: rep for i in code.values() if (rep := decode_rep(i)) is not None}
         self.returning = returning_externals(image)
         why = available()
@@ -461,6 +462,8 @@ class _Run:
             self._unordered(rep, self._schedule)
 
     def _on_access(self, _uc: object, kind: int, address: int, size: int, _value: int, _data: object) -> None:
+        if self._access is _NO_ACCESS and self._is_misaligned(address):
+            self._stop(self._refusal(), self._at)
         access = self._access = _Access(address, size, kind == _unicorn().UC_MEM_WRITE)
         name, offset = self._buffer_of(address)
         if access.is_store and name == "dst":
@@ -474,6 +477,17 @@ class _Run:
             known = Access(insn, name, offset, size, access.is_store)
             if self._watch.of(known):
                 self._watch.accesses.append(known)
+
+    def _is_misaligned(self, address: int) -> bool:
+        """Whether the access that begins at `address` raises a general protection fault, which Unicorn does
+        not do by itself."""
+        alignment = self._machine.aligned.get(self._at, 0)
+        return bool(alignment) and address % alignment != 0
+
+    def _refusal(self) -> Ending:
+        """How a run ends at a general protection fault of an access."""
+        covered = self._at in self._machine.fixups
+        return Ending.TRAPPED if self._at in self._machine.aligned and not covered else Ending.ILLEGAL
 
     def _on_unmapped(
         self, _uc: object, kind: int, address: int, size: int, _value: int, _data: object
@@ -570,6 +584,8 @@ class _Run:
         rip = machine.entry
         while self._ending is None:
             rip = self._go_on(rip)
+        if self._is_misaligned(self._access.address):
+            self._untear()
         self._deadline.check("runs")
         return self._result(initial, self._ending)
 
@@ -590,6 +606,8 @@ class _Run:
 
     def _interrupted(self, error: int) -> int:
         uc = _unicorn()
+        if self._ending is not None:
+            return 0
         if error in (uc.UC_ERR_FETCH_UNMAPPED, uc.UC_ERR_FETCH_PROT):
             return self._outside(self._machine.rip)
         unmapped = (
@@ -601,12 +619,15 @@ class _Run:
         if error in unmapped and _is_canonical(self._access.address):
             access = self._access
             self._untear()
+            if self._is_misaligned(access.address):
+                self._ending, self._rip = self._refusal(), self._at
+                return 0
             coming = next((b for b in self._buffers if b.flickers and access.meets(b.hole)), None)
             if coming is not None and not next(self._touches):
                 return self._through(coming)
             bad = self._first_bad(access.address, access.size)
             return self._fault(access.address if bad is None else bad, access.is_store)
-        self._ending, self._rip = Ending.WILD if self._at_return() else Ending.ILLEGAL, self._at
+        self._ending, self._rip = Ending.WILD if self._at_return() else self._refusal(), self._at
         return 0
 
     def _through(self, buffer: Buffer) -> int:
@@ -663,7 +684,8 @@ class _Run:
         self._faults.append(Fault(told, name, offset, is_store))
         self._was_nested = self._machine.is_nested
         if found is None:
-            happens = self._machine.unstruck != ("store" if is_store else "load")
+            within = name in ("src", "dst") and 0 <= offset < self._case.len
+            happens = not within or self._machine.unstruck != ("store" if is_store else "load")
             self._ending, self._rip = Ending.OOPS if happens else Ending.REFUSED, insn
         elif len(self._faults) == _MOST_FAULTS:
             self._ending, self._rip = Ending.TIMEOUT, insn

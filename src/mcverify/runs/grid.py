@@ -33,15 +33,15 @@ _TRAPS = ((14,), (18,), (14, 18), (18, 14))
 """Trap numbers of faults on loads: all alike, or the first one unlike the others (grid_block() in
 harness.c)."""
 _KEY = struct.Struct(f"={6 + TEST_WORDS * _KEPT}Q")
-_HEAD = struct.Struct("=6Q")
+_HEAD = struct.Struct("=9Q")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """One length, and every placement of src with every one of dst.
 
-    Placements are words (`wire.placement_word`). `trap` 0 takes 14, 18, and each of them before the other, in
-    turn.
+    Placements are words (`wire.placement_word`). One that is `stepped` is run instruction by instruction,
+    which shows a missing fence (O10). `trap` 0 takes 14, 18, and each of them before the other, in turn.
     """
 
     len: int
@@ -50,6 +50,7 @@ class Block:
     trap: int = 0
     seed: int = 1
     preset: Preset | None = None
+    stepped: bool = False
 
     def __len__(self) -> int:
         return len(self.src) * len(self.dst)
@@ -88,7 +89,7 @@ class Grid:
         for b in self.blocks:
             traps = traps_word((b.trap or PAGE_FAULT,))
             head = b.len, b.seed, self.presets.number(b.preset), not b.trap, traps
-            words.extend((*head, len(b.src), len(b.dst), *b.src, *b.dst))
+            words.extend((*head, b.stepped, len(b.src), len(b.dst), *b.src, *b.dst))
         return words.tobytes()
 
     @cached_property
@@ -132,7 +133,9 @@ class GridResult:
 
     `cases` were run, `failed` of them break an obligation. `complete` is False where not all were run: too
     many did not return or died, or the time was over. `unkept` violations are of further kinds than there is
-    room for.
+    room for. `escaped` cases went on outside the code, the first of them at `escaped_to`, and show nothing.
+    In `ordered` cases a missing fence (O10) could have been seen: they were single-stepped, and stored past
+    the cache.
     """
 
     cases: int
@@ -140,6 +143,9 @@ class GridResult:
     complete: bool = True
     failed: int = 0
     unkept: int = 0
+    escaped: int = 0
+    escaped_to: int | None = None
+    ordered: int = 0
 
 
 class GarbledError(Exception):
@@ -151,13 +157,14 @@ def read_grid(shared: bytes, bias: int, presets: Presets) -> GridResult:
 
     Raises GarbledError where the routine wrote into it.
     """
-    serial, _, aborted, keys, failed, unkept = _HEAD.unpack_from(shared)
+    serial, _, aborted, keys, failed, unkept, escaped, escaped_to, ordered = _HEAD.unpack_from(shared)
     if keys > _MAX_KEYS:
         raise GarbledError
     found = [
         _violation(_KEY.unpack_from(shared, _HEAD.size + i * _KEY.size), bias, presets) for i in range(keys)
     ]
-    return GridResult(serial, tuple(found), not aborted, failed, unkept)
+    to = (escaped_to + bias) % WORD if escaped else None
+    return GridResult(serial, tuple(found), not aborted, failed, unkept, escaped, to, ordered)
 
 
 def merge(results: Iterable[GridResult]) -> GridResult:
@@ -178,6 +185,9 @@ def merge(results: Iterable[GridResult]) -> GridResult:
         all(p.complete for p in parts),
         sum(p.failed for p in parts),
         sum(p.unkept for p in parts),
+        sum(p.escaped for p in parts),
+        next((p.escaped_to for p in parts if p.escaped_to is not None), None),
+        sum(p.ordered for p in parts),
     )
 
 
@@ -245,6 +255,8 @@ class _Density:
     """Good placements of src that a bad dst is tried with."""
     pairs: int
     """So many bad placements of src are tried with as many of dst."""
+    aligned_lens: tuple[int, ...]
+    """Lengths of which each alignment of a good src and of a good dst is tried."""
     preset_lens: tuple[int, ...]
     """Lengths that are tried with what a case may find at entry."""
     turns: tuple[int, int, int]
@@ -260,6 +272,7 @@ _FULL = _Density(
     inside=_inside((*range(9), 15, 31, 33, 63, 4032, 4064, 4080, 4088, 4090, 4095)),
     few_src=(_END, _FRONT, *_free((0, 1, 6))),
     pairs=12,
+    aligned_lens=tuple(range(301)),
     preset_lens=(*range(26), 31, 32, 33, 40, 63, 64, 65, 71, 72, 100, 136, 200, 264),
     turns=(6, 4, 3),
 )
@@ -275,6 +288,7 @@ _QUICK = _Density(
     inside=_inside((0, 1, 5, 4032, 4089, 4095)),
     few_src=(_END, *_free((0, 3))),
     pairs=8,
+    aligned_lens=tuple(range(137)),
     preset_lens=(0, 1, 2, 3, 4, 7, 8, 9, 16, 24, 40, 72, 136),
     turns=(1, 1, 0),
 )  # fmt: skip
@@ -288,6 +302,7 @@ _SPARSE = _Density(
     inside=_inside((5,)),
     few_src=(_END,),
     pairs=1,
+    aligned_lens=(),
     preset_lens=(),
     turns=(0, 0, 0),
 )
@@ -300,9 +315,28 @@ _PRESET = _Density(
     inside=_inside((0, 4095)),
     few_src=_free((0,)),
     pairs=2,
+    aligned_lens=(),
     preset_lens=(),
     turns=(0, 0, 0),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stepping:
+    """The cases that are single-stepped, at some microseconds for each instruction: few, and such that stores
+    past the cache are reached soon: what is not aligned is mostly copied byte by byte."""
+
+    lens: tuple[int, ...]
+    step: int
+    """Faults lie at all multiples of it, of lengths beyond 136 at multiples of 32."""
+    src: tuple[int, ...]
+    dst: tuple[int, ...]
+
+
+_STEPPED_QUICK = _Stepping((8, 16, 32, 40, 64, 72, 128, 136, 264, 520), 8, _free((0,)), _free((0, 4)))
+_STEPPED_FULL = _Stepping((*range(0, 137, 8), 1, 7, 33, 65, 264, 520), 8, _free((0,)), _free((0, 4, 8)))
+_BLOCK = 136
+_LINE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,22 +355,48 @@ class _Shape:
 def full_grid(contract: Contract, faults: Faults | None = None, presets: tuple[Preset, ...] = ()) -> Grid:
     """About a million cases: lengths to 300 and some beyond a page, every fault offset. Of each of the
     `presets` a part of that."""
-    return _grid(_FULL, _Shape.of(contract), faults or contract.faults, _only_trap(contract), presets)
+    return _grid(
+        _FULL,
+        _Shape.of(contract),
+        faults or contract.faults,
+        _only_trap(contract),
+        presets,
+        _STEPPED_FULL if "O10" in contract.obligations else None,
+    )
 
 
 def quick_grid(contract: Contract, faults: Faults | None = None, presets: tuple[Preset, ...] = ()) -> Grid:
     """Tens of thousands of cases, of which each class of known mistakes shows in several."""
-    return _grid(_QUICK, _Shape.of(contract), faults or contract.faults, _only_trap(contract), presets)
+    return _grid(
+        _QUICK,
+        _Shape.of(contract),
+        faults or contract.faults,
+        _only_trap(contract),
+        presets,
+        _STEPPED_QUICK if "O10" in contract.obligations else None,
+    )
 
 
 @lru_cache(maxsize=16)
-def _grid(density: _Density, shape: _Shape, faults: Faults, trap: int, presets: tuple[Preset, ...]) -> Grid:
+def _grid(
+    density: _Density,
+    shape: _Shape,
+    faults: Faults,
+    trap: int,
+    presets: tuple[Preset, ...],
+    stepped: _Stepping | None,
+) -> Grid:
     lens = density.lens if shape.size is None else (shape.size,)
     blocks = [b for length in lens for b in _blocks(density, length, shape, faults)]
+    if shape.size is None and shape.has_dst:
+        blocks += [b for length in density.aligned_lens for b in _alignments(length, shape)]
     lens = density.preset_lens if shape.size is None else (shape.size,)
     for preset in presets:
         some = (b for length in lens for b in _blocks(_PRESET, length, shape, faults))
         blocks += [replace(b, preset=preset) for b in some]
+    if stepped is not None:
+        lens = stepped.lens if shape.size is None else (shape.size,)
+        blocks += [b for length in lens for b in _stepped(stepped, length, shape, faults)]
     return Grid(tuple(replace(b, trap=trap) for b in blocks if b.src and b.dst))
 
 
@@ -362,6 +422,22 @@ def _blocks(density: _Density, length: int, shape: _Shape, faults: Faults) -> It
     yield Block(length, few_src, bad_dst, seed=_seed(length, 3))
     few = _about(density.pairs, bad_src), _about(density.pairs, bad_dst)
     yield Block(length, *few, seed=_seed(length, 4))
+
+
+def _stepped(stepping: _Stepping, length: int, shape: _Shape, faults: Faults) -> Iterable[Block]:
+    holes = _holes(range(0, length, stepping.step if length <= _BLOCK else 32))
+    src = stepping.src if shape.has_src else _free((0,))
+    bad_src = holes if shape.has_src and can_fault(faults, "load") else ()
+    bad_dst = holes if shape.has_dst and can_fault(faults, "store") else ()
+    for number, pair in enumerate(((src, stepping.dst), (bad_src, stepping.dst[:1]), (src[:1], bad_dst))):
+        yield Block(length, *pair, seed=_seed(length, number), stepped=True)
+
+
+def _alignments(length: int, shape: _Shape) -> Iterable[Block]:
+    every, one = _free(range(_LINE)), _free((0,))
+    yield Block(length, one, every, seed=_seed(length, 5))
+    if shape.has_src:
+        yield Block(length, every, one, seed=_seed(length, 6))
 
 
 def _seed(length: int, number: int) -> int:

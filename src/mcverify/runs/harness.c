@@ -63,8 +63,9 @@ enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, 
 enum { VECTORS = 16, LANES = 4 };	/* ymm0 to ymm15, of as many words */
 enum mode { RUN, SAMPLE, TRACE, GRID, JUDGE };
 enum place { FREE, HOLE, INSIDE, END, FRONT };
-enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED, OVERFLOW };
+enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED, OVERFLOW, TRAPPED };
 enum effect { SET_TRAP, SET_IMM, ADD_IMM, SCALE_ADD, UNMODELLED };
+enum special_kind { WEAK = 1, FENCE = 2, ALIGNED = 4 };	/* a store that only a fence orders; that; an operand that must be aligned */
 enum data { COPY, ZERO };	/* a value is copied from a register */
 enum failure { BAD_JOB = 2, NO_MEMORY, OWN_FAULT, NO_MAPPING, NO_RIGHTS };
 
@@ -79,6 +80,7 @@ struct range { u64 start, end; };
 struct operation { u64 effect, target, operand, imm; };
 struct entry { u64 insn, fixup, n; struct operation operations[4]; };
 struct external { u64 address, is_return; };
+struct special { u64 address, kinds; };	/* a mask of special_kind */
 struct softint { u64 address, ac; };	/* stac or clac, replaced by int3 or by a NOP */
 
 struct contract {
@@ -121,6 +123,9 @@ static struct {
 	u64 n_softints;
 	struct softint *softints;
 	u64 nested, nested_load, nested_store;	/* of a stand-in that calls the routine: image/callees.py */
+	u64 n_specials;
+	struct special *specials;
+	u64 stepped;			/* cases that are judged are single-stepped */
 	u64 x87_is_free;		/* the routine uses no x87 and no MMX register */
 	u64 n_presets;
 	struct preset *presets;
@@ -143,6 +148,8 @@ static struct {
 	u64 serial, finished, aborted, n_keys;
 	u64 failed;			/* cases that break an obligation */
 	u64 unkept;			/* violations for which there was no key left */
+	u64 escaped, escaped_to;	/* cases that show nothing, and where the first of them went */
+	u64 ordered;			/* single-stepped cases with a store that only a fence orders */
 	struct key keys[MAX_KEYS];
 } *shared;
 
@@ -258,7 +265,7 @@ static u64 map_find(const struct map *map, u64 address)
 }
 
 static struct entry *entries;
-static struct map entry_map, watch_map, external_map, softint_map;
+static struct map entry_map, watch_map, external_map, softint_map, special_map;
 
 /* ---- Contents and registers that follow from the seed; runs/pattern.py computes the same -------- */
 
@@ -676,6 +683,8 @@ static struct {
 	u64 ac;
 	bool stepped;
 	u64 steps, max_steps, told;	/* told: steps of a trace */
+	u64 weak_next, weak;		/* stores that only a fence orders: the one under way, the last without a fence */
+	bool any_weak;
 	s64 top;
 } run;
 
@@ -877,6 +886,25 @@ static bool is_nested(const greg_t *g)
 	return job.nested_load != NONE && (u64)g[REG_RSP] <= (u64)stack_entry - job.nested;
 }
 
+static bool is_special(u64 address, enum special_kind kind)
+{
+	u64 index = map_find(&special_map, address);
+
+	return index != NONE && (job.specials[index].kinds & kind);
+}
+
+/* Keep account of stores that only a fence orders: that of the last step was carried out. */
+static void order_note(u64 rip)
+{
+	if (run.weak_next) {
+		run.weak = run.weak_next;
+		run.any_weak = true;
+	}
+	run.weak_next = is_special(rip, WEAK) ? rip : 0;
+	if (is_special(rip, FENCE))
+		run.weak = 0;
+}
+
 /* Called in single-step mode before each instruction of the routine. */
 static void before(greg_t *g)
 {
@@ -884,6 +912,7 @@ static void before(greg_t *g)
 
 	if (!run.stepped)
 		return;
+	order_note(rip);
 	if (rip == return_address) {
 		g[REG_EFL] &= ~(greg_t)FLAG_TF;
 		return;
@@ -1048,6 +1077,12 @@ static void flickering_set(struct buffer *buffer, u64 where, const u8 *pattern)
 	flickering_protect(PROT_NONE);
 }
 
+/* A fault that is taken not to happen: at a bad byte of its buffer, of a kind of access that only faults with an entry. */
+static bool is_unasked(const struct fault *fault)
+{
+	return contract.unstruck == 1 + fault->is_store && fault->buffer && fault->offset < run.test.len;
+}
+
 static void access_fault(greg_t *g, u64 rip)
 {
 	u64 index = map_find(&entry_map, rip), address = g[REG_CR2];
@@ -1064,12 +1099,13 @@ static void access_fault(greg_t *g, u64 rip)
 		finish(g, WILD, rip);
 		return;
 	}
+	run.weak_next = 0;
 	if (nested && run.was_nested)	/* one byte is tried in several ways, and one fault is told */
 		run.n_loads -= !run.faults[--run.n_faults].is_store;
 	run.was_nested = nested;
 	fault_note(!nested ? rip : is_store ? job.nested_store : job.nested_load, address, is_store);
 	if (index == NONE) {
-		finish(g, contract.unstruck == 1 + run.faults[run.n_faults - 1].is_store ? REFUSED : OOPS, rip);
+		finish(g, is_unasked(&run.faults[run.n_faults - 1]) ? REFUSED : OOPS, rip);
 	} else if (run.n_faults == MAX_FAULTS) {
 		finish(g, TIMEOUT, rip);
 	} else if (!handler_apply(g, &entries[index])) {
@@ -1078,6 +1114,12 @@ static void access_fault(greg_t *g, u64 rip)
 		g[REG_RIP] = entries[index].fixup;
 		before(g);
 	}
+}
+
+/* An exception of an access whose address is not aligned, without an entry that might go on: an oops too. */
+static enum ending refusal(u64 rip)
+{
+	return is_special(rip, ALIGNED) && map_find(&entry_map, rip) == NONE ? TRAPPED : ILLEGAL;
 }
 
 static void on_segv(greg_t *g)
@@ -1089,7 +1131,7 @@ static void on_segv(greg_t *g)
 	else if (g[REG_TRAPNO] == 14)
 		access_fault(g, rip);
 	else
-		finish(g, is_return(rip) ? WILD : ILLEGAL, rip);
+		finish(g, is_return(rip) ? WILD : refusal(rip), rip);
 }
 
 static void on_int3(greg_t *g, u64 rip)
@@ -1127,7 +1169,7 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 		flickering_close(g);
 		before(g);
 	} else
-		finish(g, in_code(g[REG_RIP]) ? ILLEGAL : WILD, g[REG_RIP]);
+		finish(g, in_code(g[REG_RIP]) ? signal == SIGBUS ? refusal(g[REG_RIP]) : ILLEGAL : WILD, g[REG_RIP]);
 }
 
 static void handlers_install(void)
@@ -1286,6 +1328,8 @@ static void execute(const struct test *test)
 	run.rip = 0;
 	run.top = 0;
 	run.steps = 0;
+	run.weak_next = run.weak = 0;
+	run.any_weak = false;
 	/* No routine takes 100 steps a byte. An endless one shows its visits in fewer. */
 	run.max_steps = n_timeouts < MAX_TIMEOUTS ? 5000 + 100 * test->len : 2000;
 	ticks = 0;
@@ -1615,7 +1659,9 @@ static u64 judge_facts(const struct facts *facts)
 		 BREAKS(4, facts->last > fault_point());
 	if (run.ending == RETURNED)
 		broken |= judge_return(facts);
-	broken |= BREAKS(1, run.ending == OOPS) | BREAKS(7, run.ending == WILD || run.ending == ILLEGAL) |
+	broken |= BREAKS(10, run.ending == RETURNED && run.weak);
+	broken |= BREAKS(1, run.ending == OOPS || run.ending == TRAPPED) |
+		  BREAKS(7, run.ending == WILD || run.ending == ILLEGAL) |
 		  BREAKS(9, run.ending == TIMEOUT || run.ending == OVERFLOW);
 	return broken & (after_machine_check() ? contract.on_machine_check : contract.obligations);
 }
@@ -1699,7 +1745,7 @@ static int test_compare(const struct test *a, const struct test *b)
 static struct key *key_of(u64 obligation)
 {
 	u64 insn = run.n_faults ? run.faults[run.n_faults - 1].insn : 0;
-	u64 at = run.ending == ILLEGAL ? run.rip : 0;
+	u64 at = run.ending == ILLEGAL || run.ending == TRAPPED ? run.rip : 0;
 	struct key *key = shared->keys;
 
 	for (; key < shared->keys + shared->n_keys; key++)
@@ -1751,6 +1797,9 @@ static bool grid_case(const struct test *test)
 	set_up(test);
 	execute(test);
 	violations_note(judge());
+	if (run.ending == ESCAPED && !shared->escaped++)
+		shared->escaped_to = run.rip;
+	shared->ordered += run.any_weak;
 	return n_timeouts < MAX_TIMEOUTS;
 }
 
@@ -1761,10 +1810,11 @@ static bool grid_block(void)
 {
 	static const u64 varied[4] = { 0, NONE, NONE - 1, 1 };	/* all alike, or the first one unlike the others */
 	struct test test = { .len = take(), .seed = take(), .preset = take() };
-	u64 varies = take(), traps = take(), n_src = take(), n_dst = take();
+	u64 varies = take(), traps = take(), stepped = take(), n_src = take(), n_dst = take();
 	const u64 *src = cursor, *dst = cursor + n_src;
 
 	cursor = (u64 *)dst + n_dst;
+	run.stepped = stepped;
 	for (u64 i = 0; i < n_src; i++) {
 		test.src_place = src[i] >> PLACE_SHIFT;
 		test.src_at = src[i] & ((1ull << PLACE_SHIFT) - 1);
@@ -1879,7 +1929,7 @@ static void cases(void)
 {
 	struct test *tests = (struct test *)cursor;
 
-	run.stepped = job.mode == SAMPLE || job.mode == TRACE;
+	run.stepped = job.mode == SAMPLE || job.mode == TRACE || job.stepped;
 	for (u64 i = job.first; i < job.n_tests; i++) {
 		shared->serial = i;
 		case_run(&tests[i]);
@@ -1997,6 +2047,17 @@ static void presets_read(void)
 		preset_read(&job.presets[i]);
 }
 
+static void specials_read(void)
+{
+	job.n_specials = take();
+	job.specials = allocate(job.n_specials, sizeof(*job.specials));
+	map_new(&special_map, job.n_specials);
+	for (u64 i = 0; i < job.n_specials; i++) {
+		take_words(&job.specials[i], 2);
+		map_add(&special_map, job.specials[i].address, i);
+	}
+}
+
 static void softints_read(void)
 {
 	take_words(&job.nested, 3);
@@ -2044,6 +2105,7 @@ static void job_read(void)
 	take_words(job.code, 2 * job.n_code);
 	table_read();
 	externals_read();
+	specials_read();
 	softints_read();
 	contract_read();
 	watched_read();
@@ -2051,6 +2113,7 @@ static void job_read(void)
 		latest = allocate(job.per_case, sizeof(*latest));
 	job.first = take();
 	job.longest = take();
+	job.stepped = take();
 	presets_read();
 	job.n_tests = take();
 }

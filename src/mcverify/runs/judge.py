@@ -178,6 +178,9 @@ def _ending(run: Judged) -> Iterator[Violation]:
             yield Violation(
                 "O1", f"{_fault(run.outcome.faults[-1], run)}, and no exception-table entry covers it"
             )
+        case Ending.TRAPPED:
+            why = "its address is not aligned as the instruction asks, and no exception-table entry covers it"
+            yield Violation("O1", f"the access at {at} raised a general protection fault: {why}")
         case Ending.WILD:
             yield Violation("O7", f"the routine left its code, at {at}, other than by its return address")
         case Ending.ILLEGAL:

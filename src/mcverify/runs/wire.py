@@ -27,7 +27,13 @@ from mcverify.runs.case import (
     Run,
     Visit,
 )
-from mcverify.runs.code import Instruction, returning_externals
+from mcverify.runs.code import (
+    Instruction,
+    is_fence,
+    is_nontemporal,
+    must_be_aligned,
+    returning_externals,
+)
 from mcverify.runs.effects import operations
 from mcverify.runs.hints import missing_hints
 from mcverify.runs.layout import bias_of, by_page, extent, needed, page_end
@@ -39,6 +45,7 @@ PLACES = (Place.FREE, Place.HOLE, Place.INSIDE, Place.END, Place.FRONT)
 ENDINGS = (
     Ending.RETURNED, Ending.OOPS, Ending.WILD, Ending.ILLEGAL,
     Ending.TIMEOUT, Ending.ESCAPED, Ending.DIED, Ending.REFUSED, Ending.OVERFLOW,
+    Ending.TRAPPED,
 )  # fmt: skip
 LONGEST_MAP = 1024 * 1024
 """Longest buffer, in bytes, of which the harness keeps a map of the bytes stored (SMALL in harness.c)."""
@@ -98,10 +105,14 @@ class Program:
         presets: Presets,
         watched: Sequence[int] = (),
         per_case: int = 0,
+        *,
+        stepped: bool = False,
     ) -> bytes:
-        """The whole job; `count` cases or blocks in `tests`, of which those before `first` are done."""
+        """The whole job; `count` cases or blocks in `tests`, of which those before `first` are done.
+        `stepped`: cases that are judged are single-stepped, which shows O10."""
         watch = _words(per_case, len(watched), *(address - self.bias for address in watched))
-        head = (_words(mode), self.head, self.contract, watch, _words(first, longest), presets.words())
+        limits = _words(first, longest, stepped)
+        head = (_words(mode), self.head, self.contract, watch, limits, presets.words())
         return b"".join((*head, _words(count), tests))
 
 
@@ -122,6 +133,7 @@ def program(
         _code_ranges(sections, bias),
         _table(image, bias),
         _externals(image, bias),
+        _specials(image, code, bias),
         _calling(image, bias),
         _words(not any(i.uses_x87 for i in code.values())),
         _words(
@@ -271,6 +283,17 @@ def _table(image: Image, bias: int) -> bytes:
         for e in effects:
             words += [e.effect, GENERAL.index(e.target), GENERAL.index(e.operand), e.imm]
     return _words(*words)
+
+
+def _specials(image: Image, code: Iterable[int], bias: int) -> bytes:
+    """Instructions of which the harness must know more: stores that only a fence orders, fences, and operands
+    that must be aligned."""
+    kinds = {
+        a: is_nontemporal(image, a) | is_fence(image, a) << 1 | bool(must_be_aligned(image, a)) << 2
+        for a in code
+    }
+    found = [(address - bias, kind) for address, kind in sorted(kinds.items()) if kind]
+    return _words(len(found), *(word for pair in found for word in pair))
 
 
 def _externals(image: Image, bias: int) -> bytes:

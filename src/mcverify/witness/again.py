@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from enum import Enum
 from functools import partial
 from typing import cast
 
@@ -20,7 +21,7 @@ from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, RoutineResult
 from mcverify.proof.trials import STALE, Failure, Key, Trials, other_contents
 from mcverify.runs.case import Case, Outcome
-from mcverify.runs.code import is_fence, is_nontemporal, keeps_hidden
+from mcverify.runs.code import keeps_hidden
 from mcverify.runs.wire import is_long
 
 _MOST_BYTES = 1 << 30
@@ -53,6 +54,14 @@ def again_for(image: Image, trials: Trials, found: Counterexample, len_max: int)
     return next((way for way in ways if way.all_of([found.case]) == [True]), None)
 
 
+class Pace(Enum):
+    """What a case takes: microseconds, some hundred of them where it is single-stepped, milliseconds."""
+
+    FAST = "fast"
+    STEPPED = "stepped"
+    DEAR = "dear"
+
+
 class Again(ABC):
     """One way to ask whether `keys` are broken. `runs` counts the cases that were asked of."""
 
@@ -65,9 +74,9 @@ class Again(ABC):
         self._bytes = _MOST_BYTES
 
     @property
-    def is_dear(self) -> bool:
-        """Whether a case takes milliseconds, not microseconds."""
-        return True
+    def pace(self) -> Pace:
+        """What a case takes."""
+        return Pace.DEAR
 
     def all_of(self, cases: Sequence[Case]) -> list[bool]:
         """Whether each case breaks all the obligations."""
@@ -123,9 +132,9 @@ class ByOutcome(Again):
         self._looks_up_accesses = looks_up_accesses
 
     @property
-    def is_dear(self) -> bool:
-        """Where the emulator is needed."""
-        return self.trials.cpu is None or self._looks_up_accesses
+    def pace(self) -> Pace:
+        """Dear where the emulator is needed."""
+        return Pace.DEAR if self.trials.cpu is None or self._looks_up_accesses else Pace.FAST
 
     def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
         found = self.trials.broken(cases, self.keys)
@@ -172,7 +181,14 @@ class BySteps(Again):
     def _admits(self, case: Case) -> bool:
         return super()._admits(case) and not is_long(case)
 
+    @property
+    def pace(self) -> Pace:
+        """The harness steps for itself; the emulator's steps are told one by one."""
+        return Pace.DEAR if self.trials.cpu is None else Pace.STEPPED
+
     def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
+        if self.trials.cpu is not None:
+            return self.trials.broken(cases, self.keys, stepped=True)
         return [
             self.keys & {failure.key for failure in self._failures(case, outcome)}
             for case, outcome in zip(cases, self.trials.runner.run(cases), strict=True)
@@ -184,8 +200,7 @@ class BySteps(Again):
         return outcome, self._failures(case, outcome)
 
     def _failures(self, case: Case, outcome: Outcome) -> tuple[Failure, ...]:
-        weak, fence = partial(is_nontemporal, self.image), partial(is_fence, self.image)
-        unfenced = self.trials.unfenced(case, outcome, weak, fence)
+        unfenced = self.trials.unfenced(case, outcome)
         return self.trials.sure_failures(case, outcome) + ((unfenced,) if unfenced is not None else ())
 
 

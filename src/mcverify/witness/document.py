@@ -164,7 +164,7 @@ class Outcome(Struct):
 
     on: Literal["cpu", "emulator"]
     schedule: Literal["", "descending", "odd_first", "blocks", "outside_in"]
-    ending: Literal["returned", "oops", "wild", "illegal", "timeout", "escaped", "died"]
+    ending: Literal["returned", "oops", "wild", "illegal", "timeout", "escaped", "died", "trapped"]
     rip: Word
     registers: Words
     initial: Words

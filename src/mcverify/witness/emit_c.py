@@ -25,6 +25,7 @@ from mcverify.runs.code import (
     decode,
     is_fence,
     is_nontemporal,
+    must_be_aligned,
     named_addresses,
     returning_externals,
     text_of,
@@ -154,6 +155,7 @@ def _context(subject: Subject, found: Counterexample, name: str) -> dict[str, An
         "contents": _contents_rule(case, contract),
         "pieces": _pieces(case),
         "vectors": _vectors(case, lines),
+        "aligned": ", ".join([*_aligned(subject, lines, bias), "0"]),
         "buffers": buffers,
         "registers": _registers(registers, contract),
         "entry": _hex(subject.entry - bias),
@@ -202,6 +204,12 @@ def _vectors(case: Case, lines: Iterable[ListingLine]) -> list[str]:
         return []
     values = initial_vectors(case).values()
     return [", ".join(_hex(value >> 64 * lane & _MASK) for lane in range(4)) for value in values]
+
+
+def _aligned(subject: Subject, lines: Iterable[ListingLine], bias: int) -> list[str]:
+    image = subject.image
+    uncovered = (line.address for line in lines if image.entry_at(line.address) is None)
+    return [_hex(address - bias) for address in uncovered if must_be_aligned(image, address)]
 
 
 def _header(subject: Subject, found: Counterexample, name: str) -> str:

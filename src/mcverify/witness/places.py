@@ -11,7 +11,7 @@ from mcverify.contract import Contract
 from mcverify.image.callees import assumed_at, calling
 from mcverify.proof.exits import exit_of_fault
 from mcverify.runs.case import Access, Case, Ending, Outcome
-from mcverify.runs.code import accesses_memory, decode, is_fence, is_nontemporal, reachable
+from mcverify.runs.code import accesses_memory, decode, is_fence, is_nontemporal, must_be_aligned, reachable
 from mcverify.runs.judge import Judged
 from mcverify.runs.operands import Operands
 from mcverify.witness.formula import shown
@@ -63,7 +63,12 @@ class Places:
         return Judged(self.run.contract, self.run.case, self.run.outcome, (), hex)
 
     def _uncovered(self) -> Told:
-        yield self.run.steps[-1], self._table_around(self.run.steps[-1].address)
+        last = self.run.steps[-1]
+        if self.run.outcome.ending is Ending.TRAPPED:
+            size = must_be_aligned(self.run.image, last.address)
+            yield last, f"its address must be a multiple of {size}, and is not"
+        else:
+            yield last, self._table_around(last.address)
 
     def _table_around(self, address: int) -> str:
         """What is odd about the table's entries for the routine: what may have been meant for `address`."""

@@ -45,7 +45,7 @@ Trace = Callable[[], Steps]
 _ENDINGS = {
     PathEnding.RETURN: Ending.RETURNED,
     PathEnding.UNCOVERED: Ending.OOPS,
-    PathEnding.TRAP: Ending.ILLEGAL,
+    PathEnding.TRAP: Ending.TRAPPED,
     PathEnding.OUTSIDE: Ending.ESCAPED,
 }
 _RETURNS = ("ret", "rep ret", "repz ret", "bnd ret")

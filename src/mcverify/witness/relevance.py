@@ -12,7 +12,7 @@ from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, Relevance, RoutineResult
 from mcverify.runs.case import Case, Ending, Place, Placement
 from mcverify.runs.wire import is_long
-from mcverify.witness.again import Again, again_for, trials_of
+from mcverify.witness.again import Again, Pace, again_for, trials_of
 
 _LINE = 64
 _MODULI = (2, 4, 8, 16, 32, 64)
@@ -93,7 +93,7 @@ def _effort(found: Counterexample, again: Again) -> Values:
     """The dearer a run, the fewer."""
     if found.outcome.ending is Ending.TIMEOUT:
         return FEWEST
-    if again.is_dear:
+    if again.pace is not Pace.FAST:
         return FEW
     return LONG if is_long(found.case) else MANY
 

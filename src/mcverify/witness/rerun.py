@@ -15,7 +15,7 @@ from mcverify.errors import InputError
 from mcverify.proof.trials import Failure, Trials
 from mcverify.runs import cpu, emulator, wire
 from mcverify.runs.case import Case, Ending, Outcome
-from mcverify.runs.code import is_fence, is_nontemporal, keeps_hidden
+from mcverify.runs.code import keeps_hidden
 from mcverify.runs.rep import Schedule
 from mcverify.witness.subject import Subject
 
@@ -74,9 +74,6 @@ def _failures(
     if wire.is_long(case):
         return  # it cannot be single-stepped
     if "O10" in binding:
-        unfenced = trials.unfenced(
-            case, outcome, partial(is_nontemporal, subject.image), partial(is_fence, subject.image)
-        )
-        yield from filter(None, [unfenced])
+        yield from filter(None, [trials.unfenced(case, outcome)])
     if "O9" in binding and outcome.ending is Ending.TIMEOUT:
         yield from filter(None, [trials.endless(case, partial(keeps_hidden, subject.image))])

@@ -60,6 +60,11 @@ def fault_words(fault: Fault) -> str:
 
 
 def _covered(run: Judged) -> str:
+    if run.outcome.ending is Ending.TRAPPED:
+        return (
+            "no access may raise an exception that nothing recovers from: the one at"
+            f" {run.name(run.outcome.rip)} must be aligned and is not, so the kernel dies of it"
+        )
     fault = run.outcome.faults[-1]
     return (
         "each instruction that may fault needs an exception-table entry for exactly its address:"

@@ -16,7 +16,7 @@ from mcverify.image.image import Image
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Counterexample, RoutineResult
 from mcverify.runs.case import Case, Place, Placement, Preset
-from mcverify.witness.again import Again, again_for, shown_again, trials_of
+from mcverify.witness.again import Again, Pace, again_for, shown_again, trials_of
 
 LINE = 64
 """Alignments are tried up to this many bytes."""
@@ -45,6 +45,14 @@ DEAR = Effort(
     (*range(10), 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 72, 127, 128, 129, 256),
     (0, 1, 2, 4, 7, 8, 16, 32),
 )
+
+STEPPED = Effort(
+    1200,
+    128,
+    (*range(10), 15, 16, 17, 24, 31, 32, 33, 40, 48, 63, 64, 65, 72, 128, 136),
+    (0, 1, 2, 4, 8, 16, 32),
+)
+EFFORTS = {Pace.FAST: CHEAP, Pace.STEPPED: STEPPED, Pace.DEAR: DEAR}
 
 
 def shrink(image: Image, result: RoutineResult, options: ProveOptions, deadline: Deadline) -> RoutineResult:
@@ -106,8 +114,8 @@ class Asked(Protocol):
     """Says of cases whether they show what a case is to go on showing."""
 
     @property
-    def is_dear(self) -> bool:
-        """Whether each case takes milliseconds."""
+    def pace(self) -> Pace:
+        """What a case takes."""
         ...
 
     def all_of(self, cases: Sequence[Case]) -> list[bool]:
@@ -125,7 +133,7 @@ class _Shrinking:
 
     def __init__(self, again: Asked, effort: Effort | None = None) -> None:
         self._again = again
-        self._effort = effort or (DEAR if again.is_dear else CHEAP)
+        self._effort = effort or EFFORTS[again.pace]
         self._left = self._effort.cases
 
     def simplest(self, case: Case) -> Case:

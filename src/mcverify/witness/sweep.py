@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -28,7 +27,7 @@ from mcverify.proof.variants import Variant, variants
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Ending, Outcome
 from mcverify.runs.cases import flickering_cases, sample_cases
-from mcverify.runs.code import is_fence, is_nontemporal, keeps_hidden, reachable, text_of
+from mcverify.runs.code import keeps_hidden, reachable, text_of
 from mcverify.runs.grid import Grid, GridResult, GridViolation, full_grid, merge, quick_grid, size
 from mcverify.runs.judge import Violation, judge
 
@@ -42,6 +41,7 @@ _FLICKERING_STEP = 20
 _LONGEST_EMULATED = 5000
 _BATCH = 50
 _STEPPED = 60
+_NOT_AGAIN = "the case did not fail again when it was run alone"
 
 
 class Finding(StrEnum):
@@ -101,10 +101,10 @@ class SweepResult:
 
     `cases` of `planned` were run on `on`, `failed` of them break something; `seconds` is the time for the
     runs. `kinds` come smallest case first, the certain ones before the others. `gaps` are sentences on what
-    was not run or not seen, `notes` on the input, `by_comment` is as in
-    `RoutineResult`. Every length up to `lens[0]` was planned, none beyond
-    `lens[1]`. `contract` is None where nobody says what the routine promises; `variant` is as in
-    `RoutineResult`.
+    was not run or not seen, `notes` on the input, `by_comment` is as in `RoutineResult`. In `ordered` cases a
+    missing fence could have been seen (None: the contract asks for none). Every length up to `lens[0]` was
+    planned, none beyond `lens[1]`. `contract` is None where nobody says what the routine promises; `variant`
+    is as in `RoutineResult`.
     """
 
     name: str
@@ -120,6 +120,7 @@ class SweepResult:
     gaps: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     lens: tuple[int, int] = (0, 0)
+    ordered: int | None = None
     incomplete: bool = False
     entry: int = 0
     listing: tuple[ListingLine, ...] = ()
@@ -260,6 +261,7 @@ class _Sweep:
         """As `CpuRunner.grid`, case by case."""
         kinds: dict[tuple[str, int | None, Ending, int | None], list[Case]] = defaultdict(list)
         failed = done = 0
+        escapes: list[int] = []
         for start in range(0, len(cases), _BATCH):
             if self._deadline.remaining() == 0:
                 break
@@ -268,13 +270,15 @@ class _Sweep:
                 violations = judge(trials.contract, case, outcome)
                 failed += bool(violations)
                 done += 1
+                escapes += [outcome.rip] if outcome.ending is Ending.ESCAPED else []
                 for violation in violations:
                     kinds[_kind(violation, outcome)].append(case)
         found = (
             GridViolation(obligation, insn, len(broken), (min(broken, key=size),), ending, at)
             for (obligation, insn, ending, at), broken in kinds.items()
         )
-        return GridResult(done, tuple(found), done == len(cases), failed)
+        to = escapes[0] if escapes else None
+        return GridResult(done, tuple(found), done == len(cases), failed, escaped=len(escapes), escaped_to=to)
 
     # -- saying ------------------------------------------------------------------------------------
 
@@ -290,8 +294,12 @@ class _Sweep:
         self._progress("looking at the failures")
         # What was found is looked at even where the time is over.
         patient = Trials(self._image, self._task.entry, contract, self._task.faults, on=self._on)
-        kinds = [*self._looked_at(patient, found.violations), *self._unfenced(patient, contract)]
-        kinds.sort(key=_order)
+        kinds = [*self._looked_at(patient, found.violations)]
+        emulated: list[Kind] = []
+        ordered = found.ordered
+        if "O10" in contract.obligations and patient.cpu is None:
+            emulated, ordered = self._unfenced(patient, contract)
+        kinds = sorted([*kinds, *emulated], key=_order)
         lens = {case.len for case in chosen} or {block.len for block in grid.blocks}
         task = self._task
         return SweepResult(
@@ -302,20 +310,21 @@ class _Sweep:
             on=self._on,
             cases=found.cases,
             planned=planned,
-            failed=found.failed + sum(kind.count for kind in kinds if kind.obligation == "O10"),
+            failed=found.failed + sum(kind.count for kind in emulated),
             seconds=seconds,
             kinds=tuple(kinds),
-            gaps=tuple(self._gaps(contract, grid, found, planned)),
+            ordered=ordered if "O10" in contract.obligations else None,
+            gaps=tuple(self._gaps(grid, found, planned)),
             notes=self._notes,
             by_comment=task.by_comment,
             lens=(next(n for n in count() if n + 1 not in lens), max(lens)),
-            incomplete=not found.complete,
+            incomplete=not found.complete or found.escaped > 0,
             entry=task.entry,
             listing=listing(self._image, task.entry),
             variant=self._variant,
         )
 
-    def _gaps(self, contract: Contract, grid: Grid, found: GridResult, planned: int) -> Iterator[str]:
+    def _gaps(self, grid: Grid, found: GridResult, planned: int) -> Iterator[str]:
         """What was left out."""
         if planned < len(grid):
             shorter = f"none longer than {_LONGEST_EMULATED} bytes"
@@ -327,39 +336,48 @@ class _Sweep:
             yield f"{left} of {planned} cases were not run: {why}"
         if found.unkept:
             yield f"{found.unkept} more failures are of further kinds, which are not listed"
-        if "O10" in contract.obligations:
-            yield f"O10 was looked for in {_STEPPED} cases only, which were single-stepped"
+        if found.escaped:
+            yield f"{found.escaped} of {found.cases} cases {self._escape(found.escaped_to)}, and show nothing"
 
-    def _unfenced(self, trials: Trials, contract: Contract) -> Iterator[Kind]:
-        """Failures to fence non-temporal stores (O10), of a few cases by exit."""
-        if "O10" not in contract.obligations:
-            return
+    def _escape(self, to: int | None) -> str:
+        """What cases did that went on where nothing can be run."""
+        name = self._image.externals.get(to) if to is not None else None
+        if name is not None:
+            return f"went on at {name}, which is not in the file"
+        where = f" ({self._image.where(to)})" if to is not None else ""
+        return f"met a handler whose effect is not modelled{where}"
+
+    def _unfenced(self, trials: Trials, contract: Contract) -> tuple[list[Kind], int]:
+        """Failures to fence non-temporal stores (O10) that the emulator shows, of a few cases by exit; and in
+        how many cases one could have been seen."""
         cases = sample_cases(contract, self._task.faults, 150, count=_STEPPED)
         found: dict[str, list[tuple[Case, Outcome, str]]] = defaultdict(list)
+        ordered = 0
         for case, outcome in trials.outcomes(sorted(cases, key=lambda c: c.len)):
             if self._deadline.remaining() == 0:
                 break
-            failure = trials.unfenced(
-                case, outcome, partial(is_nontemporal, self._image), partial(is_fence, self._image)
-            )
+            ordered += trials.weak_store(case) is not None
+            failure = trials.unfenced(case, outcome)
             if failure is not None:
                 found[failure.exit].append((case, outcome, failure.sentence))
-        for exit_id, broken in found.items():
-            case, outcome, sentence = broken[0]
-            last = outcome.faults[-1].insn if outcome.faults else None
-            entry = self._image.entry_at(last) if last is not None else None
-            yield Kind(
-                obligation="O10",
-                exit=exit_id,
-                where=self._image.where(entry.fixup if entry is not None else self._task.entry),
-                access=self._image.where(last) if last is not None else "",
-                ending=outcome.ending,
-                count=len(broken),
-                case=case,
-                outcome=outcome,
-                sentence=sentence,
-                certain=True,
-            )
+        return [self._unfenced_kind(exit_id, broken) for exit_id, broken in found.items()], ordered
+
+    def _unfenced_kind(self, exit_id: str, broken: Sequence[tuple[Case, Outcome, str]]) -> Kind:
+        case, outcome, sentence = broken[0]
+        last = outcome.faults[-1].insn if outcome.faults else None
+        entry = self._image.entry_at(last) if last is not None else None
+        return Kind(
+            obligation="O10",
+            exit=exit_id,
+            where=self._image.where(entry.fixup if entry is not None else self._task.entry),
+            access=self._image.where(last) if last is not None else "",
+            ending=outcome.ending,
+            count=len(broken),
+            case=case,
+            outcome=outcome,
+            sentence=sentence,
+            certain=True,
+        )
 
     def _looked_at(self, trials: Trials, violations: Sequence[GridViolation]) -> Iterator[Kind]:
         """Run the smallest case of each kind once more."""
@@ -397,9 +415,12 @@ class _Sweep:
         self, trials: Trials, violation: GridViolation, case: Case, outcome: Outcome
     ) -> tuple[str, bool]:
         """What the run did, and whether it shows the mistake for certain."""
+        if violation.obligation == "O10":
+            unfenced = trials.unfenced(case, outcome)
+            return (unfenced.sentence, True) if unfenced is not None else (_NOT_AGAIN, False)
         shown = _of(violation.obligation, trials.judged(case, outcome))
         if shown is None:
-            return "the case did not fail again when it was run alone", False
+            return _NOT_AGAIN, False
         if outcome.ending is Ending.TIMEOUT and violation.obligation == "O9":
             endless = trials.endless(case, lambda address: keeps_hidden(self._image, address))
             return (shown.sentence, False) if endless is None else (endless.sentence, True)
@@ -432,7 +453,7 @@ def thinned(grid: Grid, limit: int) -> list[Case]:
 
 def _kind(violation: Violation, outcome: Outcome) -> tuple[str, int | None, Ending, int | None]:
     last = outcome.faults[-1].insn if outcome.faults else None
-    refused = outcome.rip if outcome.ending is Ending.ILLEGAL else None
+    refused = outcome.rip if outcome.ending in (Ending.ILLEGAL, Ending.TRAPPED) else None
     return violation.obligation, last, outcome.ending, refused
 
 

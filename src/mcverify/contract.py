@@ -102,7 +102,9 @@ class Contract:
     that must come back unchanged besides the callee-saved ones, `clobbered` such of the latter as need
     not. `user`: the buffer lies below the end of user memory. `obligations` bind after a page fault or none,
     `on_machine_check` after a machine check (the same ones unless the file says otherwise).
-    After a machine check `left` may exceed the missing bytes by `over_report_on_machine_check`.
+    After a machine check `left` may exceed the missing bytes by `over_report_on_machine_check`. `reads_user`:
+    src is user memory where a machine check strikes; `recoverable`: O1 asks for an entry at which the kernel
+    recovers from one also where page faults are looked at besides.
     `traps` says which faults may strike at all, `fault_model` whether they stay.
     `status_inverted`: non-zero means success. `success_unasked`: what `status` is on success is not asked;
     `error`: the number that it is after a fault, in its low 32 bits (None: any that is no success).
@@ -126,6 +128,8 @@ class Contract:
     trap: str | None
     obligations: tuple[str, ...]
     on_machine_check: tuple[str, ...]
+    reads_user: bool
+    recoverable: bool
     faults: Faults
     data: Data
     over_report: int
@@ -199,6 +203,11 @@ class Contract:
     def terms(self) -> Contract:
         """The contract without what is said for readers alone."""
         return replace(self, summary="", source="", routines={}, when_reads=())
+
+    @property
+    def asks_recovery(self) -> bool:
+        """Whether O1 asks at a load for an entry at which the kernel recovers from a machine check."""
+        return self.recoverable or self.traps == "mc"
 
     def restricted(self, traps: Traps) -> Contract:
         """The same contract where faults of other kinds do not happen."""
@@ -450,12 +459,15 @@ def _contract(top: _Table) -> Contract:
     status = results["status"]
     if status is not None and status_inverted and not success_unasked and status[1] == 8 * WORD:
         results["status"] = status[0], BOOL
+    is_user = state.get("user", bool, False)
     contract = Contract(
         name=_name(top),
         summary=top.get("summary", str, ""),
         source=top.get("source", str, ""),
         obligations=obligations,
         on_machine_check=_obligations(machine_check, obligations, obligations),
+        reads_user=machine_check.word("src", ("user", "kernel"), "user" if is_user else "kernel") == "user",
+        recoverable=machine_check.get("recoverable", bool, False),
         faults=cast("Faults", top.word("faults", ("loads", "stores", "both"), "loads" if src else "stores")),
         data=cast("Data", top.word("data", ("copy", "zero", "value"), data)),
         faults_by_table=top.get("faults_by_table", bool, False),
@@ -476,7 +488,7 @@ def _contract(top: _Table) -> Contract:
         status_inverted=status_inverted,
         success_unasked=success_unasked,
         error=result.get("error", int),
-        user=state.get("user", bool, False),
+        user=is_user,
         clobbered=state.words("clobbered", CALLEE_SAVED, ()),
         given=_given(state.table("given")),
         preserved=state.words("preserved", REGISTERS, ()),

@@ -15,10 +15,11 @@ from mcverify.check.code import Instruction, decode
 from mcverify.check.manifest import Location, Path, Routine
 from mcverify.check.question import Question
 from mcverify.check.tree import Goal, Node, Way, branches, ways_of
-from mcverify.contract import faults_by_entry
+from mcverify.contract import MACHINE_CHECK, faults_by_entry
 from mcverify.image.callees import callees, calling, calls_of
 from mcverify.image.image import Image
 from mcverify.image.patch import merged_nops
+from mcverify.image.recovery import fatal_entries
 from mcverify.models import read_toml
 
 Edge = tuple[str, Goal]
@@ -71,6 +72,7 @@ class _Walk:
         self._decoded: dict[int, Instruction | None] = {}
         self._locations = {location.name: location for location in routine.locations}
         self._callees = callees(image)
+        self._fatal = fatal_entries(image, question.contract)
         self._merged = merged_nops(image)
         self._thunks = read_toml("externals.toml")["return_thunks"]["names"]
 
@@ -168,6 +170,10 @@ class _Walk:
         if fixup in self._merged:
             fixup = "lost"
         faults: set[Edge] = {(kind, fixup) for kind in ("load", "store") if self._may_fault(kind)}
+        if address in self._fatal and self._may_fault("load"):
+            faults.add(("load", "uncovered"))
+            if self._question.traps("load") == (MACHINE_CHECK,):
+                faults.discard(("load", fixup))
         by_entry = None if by_table is not None else faults_by_entry(self._question.faults)
         moving = {m.kind for way in node.ways for m in way.step.moved}
         needed_faults = {

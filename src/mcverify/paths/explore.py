@@ -14,11 +14,12 @@ from itertools import count
 import z3
 
 from mcverify.bytewise import lacks
-from mcverify.contract import CALLEE_SAVED, Contract, can_fault, faults_by_entry
+from mcverify.contract import CALLEE_SAVED, MACHINE_CHECK, Contract, can_fault, faults_by_entry
 from mcverify.deadline import Deadline
 from mcverify.image.callees import StandIn, callees, calling
 from mcverify.image.image import Image, TableEntry
 from mcverify.image.patch import merged_nops
+from mcverify.image.recovery import fatal_entries
 from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
@@ -49,6 +50,7 @@ _DISCRETE = ("df", "ac")
 _EAGER = frozenset(GENERAL)
 _CLOBBERED = tuple(r for r in GENERAL if r not in (*CALLEE_SAVED, STACK_POINTER)) + tuple(FLAG_BITS)
 """What a routine in C may change (System V AMD64 ABI 1.0, section 3.2.1)."""
+_FATAL = "a machine check at this entry is fatal: the kernel does not recover there"
 _FRAME = 8
 """Offset from rsp at entry, where the return address is, of the caller's frame."""
 _DEEPEST = -int(read_toml("x86_64.toml")["limits"]["own_frame"])
@@ -160,9 +162,11 @@ class Explorer:
     _limits: set[str] = field(default_factory=set)
     _callees: Mapping[int, StandIn] = field(default_factory=dict)
     _merged: frozenset[int] = frozenset()
+    _fatal: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self._callees = callees(self.image)
+        self._fatal = fatal_entries(self.image, self.contract)
         self._merged = merged_nops(self.image)
 
     def explore(self) -> Paths:
@@ -726,15 +730,30 @@ class Explorer:
         trap = z3.BitVec(f"trap{next(self._numbers)}", 64)
         numbers = self.options.load_traps if transfer.kind is Kind.LOAD else self.options.store_traps
         entry = self.image.entry_at(node.address)
-        fault = Fault(transfer, entry.fixup if entry else None, trap, node.state)
-        node = changed(
-            node.assuming(trap_numbers(trap, numbers)).knowing(strikes(transfer, self._base(transfer))),
-            faults=(*node.faults, fault),
-            faulted=True,
-        ).over(node.address, transfer.kind)
+        struck = node.knowing(strikes(transfer, self._base(transfer)))
+
+        def faulted(fixup: int | None, numbers: tuple[int, ...]) -> _Node:
+            fault = Fault(transfer, fixup, trap, node.state)
+            at_fault = struck.assuming(trap_numbers(trap, numbers))
+            return changed(at_fault, faults=(*node.faults, fault), faulted=True).over(
+                node.address, transfer.kind
+            )
+
         if entry is None:
-            return [self._end(source, node, Ending.UNCOVERED)], []
-        return self._handle(source, node, entry, trap)
+            return [self._end(source, faulted(None, numbers), Ending.UNCOVERED)], []
+        fatal = self._fatal_numbers(transfer, numbers)
+        ended = [self._end(source, faulted(None, fatal), Ending.UNCOVERED, reason=_FATAL)] if fatal else []
+        rest = tuple(number for number in numbers if number not in fatal)
+        if not rest:
+            return ended, []
+        handled, following = self._handle(source, faulted(entry.fixup, rest), entry, trap)
+        return [*ended, *handled], following
+
+    def _fatal_numbers(self, transfer: Transfer, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """The traps of those an access may raise from which the kernel does not recover at its entry."""
+        if transfer.kind is not Kind.LOAD or transfer.at not in self._fatal:
+            return ()
+        return tuple(number for number in numbers if number == MACHINE_CHECK)
 
     def _handle(
         self, source: Location, node: _Node, entry: TableEntry, trap: z3.BitVecRef

@@ -127,6 +127,8 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "over_report": contract.over_report,
         "over_report_on_machine_check": contract.over_report_on_machine_check,
         "traps": contract.traps,
+        "reads_user": contract.reads_user,
+        "recoverable": contract.recoverable,
         "widths": dict(contract.widths),
         "fault_model": contract.fault_model,
         "faults_by_table": contract.faults_by_table,

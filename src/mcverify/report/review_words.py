@@ -77,19 +77,21 @@ def became(changed: ChangedObligation) -> str:
         case Change.GONE:
             return f"{at(changed)}: was {changed.before}"
         case _:
-            return f"{at(changed)}: {changed.before} -> {changed.after}"
+            why = f" ({changed.why})" if changed.why else ""
+            return f"{at(changed)}: {changed.before} -> {changed.after}{why}"
 
 
 def folded(changes: Sequence[ChangedObligation]) -> list[str]:
     """What changed in the same way at several exits or in several obligations, in one line each."""
-    groups: dict[tuple[Verdict | None, Verdict | None, str], list[str]] = {}
+    groups: dict[tuple[Verdict | None, Verdict | None, str, str], list[str]] = {}
     for changed in changes:
-        groups.setdefault((changed.before, changed.after, changed.row), []).append(changed.obligation)
-    merged: dict[tuple[Verdict | None, Verdict | None, str], list[str]] = {}
-    for (before, after, row), identifiers in groups.items():
-        merged.setdefault((before, after, ", ".join(identifiers)), []).append(row)
+        kind = changed.before, changed.after, changed.why, changed.row
+        groups.setdefault(kind, []).append(changed.obligation)
+    merged: dict[tuple[Verdict | None, Verdict | None, str, str], list[str]] = {}
+    for (before, after, why, row), identifiers in groups.items():
+        merged.setdefault((before, after, why, ", ".join(identifiers)), []).append(row)
     lines = []
-    for (before, after, ids), rows in merged.items():
+    for (before, after, why, ids), rows in merged.items():
         where = "everywhere" if rows == ["everywhere"] else f"at {', '.join(rows)}"
         if before is None:
             what = str(after)
@@ -97,7 +99,7 @@ def folded(changes: Sequence[ChangedObligation]) -> list[str]:
             what = f"was {before}"
         else:
             what = f"{before} -> {after}"
-        lines.append(f"{ids} {where}: {what}")
+        lines.append(f"{ids} {where}: {what}{f' ({why})' if why else ''}")
     return lines
 
 

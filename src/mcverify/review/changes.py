@@ -11,6 +11,7 @@ from mcverify.review.prove import Proved
 from mcverify.review.result import Cell, Change, ChangedCount, ChangedObligation, Row
 
 EVERYWHERE = "everywhere"
+NO_RECOVERY = "the kernel no longer recovers from a machine check there"
 
 
 def changed_obligations(
@@ -27,7 +28,19 @@ def changed_obligations(
 
 def _of_row(row: Row, old: int, new: int) -> Iterator[ChangedObligation]:
     before, after = row.cells[old], row.cells[new]
-    yield from _between(row.name, before.verdicts if before else {}, after.verdicts if after else {})
+    is_lost = before is not None and after is not None and _loses_recovery(before, after)
+    for changed in _between(row.name, before.verdicts if before else {}, after.verdicts if after else {}):
+        if is_lost and changed.obligation == "O1":
+            yield ChangedObligation(
+                Change.BROKEN, row.name, "O1", Verdict.PROVED, Verdict.REFUTED, why=NO_RECOVERY
+            )
+        else:
+            yield changed
+
+
+def _loses_recovery(before: Cell, after: Cell) -> bool:
+    """Whether the kernel recovered from a machine check at the entry, and does so no more."""
+    return before.recovers and after.has_entry and not after.recovers
 
 
 def _between(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from mcverify.contract import MACHINE_CHECK
+from mcverify.image.recovery import recovers
 from mcverify.proof.result import EVERYWHERE, SUCCESS, RoutineResult, Verdict
 from mcverify.review.access import FaultPoint, fault_points, likeness_of_code, paired
 from mcverify.review.prove import Proved, ProvedRevision
@@ -214,9 +216,18 @@ def _cells(proved: Proved) -> list[tuple[FaultPoint, Cell]]:
             cell = Cell(
                 exit_id, row.where if row else "", line.where, line.label, line.text,
                 row.count if row else "", verdicts, lines=lines, code=code,
+                recovers=point.loads and _recovers(proved, line.address),
             )  # fmt: skip
         found.append((point, cell))
     return found
+
+
+def _recovers(proved: Proved, address: int) -> bool:
+    """Whether the kernel recovers from a machine check at the instruction with an entry at `address`."""
+    entry, contract = proved.image.entry_at(address), proved.result.contract
+    if entry is None or contract is None or MACHINE_CHECK not in contract.load_traps:
+        return False
+    return recovers(proved.image, entry, from_user=contract.reads_user)
 
 
 def _open(result: RoutineResult, *, faulted: bool) -> dict[str, Verdict]:

@@ -33,7 +33,8 @@ class Change(StrEnum):
 class Cell:
     """An exit in one revision: its id, where the kernel continues (`file:line`), the access that it serves
     with its label and text, what is returned as bytes left, and the verdicts by obligation. `has_entry` is
-    False for an access that may fault and has none. `lines` are the places of the access and of the code from
+    False for an access that may fault and has none; `recovers` tells that the kernel recovers there from a
+    machine check. `lines` are the places of the access and of the code from
     the fixup on; of the success, of all that runs without a fault. `code` are those instructions, without the
     places that they jump to."""
 
@@ -45,6 +46,7 @@ class Cell:
     count: str
     verdicts: Mapping[str, Verdict]
     has_entry: bool = True
+    recovers: bool = False
     lines: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
 
@@ -69,7 +71,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class ChangedObligation:
     """One obligation at one exit (a row's name, or "everywhere"), in two revisions. `is_cut`: it is unknown
-    now since a limit was reached, and another run might decide it."""
+    now since a limit was reached, and another run might decide it. `why` is said of a change that no run
+    shows."""
 
     change: Change
     row: str
@@ -77,6 +80,7 @@ class ChangedObligation:
     before: Verdict | None
     after: Verdict | None
     is_cut: bool = False
+    why: str = ""
 
 
 class State(StrEnum):

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
-from mcverify.contract import Contract
+from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image
+from mcverify.image.recovery import fatal_entries
 from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit, touches
 from mcverify.runs.code import must_be_aligned, reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
@@ -221,6 +222,7 @@ class _Machine:
             image, entry = _moved(image, self.bias), entry - self.bias
             code = reachable(image, entry)
         self.image, self.entry, self.contract, self.code = image, entry, contract, code
+        self.fatal = fatal_entries(image, contract)
         self.fixups = {e.insn: (e.fixup, operations(e.handler)) for e in reversed(image.entries)}
         self.user_access = {
             i.address: i.mnemonic == "stac" for i in code.values() if i.mnemonic in ("stac", "clac")
@@ -687,11 +689,18 @@ class _Run:
             within = name in ("src", "dst") and 0 <= offset < self._case.len
             happens = not within or self._machine.unstruck != ("store" if is_store else "load")
             self._ending, self._rip = Ending.OOPS if happens else Ending.REFUSED, insn
+        elif not is_store and insn in self._machine.fatal and self._next_is_machine_check:
+            self._ending, self._rip = Ending.OOPS, insn
         elif len(self._faults) == _MOST_FAULTS:
             self._ending, self._rip = Ending.TIMEOUT, insn
         elif not self._machine.apply(found[1], self._trap(is_store=is_store)):
             self._ending, self._rip = Ending.ESCAPED, insn
         return found[0] if found else 0
+
+    @property
+    def _next_is_machine_check(self) -> bool:
+        """Whether the fault on a load that was taken last is one, before its number is told."""
+        return self._case.trap_of_load(self._loads) == MACHINE_CHECK
 
     def _trap(self, *, is_store: bool) -> int:
         """The number that the handler reports for the fault that was taken last."""

@@ -78,7 +78,7 @@ static const int greg_of[NREGS] = {
 
 struct range { u64 start, end; };
 struct operation { u64 effect, target, operand, imm; };
-struct entry { u64 insn, fixup, n; struct operation operations[4]; };
+struct entry { u64 insn, fixup, is_fatal, n; struct operation operations[4]; };
 struct external { u64 address, is_return; };
 struct special { u64 address, kinds; };	/* a mask of special_kind */
 struct softint { u64 address, ac; };	/* stac or clac, replaced by int3 or by a NOP */
@@ -1106,6 +1106,8 @@ static void access_fault(greg_t *g, u64 rip)
 	fault_note(!nested ? rip : is_store ? job.nested_store : job.nested_load, address, is_store);
 	if (index == NONE) {
 		finish(g, is_unasked(&run.faults[run.n_faults - 1]) ? REFUSED : OOPS, rip);
+	} else if (entries[index].is_fatal && run.faults[run.n_faults - 1].trap == 18) {
+		finish(g, OOPS, rip);	/* the kernel does not recover from a machine check there */
 	} else if (run.n_faults == MAX_FAULTS) {
 		finish(g, TIMEOUT, rip);
 	} else if (!handler_apply(g, &entries[index])) {
@@ -1986,7 +1988,7 @@ static void table_read(void)
 	for (u64 i = 0; i < n; i++) {
 		struct entry *entry = &entries[i];
 
-		take_words(entry, 3);
+		take_words(entry, 4);
 		if (entry->n > 4)
 			die(BAD_JOB);
 		take_words(entry->operations, 4 * entry->n);

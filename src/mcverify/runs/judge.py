@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mcverify.contract import Contract
+from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Run
 from mcverify.runs.pattern import LEAD, contents_of
 from mcverify.scopes import Scope, needs_transient
@@ -175,9 +175,10 @@ def _ending(run: Judged) -> Iterator[Violation]:
     at = run.name(run.outcome.rip)
     match run.outcome.ending:
         case Ending.OOPS:
-            yield Violation(
-                "O1", f"{_fault(run.outcome.faults[-1], run)}, and no exception-table entry covers it"
-            )
+            entry = "no exception-table entry covers it"
+            if run.last_trap == MACHINE_CHECK:
+                entry = "the kernel recovers from no machine check there"
+            yield Violation("O1", f"{_fault(run.outcome.faults[-1], run)}, and {entry}")
         case Ending.TRAPPED:
             why = "its address is not aligned as the instruction asks, and no exception-table entry covers it"
             yield Violation("O1", f"the access at {at} raised a general protection fault: {why}")

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image, Section
+from mcverify.image.recovery import fatal_entries
 from mcverify.runs.case import (
     PAGE,
     PAGE_FAULT,
@@ -131,7 +132,7 @@ def program(
         _words(entry - bias),
         *_pages(sections, bias, replaced),
         _code_ranges(sections, bias),
-        _table(image, bias),
+        _table(image, bias, fatal_entries(image, contract)),
         _externals(image, bias),
         _specials(image, code, bias),
         _calling(image, bias),
@@ -275,11 +276,11 @@ def _code_ranges(sections: Sequence[Section], bias: int) -> bytes:
     return _words(len(code), *(word for s in code for word in (s.address - bias, s.end - bias)))
 
 
-def _table(image: Image, bias: int) -> bytes:
+def _table(image: Image, bias: int, fatal: Collection[int]) -> bytes:
     words = [len(image.entries)]
     for entry in image.entries:
         effects = operations(entry.handler)
-        words += [entry.insn - bias, entry.fixup - bias, len(effects)]
+        words += [entry.insn - bias, entry.fixup - bias, entry.insn in fatal, len(effects)]
         for e in effects:
             words += [e.effect, GENERAL.index(e.target), GENERAL.index(e.operand), e.imm]
     return _words(*words)

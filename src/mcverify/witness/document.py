@@ -70,6 +70,8 @@ class Terms(Struct):
     over_report_on_machine_check: Count | None = None
     traps: Traps = "both"
     fault_model: FaultModel = "mixed"
+    reads_user: bool = False
+    recoverable: bool = False
     size: Count | None = None
     stored_value: str | None = None
     loaded_value: str | None = None

@@ -95,6 +95,18 @@ def is_ours(text: str) -> bool:
 
 def _refuse(subject: Subject, found: Counterexample) -> None:
     where = str(subject.image.path)
+    if found.case.flicker:
+        raise InputError(
+            "no C program can show it: a page comes and goes in this run",
+            where=where,
+            hint="mcverify replay runs it again",
+        )
+    last = found.outcome.faults[-1].insn if found.outcome.faults else None
+    if found.outcome.ending is Ending.OOPS and last is not None and subject.image.entry_at(last) is not None:
+        raise InputError(
+            "no C program can show it: the kernel does not recover from a machine check at this entry",
+            where=where,
+        )
     if found.outcome.schedule:
         raise InputError(
             "no C program can show it: the run rests on a REP that does its elements in no order",

@@ -258,7 +258,8 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
 def _machine_check(terms: document.Terms) -> dict[str, Any]:
     allowed = terms.over_report_on_machine_check
     said = {} if allowed is None else {"over_report": allowed}
-    return {"obligations": list(terms.on_machine_check)} | said
+    where = {"src": "user" if terms.reads_user else "kernel", "recoverable": terms.recoverable}
+    return {"obligations": list(terms.on_machine_check)} | said | where
 
 
 def _given(values: Mapping[str, str | int | None]) -> dict[str, str | int]:

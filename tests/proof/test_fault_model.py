@@ -201,7 +201,7 @@ def test_a_run_of_pages_that_come_and_go_can_be_replayed(
     assert all(FLICKER.fullmatch(flicker) for flicker in flickers)
     code, said = answer(capsys, "replay", witness)
     assert code == 1, said
-    code, said = answer(capsys, "prove", RACE, "--contract", RACE_CONTRACT, "--emit-c", tmp_path / "w.c")
+    code, said = answer(capsys, "replay", witness, "--emit-c", tmp_path / "w.c")
     assert (code, "a page comes and goes in this run" in said) == (2, True), said
     broken = json.loads(witness.read_text())
     broken["routines"][0]["counterexamples"][0]["case"]["flicker"] = "2(0)"

@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Run the case on the routine as it is now, though it is not the one that was refuted.",
 )
+@click.option(
+    "--trust-paths",
+    is_flag=True,
+    help="Read the files and folders that the witness names wherever they lie. [default: those in the working"
+    " folder and beside the witness]",
+)
 @unconfined_option
 @click.option(
     "--json",
@@ -61,6 +67,7 @@ def replay(
     steps: bool,
     file: Path | None,
     even_if_changed: bool,
+    trust_paths: bool,
     json_target: str | None,
     c_target: str | None,
 ) -> ExitCode:
@@ -78,7 +85,7 @@ def replay(
 
     chosen = choose(read_witnesses(witness), witness, routine, exit_id)
     _check_targets(json_target, c_target, witness)
-    options = ReplayOptions(cast("On | None", on), file, steps, even_if_changed)
+    options = ReplayOptions(cast("On | None", on), file, steps, even_if_changed, trust_paths)
     replays = _replay(chosen, witness, options)
     emitted = _smallest(replays) if c_target is not None else None
     write_all(list(_outputs(replays, json_target, emitted, c_target)))

@@ -27,6 +27,7 @@ from mcverify.proof.result import (
 )
 from mcverify.runs import pattern
 from mcverify.runs.case import PAGE, Access, Case, Ending, Fault, Outcome, Place, Placement, Preset
+from mcverify.shown import printable
 from mcverify.witness import document
 
 SCHEMA = 1
@@ -122,7 +123,7 @@ def _read(path: Path) -> bytes:
 def _decode(data: bytes, kind: type[_T], path: Path) -> _T:
     """`data` as a value of `kind`. Raises InputError for no JSON, _WrongFieldError for a wrong field."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        return msgspec.convert(_shown(msgspec.json.decode(data)), type=kind)
     except msgspec.ValidationError as error:
         raise _WrongFieldError(_in_words(str(error))) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -134,6 +135,19 @@ def _decode(data: bytes, kind: type[_T], path: Path) -> _T:
         if "truncated" in text:
             raise InputError("it ends in the middle: the file was cut off", where=str(path)) from error
         raise InputError(f"it is no JSON: {text[:1].lower()}{text[1:]}", where=str(path)) from error
+
+
+def _shown(value: object) -> object:
+    """A value of JSON with every text in it fit to be shown."""
+    match value:
+        case str():
+            return printable(value)
+        case list():
+            return [_shown(each) for each in value]
+        case dict():
+            return {printable(str(key)): _shown(each) for key, each in value.items()}
+        case _:
+            return value
 
 
 def _in_words(text: str) -> str:

@@ -16,7 +16,7 @@ from mcverify.runs.rep import Schedule
 from mcverify.witness.compare import Difference, differences
 from mcverify.witness.file import Witness
 from mcverify.witness.rerun import CannotRunError, On, Rerun, rerun
-from mcverify.witness.subject import Subject, file_of, subject
+from mcverify.witness.subject import Subject, file_of, refuse_outside, subject
 from mcverify.witness.trace import trace
 from mcverify.witness.walk import walk
 
@@ -24,12 +24,14 @@ from mcverify.witness.walk import walk
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
     """How to replay. `on` None: where the run was recorded; `file` None: the file that was recorded;
-    `steps`: step by step; `even_if_changed`: on other code than the recorded too."""
+    `steps`: step by step; `even_if_changed`: on other code than the recorded too; `trust_paths`: files and
+    folders that the witness names are read wherever they lie."""
 
     on: On | None = None
     file: Path | None = None
     steps: bool = False
     even_if_changed: bool = False
+    trust_paths: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def subject_of(witness: Witness, beside: Path, options: ReplayOptions) -> Subjec
 
     Raises InputError where the file is gone, or has changed and `options` do not allow for that.
     """
+    if not options.trust_paths:
+        refuse_outside(witness if options.file is None else replace(witness, file=str(beside)), beside)
     path = options.file if options.file is not None else file_of(witness, beside)
     found = subject(witness, path)
     if found.changes and not options.even_if_changed:

@@ -63,6 +63,27 @@ def file_of(witness: Witness, beside: Path) -> Path:
     )
 
 
+def refuse_outside(witness: Witness, beside: Path) -> None:
+    """Raise InputError where the witness file `beside` names a file or folder that lies neither in the
+    working folder nor with it, or that is hidden there: whoever wrote it could have any of them read."""
+    options = witness.options
+    named = [witness.file, *map(str, options.include), options.kernel, options.config, options.system_map]
+    if options.contract is not None and _is_path(options.contract):
+        named.append(options.contract)
+    roots = (Path.cwd().resolve(), beside.parent.resolve())
+    for name in named:
+        if name is None:
+            continue
+        found = Path(name).resolve()
+        inside = [found.relative_to(root).parts for root in roots if found.is_relative_to(root)]
+        if not any(all(not part.startswith(".") for part in parts) for parts in inside):
+            raise InputError(
+                f"it names {name}, which lies neither in the working folder nor beside it",
+                where=str(beside),
+                hint="--trust-paths has it read all the same, if you know who wrote this file",
+            )
+
+
 def subject(witness: Witness, path: Path) -> Subject:
     """The routine of `witness` in the file `path`, compared with what was recorded.
 
@@ -127,7 +148,11 @@ def _variant(image: Image, task: Task, witness: Witness) -> Image:
 
 
 def _is_gone(contract: str) -> bool:
-    return (contract.endswith(".toml") or "/" in contract) and not Path(contract).exists()
+    return _is_path(contract) and not Path(contract).exists()
+
+
+def _is_path(contract: str) -> bool:
+    return contract.endswith(".toml") or "/" in contract
 
 
 # ---- What has changed ------------------------------------------------------------------

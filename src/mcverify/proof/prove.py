@@ -35,6 +35,7 @@ from mcverify.proof.select import (
     unknown_because,
     unknown_without_contract,
 )
+from mcverify.proof.suggest import in_words, suggestions
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs.code import Instruction, reachable
 
@@ -168,8 +169,18 @@ class _Known:
 
 def _begun(hands: Crew, job: Job, options: ProveOptions, deadline: Deadline) -> Pending[RoutineResult]:
     if job.task.contract is None:
-        return _Known(finished(unknown_without_contract(job.variant.image, job.task, options), job))
+        if job.variant.image.built:  # of a whole kernel they are hundreds
+            return _Known(finished(unknown_without_contract(job.variant.image, job.task, options), job))
+        return hands.submit(_proposed, job, options, deadline)
     return hands.submit(_proved, job, replace(options, jobs=1), deadline)
+
+
+def _proposed(job: Job, options: ProveOptions, deadline: Deadline, progress: Progress) -> RoutineResult:
+    """The result for a routine without a contract, with those that its runs keep."""
+    image, task = job.variant.image, job.task
+    progress(f"{job.about}{task.name}: trying the contracts")
+    fitting = in_words(suggestions(image, task, deadline))
+    return finished(unknown_without_contract(image, task, options, fitting), job)
 
 
 def _studied(

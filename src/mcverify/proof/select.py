@@ -370,19 +370,21 @@ def _not_looked_at_of_many(image: Image, chosen: Sequence[Task]) -> str:
     return f"{image.path.name}: not looked at: {functions}{more}" if rest else ""
 
 
-def no_contract(task: Task) -> str:
-    """The sentence for a routine that nobody gives a contract."""
+def no_contract(task: Task, fitting: str = "") -> str:
+    """The sentence for a routine that nobody gives a contract; `fitting` says which ones its runs keep."""
     names = ", ".join(contract.name for contract in all_contracts())
     comment = f"/* mcverify: contract NAME for {task.name} */"
     return (
         f"no contract is known for {task.name}: give one with --contract NAME, or in a comment {comment};"
-        f" NAME is one of {names}"
+        f" {fitting or f'NAME is one of {names}'}"
     )
 
 
-def unknown_without_contract(image: Image, task: Task, options: ProveOptions) -> RoutineResult:
-    """The result for a routine of which nobody says what it promises."""
-    return unknown_because(no_contract(task), image, task, options)
+def unknown_without_contract(
+    image: Image, task: Task, options: ProveOptions, fitting: str = ""
+) -> RoutineResult:
+    """The result for a routine of which nobody says what it promises; `fitting` as in `no_contract`."""
+    return unknown_because(no_contract(task, fitting), image, task, options)
 
 
 def unknown_because(why: str, image: Image, task: Task, options: ProveOptions) -> RoutineResult:

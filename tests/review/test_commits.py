@@ -229,3 +229,65 @@ def test_a_patch_that_is_applied_already_is_taken_from_the_file_before_it(here: 
     if kind != "created":  # that can be told without the file before it
         with pytest.raises(InputError, match=r"does not apply|not there|not in|leaves the routines' files"):
             gathered(["one.mbox"], None, None)
+
+
+# -- odd histories ------------------------------------------------------------------------------------------
+
+
+def _gathered(git_range: str) -> list[tuple[str, dict[str, bytes]]]:
+    return [(r.title, dict(r.files)) for r in gathered((), git_range, None).revisions]
+
+
+def test_commits_that_leave_the_text_alone_have_no_column(here: Path) -> None:
+    """One that is empty, one that changes a file's mode, one that is taken back, one for another file."""
+    commit(here, "first", copy=RIGHT)
+    commit(here, "empty")
+    (here / FILE).chmod(0o755)
+    commit(here, "mode")
+    commit(here, "other", other=b"nop\n")
+    commit(here, "wrong", copy=WRONG)
+    git(here, "revert", "--no-edit", "HEAD")
+    found = gathered((), "HEAD~5..HEAD", None)
+    titles = [revision.title for revision in found.revisions]
+    assert titles == ["first", "wrong", 'Revert "wrong"']
+    assert found.notes == ("3 commits of the range left the files as they were",)
+
+
+def test_a_file_that_becomes_a_link_is_gone_and_not_followed(here: Path) -> None:
+    commit(here, "first", copy=RIGHT)
+    (here / FILE).unlink()
+    (here / FILE).symlink_to("/etc/passwd")
+    commit(here, "link")
+    assert _gathered("HEAD~1..HEAD") == [("first", {FILE: RIGHT}), ("link", {})]
+
+
+def test_ends_of_lines_are_those_of_the_commit(here: Path) -> None:
+    windows = RIGHT.replace(b"\n", b"\r\n")
+    git(here, "config", "core.autocrlf", "false")
+    commit(here, "first", copy=RIGHT)
+    commit(here, "second", copy=windows)
+    assert _gathered("HEAD~1..HEAD") == [("first", {FILE: RIGHT}), ("second", {FILE: windows})]
+
+
+def test_a_file_may_go_and_come_back(here: Path) -> None:
+    commit(here, "first", copy=RIGHT)
+    commit(here, "gone", copy=None)
+    commit(here, "back", copy=WRONG)
+    assert [files for _, files in _gathered("HEAD~2..HEAD")] == [{FILE: RIGHT}, {}, {FILE: WRONG}]
+
+
+def test_a_branch_without_a_common_beginning_is_walked_from_nothing(here: Path) -> None:
+    commit(here, "first", copy=RIGHT)
+    git(here, "checkout", "-q", "--orphan", "other")
+    git(here, "rm", "-q", "-r", "-f", ".")
+    commit(here, "another beginning", copy=WRONG)
+    git(here, "checkout", "-q", "main")
+    git(here, "merge", "-q", "--allow-unrelated-histories", "-s", "ours", "-m", "joined", "other")
+    columns = _columns(gathered((), "HEAD~1..HEAD", None))
+    assert columns == {"first": [], "another beginning": [], "joined": ["first", "another beginning"]}
+
+
+def test_the_first_commit_has_none_before_it(here: Path) -> None:
+    commit(here, "first", copy=RIGHT)
+    with pytest.raises(InputError, match=r"there is no commit HEAD\^ in this repository"):
+        gathered((), "HEAD", None)

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from mcverify.image.load import load
+from mcverify.proof.options import ProveOptions
+from mcverify.proof.select import tasks
 from review.conftest import Ran
 from review.test_commits import RIGHT, WRONG, commit, here
 
@@ -227,6 +230,23 @@ def test_a_store_that_loses_its_entry_is_worse_also_where_none_asks_whether_it_f
     (step,) = document["routines"][0]["steps"]
     lost = [(o["exit"], o["id"]) for o in step["obligations"] if o["change"] == "undecided"]
     assert lost == [("copy.S:8", "O1")]
+
+
+def test_what_no_comment_speaks_of_is_unknown_where_comments_speak_of_others(tmp_path: Path) -> None:
+    """Also to `prove`: a comment, and the entries, may have gone by mistake. What accesses no memory is no
+    copy routine."""
+    path = tmp_path / "two.S"
+    other = RIGHT.replace(NAME, b"two").replace(ENTRIES, b"")
+    helper = b"\tpushq %rax\n\tpopq %rcx\n\tleaq 8(%rdi),%rax\n\tret\n"
+    helper = b"SYM_FUNC_START(helper)\n" + helper + b"SYM_FUNC_END(helper)\n"
+    path.write_bytes(ANNOTATED + other + helper)
+    found = tasks(load(path), ProveOptions())
+    assert [(task.name, task.contract and task.contract.name) for task in found] == [
+        ("one", "uaccess"),
+        ("two", None),
+    ]
+    path.write_bytes(RIGHT + other + helper)  # its contract is that of its name
+    assert [task.name for task in tasks(load(path), ProveOptions())] == ["copy_user_generic_unrolled"]
 
 
 def test_a_routine_whose_file_does_not_assemble_goes_on_in_no_other(here: Path, mcverify: Mcverify) -> None:

@@ -28,7 +28,7 @@ from mcverify.image.live import borne
 from mcverify.kernels import overlap
 from mcverify.proof.options import Held, ProveOptions
 from mcverify.proof.result import Domain, RoutineResult, Verdict
-from mcverify.runs.code import reachable
+from mcverify.runs.code import reachable, touches_more_than_stack
 from mcverify.runs.operands import directions
 
 
@@ -64,6 +64,7 @@ def tasks(image: Image, options: ProveOptions) -> list[Task]:
     chosen = [s for name in dict.fromkeys(options.routines) for s in _named(image, functions, name)]
     if not chosen:
         chosen = _all(image, functions, options.held)
+        chosen += [symbol for symbol in _unsaid(image, functions) if symbol not in chosen]
         if image.built and not options.all_routines and given is None:
             chosen = [s for s in chosen if contract_for(s.name) is not None]
     if not chosen:
@@ -340,6 +341,17 @@ def _all(image: Image, functions: Functions, held: Collection[str] = ()) -> list
         if holds or "" in owners or named:
             found.append(symbol)
     return sorted([*found, *_ways_in(image, functions)], key=lambda s: s.address)
+
+
+def _unsaid(image: Image, functions: Functions) -> Iterator[Symbol]:
+    """Functions that access memory, of a source whose comments give contracts: the author of a comment that
+    is missing, or of entries that are, did not mean that nobody looks."""
+    if image.built or not any(annotation.key == "contract" for annotation in image.annotations):
+        return
+    for symbol in functions.starts:
+        inside = (a for a in reachable(image, symbol.address) if symbol.address <= a < functions.end(symbol))
+        if any(touches_more_than_stack(image, address) for address in inside):
+            yield symbol
 
 
 def _ways_in(image: Image, functions: Functions) -> Iterator[Symbol]:

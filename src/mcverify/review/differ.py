@@ -30,7 +30,7 @@ A_FAULT = "a fault"
 _FLAGS = {"df": 1 << 10}
 _ON_EMULATOR = 400
 _FOOTPRINTS = 60
-_EFFORT = Effort(3000, 512, tuple(range(130)), tuple(range(64)))
+_EFFORT = Effort(3000, 256, tuple(range(130)), tuple(range(64)))
 """How much is tried to make a run simpler."""
 _FIRST = 12
 """Of the grid every so many cases are tried first."""
@@ -76,6 +76,7 @@ class Pair:
         self.beyond: Difference | None = None
         self.tried = 0
         self._endless = 0
+        self._is_slow = False
 
     @property
     def differences(self) -> tuple[Difference, ...]:
@@ -115,7 +116,8 @@ class Pair:
         """Make the runs that were found as simple as it gets, those that differ at several exits as one."""
         rows: dict[Case, set[str]] = {}
         for row, found in self.found.items():
-            if found.kinds[0] not in (Kind.PROMISE, Kind.OUTSIDE):
+            endless = Ending.TIMEOUT in (found.before.ending, found.after.ending)
+            if not endless and found.kinds[0] not in (Kind.PROMISE, Kind.OUTSIDE):
                 rows.setdefault(found.case, set()).add(row)
         for case, own in rows.items():
             self.deadline.check("review")
@@ -127,10 +129,12 @@ class Pair:
                     self.found |= {row: self._difference(row, simple, old, new, kinds) for row in own}
 
     def differing_rows(self, cases: Sequence[Case]) -> list[set[str]]:
-        """The exits that each case takes, if the two differ then."""
-        allowed = [case for case in cases if self._allowed(case)]
+        """The exits that each case takes, if the two differ then; none once a run has not ended: the next
+        ones would take their time too."""
+        allowed = [case for case in cases if self._allowed(case) and not self._is_slow]
         olds, news = (trials.runner.run(allowed) for trials in self._trials)
         self.tried += len(allowed)
+        self._is_slow |= any(outcome.ending is Ending.TIMEOUT for outcome in (*olds, *news))
         shown = {
             case: {*self.rows(old, new)} if self._kinds(old, new) else set[str]()
             for case, old, new in zip(allowed, olds, news, strict=True)

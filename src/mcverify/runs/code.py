@@ -86,6 +86,15 @@ def accesses_memory(image: Image, address: int) -> bool:
     return insn is None or may_access(insn)
 
 
+def touches_more_than_stack(image: Image, address: int) -> bool:
+    """Whether the instruction at `address` has an operand in memory that is not told by the stack pointer."""
+    insn = detailed(image, address)
+    if insn is None or _only_names(insn):
+        return False
+    memory = (operand.mem for operand in insn.operands if operand.type == x86_const.X86_OP_MEM)
+    return any(not place.base or insn.reg_name(place.base) not in ("rsp", "esp") for place in memory)
+
+
 def is_model_specific(image: Image, address: int) -> bool:
     """Whether the instruction at `address` faults for a register that is not there, and accesses no
     memory."""

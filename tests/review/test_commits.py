@@ -144,6 +144,16 @@ def test_what_is_not_64_bit_code_is_left_out_and_told(here: Path, path: str, sai
         gathered((path,), "HEAD~1..HEAD", None)
 
 
+def test_of_many_files_that_are_left_out_some_are_named(here: Path) -> None:
+    content = (CASES / "getu_32.S").read_bytes()
+    commit(here, "first", copy=RIGHT)
+    commit(here, "more", copy=WRONG, **{f"n{n:02}_32": content for n in range(12)})
+    notes = gathered((), "HEAD~1..HEAD", None).notes
+    assert len(notes) == 9
+    assert notes[0].startswith("lib/n00_32.S is left out: ")
+    assert notes[-1] == "4 more files are left out, which hold no 64-bit code of x86"
+
+
 # -- commits ------------------------------------------------------------------------------------------------
 
 

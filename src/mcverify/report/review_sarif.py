@@ -4,7 +4,7 @@ the one before (`baselineState`, 3.27.24); what is no longer refuted is listed a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,11 +31,12 @@ def log(review: Review, exit_code: int, arguments: tuple[str, ...] = ("review",)
     now = [r for routine in review.routines if (r := routine.results[-1]) is not None]
     found = sarif.log(now, invocation)
     (run,) = found["runs"]
-    known = {_identity(result): result for result in _of_the_last(review, invocation)}
+    known = list(_of_the_last(review, invocation))
+    there = {_at(result) for result in run["results"]}
     for result in run["results"]:
-        before = known.pop(_identity(result), None)
+        before = _taken(result, known, there)
         result["baselineState"] = "new" if before is None else "unchanged"
-    run["results"] += [{**result, "baselineState": "absent"} for result in known.values()]
+    run["results"] += [{**result, "baselineState": "absent"} for result in known]
     with_text = _Snippets(review.revisions[-1])
     with_text.put_into(run)
     return found
@@ -52,6 +53,23 @@ def _of_the_last(review: Review, invocation: Invocation) -> Iterator[_Object]:
 def _before(routine: RoutineReview) -> RoutineResult | None:
     earlier = [r for r in routine.results[:-1] if r is not None]
     return earlier[-1] if earlier and routine.results[-1] is not None else None
+
+
+def _at(result: _Object) -> tuple[object, ...]:
+    """What a result is, and in which file: several may define one name."""
+    places = (place["physicalLocation"]["artifactLocation"]["uri"] for place in result.get("locations", ()))
+    return _identity(result), next(places, "")
+
+
+def _taken(result: _Object, known: list[_Object], there: Container[tuple[object, ...]]) -> _Object | None:
+    """What a result was before, taken out of the `known` ones: in the same file, else in one where it is not
+    any more; None where it was not."""
+    same = (n for n, was in enumerate(known) if _at(was) == _at(result))
+    moved = (
+        n for n, was in enumerate(known) if _identity(was) == _identity(result) and _at(was) not in there
+    )
+    found = next((n for found in (same, moved) for n in found), None)
+    return None if found is None else known.pop(found)
 
 
 def _identity(result: _Object) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from mcverify.image.kernel_tree import is_for_32_bits
@@ -11,6 +11,9 @@ from mcverify.image.source import Source
 
 _OURS = ("x86", "x86_64", "um")
 """Folders of arch/ whose 64-bit code is x86-64: x86_64 up to 2.6.23."""
+
+_MOST = 8
+"""Files that are named one by one."""
 
 _MODE = re.compile(r"^[ \t]*\.code(16|16gcc|32|64)\b", re.M)
 
@@ -28,6 +31,14 @@ def left_out(path: str, contents: Iterable[bytes | None]) -> str:
     if there and all(_is_not_64_bits(path, content) for content in there):
         return f"{path} is left out: its code is not for 64 bits"
     return ""
+
+
+def folded(sentences: Sequence[str]) -> tuple[str, ...]:
+    """The sentences, of many the first ones and how many more there are."""
+    more = len(sentences) - _MOST
+    if more <= 0:
+        return tuple(sentences)
+    return (*sentences[:_MOST], f"{more} more files are left out, which hold no 64-bit code of x86")
 
 
 def _architecture(path: str) -> str:

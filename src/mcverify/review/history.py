@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.image.kernel_tree import LIBRARY, is_for_32_bits
-from mcverify.review.foreign import left_out
+from mcverify.review.foreign import folded, left_out
 from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Commit, Repository
 from mcverify.review.revision import Revision, included, including
@@ -33,7 +33,7 @@ def revisions_of_range(text: str, paths: Sequence[str], folder: Path) -> Gathere
         raise InputError(f"{folder} lies in no git repository", hint="--git looks in the current folder")
     old, new = _ends(text, repository)
     every = repository.count(old, new, paths)
-    touched, foreign = _touched(repository, repository.commits(old, new, paths or _ANY_SOURCE), paths)
+    touched, foreign = _touched(repository, old, new, paths or _ANY_SOURCE)
     watched: frozenset[str] = frozenset()
     if not touched:
         touched, watched = _including(repository, old, new, paths)
@@ -146,23 +146,23 @@ def _ends(text: str, repository: Repository) -> tuple[str, str]:
 
 
 def _touched(
-    repository: Repository, commits: Mapping[str, Sequence[str]], paths: Sequence[str]
+    repository: Repository, old: str, new: str, paths: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The assembly files with a table that any commit changes, and sentences on those that are left out."""
     found: dict[str, None] = {}
-    foreign: dict[str, None] = {}
-    for before, commit, path in _changes(repository, commits, paths):
-        if path in found or not path.endswith(SOURCE_SUFFIXES):
+    foreign: dict[str, str] = {}
+    for before, commit, path in _changes(repository, repository.commits(old, new, paths), paths):
+        if path in found or path in foreign or not path.endswith(SOURCE_SUFFIXES):
             continue
         contents = [repository.file(where, path) for where in (before, commit)]
         if not any(has_table(content) for content in contents):
             continue
         said = left_out(path, contents)
         if said:
-            foreign[said] = None
+            foreign[path] = said
         else:
             found[path] = None
-    return tuple(found), tuple(foreign)
+    return tuple(found), folded(tuple(foreign.values()))
 
 
 def _changes(

@@ -232,20 +232,19 @@ class Step:
 @dataclass(frozen=True)
 class RoutineReview:
     """One routine through all revisions. `results` has None where a revision lacks it, `names` what it is
-    called there, `unread` why its file could not be assembled there ("": it could)."""
+    called there, `unread` why its file could not be assembled, by numbers of revisions where that is so."""
 
     name: str
     results: tuple[RoutineResult | None, ...]
     rows: tuple[Row, ...]
     everywhere: tuple[Mapping[str, Verdict], ...]
     steps: tuple[Step, ...]
-    unread: tuple[str, ...] = ()
+    unread: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def standings(self) -> tuple[Standing, ...]:
         """What is known of it in each revision."""
-        unread = self.unread or ("",) * len(self.results)
-        return tuple(_standing(result, why) for result, why in zip(self.results, unread, strict=True))
+        return tuple(_standing(result, self.unread.get(n, "")) for n, result in enumerate(self.results))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -143,15 +143,16 @@ def _distinct(routines: Sequence[RoutineReview]) -> Iterator[RoutineReview]:
         yield replace(routine, name=name)
 
 
-def _unread(track: Sequence[Proved | None], proved: Sequence[ProvedRevision]) -> tuple[str, ...]:
-    """Why the file of a routine could not be assembled in each revision, "" where it could, or where the
-    routine is not known to have been there."""
-    found = []
+def _unread(track: Sequence[Proved | None], proved: Sequence[ProvedRevision]) -> dict[int, str]:
+    """Why the file of a routine could not be assembled, by the numbers of the revisions where that is so; not
+    where the routine is not known to have been there."""
+    found = {}
     file = ""
-    for routine, revision in zip(track, proved, strict=True):
+    for number, (routine, revision) in enumerate(zip(track, proved, strict=True)):
         file = routine.result.file if routine is not None else file
-        found.append(revision.unread.get(file, ""))
-    return tuple(found)
+        if file in revision.unread:
+            found[number] = revision.unread[file]
+    return found
 
 
 def _parents(revision: Revision, number: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from mcverify.errors import InputError
 from mcverify.foreign import read_beneath, regular_files
 from mcverify.image.kernel_tree import LIBRARY, is_for_32_bits
 from mcverify.review.apply import FileChange, applied, changes
-from mcverify.review.foreign import left_out
+from mcverify.review.foreign import folded, left_out
 from mcverify.review.gather import Gathered, NothingToReview
 from mcverify.review.git import Repository
 from mcverify.review.history import SOURCE_SUFFIXES, has_table, with_included
@@ -130,12 +130,12 @@ def _tracked(series: Sequence[tuple[str, Sequence[Patch]]], base: Base) -> tuple
     if not found:
         found = dict.fromkeys(_including(others, base))
     if found:
-        return tuple(found), list(foreign.values())
+        return tuple(found), [*folded(tuple(foreign.values()))]
     others = {**others, **dict.fromkeys(foreign)}
     name = "standard input" if series[0][0] == "-" else series[0][0]
     what = ", ".join(list(others)[:4]) + (", ..." if len(others) > 4 else "")
     only = " (a binary patch)" if binary and binary.keys() == others.keys() else ""
-    besides = f" ({'; '.join(foreign.values())})" if foreign else ""
+    besides = f" ({'; '.join(folded(tuple(foreign.values())))})" if foreign else ""
     raise NothingToReview(
         f"it changes {what}{only}: no assembly file with exception-table entries{besides}", where=name
     )

@@ -289,9 +289,10 @@ static const struct preset *preset_of(const struct test *test)
 }
 
 /* Indexed by offset + LEAD, modulo PERIOD: what src holds, what dst is to hold, what it holds at first. */
-static u8 *contents, *wanted, *fresh;
+static u8 *contents, *wanted, *fresh, *fresh_of[2];
 static u64 known_seed = NONE, known_preset, known_bytes;
-static bool other_fresh, known_other_fresh;	/* what dst holds at first is another byte at each offset */
+static u64 known_other_bytes;
+static bool other_fresh;	/* what dst holds at first is another byte at each offset: fresh_of[1] */
 
 /*
  * The 128 seeds from here on are values: they stand in each word of the contents, and buffers of the place FREE lie
@@ -350,22 +351,20 @@ static void contents_preset(const struct preset *preset, u64 bytes)
 	}
 }
 
-static void fresh_change(u64 seed, u64 bytes)
+static void other_fresh_know(u64 seed, u64 bytes)
 {
 	u64 value, bit = telling_bit(seed, &value);
 	u8 flip = 1 << (bit + 3) % 8, other = 1 << (bit + 5) % 8;
 
 	for (u64 i = 0; i < bytes; i++)
-		fresh[i] ^= fresh[i] == flip ? other : flip;
+		fresh_of[1][i] = fresh_of[0][i] ^ (fresh_of[0][i] == flip ? other : flip);
+	known_other_bytes = bytes;
 }
 
-static void know_contents(const struct test *test, u64 bytes)
+static void contents_know(const struct test *test, u64 bytes)
 {
 	u64 seed = test->seed;
 
-	if (seed == known_seed && test->preset == known_preset && bytes <= known_bytes &&
-	    other_fresh == known_other_fresh)
-		return;
 	if (IS_VALUE(seed))
 		for (u64 i = 0; i < bytes; i++)
 			contents[i] = i % 8 ? 0 : seed & 0x7f;
@@ -375,24 +374,32 @@ static void know_contents(const struct test *test, u64 bytes)
 		contents_preset(preset_of(test), bytes);
 	if (contract.data != ZERO)
 		for (u64 i = 0; i < bytes; i++)
-			fresh[i] = contents[i] == 255 ? 0x7f : ~contents[i];
-	if (other_fresh)
-		fresh_change(seed, bytes);
-	known_other_fresh = other_fresh;
+			fresh_of[0][i] = contents[i] == 255 ? 0x7f : ~contents[i];
 	known_seed = seed;
 	known_preset = test->preset;
 	known_bytes = bytes;
+	known_other_bytes = 0;
+}
+
+static void know_contents(const struct test *test, u64 bytes)
+{
+	if (test->seed != known_seed || test->preset != known_preset || bytes > known_bytes)
+		contents_know(test, bytes);
+	if (other_fresh && bytes > known_other_bytes)
+		other_fresh_know(test->seed, bytes);
+	fresh = fresh_of[other_fresh];
 }
 
 static void contents_new(void)
 {
 	contents = allocate(1, PERIOD);
+	fresh_of[1] = allocate(1, PERIOD);
 	if (contract.data != ZERO) {
 		wanted = contents;
-		fresh = allocate(1, PERIOD);
+		fresh_of[0] = allocate(1, PERIOD);
 	} else {
 		wanted = allocate(1, PERIOD);
-		fresh = contents;
+		fresh_of[0] = contents;
 	}
 }
 

@@ -163,7 +163,8 @@ class Drawn:
             fate = self._fate(f"way {number}")
             uncovered = target in (Ending.UNCOVERED, Ending.TRAP)
             where = f"a.S:{number}" if uncovered else EVERYWHERE
-            self.expected["O1" if uncovered else "", where, fate != "never", fate != "always"] += 1
+            endless = "O9" if target is Ending.ENDLESS and "O9" in self.obligations else ""
+            self.expected["O1" if uncovered else endless, where, fate != "never", fate != "always"] += 1
 
     def _draw_accesses(self, group: int) -> None:
         """Under one condition, from one location: asked together."""
@@ -304,3 +305,18 @@ def test_only_what_is_asked_again_is_asked(monkeypatch: pytest.MonkeyPatch) -> N
     only = frozenset({("O3", "exit", 0)})
     (found,) = findings(monkeypatch, oracle, [RETURN, OOPS], goals, only=only)  # type: ignore[arg-type]
     assert (found.id, found.answers) == ("O3", (("O3", "exit", 0),))
+
+
+@pytest.mark.parametrize("provable", [set(), {"claim"}, {"point"}, {"claim", "point"}])
+@pytest.mark.parametrize("fault_model", ["persistent", "mixed", "transient"])
+def test_of_two_goals_of_one_obligation_none_hides_the_other(
+    monkeypatch: pytest.MonkeyPatch, provable: set[str], fault_model: FaultModel
+) -> None:
+    """O4 has one goal about the claim, and one about the first bad byte: each has its answer."""
+    goals = {1: [Goal("O4", z3.Bool("claim")), Goal("O4", z3.Bool("point"), bad_bytes=True)]}
+    oracle = Oracle(provable - {"point"}, provable & {"point"}, Answer.FAILED)
+    found = findings(monkeypatch, oracle, [RETURN], goals, fault_model=fault_model)
+    told_of = [f.proved for f in found if f.id == "O4"]
+    right = {"claim" in provable, "point" in provable and fault_model != "transient"}
+    assert len(told_of) == 2
+    assert set(told_of) == right

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -44,6 +44,11 @@ class Finding:
     by_address: bool = False
     answers: tuple[Question, ...] = ()
     is_staying: bool = False
+
+
+def _without_facts(goal: Goal) -> Goal:
+    """The goal in the form that does not rest on faults being a property of addresses."""
+    return goal if goal.sooner is None else replace(goal, term=goal.sooner)
 
 
 def _stands_alone(goal: Goal) -> bool:
@@ -129,21 +134,19 @@ class Discharger:
             for goal in exit_goals(segment, self._assumptions, self._options)
             if self._is_asked((goal.id, "exit", number)) and goal.id not in self._given_up
         ]
-        plain = [g if not g.bad_bytes else replace(g, term=g.sooner) for g in goals if _stands_alone(g)]
-        failed: set[str] = set()
-        for found in self._ask_together(standpoint, segment, plain, bad_bytes=False):
-            if found.proved or not any(g.id == found.id and self._may_use_facts(g) for g in goals):
+        plain = {n: _without_facts(goal) for n, goal in enumerate(goals) if _stands_alone(goal)}
+        rest = {n: goal for n, goal in enumerate(goals) if n not in plain}
+        for n, found in self._ask_together(standpoint, segment, plain, bad_bytes=False):
+            if found.proved or not self._may_use_facts(goals[n]):
                 yield found
             else:
-                failed.add(found.id)
-        rest = [g for g in goals if g.bad_bytes and (not _stands_alone(g) or g.id in failed)]
-        yield from self._ask_together(
-            standpoint, segment, [g for g in rest if self._may_use_facts(g)], bad_bytes=True
-        )
-        for goal in rest:
-            if not self._may_use_facts(goal):
-                reason = "nothing tells where the first bad byte is, if it does not stay bad"
-                yield Finding(goal.id, exit_of_segment(self._image, segment), False, 0.0, reason, segment.at)
+                rest[n] = goals[n]
+        allowed = {n: goal for n, goal in rest.items() if self._may_use_facts(goal)}
+        for _, found in self._ask_together(standpoint, segment, allowed, bad_bytes=True):
+            yield found
+        for goal in (goal for n, goal in rest.items() if n not in allowed):
+            reason = "nothing tells where the first bad byte is, if it does not stay bad"
+            yield Finding(goal.id, exit_of_segment(self._image, segment), False, 0.0, reason, segment.at)
 
     def _may_use_facts(self, goal: Goal) -> bool:
         """Whether the goal is about the first bad byte, and may rest on that staying bad."""
@@ -151,32 +154,32 @@ class Discharger:
         return goal.bad_bytes and (persistent or not needs_transient(goal.id, "exit", self._contract))
 
     def _ask_together(
-        self, standpoint: Standpoint, segment: Segment, goals: Sequence[Goal], *, bad_bytes: bool
-    ) -> Iterator[Finding]:
-        """One question for all goals; one each if that fails."""
+        self, standpoint: Standpoint, segment: Segment, goals: Mapping[int, Goal], *, bad_bytes: bool
+    ) -> Iterator[tuple[int, Finding]]:
+        """One question for all goals; one each if that fails. Each answer comes with the number of its
+        goal."""
         exit_id = exit_of_segment(self._image, segment)
-        terms = [standpoint.with_ghost(segment, goal.term) for goal in goals]
-        final = [bad_bytes or self._is_final(goal.id, "exit") for goal in goals]
+        terms = {n: standpoint.with_ghost(segment, goal.term) for n, goal in goals.items()}
+        final = {n: bad_bytes or self._is_final(goal.id, "exit") for n, goal in goals.items()}
         whole = standpoint.ask_at_end(
             segment,
-            z3.And(*terms, z3.BoolVal(True)),
+            z3.And(*terms.values(), z3.BoolVal(True)),
             bad_bytes=bad_bytes,
-            briefly=len(terms) > 1 or final == [False],
+            briefly=len(terms) > 1 or list(final.values()) == [False],
         )
         by_address = bad_bytes or self._assumptions.persistent
         if whole.answer is Answer.PROVED:
             share = whole.seconds / max(1, len(goals))
-            yield from (Finding(goal.id, exit_id, True, share, by_address=by_address) for goal in goals)
+            for n, goal in goals.items():
+                yield n, Finding(goal.id, exit_id, True, share, by_address=by_address)
             return
-        for goal, term, is_final in zip(goals, terms, final, strict=True):
-            if goal.id in self._given_up:
-                continue
+        for n, goal in goals.items():
             ask = partial(standpoint.ask_at_end, segment, bad_bytes=bad_bytes)
-            reply = whole if len(goals) == 1 else ask(term, briefly=not is_final)
-            if not is_final and reply.answer is not Answer.PROVED and not goal.bad_bytes:
+            reply = whole if len(goals) == 1 else ask(terms[n], briefly=not final[n])
+            if not final[n] and reply.answer is not Answer.PROVED and not goal.bad_bytes:
                 self._given_up.add(goal.id)
-            hint = self._hint(reply, standpoint, term, ask, segment)
-            yield self._finding(goal.id, exit_id, reply, segment.at, hint, by_address=by_address)
+            hint = self._hint(reply, standpoint, terms[n], ask, segment)
+            yield n, self._finding(goal.id, exit_id, reply, segment.at, hint, by_address=by_address)
 
     def _finding(
         self,

@@ -144,6 +144,9 @@ def _only_if_faults_stay(routine: Routine, contract: Contract) -> Iterator[str]:
     """What the proof has only if bad addresses stay bad, and is asked under faults that come and go."""
     hint = "(--fault-model persistent asks for less)"
     for what in routine.resting:
+        if what not in (*OBLIGATIONS, *_BESIDE):
+            yield f"{what!r}, which is nothing that a contract asks, only if bad addresses stay bad"
+            continue
         identifier = _BESIDE.get(what, what)
         scope: Scope = "exit" if what == identifier else cast("Scope", what)
         if needs_transient(identifier, scope, contract):

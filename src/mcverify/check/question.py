@@ -21,6 +21,7 @@ from mcverify.contract import (
     Traps,
     all_contracts,
     can_fault,
+    contracts_for,
     faults_by_entry,
     faults_in_words,
 )
@@ -28,6 +29,7 @@ from mcverify.errors import InputError
 from mcverify.image.callees import callees
 from mcverify.image.image import Image
 from mcverify.image.live import borne
+from mcverify.kernels import overlap
 from mcverify.models import read_toml
 from mcverify.scopes import Scope, needs_transient
 
@@ -105,13 +107,17 @@ def _contract(routine: Routine, image: Image, asked: Asked, where: str) -> tuple
             sentence = f"{routine.title} is proved against {routine.contract}, not {asked.contract.name}"
             raise InputError(sentence, where=where)
         return asked.contract, "which was given"
-    by_name = borne(image, routine.name)
-    if by_name is not None and by_name.name == routine.contract:
-        return by_name, "which its name bears"
-    shipped = _shipped(routine.contract)
+    known = contracts_for(routine.name)
+    fitting = _borne(routine.name, image, known)
+    by_name = next((contract for contract in fitting if contract.name == routine.contract), None)
     if by_name is not None:
+        era = f" in kernels {by_name.routines[routine.name]}" if len(known) > 1 else ""
+        return by_name, f"which its name bears{era}"
+    shipped = _shipped(routine.contract)
+    if known:
+        names = " or ".join(contract.name for contract in fitting or known)
         raise InputError(
-            f"{routine.title} is proved against {routine.contract}, and its name bears {by_name.name}",
+            f"{routine.title} is proved against {routine.contract}, and its name bears {names}",
             where=where,
             hint=f"if that is the contract you ask for, say so: --contract {routine.contract}",
         )
@@ -122,6 +128,16 @@ def _contract(routine: Routine, image: Image, asked: Asked, where: str) -> tuple
             hint="give the contract: --contract FILE.toml",
         )
     return shipped, "which the bundle names"
+
+
+def _borne(name: str, image: Image, known: tuple[Contract, ...]) -> list[Contract]:
+    """The contracts of a name that the code may bear: those of the kernels that it is for, as far as it tells;
+    where the code tells by what it reads, that one."""
+    if any(contract.when_reads for contract in known):
+        own = borne(image, name)
+        return [own] if own is not None else []
+    kernels = image.kernels
+    return [c for c in known if kernels and overlap(c.routines[name], kernels)] or list(known)
 
 
 def _shipped(name: str) -> Contract | None:

@@ -17,8 +17,8 @@ from support.processes import until, until_gone
 from mcverify.check.check import Checked, complete
 from mcverify.check.code import decode
 from mcverify.check.question import Asked
-from mcverify.check.trial import Tried
 from mcverify.check.solvers import Reply, Said, ask, in_processes
+from mcverify.check.trial import Tried
 from mcverify.cli.check import _code
 from mcverify.errors import ExitCode
 

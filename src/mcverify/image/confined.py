@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -40,6 +39,7 @@ _WAIT = 300
 # Where programs, what they load, and their tables lie (Filesystem Hierarchy Standard 3.0; Nix, Guix).
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/dev/urandom")
+_OF_A_PLACE = ("lib", "lib64", "libexec", "include", "pyvenv.cfg")
 _KEPT = ("PATH", "HOME", "LD_LIBRARY_PATH", "GCC_EXEC_PREFIX", "COMPILER_PATH", "SOURCE_DATE_EPOCH")
 """Variables of the environment that a compiler is run with: no others, since a source may read them."""
 
@@ -219,14 +219,14 @@ def _for_bubblewrap(program: str, reach: Reach) -> Iterator[str]:
 
 
 def _toolchain(program: str) -> list[str]:
-    """Folders of programs and libraries: the system's, and that in which the compiler lies if it is another.
+    """Folders of programs and libraries: the system's, and those of the place in which the compiler lies.
 
-    Of an interpreter (zig comes as a Python package) all that belongs to it.
+    Of a place other than the system's only the folders that hold programs: it may be someone's home.
     """
     found = [*_SYSTEM]
-    folder = Path(program).resolve().parent
-    if not any(folder.is_relative_to(system) for system in _SYSTEM):
-        found.append(str(folder.parent if folder.name == "bin" else folder))
-    if program == sys.executable:
-        found += [sys.prefix, sys.base_prefix]
+    for path in (Path(program), Path(program).resolve()):
+        place = path.parent.parent if path.parent.name == "bin" else path.parent
+        if not any(place.is_relative_to(system) for system in _SYSTEM):
+            found += [str(path.parent), *(str(place / name) for name in _OF_A_PLACE)]
+            found += map(str, place.glob("x86_64*-linux*"))
     return list(dict.fromkeys(found))

@@ -18,6 +18,7 @@ from mcverify.review.result import Difference, Kind
 from mcverify.runs.case import Access, Case, Ending, Outcome, Place
 from mcverify.runs.cases import far_cases, sample_cases
 from mcverify.runs.grid import quick_grid
+from mcverify.runs.wire import is_long
 from mcverify.witness.again import Pace
 from mcverify.witness.shrink import Effort, simplest
 
@@ -116,8 +117,8 @@ class Pair:
         """Make the runs that were found as simple as it gets, those that differ at several exits as one."""
         rows: dict[Case, set[str]] = {}
         for row, found in self.found.items():
-            endless = Ending.TIMEOUT in (found.before.ending, found.after.ending)
-            if not endless and found.kinds[0] not in (Kind.PROMISE, Kind.OUTSIDE):
+            is_dear = is_long(found.case) or Ending.TIMEOUT in (found.before.ending, found.after.ending)
+            if not is_dear and found.kinds[0] not in (Kind.PROMISE, Kind.OUTSIDE):
                 rows.setdefault(found.case, set()).add(row)
         for case, own in rows.items():
             self.deadline.check("review")

@@ -216,6 +216,24 @@ def test_paths_that_end_elsewhere(wrong: Forger) -> None:
         assert not accepted(wrong, lambda r, n=number: r["paths"].pop(n))
 
 
+def test_symbols_that_nobody_gave_a_value(wrong: Forger) -> None:
+    """A count of elements where nothing repeats, and a byte of the stack that was never read."""
+
+    def count(routine: Any) -> None:
+        for path in routine["paths"]:
+            for step in path["steps"]:
+                if "fault" in step and "done" not in step:
+                    step["done"] = "done77"
+                    step["conditions"] = [*step["conditions"], "(= done77 #x0000000000000000)"]
+
+    def stale(routine: Any) -> None:
+        for path in routine["paths"]:
+            path["steps"][0]["conditions"] = ["(= |stack[-64].3| #x00)"]
+
+    assert not accepted(wrong, count)
+    assert not accepted(wrong, stale)
+
+
 # -- every change
 
 

@@ -22,7 +22,10 @@ def models_of(wanted: Iterable[tuple[Term, bool]], until: float) -> Iterator[dic
     for number, (condition, value) in enumerate(wanted):
         if number >= _MOST or time.monotonic() > until:
             return
-        found = _model(condition, value)
+        try:
+            found = _model(condition, value)
+        except Exception:  # whatever a solver raises, it proposes nothing
+            continue
         if found:
             yield found
 

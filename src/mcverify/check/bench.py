@@ -23,6 +23,8 @@ NEAR = 1 << 16
 """What lies nearer than this to rsp at entry is the stack."""
 
 _BELOW = 128
+_LONGEST = 15
+"""Bytes of an instruction."""
 _CLOBBERED = re.compile(r"clobbered[0-9]+\.")
 _STALE = re.compile(r"\|stack\[(-?[0-9]+)\]\.[0-9]+\|")
 
@@ -74,7 +76,8 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.machine = Emulated(self.random)
-        self.machine.load_code((s.address, s.data) for s in self.image.sections if s.executable)
+        visited = {step.at for path in self.routine.paths for step in path.steps}
+        self.machine.load_code((at, self.image.code_at(at, _LONGEST)) for at in sorted(visited))
         self.widths = sorts(self.routine, self.question.contract)
         self.callees: Mapping[int, StandIn] = callees(self.image)
         self._thunks = frozenset(read_toml("externals.toml")["return_thunks"]["names"])

@@ -160,6 +160,8 @@ class Stepped:
     def _check_open(self, open_: list[Way], to: int | None) -> None:
         """One of the ways that are open is the one that the code takes."""
         shown = self._shown
+        if shown.aligned > 1 and shown.place is None:
+            raise NotRunError("where its aligned operand lies is not known")
         place = shown.place(self._before.__getitem__) if shown.place is not None else 0
         if place % shown.aligned:
             raise self._differs("is taken to do without an exception what needs an aligned operand")
@@ -273,6 +275,8 @@ class Stepped:
         bench, step, wishes = self._bench, way.step, self._bench.wishes
         numbers, env = bench.question.traps(way.fault), Env(self._at.env)
         repeated, count = self._shown.repeated, self._before["rcx"]
+        if repeated is None and step.done:
+            raise self._differs("counts elements, and is no REP")
         if not numbers or (repeated is not None and not (count and step.done)):
             return
         env[step.trap] = trap = one_of(numbers, wishes.get(step.trap), bench.random)

@@ -136,6 +136,8 @@ class _Trial:
                 self._run.add(at.address)
             except NotRunError as error:
                 self._failed[at.address] = str(error)
+            except KeyError as error:
+                raise bench.differs(at, f"is told by {error} before anyone knows that") from error
 
     def _following(self, at: At) -> list[At]:
         bench = self._bench

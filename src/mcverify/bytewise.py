@@ -14,7 +14,12 @@ _ENOUGH = ("O1", "O2", "O3", "O4", "O6", "O7", "O8", "O9")
 def lacks(contract: Contract) -> str:
     """What the contract does not say, to stand behind "the contract NAME"; "" if it says enough."""
     registers = contract.dst, contract.src, contract.len, contract.left
-    if registers != ("rdi", "rsi", "rdx", "rax") or contract.given or contract.trap is not None:
+    if (
+        registers != ("rdi", "rsi", "rdx", "rax")
+        or contract.given
+        or contract.trap
+        or contract.bits("left") < 64
+    ):
         return "is about other arguments or results"
     missing = [o for o in _ENOUGH if o not in contract.obligations or o not in contract.on_machine_check]
     if missing:

@@ -113,6 +113,8 @@ class Contract:
     `faults_by_table`: of `faults` "both", a kind of access faults only if the routine has an entry for one of
     that kind. `routines` maps a routine's name to the kernels in which it bears the contract, if its code
     reads the registers `when_reads`. A routine may return nothing of which anything is asked.
+    `rest_zeroed`: bytes of dst that are reported left may have been set to zero, where the low 32 bits of the
+    register `zero_rest`, if there is one, are not zero at entry.
     """
 
     name: str
@@ -148,11 +150,14 @@ class Contract:
     source: str
     widths: Mapping[str, int] = field(default_factory=dict)
     faults_by_table: bool = False
+    rest_zeroed: bool = False
+    zero_rest: str | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """The argument registers, dst first."""
-        return tuple(r for r in (self.dst, self.src, self.len, self.stored_value) if r is not None)
+        named = (self.dst, self.src, self.len, self.stored_value, self.zero_rest)
+        return tuple(r for r in named if r is not None)
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -314,6 +319,8 @@ def contract_for(routine: str, kernels: str = "") -> Contract | None:
     one, or are not known (""), the one of the oldest kernels.
     """
     known = _by_routine().get(routine, ())
+    if len(known) == 1:
+        return known[0]
     fitting = [c for c in known if kernels and overlap(c.routines[routine], kernels)]
     return next(iter(fitting if len(fitting) == 1 else known), None)
 
@@ -494,6 +501,8 @@ def _contract(top: _Table) -> Contract:
         preserved=state.words("preserved", REGISTERS, ()),
         routines=top.table("routines").pairs(str),
         when_reads=state.words("when_reads", _MAY_BE_ARGUMENTS, ()),
+        rest_zeroed=result.get("rest_zeroed", bool, False) or arguments.get("zero_rest", str) is not None,
+        zero_rest=arguments.word("zero_rest", REGISTERS),
     )
     nothing = result.get("nothing", bool, False)
     for table in (top, arguments, result, state, machine_check):
@@ -559,6 +568,8 @@ def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
             raise top.wrong("obligations", f"holds {identifier}, about a count, but result.left names none")
     if contract.src is None and contract.faults != "stores":
         raise top.wrong("faults", f'is "{contract.faults}", but a routine without a source has stores only')
+    if contract.rest_zeroed and (contract.data != "copy" or contract.left is None):
+        raise top.wrong("result.rest_zeroed", "is for a copy that returns a count of bytes left")
     _check_registers(contract, top)
 
 

@@ -50,7 +50,7 @@ def test_a_fixup_may_be_the_one_that_reads(load_text):
 @pytest.mark.parametrize(
     ("name", "code", "contract"),
     [
-        ("copy_user_generic_unrolled", "pushq %rcx\n\tpopq %rcx\n\tret", "uaccess_unzeroed"),
+        ("copy_user_generic_unrolled", "pushq %rcx\n\tpopq %rcx\n\tret", "uaccess_zero_flag"),
         ("copy_user_generic_unrolled", "movl %edx, %ecx\n\tret", "uaccess"),
         (
             "csum_partial_copy_generic",

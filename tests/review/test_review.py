@@ -199,3 +199,18 @@ def test_files_without_a_routine_in_common_are_refused(reviewed: Reviewed, pairs
     assert "no routine in common: bytes.S has copy, " in caught.value.message.replace(
         "tests/review/pairs/", ""
     )
+
+
+def test_the_repair_of_entries_that_count_loads_as_copied_is_seen_at_these_loads(
+    reviewed: Reviewed, tmp_path: Path
+) -> None:
+    """As 42a886af728c (2008): the routine zeroes what is left, and that is no failure of the repaired one."""
+    right = HERE.parent / "proof" / "zeroing" / "blocks.S"
+    old = tmp_path / "old.S"
+    old.write_text(right.read_text().replace("Lload2, Lleft2", "Lload2, Lleft1"))
+    review = reviewed(old, right, key="loads before stores")
+    (routine,) = review.routines
+    assert [result and result.verdict for result in routine.results] == [Verdict.REFUTED, Verdict.PROVED]
+    (step,) = routine.steps
+    assert {found.obligation for found in step.of(Change.FIXED)} == {"O3"}
+    assert not step.of(Change.BROKEN)

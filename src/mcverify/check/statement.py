@@ -293,12 +293,31 @@ class _Statements:
             covers = define(f"covers.{number}", "Bool", covers)
             right = define(f"right.{number}", "Bool", self._right(store, offset))
             top = f"(ite (bvult {now['top']} {end}) {end} {now['top']})"
+            if self._is_zero(store):  # it counts as not stored, where the contract lets it be zeroed
+                zeroes, kept = self._zeroes(), f"(and {now['hit']} (not {covers}))"
+                hit, ok = f"(or {now['hit']} {covers})", f"(ite {covers} {right} {now['ok']})"
+                now = {
+                    "hit": define(f"hit.{number}", "Bool", f"(ite {zeroes} {kept} {hit})"),
+                    "ok": define(f"ok.{number}", "Bool", f"(ite {zeroes} {now['ok']} {ok})"),
+                    "top": define(f"top.{number}", _sort(64), f"(ite {zeroes} {now['top']} {top})"),
+                }
+                continue
             now = {
                 "hit": define(f"hit.{number}", "Bool", f"(or {now['hit']} {covers})"),
                 "ok": define(f"ok.{number}", "Bool", f"(ite {covers} {right} {now['ok']})"),
                 "top": define(f"top.{number}", _sort(64), f"above.{number}" if store.partial else top),
             }
         return now
+
+    def _is_zero(self, store: Moved) -> bool:
+        """Whether a store of zeros may be the zeroing of bytes that are reported left."""
+        constant = re.fullmatch(r"#x0+", store.value or "") is not None
+        return self._contract.rest_zeroed and constant and not store.partial
+
+    def _zeroes(self) -> str:
+        """When the contract lets bytes that are reported left be zeroed."""
+        register = self._contract.zero_rest
+        return "true" if register is None else f"(not (= ((_ extract 31 0) {register}@0) #x00000000))"
 
     def _right(self, store: Moved, offset: str) -> str:
         """That the byte which a store puts at j is the one expected there."""

@@ -379,16 +379,63 @@ def outside(bench: Bench, at: At) -> Iterator[At]:
         if way.to in IMPOSSIBLE or (way.fault and not count):
             continue
         machine.restore(at.snapshot)
-        env, done = Env(at.env), count
-        if way.step.fault is not None:
-            done = one_of(range(min(count, _MANY)), bench.wishes.get(way.step.done), bench.random)
-            trap = one_of(bench.question.traps(way.fault), bench.wishes.get(way.step.trap), bench.random)
-            env |= {way.step.trap: trap, way.step.done: done}
+        env, done = _struck(bench, at, way, count)
         if bench.holds(way, env):
             here = replace(at, env=env, drops=at.drops + 1)
             check_copied(bench, here, way, _Copied(Repeated(1, copies=True), start, to, done, count))
+            if way.fault and callee.zero_at is not None:
+                yield from go_on(bench, here, number, way, popped)
+                continue
             _return_from(bench, here, callee, count - done)
             yield from go_on(bench, here, number, way, popped)
+
+
+def zeroing(bench: Bench, at: At, callee: StandIn) -> Iterator[At]:
+    """The states behind the zeroing of what such a routine could not copy."""
+    machine, before = bench.machine, at.node.way
+    to, count, rsp = (machine.get(name) for name in ("rdi", "rdx", "rsp"))
+    if before is None or not before.step.done:
+        raise bench.differs(at, "zeroes, and nothing says how much is left")
+    copied = at.env[before.step.done]
+    left, popped = count - copied, number_of(machine.read(rsp, 8))
+    asked = machine.get("rcx") % (1 << 32) != 0
+    open_ = [way for way in at.node.ways if not way.fault and bench.holds(way, at.env)]
+    if not any(way.to in IMPOSSIBLE or bool(way.step.moved) == asked for way in open_):
+        raise bench.differs(at, "zeroes what is left or not, and no way that is open there does so")
+    for number, way in enumerate(at.node.ways):
+        if way.to in IMPOSSIBLE:
+            continue
+        machine.restore(at.snapshot)
+        env, done = _struck(bench, at, way, left)
+        if bench.holds(way, env):
+            here = replace(at, env=env)
+            _check_zeroed(bench, here, way, (to + copied) & MASK, done if asked else None)
+            _return_from(bench, here, callee, left)
+            yield from go_on(bench, here, number, way, popped)
+
+
+def _struck(bench: Bench, at: At, way: Way, count: int) -> tuple[Env, int]:
+    """The values on a way, and how many of `count` bytes come before one that faults there."""
+    if way.step.fault is None:
+        return Env(at.env), count
+    done = one_of(range(min(count, _MANY)), bench.wishes.get(way.step.done), bench.random)
+    trap = one_of(bench.question.traps(way.fault), bench.wishes.get(way.step.trap), bench.random)
+    return Env(at.env | {way.step.trap: trap, way.step.done: done}), done
+
+
+def _check_zeroed(bench: Bench, at: At, way: Way, start: int, done: int | None) -> None:
+    """Hold what a way says that it zeroes against the `done` bytes from `start` on; None: nothing is."""
+    told = [
+        (m.kind, bench.value(m.address, at.env), m.size, m.elements and bench.value(m.elements, at.env))
+        for m in way.step.moved
+    ]
+    right = told == ([] if done is None else [("store", start, 1, done)]) and not way.step.frame
+    right = right and all(m.value is not None and not bench.value(m.value, at.env) for m in way.step.moved)
+    if right and way.step.fault is not None:
+        fault = bench.value(way.step.fault.address, at.env), way.step.fault.size
+        right = done is not None and fault == ((start + done) & MASK, 1)
+    if not right or way.step.undefined:
+        raise bench.differs(at, "is said to zero something else than it does")
 
 
 def _return_from(bench: Bench, at: At, callee: StandIn, left: int) -> None:

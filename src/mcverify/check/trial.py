@@ -21,7 +21,7 @@ from mcverify.check.emulated import NotRunError
 from mcverify.check.manifest import Location, Routine, Step
 from mcverify.check.question import Question
 from mcverify.check.shape import DEEPEST, STATE, slot_of
-from mcverify.check.stepped import ARITHMETIC, SCRATCH, Stepped, outside
+from mcverify.check.stepped import ARITHMETIC, SCRATCH, Stepped, outside, zeroing
 from mcverify.check.term import Term, parts
 from mcverify.check.tree import IMPOSSIBLE, branches
 from mcverify.contract import REGISTERS
@@ -148,6 +148,9 @@ class _Trial:
             )
         if at.address in bench.image.externals:
             return list(outside(bench, at))
+        zeroes = next((s for s in bench.callees.values() if s.zero_at == at.address), None)
+        if zeroes is not None:
+            return list(zeroing(bench, at, zeroes))
         shown = bench.shown(at.address)
         return [] if shown is None else list(Stepped(bench, at, shown).following())
 

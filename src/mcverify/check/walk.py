@@ -73,6 +73,7 @@ class _Walk:
         self._locations = {location.name: location for location in routine.locations}
         self._callees = callees(image)
         self._fatal = fatal_entries(image, question.contract)
+        self._zeroing = {s.zero_at for s in self._callees.values()}
         self._merged = merged_nops(image)
         self._thunks = read_toml("externals.toml")["return_thunks"]["names"]
 
@@ -158,9 +159,13 @@ class _Walk:
         if address in self._callees:
             if self._refused(address, node):
                 return frozenset({("", "lost")}), ends
-            by_callee = ((kind, returned) for kind in ("load", "store") if self._may_fault(kind))
+            behind: Goal = self._callees[address].zero_at or returned
+            by_callee = ((kind, behind) for kind in ("load", "store") if self._may_fault(kind))
             needed: frozenset[Edge] = frozenset({("", returned), *by_callee})
             return needed, needed | ends | {("", "endless")}
+        if address in self._zeroing:
+            needed = frozenset({("", returned), *([("store", returned)] if self._may_fault("store") else [])})
+            return needed, needed | ends
         instruction = self._decode(address)
         if instruction is None or not self._is_settled(instruction):
             return frozenset({("", "lost")}), ends
@@ -231,8 +236,10 @@ class _Walk:
     def returns_to(self, back: Back, way: Way) -> Back:
         """Where the calls on the stack will return to behind a way."""
         instruction = self._decode(way.step.at)
-        if instruction is None:  # a routine outside returns
+        if way.step.at in self._zeroing:
             return back[:-1]
+        if instruction is None:  # a routine outside returns, unless it goes on to zero
+            return back if way.to in self._zeroing else back[:-1]
         if way.step.fault is not None:
             return back
         if instruction.calls:

@@ -65,6 +65,30 @@ _CALL_LOAD, _CALL_STORE, _CALL, _CALL_OUT = 31, 34, 42, 63
 """Of a stand-in that calls: where it takes up the addresses of a byte, in whose place the accesses of the
 routine that it calls are told; where the call is, and where it ends."""
 
+_ZEROING = bytes.fromhex(
+    "41 89 d0"  # mov %edx, %r8d
+    "41 89 c9"  # mov %ecx, %r9d
+    "45 85 c0"  # test %r8d, %r8d
+    "74 0f"  # jz out
+    "8a 06"  # again: mov (%rsi), %al
+    "88 07"  # mov %al, (%rdi)
+    "48 ff c6"  # inc %rsi
+    "48 ff c7"  # inc %rdi
+    "41 ff c8"  # dec %r8d
+    "75 f1"  # jnz again
+    "44 89 c0"  # out: mov %r8d, %eax
+    "45 85 c9"  # test %r9d, %r9d
+    "74 11"  # jz done
+    "44 89 c1"  # mov %r8d, %ecx
+    "85 c9"  # test %ecx, %ecx
+    "74 0a"  # jz done
+    "c6 07 00"  # zero: movb $0, (%rdi)
+    "48 ff c7"  # inc %rdi
+    "ff c9"  # dec %ecx
+    "75 f6"  # jnz zero
+)
+_ZERO_LOAD, _ZERO_STORE, _ZERO_OUT, _ZERO, _ZERO_DONE = 11, 13, 26, 41, 51
+
 _CLAC = bytes.fromhex("0f 01 ca")
 # A caller must not count on what the ABI lets a callee change: not of rcx, rdx, rsi, rdi, r8 to r11.
 _SPOIL = b"".join(
@@ -85,6 +109,7 @@ class Callee:
     layouts: tuple[str, ...]
     clears_ac: bool
     calls: str | None = None
+    zeroes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +148,34 @@ class StandIn:
     @property
     def load_at(self) -> int:
         """The instruction that loads a byte, or stands for those that do."""
-        return self.address + (_LOAD if self.calls is None else _CALL_LOAD)
+        return self.address + self._offsets[0]
 
     @property
     def store_at(self) -> int:
         """The instruction that stores a byte, or stands for those that do."""
-        return self.address + (_STORE if self.calls is None else _CALL_STORE)
+        return self.address + self._offsets[1]
 
     @property
     def fixup_at(self) -> int:
         """Where it goes on after a fault."""
-        return self.address + (_OUT if self.calls is None else _CALL_OUT)
+        return self.address + self._offsets[2]
+
+    @property
+    def zero_at(self) -> int | None:
+        """The instruction that zeroes a byte that is left; None if it zeroes none."""
+        return self.address + _ZERO if self.callee.zeroes else None
+
+    @property
+    def entries(self) -> Mapping[int, int]:
+        """Where it goes on after a fault, by the instruction that faulted."""
+        by_zeroing = {} if self.zero_at is None else {self.zero_at: self.address + _ZERO_DONE}
+        return {self.load_at: self.fixup_at, self.store_at: self.fixup_at, **by_zeroing}
+
+    @property
+    def _offsets(self) -> tuple[int, int, int]:
+        if self.callee.zeroes:
+            return _ZERO_LOAD, _ZERO_STORE, _ZERO_OUT
+        return (_LOAD, _STORE, _OUT) if self.calls is None else (_CALL_LOAD, _CALL_STORE, _CALL_OUT)
 
     @property
     def end(self) -> int:
@@ -143,7 +185,7 @@ class StandIn:
     @property
     def code(self) -> bytes:
         """Its machine code."""
-        work = _LOOP
+        work = _ZEROING if self.callee.zeroes else _LOOP
         if self.calls is not None:
             behind = _CALL + 5
             distance = (self.calls - self.address - behind) & (1 << 32) - 1
@@ -153,14 +195,14 @@ class StandIn:
 
 @cache
 def known() -> Mapping[str, Callee]:
-    """The routines of which something is assumed, by name."""
+    """The routines of which something is assumed, by the names of their tables."""
     tables = read_toml("callees.toml")
     return {
-        name: Callee(
-            name, said["summary"], said["kernels"], said["source"], tuple(said["layouts"]), said["clears_ac"],
-            said.get("calls"),
+        table: Callee(
+            said.get("symbol", table), said["summary"], said["kernels"], said["source"],
+            tuple(said["layouts"]), said["clears_ac"], said.get("calls"), said.get("zeroes", False),
         )
-        for name, said in tables.items()
+        for table, said in tables.items()
     }  # fmt: skip
 
 
@@ -191,12 +233,16 @@ def assumed_at(image: Image, address: int) -> bool:
 
 def with_callees(image: Image) -> Image:
     """The image with stand-ins for the routines that it goes to; without a table of its own, as it is."""
-    wanted = [s for s in _stand_ins(image) if image.layout in s.callee.layouts]
+    wanted = list(_stand_ins(image))
     if not image.entries or not wanted:
         return image
     sections = [Section(f"{s.name}{STAND_IN}", s.address, s.code, executable=True) for s in wanted]
-    symbols = [Symbol(s.name, s.fixup_at, 0, is_function=False, is_global=False) for s in wanted]
-    insns = [(at, s.fixup_at) for s in wanted for at in (s.load_at, s.store_at)]
+    symbols = [
+        Symbol(s.name, fixup, 0, is_function=False, is_global=False)
+        for s in wanted
+        for fixup in dict.fromkeys(s.entries.values())
+    ]
+    insns = [entry for s in wanted for entry in s.entries.items()]
     first = len(image.entries)
     entries = [TableEntry(at, fixup, Handler(ASSUMED), first + i) for i, (at, fixup) in enumerate(insns)]
     return replace(
@@ -209,9 +255,9 @@ def with_callees(image: Image) -> Image:
 
 def _stand_ins(image: Image) -> Iterator[StandIn]:
     for address, name in sorted(image.externals.items()):
-        callee = known().get(name)
-        if callee is not None:
-            yield StandIn(callee, address, _called(image, callee))
+        for callee in known().values():
+            if callee.name == name and image.layout in callee.layouts:
+                yield StandIn(callee, address, _called(image, callee))
 
 
 def _called(image: Image, callee: Callee) -> int | None:

@@ -96,6 +96,11 @@ def layouts() -> tuple[Layout, ...]:
     return tuple(Layout(name, entry["kernels"], tuple(entry["fields"])) for name, entry in model.items())
 
 
+def kernels_of_layout(layout: str) -> str:
+    """The kernels of the layout of that name, "" for none."""
+    return next((known.kernels for known in layouts() if known.name == layout), "")
+
+
 def entry_bytes(layout: str) -> int:
     """Bytes of one entry in the layout of that name, 0 for none."""
     return next((known.size for known in layouts() if known.name == layout), 0)

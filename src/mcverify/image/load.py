@@ -21,7 +21,7 @@ from mcverify.image.assemble import assembled, included, preprocessed
 from mcverify.image.callees import with_callees
 from mcverify.image.config import Config
 from mcverify.image.elf import MAX_LINE_BYTES, line_bytes
-from mcverify.image.extable import SECTION_NAMES, Table, read_tables
+from mcverify.image.extable import SECTION_NAMES, Table, kernels_of_layout, read_tables
 from mcverify.image.features import Naming
 from mcverify.image.image import Image, Symbol, TableEntry
 from mcverify.image.kallsyms import read_kallsyms
@@ -100,7 +100,15 @@ def load(
             image = replace(image, notes=(*image.notes, *(f"assembled with {o}" for o in options)))
         else:
             raise _not_ours(path, _head(content, len(_ARCHIVE)))
-    return with_callees(replace(image, sha256=digest))
+    return with_callees(replace(_with_kernels(image), sha256=digest))
+
+
+def _with_kernels(image: Image) -> Image:
+    """The image; where nothing else tells for which kernels it is, those of its exception table's layout."""
+    kernels = kernels_of_layout(image.layout)
+    if image.kernels or not kernels:
+        return image
+    return replace(image, kernels=kernels, kernels_by="so its exception table is laid out")
 
 
 def included_by(path: Path, readable: Sequence[Path] = ()) -> list[Path]:

@@ -3,7 +3,8 @@
 `j` is a free symbol, an offset not above the largest length (obligation O8 keeps stores below that); what
 holds for it holds for every byte, so no quantifier and no array is needed. `hit` tells whether byte j of
 dst has been stored, `ok` whether the last store put the right value there, `top` is one more than the
-highest offset stored so far.
+highest offset stored so far. Where a contract lets the bytes that are reported left be zeroed, a zeroed byte
+counts as not stored: no claim may hold of it then, and nothing else is asked of it.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class GhostRules:
         self._src = entry_symbol(contract.src) if contract.src else None
         self._dst = address_of(contract.dst)
         self._expected = _expected(contract)
+        self._may_zero = _may_zero(contract)
         self._stores: dict[int, _Store] = {}
         self._load_offsets: dict[str, z3.BitVecRef] = {}
 
@@ -118,12 +120,32 @@ class GhostRules:
             covers = z3.ULT(z3.simplify(J - offset, som=True), length)
             if transfer.partial:
                 covers = z3.And(covers, z3.Bool(f"stored?{transfer.at:x}"))
-            known = _Store(transfer, offset, length, end, covers, self._right(transfer, offset))
+            zeroes = self._zeroes(transfer)
+            known = _Store(transfer, offset, length, end, covers, self._right(transfer, offset), zeroes)
             self._stores[id(transfer)] = known
         return known
 
+    def _zeroes(self, transfer: Transfer) -> z3.BoolRef:
+        """That a store of zeros leaves the bytes as if nothing had been stored there."""
+        value = None if transfer.value is None else z3.simplify(replace(transfer.value, self._definitions))
+        is_zero = value is not None and constant(value) == 0
+        return replace(self._may_zero, self._definitions) if is_zero else z3.BoolVal(False)
+
+    def _stored(self, ghost: Ghost, store: _Store) -> Ghost:
+        if z3.is_false(store.zeroes):
+            return self._moved(ghost, store)
+        zeroed = Ghost(z3.And(ghost.hit, z3.Not(store.covers)), ghost.ok, ghost.top)
+        if z3.is_true(store.zeroes):
+            return zeroed
+        moved = self._moved(ghost, store)
+        return Ghost(
+            z3.If(store.zeroes, zeroed.hit, moved.hit),
+            z3.If(store.zeroes, zeroed.ok, moved.ok),
+            z3.If(store.zeroes, zeroed.top, moved.top),
+        )
+
     @staticmethod
-    def _stored(ghost: Ghost, store: _Store) -> Ghost:
+    def _moved(ghost: Ghost, store: _Store) -> Ghost:
         run = _longer(ghost, store)
         ok = run.ok() if run is not None else z3.simplify(z3.If(store.covers, store.right, ghost.ok))
         if store.transfer.partial:
@@ -181,7 +203,8 @@ class GhostRules:
 
 @dataclass(frozen=True, slots=True)
 class _Store:
-    """A store, seen from a location: offset in dst, bytes, end, whether it covers j, and rightly."""
+    """A store, seen from a location: offset in dst, bytes, end, whether it covers j, and rightly, or zeroes
+    it, as the contract allows of bytes left."""
 
     transfer: Transfer
     offset: z3.BitVecRef
@@ -189,6 +212,14 @@ class _Store:
     end: z3.BitVecRef
     covers: z3.BoolRef
     right: z3.BoolRef
+    zeroes: z3.BoolRef
+
+
+def _may_zero(contract: Contract) -> z3.BoolRef:
+    """When the contract lets bytes that are reported left be zeroed."""
+    if contract.zero_rest is None:
+        return z3.BoolVal(contract.rest_zeroed)
+    return z3.Extract(31, 0, entry_symbol(contract.zero_rest)) != 0
 
 
 def _expected(contract: Contract) -> z3.BitVecRef:

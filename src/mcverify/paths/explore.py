@@ -620,11 +620,9 @@ class Explorer:
         self._accesses += [AccessPoint(source, node.conditions, transfer) for transfer in whole]
         passed = self._passing(node, whole).over(node.address)
         ways = [self._callee_leaves(passed, callee, word(0))]
-        ways += [
-            self._callee_fault(node, callee, wanted, kind)
-            for kind in (Kind.LOAD, Kind.STORE)
-            if self.options.may_fault(kind)
-        ]
+        for kind in (Kind.LOAD, Kind.STORE):
+            if self.options.may_fault(kind):
+                ways += self._callee_fault(source, node, callee, wanted, kind)
         for way in ways:
             more_ended, more_following = self._return_by_stack(source, way)
             ended += more_ended
@@ -687,8 +685,10 @@ class Explorer:
                 node = node.knowing(survives(transfer, self._base(transfer)))
         return changed(node, transfers=(*node.transfers, *transfers))
 
-    def _callee_fault(self, node: _Node, callee: StandIn, wanted: z3.BitVecRef, kind: Kind) -> _Node:
-        """The return after a fault at byte number `done`, of which the load or the store faults."""
+    def _callee_fault(
+        self, source: Location, node: _Node, callee: StandIn, wanted: z3.BitVecRef, kind: Kind
+    ) -> list[_Node]:
+        """The returns after a fault at byte number `done`, of which the load or the store faults."""
         done = z3.BitVec(f"done{next(self._numbers)}", 64)
         trap = z3.BitVec(f"trap{next(self._numbers)}", 64)
         is_load = kind is Kind.LOAD
@@ -701,7 +701,36 @@ class Explorer:
         struck = self._passing(node.assuming(z3.ULT(done, wanted)), before)
         struck = struck.assuming(trap_numbers(trap, numbers)).knowing(strikes(access, self._base(access)))
         struck = changed(struck, faults=(*node.faults, fault), faulted=True).over(node.address, kind)
-        return self._callee_leaves(struck, callee, z3.simplify(wanted - done))
+        over = [struck] if callee.zero_at is None else self._zeroing(source, struck, callee, done, wanted)
+        return [self._callee_leaves(way, callee, z3.simplify(wanted - done)) for way in over]
+
+    def _zeroing(
+        self, source: Location, node: _Node, callee: StandIn, done: z3.BitVecRef, wanted: z3.BitVecRef
+    ) -> list[_Node]:
+        """The ways on from a fault at byte number `done`: what is left is zeroed if ecx is not 0, all of it
+        or up to a byte whose store faults."""
+        at = callee.zero_at
+        assert at is not None
+        registers = node.state.registers
+        asked = z3.simplify(z3.Extract(31, 0, registers["rcx"]) != 0)
+        node = changed(node, address=at, trail=(*node.trail, node.address))
+        ways = [node.assuming(z3.simplify(z3.Not(asked))).over(at)]
+        node = node.assuming(asked)
+        to, zero = z3.simplify(registers["rdi"] + done), z3.BitVecVal(0, 8)
+        whole = Transfer(Kind.STORE, at, to, 1, zero, z3.simplify(wanted - done))
+        self._accesses.append(AccessPoint(source, node.conditions, whole))
+        ways.append(self._passing(node, [whole]).over(at))
+        if self.options.may_fault(Kind.STORE):
+            reached = z3.BitVec(f"done{next(self._numbers)}", 64)
+            trap = z3.BitVec(f"trap{next(self._numbers)}", 64)
+            access = Transfer(Kind.STORE, at, z3.simplify(to + reached), 1)
+            part = Transfer(Kind.STORE, at, to, 1, zero, reached)
+            node = self._passing(node.assuming(z3.ULT(reached, z3.simplify(wanted - done))), [part])
+            node = node.assuming(trap_numbers(trap, self.options.store_traps))
+            node = node.knowing(strikes(access, self._base(access)))
+            fault = Fault(access, callee.entries[at], trap, node.state)
+            ways.append(changed(node, faults=(*node.faults, fault)).over(at, Kind.STORE))
+        return [way for way in ways if not any(z3.is_false(c) for c in way.conditions)]
 
     def _callee_leaves(self, node: _Node, callee: StandIn, left: z3.BitVecRef) -> _Node:
         """The node at the callee's return, where `left` is its result."""

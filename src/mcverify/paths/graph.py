@@ -67,7 +67,7 @@ class Graph:
         return live
 
 
-_ARGUMENTS = frozenset(("rdi", "rsi", "rdx"))
+_ARGUMENTS = frozenset(("rdi", "rsi", "rdx", "rcx"))
 """What a routine outside may look at (`models/callees.toml`)."""
 
 

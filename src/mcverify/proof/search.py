@@ -127,7 +127,7 @@ class Witnesses:
         for case, outcome in zip(cases, self.runner.run(cases), strict=True):
             if outcome.faults and outcome.ending is Ending.RETURNED and self._contract.left:
                 done = case.len - self._contract.result("left", outcome.registers)
-                worst = max(worst, outcome.faults[-1].offset - done)
+                worst = max(worst, min(fault.offset for fault in outcome.faults) - done)
         return worst
 
     def beyond(self, len_max: int) -> tuple[int, str] | None:

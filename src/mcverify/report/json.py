@@ -137,6 +137,8 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "stored_value": contract.stored_value,
         "loaded_value": contract.loaded_value,
         "success_unasked": contract.success_unasked,
+        "rest_zeroed": contract.rest_zeroed,
+        "zero_rest": contract.zero_rest,
         "error": contract.error,
         "user": contract.user,
         "clobbered": list(contract.clobbered),

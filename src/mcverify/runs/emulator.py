@@ -709,8 +709,26 @@ class _Run:
 
     # ---- The outcome ----
 
+    def _undo_zeros(self, initial: dict[str, int], ending: Ending) -> None:
+        """What was zeroed of the bytes that are reported left counts as not stored, where the contract allows
+        that."""
+        contract, length = self._machine.contract, self._case.len
+        is_asked = contract.zero_rest is None or initial[contract.zero_rest] % (1 << 32)
+        if not contract.rest_zeroed or not is_asked:
+            return
+        left = contract.result("left", self._registers()) if ending is Ending.RETURNED else length
+        claim = length - left if left <= length else 0
+        known, fresh = self._contents(), self._fresh()
+        for first, end in self._dst.spans:
+            start = max(first, 0)
+            memory = bytes(self._uc.mem_read(self._dst.at + start, max(0, min(end, length) - start)))
+            for at, byte in enumerate(memory, start):
+                if not byte and (at >= claim or known[LEAD + at]):
+                    self._uc.mem_write(self._dst.at + at, fresh[LEAD + at : LEAD + at + 1])
+
     def _result(self, initial: dict[str, int], ending: Ending) -> Outcome:
         self._bring_back(self._dst)
+        self._undo_zeros(initial, ending)
         base, end = self._dst.extent
         fresh, wanted = self._fresh(), self._wanted()
         written, correct = bytearray(end - base), bytearray(end - base)

@@ -93,6 +93,7 @@ struct contract {
 	u64 size;				/* of the value that is loaded or stored */
 	u64 success_unasked, has_error, error, error_mask;
 	u64 unstruck;				/* faults of accesses without an entry are no failure: 1 loads, 2 stores */
+	u64 rest_zeroed, zero_rest;		/* bytes left may be zeroed, if the register (NONE: always) says so */
 	u64 n_given, given[16], value[16];
 };
 
@@ -1321,7 +1322,33 @@ static void softints_into_x87(void)
 	ac_in_x87 = job.n_softints != 0;
 }
 
-static void execute(const struct test *test)
+/* What was zeroed of the bytes that are reported left counts as not stored, where the contract allows that. */
+static void zeros_undo(void)
+{
+	s64 len = run.test.len, claim = 0;
+
+	if (!contract.rest_zeroed || run.ending == REFUSED)
+		return;
+	if (contract.zero_rest != NONE && !(uint32_t)run.initial[contract.zero_rest])
+		return;
+	if (run.ending == RETURNED && (run.final[contract.left] & contract.left_mask) <= run.test.len)
+		claim = len - (s64)(run.final[contract.left] & contract.left_mask);
+	for (int i = 0; i < 2; i++) {
+		s64 at = run.dst.spans[i].from, to = run.dst.spans[i].to;
+
+		for (at = at < 0 ? 0 : at, to = to > len ? len : to; at < to; at++) {
+			u8 *zero = memchr(run.dst.at + at, 0, to - at);
+
+			if (!zero)
+				break;
+			at = zero - run.dst.at;
+			if (at >= claim || contents[(at + LEAD) % PERIOD])
+				*zero = fresh[(at + LEAD) % PERIOD];
+		}
+	}
+}
+
+static void enter(const struct test *test)
 {
 	registers_set(test);
 	vectors_set(test);
@@ -1358,6 +1385,12 @@ static void execute(const struct test *test)
 		run.ac = x87_in_use();
 	memcpy(run.final, store, sizeof(store));
 	run.final[RFLAGS] = (run.final[RFLAGS] & ~FLAG_TF) | (run.ac ? FLAG_AC : 0);
+}
+
+static void execute(const struct test *test)
+{
+	enter(test);
+	zeros_undo();
 }
 
 static bool is_long(const struct test *test)

@@ -333,6 +333,8 @@ def _contract(contract: Contract, unstruck: str | None) -> bytes:
         (contract.error or 0) % (1 << contract.error_bits),
         (1 << contract.error_bits) - 1,
         {None: 0, "load": 1, "store": 2}[unstruck],
+        contract.rest_zeroed,
+        number(contract.zero_rest),
         len(contract.given),
         *(number(register) for register in contract.given),
         *contract.given.values(),

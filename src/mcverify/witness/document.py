@@ -76,6 +76,8 @@ class Terms(Struct):
     stored_value: str | None = None
     loaded_value: str | None = None
     success_unasked: bool = False
+    rest_zeroed: bool = False
+    zero_rest: str | None = None
     error: int | None = None
     user: bool = False
     clobbered: tuple[str, ...] = ()

@@ -240,6 +240,7 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
                 "len": terms.len,
                 "size": terms.size,
                 "value": terms.stored_value,
+                "zero_rest": terms.zero_rest,
             }
         ),
         "result": _given(
@@ -252,7 +253,8 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
             }
         )
         | {"status_inverted": terms.status_inverted, "success_unasked": terms.success_unasked}
-        | {"nothing": _asks_of_no_result(terms)},
+        | {"nothing": _asks_of_no_result(terms)}
+        | {"rest_zeroed": terms.rest_zeroed},
         "state": {
             "given": _numbers(terms.given),
             "preserved": list(terms.preserved),

@@ -133,6 +133,7 @@ class Memory:
     def __init__(self, contract: Contract, case: Case, dst: int, src: int) -> None:
         self._case = case
         self.is_long = is_long(case)
+        self._zeroes = contract.rest_zeroed
         size = _PERIOD if self.is_long else case.len + 2 * LEAD
         known = contents_of(case, contract, size)
         self._fresh = known if contract.data == "zero" else complement(known)
@@ -330,7 +331,8 @@ class Memory:
             memory, index = self._bytes(a, b), slice(LEAD + a, LEAD + b)
             written[part] = bytes(x != y for x, y in zip(memory, self._fresh[index], strict=True))
             correct[part] = bytes(x == y for x, y in zip(memory, self._wanted[index], strict=True))
-            sure[part] = b"\1" * (b - a)
+            hidden = range(self._case.len) if self._zeroes else range(0)
+            sure[part] = bytes(byte != 0 or at not in hidden for at, byte in enumerate(memory, a))
         for address in self.unknown:
             if 0 <= address - self.dst.at - base < end - base:
                 sure[address - self.dst.at - base] = 0
@@ -345,6 +347,8 @@ class Memory:
         wrong: list[int] = []
         for a, b in self.dst.spans:
             for offset, value in self._changed(a, b):
+                if self._zeroes and not value:
+                    raise Unpredictable("it zeroes bytes of a buffer without a map")
                 changed.append(offset)
                 if value != self._wanted[(offset + LEAD) % len(self._wanted)]:
                     wrong.append(offset)

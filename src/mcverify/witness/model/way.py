@@ -162,8 +162,11 @@ class _Compiler:
 
     def _done(self) -> Iterator[_Part]:
         """The numbers of elements that a REP had done when it faulted."""
+        before: set[str] = set()
         for number, fault in enumerate(self._segment.faults):
-            for name in symbols_of(fault.access.address) & self._inner:
+            names = symbols_of(fault.access.address) & self._inner - before
+            before |= names
+            for name in names:
                 if name.startswith("done"):
                     start = replace(fault.access.address, {name: z3.BitVecVal(0, 64)})
                     done = z3.BitVec(name, 64)

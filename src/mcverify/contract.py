@@ -568,8 +568,6 @@ def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
             raise top.wrong("obligations", f"holds {identifier}, about a count, but result.left names none")
     if contract.src is None and contract.faults != "stores":
         raise top.wrong("faults", f'is "{contract.faults}", but a routine without a source has stores only')
-    if contract.rest_zeroed and (contract.data != "copy" or contract.left is None):
-        raise top.wrong("result.rest_zeroed", "is for a copy that returns a count of bytes left")
     _check_registers(contract, top)
 
 
@@ -594,6 +592,8 @@ def _check_values(contract: Contract, top: _Table) -> None:
 
 
 def _check_registers(contract: Contract, top: _Table) -> None:
+    if contract.rest_zeroed and (contract.data != "copy" or contract.left is None):
+        raise top.wrong("result.rest_zeroed", "is for a copy that returns a count of bytes left")
     for register in (*contract.arguments, *contract.given):
         if (*contract.arguments, *contract.given).count(register) > 1:
             raise top.wrong("arguments", f"use {register} twice")

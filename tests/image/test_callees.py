@@ -22,6 +22,7 @@ SYM_FUNC_END(copy)
 {table}
 """
 TABLES = {
+    "absolute": "\t.quad .Lread, .Lfix",
     "relative": "\t.long .Lread - ., .Lfix - .",
     "handler": "\t.long .Lread - ., .Lfix - ., ex_handler_default - .",
     "type": "\t.long .Lread - ., .Lfix - ., 1",
@@ -62,18 +63,19 @@ def texts(image: Image, start: int) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(known()))
-def test_a_routine_in_c_gets_a_stand_in_with_entries_of_its_own(tmp_path, name):
-    image = made(tmp_path, name)
+@pytest.mark.parametrize("table", sorted(known()))
+def test_a_routine_in_c_gets_a_stand_in_with_entries_of_its_own(tmp_path, table):
+    name = known()[table].name
+    image = made(tmp_path, name, known()[table].layouts[0])
     [(address, callee)] = callees(image).items()
     assert (callee.name, image.externals[address]) == (name, name)
     own = [e for e in image.entries if e.handler.name == ASSUMED]
     assert [(e.insn, image.label_at(e.fixup)) for e in own] == [
-        (callee.load_at, name),
-        (callee.store_at, name),
+        (at, name) for at in (callee.load_at, callee.store_at, callee.zero_at) if at is not None
     ]
     code = texts(image, address)
-    assert code[3:5] == ["movb (%rsi), %al", "movb %al, (%rdi)"]
+    assert texts(image, callee.load_at)[:2] == ["movb (%rsi), %al", "movb %al, (%rdi)"]
+    assert ("movb $0, (%rdi)" in code) == callee.callee.zeroes
     assert ("clac" in code) == callee.clears_ac
     assert code[-1] == "retq"
     assert assumed_at(image, address)
@@ -122,7 +124,7 @@ def test_other_symbols_outside_stay_unknown(tmp_path):
 def test_nothing_is_assumed_of_the_routine_of_other_kernels(tmp_path):
     assert callees(made(tmp_path, "copy_mc_fragile_handle_tail", "type"))
     assert not callees(made(tmp_path, "copy_user_handle_tail", "type"))
-    assert not callees(made(tmp_path, "copy_user_handle_tail", "relative"))
+    assert not callees(made(tmp_path, "mcsafe_handle_tail", "relative"))
 
 
 def test_a_file_without_a_table_is_left_as_it_is(tmp_path):

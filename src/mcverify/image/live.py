@@ -32,8 +32,9 @@ _NAMES = {
 
 def borne(image: Image, routine: str) -> Contract | None:
     """The contract that a routine of the file bears by its name: of several, the one of which the code reads
-    most registers, else that of the kernels that the file is for. None for an unknown name, for code that
-    reads not all of what its contract says, and where code and kernels contradict each other."""
+    most registers, else that of the kernels that the file is for (the newest, if nothing tells them). None
+    for an unknown name, for code that reads not all of what its contract says, and where code and kernels
+    contradict each other."""
     known = contracts_for(routine)
     if not any(contract.when_reads for contract in known):
         return contract_for(routine, image.kernels)
@@ -43,7 +44,9 @@ def borne(image: Image, routine: str) -> Contract | None:
     fitting = [c for c in known if all(reads(image, entry, register) for register in c.when_reads)]
     most = max((len(contract.when_reads) for contract in fitting), default=0)
     best = [contract for contract in fitting if len(contract.when_reads) == most]
-    return next((c for c in best if not image.kernels or overlap(c.routines[routine], image.kernels)), None)
+    if not image.kernels:
+        return best[-1] if best else None
+    return next((c for c in best if overlap(c.routines[routine], image.kernels)), None)
 
 
 def reads(image: Image, entry: int, register: str) -> bool:

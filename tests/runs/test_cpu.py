@@ -18,7 +18,7 @@ from mcverify import programs
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
 from mcverify.runs import native
-from mcverify.runs.case import Case, Ending, Outcome, Place, Placement
+from mcverify.runs.case import Case, Ending, Outcome, Place, Placement, Preset
 from mcverify.runs.cases import far_cases
 from mcverify.runs.child import SHARED_BYTES
 from mcverify.runs.code import reachable
@@ -420,3 +420,18 @@ def test_a_long_call_is_looked_at_again_too(build: Build) -> None:
     routine = build("mov %rdx, %rcx\n mov $0x90, %al\n rep stosb\n xor %eax, %eax\n ret")
     (mark,) = CpuRunner(*routine).judge([Case(3 << 20, Placement(Place.FREE, 5), FREE)])
     assert mark.broken == 1 << 6
+
+
+@pytest.mark.parametrize("every", [b"\xff\xff\xff\xff\0\0\0\0", b"\x80" * 8, b"\x7f\xff" * 4, bytes(8)])
+def test_a_byte_that_was_not_stored_is_never_taken_for_stored(build: Build, every: bytes) -> None:
+    """Whatever src holds: of a routine that stores one byte too few the harness sees that byte missing, and
+    nothing else."""
+    body = "mov %rdx, %rcx\n sub $1, %rcx\n jb 1f\n rep movsb\n 1: xor %eax, %eax\n ret"
+    image, entry, contract = build(body)
+    cases = [
+        Case(n, Placement(Place.FREE), Placement(Place.FREE), seed=seed, preset=Preset(every=every))
+        for n in (1, 2, 9)
+        for seed in range(1, 65)
+    ]
+    for mark in CpuRunner(image, entry, contract).judge(cases):
+        assert mark.broken == 1 << 3 | 1 << 9

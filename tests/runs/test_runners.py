@@ -456,6 +456,15 @@ def test_the_upper_halves_at_entry_are_those_of_the_case(build: Build) -> None:
     assert outcome.registers["rax"] == initial_vectors(case)["ymm2"] >> 128 & 2**64 - 1
 
 
+def test_the_stack_lies_elsewhere_for_another_seed_and_alike_on_both_runners(build: Build) -> None:
+    routine = build("lea (%rsp), %rax\n ret")
+    cases = [Case(0, FREE, FREE, seed=seed) for seed in range(1, 40)]
+    on_cpu, emulated = (runner(*routine).run(cases) for runner in (CpuRunner, EmulatorRunner))
+    found = [outcome.registers["rax"] for outcome in on_cpu]
+    assert found == [outcome.registers["rax"] for outcome in emulated]
+    assert {rsp % 64 for rsp in found} == set(range(0, 64, 8))
+
+
 def test_what_a_run_leaves_in_vector_registers_is_gone_in_the_next(
     runner_class: Runner, build: Build
 ) -> None:

@@ -28,6 +28,8 @@ from mcverify.runs.pattern import (
     FRAME,
     LEAD,
     REGISTERS,
+    STACK,
+    STACK_BYTES,
     VECTORS,
     complement,
     contents_of,
@@ -35,6 +37,7 @@ from mcverify.runs.pattern import (
     initial_vectors,
     is_value,
     mix,
+    stack_entry,
 )
 from mcverify.runs.rep import Rep, Schedule, decode_rep, order
 
@@ -49,10 +52,9 @@ _MASK = (1 << 64) - 1
 _FLAG_DF, _FLAG_AC = 1 << 10, 1 << 18
 _NOP3 = bytes.fromhex("0f1f00")
 _RETURN_PAGE = 0x7000_0000_0000
-_STACK_BASE, _STACK_SIZE = 0x7100_0000_0000, 16 * PAGE
 _STACK_GUARD = 16 * PAGE
 """Bytes below the stack in which an access shows that it has run out."""
-_STACK_ENTRY = _STACK_BASE + _STACK_SIZE - PAGE - 8
+_STACK_ENTRY = stack_entry(1)
 _MOST_FAULTS = 16384
 _STEPS_BETWEEN_LOOKS = 4096
 """Steps between two looks at the clock: some hundredths of a second."""
@@ -175,7 +177,7 @@ def _resumed(
         machine.set(name, value)
     if effects is None or not machine.apply(effects, trap):
         return None
-    machine.uc.mem_write(_STACK_BASE, filling * (_STACK_ENTRY - _STACK_BASE))
+    machine.uc.mem_write(STACK, filling * (_STACK_ENTRY - STACK))
     machine.uc.mem_write(_STACK_ENTRY, _RETURN_PAGE.to_bytes(8, "little"))
     for _ in range(_MOST_THUNKS):
         try:
@@ -212,6 +214,8 @@ class _Machine:
     """Unicorn with the image's code in it, and what the image says of it."""
 
     unstruck: str | None = None
+    stack = _STACK_ENTRY
+    """Where the return address of the run under way lies."""
 
     def __init__(self, image: Image, entry: int, contract: Contract) -> None:
         code = reachable(image, entry)
@@ -236,7 +240,7 @@ class _Machine:
         self.uc: Any = _unicorn().Uc(_unicorn().UC_ARCH_X86, _unicorn().UC_MODE_64)
         self._map_image()
         self.uc.mem_map(_RETURN_PAGE, PAGE)
-        self.uc.mem_map(_STACK_BASE, _STACK_SIZE)
+        self.uc.mem_map(STACK, STACK_BYTES)
 
     def registers(self) -> dict[str, int]:
         return {name: self.uc.reg_read(_numbers()[name]) for name in REGISTERS}
@@ -265,7 +269,7 @@ class _Machine:
     @property
     def is_nested(self) -> bool:
         """Whether the routine is one that a stand-in has called."""
-        return self.calling is not None and self.get("rsp") <= _STACK_ENTRY - NESTED
+        return self.calling is not None and self.get("rsp") <= self.stack - NESTED
 
     @property
     def rip(self) -> int:
@@ -330,6 +334,7 @@ class _Run:
         self._machine, self._case, self._watch, self._schedule = machine, case, watch, schedule
         self._deadline = deadline
         self._uc = machine.uc
+        machine.stack = stack_entry(case.seed)
         flickers = bool(case.flicker)
         self._touches = touches(case.flicker)
         self._through_to = _NOT_AT_ALL
@@ -411,8 +416,8 @@ class _Run:
             return "src", address - self._src.at
         if self._dst.holds(address):
             return "dst", address - self._dst.at
-        if _STACK_BASE <= address < _STACK_ENTRY + 8:
-            return "stack", address - _STACK_ENTRY
+        if STACK <= address < self._machine.stack + 8:
+            return "stack", address - self._machine.stack
         return "", address
 
     def _first_bad(self, address: int, size: int) -> int | None:
@@ -517,7 +522,7 @@ class _Run:
 
     def _visit(self, address: int) -> Visit:
         registers = self._registers()
-        depth = _STACK_ENTRY - registers["rsp"]
+        depth = self._machine.stack - registers["rsp"]
         slots = depth // 8 if depth % 8 == 0 and 0 <= depth <= 8 * _MOST_SLOTS else 0
         memory = bytes(self._uc.mem_read(registers["rsp"], 8 * slots)) if slots else b""
         stack = {8 * (i - slots): int.from_bytes(memory[8 * i : 8 * i + 8], "little") for i in range(slots)}
@@ -577,12 +582,12 @@ class _Run:
     def _execute(self) -> Outcome:
         machine, dst = self._machine, self._dst
         initial = initial_registers(
-            self._case, machine.contract, dst.at, self._src.at if self._src else 0, _STACK_ENTRY
+            self._case, machine.contract, dst.at, self._src.at if self._src else 0, self._machine.stack
         )
         for name, value in (initial | initial_vectors(self._case)).items():
             machine.set(name, value)
         machine.reset()
-        self._uc.mem_write(_STACK_ENTRY, _RETURN_PAGE.to_bytes(8, "little") + FRAME)
+        self._uc.mem_write(self._machine.stack, _RETURN_PAGE.to_bytes(8, "little") + FRAME)
         rip = machine.entry
         while self._ending is None:
             rip = self._go_on(rip)
@@ -671,7 +676,7 @@ class _Run:
 
     def _fault(self, address: int, is_store: bool) -> int:
         insn, found = self._at, self._machine.fixups.get(self._at)
-        if _STACK_BASE - _STACK_GUARD <= address < _STACK_BASE:
+        if STACK - _STACK_GUARD <= address < STACK:
             self._ending, self._rip = Ending.OVERFLOW, insn
             return 0
         if found is None and self._at_return():
@@ -737,7 +742,7 @@ class _Run:
             for i, byte in enumerate(memory, a):
                 written[i - base] = byte != fresh[LEAD + i]
                 correct[i - base] = byte == wanted[LEAD + i]
-        frame = bytes(self._uc.mem_read(_STACK_ENTRY, 8 + len(FRAME)))
+        frame = bytes(self._uc.mem_read(self._machine.stack, 8 + len(FRAME)))
         return Outcome(
             ending=ending,
             rip=self._machine.shown(self._rip) if self._rip else 0,

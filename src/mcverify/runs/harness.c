@@ -355,10 +355,16 @@ static void contents_preset(const struct preset *preset, u64 bytes)
 static void other_fresh_know(u64 seed, u64 bytes)
 {
 	u64 value, bit = telling_bit(seed, &value);
-	u8 flip = 1 << (bit + 3) % 8, other = 1 << (bit + 5) % 8;
+	u8 flips[3] = { 1 << (bit + 3) % 8, 1 << (bit + 5) % 8, 1 << (bit + 6) % 8 };
 
-	for (u64 i = 0; i < bytes; i++)
-		fresh_of[1][i] = fresh_of[0][i] ^ (fresh_of[0][i] == flip ? other : flip);
+	for (u64 i = 0; i < bytes; i++) {
+		u8 byte = 0;
+
+		/* Neither zero nor what is to stand there: where a byte is right it has been stored. */
+		for (int n = 0; !byte || byte == wanted[i]; n++)
+			byte = fresh_of[0][i] ^ flips[n];
+		fresh_of[1][i] = byte;
+	}
 	known_other_bytes = bytes;
 }
 
@@ -427,7 +433,10 @@ static struct region src_valued, dst_valued;	/* of seeds that are values */
 static u64 n_arenas;
 static u64 arena_bytes;
 static u64 stack_low;		/* where the stack ends */
-static u8 *stack_entry;		/* where the return address lies */
+#define STACK 0x710000000000ull	/* as in runs/pattern.py */
+
+static u8 *stack_top;		/* the highest place of the return address */
+static u8 *stack_entry;		/* where it lies: another place for each seed */
 static u64 return_address;
 static u64 address_state = 1;
 
@@ -514,12 +523,19 @@ static void arenas_new(void)
 static void stack_new(void)
 {
 	u64 bytes = 16 * PAGE;
-	u8 *memory = reserve(STACK_GUARD + bytes + PAGE);
+	u8 *hint = (u8 *)(STACK - STACK_GUARD);
+	u8 *memory = mmap(hint, STACK_GUARD + bytes + PAGE, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
+	if (memory != hint) {
+		if (memory != MAP_FAILED)
+			munmap(memory, STACK_GUARD + bytes + PAGE);
+		memory = reserve(STACK_GUARD + bytes + PAGE);
+	}
 	if (!memory || mprotect(memory + STACK_GUARD, bytes, PROT_READ | PROT_WRITE))
 		die(NO_MEMORY);
 	stack_low = (u64)memory + STACK_GUARD;
-	stack_entry = memory + STACK_GUARD + bytes - PAGE - 8;
+	stack_top = stack_entry = memory + STACK_GUARD + bytes - PAGE - 8;
 }
 
 static u8 *page_at(u64 address)
@@ -1350,6 +1366,7 @@ static void zeros_undo(void)
 
 static void enter(const struct test *test)
 {
+	stack_entry = stack_top - 8 * (mix(test->seed) % 1024);
 	registers_set(test);
 	vectors_set(test);
 	stack_set();

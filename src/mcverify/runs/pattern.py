@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mcverify.contract import WORD, Contract
-from mcverify.runs.case import Case, Preset
+from mcverify.runs.case import PAGE, Case, Preset
 
 GENERAL = (
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -33,6 +33,9 @@ FRAME = b"".join((0x5CA1AB1E00000000 + i).to_bytes(8, "little") for i in range(1
 VALUE = 1 << 40
 """The 128 seeds from here on are values: they stand in each word of src, and buffers of the place FREE lie as
 many bytes behind a multiple of 4 GiB as their placement says."""
+
+STACK, STACK_BYTES = 0x7100_0000_0000, 16 * PAGE
+"""Where the stack lies, on either runner."""
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -73,6 +76,12 @@ def mix(x: int) -> int:
 
 def _random_word(seed: int, stream: int, index: int) -> int:
     return mix(mix(seed * _GOLDEN + stream & _MASK) + index * _GOLDEN & _MASK)
+
+
+def stack_entry(seed: int) -> int:
+    """Where the return address lies: some page further down for each seed, so that a routine which rests on
+    the value of rsp, not only on what stands there, shows it."""
+    return STACK + STACK_BYTES - PAGE - 8 - 8 * (mix(seed & _MASK) % 1024)
 
 
 @lru_cache(maxsize=64)

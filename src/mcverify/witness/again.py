@@ -138,6 +138,8 @@ class ByOutcome(Again):
 
     def _broken(self, cases: Sequence[Case]) -> list[frozenset[Key] | None]:
         found = self.trials.broken(cases, self.keys)
+        if self.trials.cpu is not None:
+            return found  # the harness has looked at other contents of dst itself
         stale = [
             i
             for i, keys in enumerate(found)

@@ -22,7 +22,7 @@ from mcverify.proof.listing import listing
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import ListingLine, titled
 from mcverify.proof.select import Task, no_contract, not_looked_at, settled, tasks
-from mcverify.proof.trials import STALE, Trials, other_contents
+from mcverify.proof.trials import STALE, Trials
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Ending, Outcome
@@ -382,13 +382,10 @@ class _Sweep:
     def _looked_at(self, trials: Trials, violations: Sequence[GridViolation]) -> Iterator[Kind]:
         """Run the smallest case of each kind once more."""
         smallest = [violation.cases[0] for violation in violations]
-        again = trials.outcomes([other_contents(case) for case in smallest])
-        for violation, (case, outcome), other in zip(
-            violations, trials.outcomes(smallest), again, strict=True
-        ):
+        for violation, (case, outcome) in zip(violations, trials.outcomes(smallest), strict=True):
             sentence, certain = self._sentence(trials, violation, case, outcome)
             if certain and violation.obligation in STALE and outcome.ending is not Ending.TIMEOUT:
-                certain = _of(violation.obligation, trials.judged(*other)) is not None
+                certain = violation.obligation in trials.still_broken(case)
             yield Kind(
                 obligation=violation.obligation,
                 exit=trials.exit(case, outcome, violation.obligation) if outcome.registers else EVERYWHERE,

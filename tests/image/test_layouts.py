@@ -170,7 +170,10 @@ def entry(insn: str = "copy", fixup: str = "fix", third: str = "1") -> str:
         (entry() + "\t.byte 0\n", "its size of 13 bytes is no multiple"),
         (entry("thing"), r"entry 0: its instruction thing \(0x\w+\) is in no executable section"),
         (entry() + entry(fixup="thing"), r"entry 1: its fixup thing \(0x\w+\) is in no executable section"),
-        (entry(fixup="elsewhere"), r"entry 0: its fixup elsewhere \(0x\w+\) is in no executable section"),
+        (
+            entry(fixup="elsewhere"),
+            "entry 0: its fixup is the label elsewhere, which the file does not define",
+        ),
         (entry(fixup="fix + 100"), r"entry 0: its fixup \S+ \(0x\w+\) is in no executable section"),
         (entry(third="200"), r"entry 0: its type 200 is unknown \(data word 0x000000c8\)"),
         (entry(third="0"), r"entry 0: its type 0 is unknown"),

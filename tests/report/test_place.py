@@ -78,7 +78,7 @@ def test_a_relative_path_of_debug_information_stays(tree):
 
 
 def test_lines_of_the_source(tree):
-    assert source_line(Place("a.S", 2)) == "two"
-    assert source_line(Place("a.S", 9)) is None
-    assert source_line(Place("a.S")) is None
-    assert source_line(Place("gone.S", 1)) is None
+    assert source_line(Place("a.S", 2), "a.S") == "two"
+    assert source_line(Place("a.S", 9), "a.S") is None
+    assert source_line(Place("a.S"), "a.S") is None
+    assert source_line(Place("gone.S", 1), "a.S") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -15,6 +16,9 @@ from mcverify.models import read_toml
 
 SECTION_NAMES = ("__ex_table", ".extable")
 NO_TABLE = "none"
+
+_LABEL = re.compile(r"[A-Za-z_.$][\w.$]*")
+"""A symbol by its name; a place beside one, or a bare address, is none."""
 
 _WIDTHS = {"absolute": 8, "relative": 4, "handler": 4, "data": 4}
 _ADDRESS_FIELDS = ("absolute", "relative")
@@ -228,9 +232,10 @@ class _Reader:
     def entry(self, index: int, raw: _Raw) -> TableEntry:
         """The entry with position `index` in the file."""
         for what, address in (("instruction", raw.insn), ("fixup", raw.fixup)):
-            if address in self._image.externals:
-                raise self._undefined(index, raw, what, self._image.externals[address])
-            if not _may_be_entered(self._image, address):
+            label = self._image.externals.get(address, "")
+            if _LABEL.fullmatch(label):
+                raise self._undefined(index, raw, what, label)
+            if label or not _may_be_entered(self._image, address):
                 raise self._error(
                     index, raw, f"its {what} {self._place(address)} is in no executable section"
                 )

@@ -139,7 +139,21 @@
 #define _ASM_EXTABLE_UA(from, to)	_ASM_EXTABLE_TYPE(from, to, EX_TYPE_UACCESS)
 #define _ASM_EXTABLE_CPY(from, to)	_ASM_EXTABLE_TYPE(from, to, EX_TYPE_COPY)
 #define _ASM_EXTABLE_FAULT(from, to)	_ASM_EXTABLE_TYPE(from, to, EX_TYPE_FAULT)
+#if MCVERIFY_EXTABLE == 46
+/* The name stands in the table, known or not. */
+.macro mcverify_entry_handler insn:req, fixup:req, handler:req
+	.pushsection __ex_table, "a", @progbits
+	.p2align 2
+	.long \insn - .
+	.long \fixup - .
+	.long \handler - .
+	.popsection
+.endm
+#define MCVERIFY_ENTRY_HANDLER(from, to, handler)	mcverify_entry_handler #from, #to, #handler
+#define _ASM_EXTABLE_HANDLE(from, to, handler)	MCVERIFY_ENTRY_HANDLER((from), (to), handler)
+#else
 #define _ASM_EXTABLE_HANDLE(from, to, handler) \
 	_ASM_EXTABLE_TYPE(from, to, MCVERIFY_TYPE_OF_##handler)
+#endif
 
 #endif

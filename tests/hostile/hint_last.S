@@ -8,6 +8,7 @@
 /* mcverify: contract bytes_left */
 /* mcverify: faults both */
 /* expect: proved */
+/* hostile: fault-model persistent */
 SYM_FUNC_START(hint_last)
 	mov	%rdx, %rcx
 .Lcopy:

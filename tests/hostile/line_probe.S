@@ -8,6 +8,7 @@
 
 /* mcverify: contract bytes_left */
 /* expect: proved */
+/* hostile: fault-model persistent */
 SYM_FUNC_START(line_probe)
 	mov	%rdx, %rcx
 	test	$7, %sil

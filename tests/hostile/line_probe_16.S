@@ -7,6 +7,7 @@
 
 /* mcverify: contract bytes_left */
 /* expect: proved */
+/* hostile: fault-model persistent */
 SYM_FUNC_START(line_probe_16)
 	mov	%rdx, %rcx
 	cmp	$16, %rdx

@@ -3,8 +3,8 @@
 A file says the truth in its `expect:` comments. A right routine may not be refuted, a wrong one not be
 proved, neither it nor an obligation that it breaks at that exit. Nothing may be refuted that is not broken.
 "unknown" is allowed where a comment `unknown: WHY` gives the reason, and nowhere else. A comment
-`hostile: len-max N` or `hostile: contract FILE` gives an option to the proof; `hostile: refused WORD` says
-that the file is no valid input, and the error names WORD.
+`hostile: len-max N`, `hostile: contract FILE` or `hostile: fault-model M` gives an option to the proof;
+`hostile: refused WORD` says that the file is no valid input, and the error names WORD.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def options(path: Path) -> ProveOptions:
         timeout=40,
         len_max=int(given["len-max"], 0) if "len-max" in given else ProveOptions().len_max,
         contract=str(HERE / given["contract"]) if "contract" in given else None,
+        fault_model=given.get("fault-model"),
     )
 
 

@@ -189,6 +189,17 @@ def test_without_a_retry_nothing_rests_on_it(capsys: pytest.CaptureFixture[str])
         assert "only if a bad address" not in said
 
 
+@pytest.mark.parametrize(("model", "code"), [((), 1), (("--fault-model", "persistent"), 0)])
+def test_a_load_without_an_entry_behind_one_with_an_entry(
+    model: tuple[str, ...], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same byte was read a moment ago: covered only if the page does not vanish in between."""
+    found, said = answer(capsys, "prove", ROOT / "tests/hostile/line_probe.S", *model)
+    assert found == code, said
+    assert ("under transient faults" in said) == bool(code)
+    assert ("O1 only if a bad address stays bad" in said) == (not code)
+
+
 def test_a_run_of_pages_that_come_and_go_can_be_replayed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,7 +59,7 @@ SYM_FUNC_START(retry_by_trap)
 .Lfix_b:
 	mov	%rdx, %rax
 	RET
-	_ASM_EXTABLE_CPY(.Lread_w0, .Lfix_w0)
-	_ASM_EXTABLE_CPY(.Lread_w1, .Lfix_w1)
-	_ASM_EXTABLE_CPY(.Lread_b, .Lfix_b)
+	_ASM_EXTABLE_TYPE(.Lread_w0, .Lfix_w0, EX_TYPE_FAULT_MCE_SAFE)
+	_ASM_EXTABLE_TYPE(.Lread_w1, .Lfix_w1, EX_TYPE_FAULT_MCE_SAFE)
+	_ASM_EXTABLE_TYPE(.Lread_b, .Lfix_b, EX_TYPE_FAULT_MCE_SAFE)
 SYM_FUNC_END(retry_by_trap)

@@ -45,7 +45,7 @@ def test_a_way_that_only_persistence_rules_out_says_so(tmp_path: Path) -> None:
     """The second load of a byte cannot fault, and so its fixup, which no proof can follow, is not taken."""
     file = tmp_path / "probed.S"
     file.write_text(PROBED)
-    result = prove(file)["probed"]
+    result = prove(file, fault_model="persistent")["probed"]
     assert result.verdict is Verdict.PROVED, result.unknowns
     rests = [sentence for sentence in result.assumptions if "a bad address stays bad" in sentence]
     assert len(rests) == 1

@@ -78,6 +78,7 @@ class Bench:
         self.machine = Emulated(self.random)
         visited = {step.at for path in self.routine.paths for step in path.steps}
         self.machine.load_code((at, self.image.code_at(at, _LONGEST)) for at in sorted(visited))
+        self.machine.load_code((s.address, s.data) for s in self.image.sections if s.is_constant)
         self.widths = sorts(self.routine, self.question.contract)
         self.callees: Mapping[int, StandIn] = callees(self.image)
         self._thunks = frozenset(read_toml("externals.toml")["return_thunks"]["names"])

@@ -40,6 +40,7 @@ _MOST_IN_ALL = 500_000
 _MOST_FEATURES = 16
 _LARGEST_ACCESS = 64
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{0,80}")
+_ROUTINE = re.compile(r"[A-Za-z_.$][A-Za-z0-9_.$@+-]{0,200}")
 _NUMBER = "(0|[1-9][0-9]{0,9})"
 _SLOT = re.compile(r"stack-([1-9][0-9]{0,5})")
 _STALE = re.compile(rf"\|stack\[-?{_NUMBER}\]\.{_NUMBER}\|")
@@ -85,7 +86,7 @@ class _Shape:
     def check(self) -> None:
         routine = self._routine
         _say("it", all(text.isprintable() for text in _strings(routine)), "holds text that is not printable")
-        _say("name", _NAME.fullmatch(routine.name) is not None, "is no name of a routine")
+        _say("name", _ROUTINE.fullmatch(routine.name) is not None, "is no name of a routine")
         names = [*(each.name for each in routine.locations), *(each.name for each in routine.paths)]
         _say("names", len(set(names)) == len(names), "one stands for two locations or paths")
         for name in names:

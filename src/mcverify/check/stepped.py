@@ -200,6 +200,10 @@ class Stepped:
         for each in self._touched:
             address, kind = self._full(each.place), "store" if each.is_store else "load"
             offset = self._bench.offset(address)
+            if not each.is_store and self._bench.image.constant_at(address, len(each.data)) == bytes(
+                each.data
+            ):
+                continue  # data that are never written are as good as the code
             for k, byte in enumerate(each.data):
                 if not -NEAR <= offset < NEAR:
                     touched[kind][(address + k) & MASK] = byte

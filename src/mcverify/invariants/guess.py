@@ -138,6 +138,7 @@ class _Guesser:
             if register is not None
         }
         self._length = self._parameters.get("len")
+        self._first_bad = [f"bad_{buffer}" for buffer in ("src", "dst") if buffer in self._parameters]
 
     def guesses(self) -> Guesses:
         """The guesses; none but the ghost's where no run came by."""
@@ -262,7 +263,7 @@ class _Guesser:
         names = [*changing, "top", *(() if self._length is None else (self._length,))]
         bases: dict[str, str] = {n: self._parameters[n] for n in ("src", "dst") if n in self._parameters}
         if self._persistent:
-            names += ["bad_src", "bad_dst"]
+            names += self._first_bad
         found = quantities(self._rows, names, bases)
         moving = [q for q in found if len(set(q.values)) > 1]
         pointers = [n for n in changing if self._largest(n) >= _SMALL]
@@ -304,7 +305,7 @@ class _Guesser:
     def _ghost_facts(self) -> list[z3.BoolRef]:
         facts = [z3.Implies(HIT, OK), z3.Implies(HIT, z3.ULT(J, TOP))]
         if self._persistent:
-            facts += [z3.Implies(HIT, z3.ULT(J, z3.BitVec(bad, 64))) for bad in ("bad_src", "bad_dst")]
+            facts += [z3.Implies(HIT, z3.ULT(J, z3.BitVec(bad, 64))) for bad in self._first_bad]
         return facts
 
 

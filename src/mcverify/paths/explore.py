@@ -475,8 +475,11 @@ class Explorer:
             offset = distance(address, pointer)
             if offset is None or not 0 <= offset <= model["object"] - size:
                 return None
-            value = variable(f"{name}+{offset:#x}@0", 8 * size)
+            value = variable(f"{name}_{offset:x}_{size}@0", 8 * size)
             if size != 8 or not (model["limit"] and self.contract.user):
+                self._limits.add(
+                    f"what lies at {name}+{offset:#x} is the kernel's own: to read it does not fault"
+                )
                 return value, z3.BoolVal(True)
             self._limits.add(f"{model['summary']} (the word at {name}+{offset:#x})")
             return value, z3.UGE(value, word(_USER_END))

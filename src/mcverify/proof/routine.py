@@ -13,6 +13,7 @@ import z3
 
 from mcverify.contract import Contract, faults_in_words
 from mcverify.deadline import Deadline, OutOfMemory, OutOfTime
+from mcverify.errors import InputError
 from mcverify.image.callees import callees, calls_of
 from mcverify.image.image import Image
 from mcverify.invariants.guess import guesses
@@ -452,6 +453,12 @@ class RoutineProof:
         self._progress("proof: writing it down")
         asked = {q for f in self._findings if f.proved and f.is_staying for q in f.answers if q[1] != "end"}
         resting = tuple(sorted({identifier if scope == "exit" else scope for identifier, scope, _ in asked}))
+        if any("%gs:" in self._lifter.instruction(address).text for address in self._visited()):
+            raise InputError(
+                f"the proof of {self._task.name} reads a per-CPU variable, which no bundle holds yet",
+                where=str(self._image.path),
+                hint="prove it without --proof, or name the others with --routine",
+            )
         routine = Gatherer(
             image=self._image,
             task=self._task,

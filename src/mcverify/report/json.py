@@ -145,6 +145,7 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "given": _words(contract.given),
         "preserved": list(contract.preserved),
         "routines": dict(contract.routines),
+        "when_reads": list(contract.when_reads),
         "source": contract.source,
     }
 

@@ -83,6 +83,7 @@ class Terms(Struct):
     clobbered: tuple[str, ...] = ()
     widths: dict[str, int] = {}
     faults_by_table: bool = False
+    when_reads: tuple[str, ...] = ()
 
 
 class Line(Struct):

@@ -723,6 +723,9 @@ class _Run:
             return
         left = contract.result("left", self._registers()) if ending is Ending.RETURNED else length
         claim = length - left if left <= length else 0
+        # Nothing was copied at or behind a fault, so that a zero is none of src's.
+        struck = (fault.offset for fault in self._faults if fault.buffer and fault.offset >= 0)
+        claim = min([claim, *struck])
         known, fresh = self._contents(), self._fresh()
         for first, end in self._dst.spans:
             start = max(first, 0)

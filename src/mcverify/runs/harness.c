@@ -1349,6 +1349,10 @@ static void zeros_undo(void)
 		return;
 	if (run.ending == RETURNED && (run.final[contract.left] & contract.left_mask) <= run.test.len)
 		claim = len - (s64)(run.final[contract.left] & contract.left_mask);
+	/* Nothing was copied at or behind a fault, so that a zero is none of src's. */
+	for (u64 i = 0; i < run.n_faults; i++)
+		if (run.faults[i].buffer && (s64)run.faults[i].offset >= 0 && (s64)run.faults[i].offset < claim)
+			claim = run.faults[i].offset;
 	for (int i = 0; i < 2; i++) {
 		s64 at = run.dst.spans[i].from, to = run.dst.spans[i].to;
 

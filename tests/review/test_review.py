@@ -182,6 +182,25 @@ def test_where_runs_do_not_end_not_all_cases_are_tried(stopped: int, tried: int)
     assert [case.len for case in (*seen, *rest)] == list(range(3000))
 
 
+def test_only_runs_that_equivalence_speaks_of_are_compared() -> None:
+    """Where pages come and go, or the same fault has another number, two routines that are proved to do the
+    same may differ."""
+    pair = Pair.__new__(Pair)
+    pair.len_max = 4096
+    pair._trials = (Always(),)  # type: ignore[assignment]
+    free, hole = Placement(Place.FREE), Placement(Place.HOLE, 0)
+    cases = [Case(1, hole, free), Case(1, hole, free, flicker="01"), Case(1, hole, free, later_traps=(18,))]
+    assert [pair._allowed(case) for case in (*cases, Case(4097, free, free))] == [True, False, False, False]
+
+
+class Always:
+    """Runs of a routine to which everything may happen."""
+
+    def may_happen(self, case: Case) -> bool:
+        """Whether a case may."""
+        return True
+
+
 def test_a_difference_beyond_the_domain_is_told_and_one_within_a_wider_domain_counts(
     reviewed: Reviewed, pairs: Path
 ) -> None:

@@ -104,7 +104,7 @@ class Pair:
         differs: it is in a way that an outcome does not show."""
         proved = [_all_proved(p.result) for p in (self.old, self.new)]
         for side, run in self._counterexamples():
-            if not proved[1 - side].issuperset(run.obligations) or not self._allowed(run.case):
+            if not proved[1 - side].issuperset(run.obligations) or not self._may_happen(run.case):
                 continue
             old, new = (trials.runner.run([run.case])[0] for trials in self._trials)
             if not {old.ending, new.ending}.intersection(_REFUSED):
@@ -204,11 +204,17 @@ class Pair:
     @cached_property
     def _grid(self) -> list[Case]:
         presets = tuple(dict.fromkeys(p for trials in self._trials for p in trials.presets))
-        # Two faults of one place have one number here, whether others came before or not.
-        cases = [c for c in quick_grid(self.contract, self.faults, presets).cases() if not c.later_traps]
+        cases = [
+            c for c in quick_grid(self.contract, self.faults, presets).cases() if not c.later_traps
+        ]  # what is not allowed is not counted
         return cases if self._trials[0].cpu is not None else cases[:: max(1, len(cases) // _ON_EMULATOR)]
 
     def _allowed(self, case: Case) -> bool:
+        """Whether what is proved of both at once speaks of a case: a bad page stays bad, and two faults of
+        one place have one number, whether others came before or not."""
+        return not case.flicker and not case.later_traps and self._may_happen(case)
+
+    def _may_happen(self, case: Case) -> bool:
         return case.len <= self.len_max and self._trials[0].may_happen(case)
 
     # -- trying -----------------------------------------------------------------------------------

@@ -158,10 +158,17 @@ def test_a_fault_of_rep_leaves_the_registers_at_its_element(explore: Explore) ->
 
 def test_without_the_promise_of_an_order_any_byte_may_be_stored(explore: Explore) -> None:
     found = explore(REP, [(".Lrep", ".Lfix")], rep_ordered=False)
-    segment = only([s for s in found.paths.segments if s.faults])
-    stored = only([t for t in segment.transfers if t.kind is Kind.STORE])  # type: ignore[arg-type, list-item]
+    struck = [s for s in found.paths.segments if s.faults]
+    stores = [only([t for t in s.transfers if t.kind is Kind.STORE]) for s in struck]  # type: ignore[arg-type, list-item]
+    length = z3.BitVec("rdx@0", 64)
+    # One element alone has no other order than the promised one: it faults, and nothing is stored.
+    (one, nothing), (several, stored) = sorted(zip(struck, stores, strict=True), key=lambda s: s[1].partial)
+    assert not nothing.partial
+    assert not can_happen(*one.conditions, nothing.bytes != 0)
+    assert not can_happen(*one.conditions, z3.UGT(length, 1))
     assert stored.partial
-    assert not can_happen(stored.bytes != z3.BitVec("rdx@0", 64))
+    assert not can_happen(stored.bytes != length)
+    assert not can_happen(*several.conditions, z3.ULE(length, 1))
 
 
 @pytest.mark.parametrize("form", ["rep movsw", "rep movsl", "rep movsq", "rep stosb", "rep stosq"])

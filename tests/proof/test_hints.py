@@ -6,12 +6,15 @@ A proof asks that none can fault: that its line holds a good byte of a buffer.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import z3
 from msgspec import structs
+from support.forger import Forger
 
+from mcverify.check.question import Asked
 from mcverify.cli import run
 from mcverify.image.load import load
 from mcverify.machine.terms import word
@@ -111,15 +114,23 @@ def test_an_entry_at_one_that_never_faults_changes_nothing(tmp_path: Path) -> No
 
 def test_a_written_proof_is_checked_and_one_without_the_way_of_the_fault_is_not(tmp_path: Path) -> None:
     path, bundle = source(tmp_path, f"{STORED}\n	clwb (%rdi)"), tmp_path / "proof"
-    assert run(["prove", str(path), "--proof", str(bundle), "-q"]) == 0
+    staying = Asked(fault_model="persistent")
+    assert run(["prove", str(path), "--proof", str(bundle), "-q", "--fault-model", "persistent"]) == 0
     from mcverify.check.bundle import read_bundle
+    from mcverify.check.check import completed
     from mcverify.check.walk import gaps
 
-    (proof,) = read_bundle(bundle).manifest.proofs
-    routine, image = proof.routine, load(path)
-    assert list(gaps(routine, image)) == []
+    made = read_bundle(bundle)
+    (found,) = completed(made, staying, seed="1").proofs
+    routine, image, question = found.proof.routine, found.image, found.question
+    assert list(gaps(routine, question, image)) == []
+    assert any("-hint" in obligation.name for obligation in found.obligations)
+    forger, content = Forger(bundle), read_bundle(bundle).files["manifest.json"].decode()
+    (told,) = set(re.findall('"hint": "[^"]*"', content))
+    for other in ("rsi@0", "rcx@0", "#x0000000000000000"):
+        assert forger.accepts(forger.text.replace(told, f'"hint": "{other}"'), staying) is None
     without = structs.replace(routine, paths=tuple(p for p in routine.paths if p.end != "lost"))
-    assert any("on which a hint faults is missing" in gap.says for gap in gaps(without, image))
+    assert any("on which a hint faults is missing" in gap.says for gap in gaps(without, question, image))
 
 
 @pytest.mark.parametrize("bad", [None, 3])

@@ -186,3 +186,50 @@ def test_preset_runs_are_the_same_on_the_cpu_and_in_the_emulator(tmp_path: Path)
         assert [one.registers[r] for r in ("rax", "r8", "r10")] == [
             other.registers[r] for r in ("rax", "r8", "r10")
         ]
+
+
+SPILLS = """\
+#include <linux/linkage.h>
+#include <asm/asm.h>
+SYM_FUNC_START(spills)	/* mcverify: contract bytes_left for spills */
+	{spill}
+	mov	%rdx, %rbx
+	test	%rbx, %rbx
+	jz	.Ldone
+.Lload:
+	mov	(%rsi), %r8b
+	mov	%r8b, (%rdi)
+	inc	%rsi
+	inc	%rdi
+	dec	%rbx
+	jnz	.Lload
+.Ldone:
+	mov	%rbx, %rax
+	{fill}
+	RET
+	_ASM_EXTABLE(.Lload, .Ldone)
+SYM_FUNC_END(spills)
+"""
+
+
+@needs_cpu
+def test_a_register_that_is_kept_below_rsp_over_a_fault_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "spills.S"
+    path.write_text(SPILLS.format(spill="mov %rbx, -8(%rsp)", fill="mov -8(%rsp), %rbx"))
+    (result,) = prove(path, faults="loads").values()
+    verdicts = {(o.id, o.exit): o.verdict for o in result.obligations if o.id == "O7"}
+    assert verdicts["O7", "success"] is Verdict.UNKNOWN  # an interrupt is needed for that
+    assert Verdict.REFUTED in verdicts.values()
+
+
+def test_one_that_is_pushed_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "spills.S"
+    path.write_text(SPILLS.format(spill="push %rbx", fill="pop %rbx"))
+    (result,) = prove(path, faults="loads").values()
+    assert result.verdict is Verdict.PROVED
+
+
+@needs_cpu
+def test_a_result_that_hangs_on_the_value_of_rsp_is_refuted(tmp_path: Path) -> None:
+    (result,) = prove(source(tmp_path, fixup="test $8, %spl; jz .Lnothing"), faults="both").values()
+    assert result.verdict is Verdict.REFUTED

@@ -465,6 +465,14 @@ def test_the_stack_lies_elsewhere_for_another_seed_and_alike_on_both_runners(bui
     assert {rsp % 64 for rsp in found} == set(range(0, 64, 8))
 
 
+def test_a_fault_overwrites_what_lies_below_rsp(runner_class: Runner, build: Build) -> None:
+    body = "mov %rdx, -8(%rsp)\n push %rdx\n .Lr: mov (%rsi), %al\n .Lf: pop %rax\n mov -16(%rsp), %rcx\n ret"
+    routine = build(body.replace("push %rdx", "push %rdx\n mov %rdx, -8(%rsp)"), entries={".Lr": ".Lf"})
+    spilt, struck = (run(runner_class, routine, Case(9, src, FREE)) for src in (FREE, Placement(Place.HOLE)))
+    assert (spilt.registers["rax"], spilt.registers["rcx"]) == (9, 9)
+    assert (struck.registers["rax"], struck.registers["rcx"]) == (9, 0xA5A5A5A5A5A5A5A5)
+
+
 def test_what_a_run_leaves_in_vector_registers_is_gone_in_the_next(
     runner_class: Runner, build: Build
 ) -> None:

@@ -73,7 +73,9 @@ def routines(paths: Sequence[Path]) -> Iterator[tuple[Image, Task, Contract]]:
 def random_cases(task: Task, contract: Contract, count: int, seed: int) -> list[Case]:
     """Lengths from 0 to LONGEST, half of them small; faults where the contract lets accesses fault."""
     random = Random(f"{task.name} {seed}")
-    loads, stores = task.faults in ("loads", "both"), task.faults in ("stores", "both")
+    # Of the kind that faults by its entries alone some may have none.
+    kinds = task.faults.removesuffix(" and entries")
+    loads, stores = kinds in ("loads", "both"), kinds in ("stores", "both")
     return [
         Case(
             length := random.randrange(random.choice((26, LONGEST + 1))),

@@ -766,7 +766,8 @@ class Explorer:
 
         def faulted(fixup: int | None, numbers: tuple[int, ...]) -> _Node:
             fault = Fault(transfer, fixup, trap, node.state)
-            at_fault = struck.assuming(trap_numbers(trap, numbers))
+            at_fault = changed(struck, state=_without_red_zone(node.state))
+            at_fault = at_fault.assuming(trap_numbers(trap, numbers))
             return changed(at_fault, faults=(*node.faults, fault), faulted=True).over(
                 node.address, transfer.kind
             )
@@ -925,6 +926,13 @@ class Explorer:
         if rep.reads_source:
             values["rsi"] = z3.simplify(registers["rsi"] + moved)
         return changed(state, registers=registers.assigned(values))
+
+
+def _without_red_zone(state: State) -> State:
+    """The state without what lies below rsp, which the frame of an exception overwrites."""
+    offset = state.stack_offset
+    spilt = offset is not None and any(place < offset for place in state.stack)
+    return state.released(offset) if offset is not None and spilt else state
 
 
 def _released(before: State, after: State) -> State:

@@ -56,6 +56,8 @@ _STACK_GUARD = 16 * PAGE
 """Bytes below the stack in which an access shows that it has run out."""
 _STACK_ENTRY = stack_entry(1)
 _MOST_FAULTS = 16384
+_FRAME_BYTES = 256
+"""Of an exception frame and the first that its handler pushes (frame_push() in harness.c)."""
 _STEPS_BETWEEN_LOOKS = 4096
 """Steps between two looks at the clock: some hundredths of a second."""
 _MOST_SLOTS = 32
@@ -690,6 +692,7 @@ class _Run:
             self._loads -= not self._faults.pop().is_store
         self._faults.append(Fault(told, name, offset, is_store))
         self._was_nested = self._machine.is_nested
+        self._push_frame()
         if found is None:
             within = name in ("src", "dst") and 0 <= offset < self._case.len
             happens = not within or self._machine.unstruck != ("store" if is_store else "load")
@@ -706,6 +709,12 @@ class _Run:
     def _next_is_machine_check(self) -> bool:
         """Whether the fault on a load that was taken last is one, before its number is told."""
         return self._case.trap_of_load(self._loads) == MACHINE_CHECK
+
+    def _push_frame(self) -> None:
+        """The kernel has no red zone: its exception frame overwrites what lies below rsp."""
+        rsp = self._machine.get("rsp")
+        if STACK + _FRAME_BYTES <= rsp <= STACK + STACK_BYTES - PAGE:
+            self._uc.mem_write(rsp - _FRAME_BYTES, b"\xa5" * _FRAME_BYTES)
 
     def _trap(self, *, is_store: bool) -> int:
         """The number that the handler reports for the fault that was taken last."""

@@ -1107,6 +1107,18 @@ static bool is_unasked(const struct fault *fault)
 	return contract.unstruck == 1 + fault->is_store && fault->buffer && fault->offset < run.test.len;
 }
 
+/*
+ * The kernel has no red zone: its exception frame overwrites what lies below rsp. It takes 168 bytes, and its handler
+ * more.
+ */
+static void frame_push(u64 rsp)
+{
+	enum { FRAME = 256 };
+
+	if (rsp >= stack_low + FRAME && rsp <= (u64)stack_top + 8)
+		memset((void *)(rsp - FRAME), 0xa5, FRAME);
+}
+
 static void access_fault(greg_t *g, u64 rip)
 {
 	u64 index = map_find(&entry_map, rip), address = g[REG_CR2];
@@ -1124,6 +1136,7 @@ static void access_fault(greg_t *g, u64 rip)
 		return;
 	}
 	run.weak_next = 0;
+	frame_push(g[REG_RSP]);
 	if (nested && run.was_nested)	/* one byte is tried in several ways, and one fault is told */
 		run.n_loads -= !run.faults[--run.n_faults].is_store;
 	run.was_nested = nested;

@@ -179,7 +179,13 @@ class _Walk:
 
     def _try(self, way: Way) -> _Try | None:
         memory = self._memory
-        values = way.run(self._values, memory)
+        try:
+            values = way.run(self._values, memory)
+        except KeyError as missing:
+            name = str(missing.args[0])
+            if not name.endswith("@0"):
+                raise
+            raise Unpredictable(f"no run tells what {name.removesuffix('@0')} holds at entry") from None
         if values is None:
             self._refuse_unknown(way, way.checks[memory.failed])
             if memory.touched:

@@ -8,7 +8,6 @@
 
 /* mcverify: contract bytes_left */
 /* expect: refuted O1 at .Lbare */
-/* unknown: a page holds both lines: runs have bad regions of whole pages */
 SYM_FUNC_START(line_next)
 	mov	%rdx, %rcx
 	cmp	$128, %rdx

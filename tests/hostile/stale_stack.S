@@ -9,7 +9,6 @@
 /* mcverify: contract bytes_left */
 /* expect: refuted O7 at success */
 /* expect: refuted O7 at .Lfix */
-/* unknown: no interrupt comes in a run */
 SYM_FUNC_START(stale_stack)
 	push	%rbx
 	pop	%rax

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from mcverify.contract import Contract, Faults
+from mcverify.contract import Contract, Faults, faults_by_entry
 from mcverify.image.image import Image
 from mcverify.proof.trials import Trials
 from mcverify.runs.case import Ending
@@ -17,7 +17,8 @@ _MOST = 3
 
 def never_ends(image: Image, entry: int, contract: Contract, faults: Faults) -> bool:
     """Whether a case of the quick grid goes on for ever, for certain."""
-    runner, trials = CpuRunner(image, entry, contract), Trials(image, entry, contract, faults)
+    runner = CpuRunner(image, entry, contract, unstruck=faults_by_entry(faults))
+    trials = Trials(image, entry, contract, faults)
     violations = runner.grid(quick_grid(contract, faults)).violations
     cases = [case for v in violations if v.obligation == "O9" for case in v.cases[:_MOST]]
     stopped = [c for c, o in zip(cases, runner.run(cases), strict=True) if o.ending is Ending.TIMEOUT]

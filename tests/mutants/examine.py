@@ -15,6 +15,7 @@ from pathlib import Path
 from asm_corpus.expectations import claims
 from support.blind import proved_blindly
 
+from mcverify.contract import faults_by_entry
 from mcverify.deadline import Deadline
 from mcverify.image.load import load
 from mcverify.models import models_dir
@@ -104,8 +105,9 @@ def _written(mutant: Mutant) -> Iterator[Path]:
 
 def broken_on_full_grid(routine: Routine) -> str:
     """What a run of the full grid breaks, in words; "" if none breaks anything."""
-    runner = CpuRunner(routine.image, routine.task.entry, routine.contract)
-    result = runner.grid(full_grid(routine.contract, routine.task.faults))
+    faults = routine.task.faults
+    runner = CpuRunner(routine.image, routine.task.entry, routine.contract, unstruck=faults_by_entry(faults))
+    result = runner.grid(full_grid(routine.contract, faults))
     for violation in result.violations:
         exit_ = SUCCESS if violation.insn is None else exit_of_fault(routine.image, violation.insn)
         return f"{violation.obligation} at {exit_} in {violation.cases[:1]}"

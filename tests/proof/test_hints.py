@@ -67,16 +67,24 @@ SYM_FUNC_END(flushed)
     ],
 )
 def test_one_about_a_byte_that_was_accessed_is_proved(tmp_path: Path, hint: str) -> None:
-    (result,) = prove(source(tmp_path, f"{STORED}\n	{hint}"), faults="both", trap="pf").values()
+    path = source(tmp_path, f"{STORED}\n	{hint}")
+    (result,) = prove(path, faults="both", trap="pf", fault_model="persistent").values()
     assert result.verdict is Verdict.PROVED
     assert any("clwb" in sentence and "cache line" in sentence for sentence in result.assumptions)
+
+
+def test_the_page_of_a_byte_that_was_accessed_may_vanish_before_one(tmp_path: Path) -> None:
+    """It has no entry: the kernel dies of a fault, unless a bad address stays bad."""
+    path = source(tmp_path, f"{STORED}\n	clwb (%rdi)")
+    (result,) = prove(path, faults="both", trap="pf").values()
+    assert ("O1", Verdict.REFUTED) in {(o.id, o.verdict) for o in result.obligations}
 
 
 def test_a_wrong_fixup_beside_one_is_refuted(tmp_path: Path) -> None:
     """One more byte is claimed than was copied."""
     path = source(tmp_path, f"{STORED}\n	clwb (%rdi)", ".Lwrong:\n	lea -1(%rcx), %rax\n	RET")
     path.write_text(path.read_text().replace("_ASM_EXTABLE(.Lload, .Ldone)", "_ASM_EXTABLE(.Lload, .Lwrong)"))
-    (result,) = prove(path, faults="both", trap="pf").values()
+    (result,) = prove(path, faults="both", trap="pf", fault_model="persistent").values()
     assert result.verdict is Verdict.REFUTED
     assert {(o.id, o.exit) for o in result.obligations if o.verdict is Verdict.REFUTED} == {("O3", ".Lwrong")}
 
@@ -100,7 +108,7 @@ def test_one_about_a_byte_that_is_not_stored_yet_may_fault_where_stores_do(tmp_p
         early.read_text().replace(".Lload:\n	clwb (%rdi)\n", ".Lagain:\n	clwb (%rdi)\n.Lload:\n")
     )
     early.write_text(early.read_text().replace("jnz	.Lload", "jnz	.Lagain"))
-    (result,) = prove(early, faults="both", trap="pf").values()
+    (result,) = prove(early, faults="both", trap="pf", fault_model="persistent").values()
     assert result.verdict is not Verdict.PROVED
     (result,) = prove(early, faults="loads").values()
     assert result.verdict is Verdict.PROVED
@@ -108,7 +116,7 @@ def test_one_about_a_byte_that_is_not_stored_yet_may_fault_where_stores_do(tmp_p
 
 def test_an_entry_at_one_that_never_faults_changes_nothing(tmp_path: Path) -> None:
     path = source(tmp_path, f"{STORED}\n.Lhint:\n	clwb (%rdi)", "_ASM_EXTABLE(.Lhint, .Ldone)")
-    (result,) = prove(path, faults="both").values()
+    (result,) = prove(path, faults="both", fault_model="persistent").values()
     assert result.verdict is Verdict.PROVED
 
 

@@ -64,9 +64,11 @@ def compared_with(image: Image, entry: int) -> tuple[Constant, ...]:
 
 def presets(image: Image, entry: int, contract: Contract) -> tuple[Preset, ...]:
     """States at entry in which the registers that are no arguments, or the contents of src, hold a constant
-    that the routine at `entry` compares with, or one beside it."""
+    that the routine at `entry` compares with, or one beside it. A flag that asks for zeros is free, too.
+    """
     constants = dict.fromkeys(near for known in compared_with(image, entry) for near in known.near())
-    free = tuple(r for r in GENERAL if r not in (*contract.arguments, *contract.given, "rsp"))
+    chosen = {*contract.arguments, *contract.given, "rsp"} - {contract.zero_rest}
+    free = tuple(r for r in GENERAL if r not in chosen)
     found = [preset for value in _EDGES for preset in _edges(value, free, contract)]
     for constant in constants:
         found += _holding(constant, free, contract)

@@ -7,7 +7,6 @@
 
 /* mcverify: contract bytes_left */
 /* expect: refuted O7 at * */
-/* unknown: no interrupt comes in a run */
 SYM_FUNC_START(red_zone)
 	mov	%rbx, -8(%rsp)
 	mov	%rdx, %rcx

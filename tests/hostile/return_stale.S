@@ -12,7 +12,6 @@
 /* expect: refuted O4 at .Lfix */
 /* expect: refuted O7 at .Lfix */
 /* expect: refuted O9 at * */
-/* unknown: no interrupt comes in a run */
 SYM_FUNC_START(return_stale)
 	mov	%rdx, %rcx
 	xor	%r8d, %r8d

@@ -61,7 +61,7 @@ def test_a_mutant_is_killed_or_proved_with_a_reason(path: Path) -> None:
         (
             (
                 "retry_by_trap",
-                "_ASM_EXTABLE_CPY(.Lread_w0, .Lfix_w0)",
+                "_ASM_EXTABLE_TYPE(.Lread_w0, .Lfix_w0, EX_TYPE_FAULT_MCE_SAFE)",
                 "_ASM_EXTABLE_FAULT(.Lread_w0, .Lfix_w0)",
             ),
             Reason.SAME_EFFECT,
@@ -77,11 +77,9 @@ def test_an_equivalent_mutant_has_its_reason(mutant: tuple[str, str, str], reaso
     assert (finding.fate, finding.reason) == (Fate.EQUIVALENT, reason), finding.remark
 
 
-def test_what_the_grid_cannot_see_is_refuted_by_the_proof() -> None:
-    """A length of 4 MiB or more loses that many bytes."""
-    finding = examine(one("rep_movsb", "mov %rdx, %rcx", "mov %rdx, %rcx; btr $22, %rcx"))
-    assert finding.fate is Fate.REFUTED
-    assert finding.broken
+def test_a_fence_that_is_missing_is_seen_by_the_grid() -> None:
+    finding = examine(one("nontemporal", "sfence", ""))
+    assert (finding.fate, finding.broken) == (Fate.KILLED, (("O10", ".Lfix_b"),))
 
 
 @pytest.mark.parametrize(

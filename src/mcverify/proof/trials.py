@@ -13,7 +13,7 @@ from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.runs import cpu
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Place, Preset, Visit
-from mcverify.runs.code import decode, is_fence, is_nontemporal, reachable
+from mcverify.runs.code import decode, is_fence, is_nontemporal, modifies, reachable
 from mcverify.runs.constants import presets
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
@@ -106,6 +106,7 @@ class Trials:
             CpuRunner(image, entry, contract, deadline, self._unstruck) if on_cpu else self.emulator
         )
         self.is_ordered = rep_model == "ordered" or not repeats(image, entry)
+        self.modifies = modifies(image, entry)
         self._bytes_to_look_up = _LOOKED_UP
 
     @cached_property

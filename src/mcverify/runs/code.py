@@ -179,6 +179,14 @@ def detailed(image: Image, address: int) -> Any:
     return disassembled(image.code_at(address), address)
 
 
+def modifies(image: Image, entry: int) -> bool:
+    """Whether an instruction of the routine at `entry` stores what hangs on what it finds at that place: then
+    a byte that was stored may look as if it was not."""
+    both = capstone.CS_AC_READ | capstone.CS_AC_WRITE
+    found = (detailed(image, address) for address in reachable(image, entry))
+    return any(o.access == both for i in found if i for o in i.operands if o.type == capstone.x86.X86_OP_MEM)
+
+
 def disassembled(code: bytes, address: int) -> Any:
     """Capstone's own view of the instruction that `code` begins with; None if it cannot be decoded."""
     return next(_decoder().disasm(code, address, 1), None)

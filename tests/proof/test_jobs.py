@@ -10,9 +10,11 @@ import pytest
 from asm_corpus.expectations import ROOT
 
 from mcverify.cli.prove import _studied
+from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import InputError
 from mcverify.proof.options import ProveOptions
-from mcverify.proof.prove import prove_files
+from mcverify.proof.prove import jobs_of, prove_files, proved
+from mcverify.proof.result import Verdict
 from mcverify.report.json import document
 
 FILES = ("rep_movsb_wrong_zero.S", "get_half.S")
@@ -39,13 +41,21 @@ def test_two_at_a_time_find_what_one_after_the_other_does() -> None:
 
 
 def test_a_time_limit_holds_for_all() -> None:
-    results = found(2, timeout=0.001)["routines"]
-    assert [r["verdict"] for r in results] == ["unknown", "unknown"]
-    assert all("time limit" in r["unknowns"][0] for r in results)
+    asked = ProveOptions(jobs=2)
+    plans = [jobs_of(asked.image(ROOT / "asm" / name), asked, {}) for name in FILES]
+    found = proved(plans, asked, Deadline(0.0), lambda _: None, None)
+    results = [each for of_file in found if isinstance(of_file, list) for each in of_file]
+    assert [r.verdict for r in results] == [Verdict.UNKNOWN, Verdict.UNKNOWN]
+    assert all("time limit" in r.unknowns[0] for r in results)
+
+
+def test_a_time_limit_holds_while_files_are_read() -> None:
+    with pytest.raises(OutOfTime, match="the time limit was reached in phase assemble"):
+        found(2, timeout=0.001)
 
 
 def test_routines_are_taken_from_the_files_that_have_them() -> None:
-    results = found(1, routines=("get_half",), timeout=0.001)["routines"]
+    results = found(1, routines=("get_half",))["routines"]
     assert [r["name"] for r in results] == ["get_half"]
     with pytest.raises(InputError, match="there is no routine 'nowhere' in any of the files"):
         found(1, routines=("get_half", "nowhere"))

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+import mcverify.review.review as reviewing
+from mcverify.deadline import Deadline
 from mcverify.image.load import load
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import tasks
@@ -42,6 +44,22 @@ def _states(document: dict[str, Any]) -> dict[str, list[str]]:
 # -- undecided ----------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def read_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit is reached only when all is assembled."""
+    read = reviewing.read
+    monkeypatch.setattr(reviewing, "read", lambda *found: read(*found[:-1], Deadline(None)))
+
+
+def test_a_limit_that_does_not_suffice_to_assemble_decides_nothing(here: Path, mcverify: Mcverify) -> None:
+    commit(here, "one", copy=RIGHT)
+    commit(here, "two", copy=RIGHT.replace(b"incq %rsi", b"addq $1,%rsi"))
+    ran = mcverify("--git", "HEAD~1..HEAD", "--timeout", "0.0001", "--no-cache")
+    assert (ran.code, ran.out) == (3, "")
+    assert "time limit was reached in phase assemble: nothing is decided" in ran.err
+
+
+@pytest.mark.usefixtures("read_in_time")
 def test_what_time_did_not_suffice_for_is_undecided_everywhere(here: Path, mcverify: Mcverify) -> None:
     commit(here, "one", copy=RIGHT)
     commit(here, "two", copy=RIGHT.replace(b"incq %rsi", b"addq $1,%rsi"))
@@ -62,6 +80,7 @@ def test_what_time_did_not_suffice_for_is_undecided_everywhere(here: Path, mcver
         assert words not in shown
 
 
+@pytest.mark.usefixtures("read_in_time")
 def test_what_was_proved_and_is_undecided_for_a_limit_is_not_worse(
     here: Path, mcverify: Mcverify, monkeypatch: pytest.MonkeyPatch
 ) -> None:

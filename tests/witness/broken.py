@@ -17,7 +17,7 @@ from mcverify.proof.search import probes
 from mcverify.proof.select import Task, tasks
 from mcverify.proof.trials import Failure, Trials
 from mcverify.proof.variants import Variant, variants
-from mcverify.runs.case import Case, Ending, Outcome
+from mcverify.runs.case import Case, Ending, Outcome, Preset
 from mcverify.runs.cases import sample_cases
 from mcverify.runs.code import keeps_hidden
 from mcverify.runs.grid import quick_grid
@@ -71,11 +71,24 @@ def _witnesses(variant: Variant, task: Task, expected: frozenset[tuple[str, str]
 
 
 def _cases(trials: Trials, task: Task) -> Iterator[list[Case]]:
-    """Cases to try, in several parts: the grid's smallest failures, a few for single steps, long ones."""
+    """Cases to try, in several parts. Where only stores with an entry may fault, those with a bad dst come
+    last: a right twin may store there without an entry."""
+    later = []
+    for part in _parts(trials, task):
+        is_last = [task.faults.startswith("loads") and case.dst.first_bad is not None for case in part]
+        later.append([case for case, last in zip(part, is_last, strict=True) if last])
+        yield [case for case, last in zip(part, is_last, strict=True) if not last]
+    yield from later
+
+
+def _parts(trials: Trials, task: Task) -> Iterator[list[Case]]:
+    """The grid's smallest failures, a few for single steps, long ones."""
     assert trials.cpu is not None
     grid = trials.cpu.grid(quick_grid(task.contract, task.faults))
     yield sorted({case for v in grid.violations for case in v.cases}, key=lambda case: case.len)
-    yield sample_cases(task.contract, task.faults, 64, count=20)
+    yield (samples := sample_cases(task.contract, task.faults, 64, count=20))
+    if (register := task.contract.zero_rest) is not None:
+        yield [replace(case, preset=Preset(((register, 0),))) for case in samples]
     yield probes(task.contract, task.faults, 1 << 20)
 
 

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(cpu.available() is not None, reason="skipped: no
 TABLE_ONLY = {"fixup_section_wrong_neighbour"}
 """Here both the fixup and the code are right, and the table entry, which a repair names, is not."""
 
+_CONTINUED = re.compile(r"\bwas continued at [^()]*\(line (\d+)\)")
 _LINE = re.compile(r"(?:_wrong_\w+\.S:|\bline )(\d+)")
 
 
@@ -55,14 +56,14 @@ def differing(name: str) -> set[int]:
 
 
 def spoken_of(name: str, told: Explanation) -> Iterator[int]:
-    """The lines that an explanation names, and those of the fixup that it names up to its end."""
+    """The lines that an explanation names, and those of the fixups that it names up to their ends."""
     for text in (told.access, told.parted, told.how):
         yield from map(int, _LINE.findall(text))
     if "no fence follows" in told.how:
         first, last = map(int, _LINE.findall(told.parted + told.how))
         yield from range(first, last)
     lines = code_lines(ASM / f"{name}.S")
-    for start in map(int, _LINE.findall(told.fixup)):
+    for start in map(int, [*_LINE.findall(told.fixup), *_CONTINUED.findall(told.how)]):
         for number in range(start - 1, len(lines) + 1):
             yield number
             if number >= start and lines[number - 1].startswith(("RET", "jmp")):
@@ -199,7 +200,7 @@ SAID = {
     ),
     ("get_value_wrong_stale", "O6 .Lfix_any"): (
         "from here up to the return in line 48 nothing writes rdx, which still is what it was at the call, "
-        "0xc1c30a1fc8742274"
+        "0xc148d8e7f0d588be"
     ),
     ("tail_in_c_wrong_count", "O3 copy_mc_fragile_handle_tail"): (
         "it hands a count of 8 to copy_mc_fragile_handle_tail, while 9 are missing"

@@ -14,9 +14,10 @@ from typing import Any
 import jinja2
 
 from mcverify import __version__
-from mcverify.contract import WORD, Contract
+from mcverify.contract import MACHINE_CHECK, WORD, Contract
 from mcverify.errors import InputError
 from mcverify.image.image import Section, TableEntry
+from mcverify.image.recovery import fatal_entries
 from mcverify.proof.result import Counterexample, ListingLine
 from mcverify.runs import wire
 from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement
@@ -102,7 +103,10 @@ def _refuse(subject: Subject, found: Counterexample) -> None:
             hint="mcverify replay runs it again",
         )
     last = found.outcome.faults[-1].insn if found.outcome.faults else None
-    if found.outcome.ending is Ending.OOPS and last is not None and subject.image.entry_at(last) is not None:
+    is_checked = found.case.trap_after(found.outcome.faults) == MACHINE_CHECK
+    # Code that was mended since the run may have an entry where it had none.
+    fatal = fatal_entries(subject.image, subject.contract) if is_checked else frozenset()
+    if found.outcome.ending is Ending.OOPS and last in fatal:
         raise InputError(
             "no C program can show it: the kernel does not recover from a machine check at this entry",
             where=where,
@@ -274,6 +278,8 @@ def _contract(contract: Contract) -> list[tuple[str, str]]:
         ("error", f"{(contract.error or 0) % (1 << contract.error_bits):#x}"),
         ("error_mask", f"{(1 << contract.error_bits) - 1:#x}"),
         ("zero", _bool(contract.data == "zero")),
+        ("rest_zeroed", _bool(contract.rest_zeroed)),
+        ("zero_rest", register(contract.zero_rest)),
         ("over_report", str(contract.over_report)),
         ("over_report_on_mc", str(contract.over_report_on_machine_check)),
         ("kept", bits(register.upper() for register in contract.kept)),

@@ -98,6 +98,11 @@ class Places:
         if found is not None:
             yield found.at, self._parting(found)
 
+    def _returned_count(self) -> Told:
+        """As `_counted`; where no account can be asked (a fixup that stores), what wrote the count."""
+        yield from self._counted()
+        yield from self._last_write(self.run.contract.left)
+
     def _parting(self, found: Parting) -> str:
         exit_id = exit_of_fault(self.run.image, found.asked)
         name = self.counts.get(exit_id) or f"what {exit_id} would return"
@@ -118,7 +123,12 @@ class Places:
         return f"{before}; after it {shown(found.after)}, while {missing}, and the two do not meet again"
 
     def _beyond_fault(self) -> Told:
-        yield from self._counted()
+        last = self.run.last_fault
+        is_own = last is not None and not assumed_at(self.run.image, last.address)
+        for step, how in self._counted():
+            # The fixup of the last fault is named anyway.
+            is_earlier = last is not None and is_own and step.number <= last.number
+            yield step, how + (self._after_fault(step) if is_earlier else "")
         point = self._judged.fault_point
         for step in self.run.steps:
             for access in step.accesses:
@@ -147,12 +157,16 @@ class Places:
         how = f"it stores {_span(stored)}, and what it stores is wrong"
         if load is not None:
             how = f"it stores {_span(stored)}{self._origin(load, stored, step)}"
+        yield step, how + self._after_fault(step)
+
+    def _after_fault(self, step: Step) -> str:
+        """`, after the fault at ...` where one came before the step."""
         fault = next((s for s in reversed(self.run.steps) if s.fault and s.number < step.number), None)
-        if fault is not None:
-            how += f", after the fault at {self._named(fault.address)}"
-            entry = self.run.image.entry_at(fault.address)
-            how += f" was continued at {self._named(entry.fixup)}" if entry else ""
-        yield step, how
+        if fault is None:
+            return ""
+        entry = self.run.image.entry_at(fault.address)
+        onward = f" was continued at {self._named(entry.fixup)}" if entry else ""
+        return f", after the fault at {self._named(fault.address)}{onward}"
 
     def _wrong_value(self, register: str) -> Told:
         """Where a value that is returned comes from, or where it is not written."""
@@ -295,8 +309,7 @@ class Places:
         elif contract.status is not None:
             yield from self._last_write(contract.status)
         else:
-            yield from self._counted()
-            yield from self._last_write(contract.left)
+            yield from self._returned_count()
 
     def _goes_on_in_c(self) -> Told:
         """The last step of the routine's own, where it goes to one in C that calls it again."""
@@ -363,8 +376,8 @@ class Places:
 
 _PLACES: Mapping[str, Callable[[Places], Told]] = {
     "O1": Places._uncovered,
-    "O2": Places._counted,
-    "O3": Places._counted,
+    "O2": Places._returned_count,
+    "O3": Places._returned_count,
     "O4": Places._beyond_fault,
     "O5": Places._no_progress,
     "O6": Places._wrong_data,

@@ -14,6 +14,7 @@ from functools import cached_property
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
 from mcverify.errors import Disagreement
+from mcverify.image.callees import callees
 from mcverify.image.image import Image
 from mcverify.machine.lift import Lifter
 from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
@@ -84,7 +85,8 @@ class Predictor:
         if self._too_many:
             raise Unpredictable(self._too_many)
         try:
-            return Walker(self._paths(), self._contract, self._options)
+            recursive = tuple(s for s in callees(self._image).values() if s.calls == self._entry)
+            return Walker(self._paths(), self._contract, self._options, recursive)
         except TooManyPaths as many:
             self._too_many = str(many)
             raise Unpredictable(self._too_many) from many
@@ -120,9 +122,17 @@ class Predictor:
     def compare(
         self, case: Case, outcome: Outcome, predicted: Predicted, trace: Trace | None = None
     ) -> Prediction:
-        """As `agree`, of a prediction that was made already."""
+        """As `agree`, of a prediction that was made already.
+
+        Where the routine was called again for single bytes, the prediction holds only if these are copied as
+        the model assumes: a run that differs behind such a call shows no mistake in the model.
+        """
         self._refuse_incomparable(predicted, outcome)
         found = differences(predicted, outcome, self._bias)
+        if found and predicted.rests_on_itself:
+            raise Unpredictable(
+                "it calls itself for single bytes, and they are not copied as is assumed of them"
+            )
         if found:
             raise disagreement(case, outcome, found, predicted)
         registers = len(registers_compared(predicted, outcome))
@@ -166,6 +176,7 @@ class Predictor:
             unfenced=segment is not None and segment.unfenced,
             strays=arrival.stray is not None,
             exit=exit_of_segment(self._image, segment) if segment is not None else EVERYWHERE,
+            rests_on_itself=arrival.called_itself,
         )
 
     def _left(self, arrival: Arrival) -> tuple[Ending, int | None]:
@@ -233,6 +244,8 @@ class Predictor:
             return len(predicted.registers)
         if len({tuple(visit.values()) for visit in visits}) == len(visits):
             return 0  # the steps end before the run has come round
+        if predicted.rests_on_itself:
+            return 0
         difference = Difference("the state to which it returns", "another", "one that it never has")
         raise disagreement(case, outcome, [difference], predicted)
 

@@ -24,7 +24,8 @@ class Predicted:
     stand in their place and are about `extent` bytes. `left_at` is the address at which the run left the
     code, if the model says that, or to which an endless run comes back. `unfenced` and `strays` tell what no
     state shows: a non-temporal store without a fence behind it, an access outside the buffers. `exit` is the
-    exit of the proof at which the run ends.
+    exit of the proof at which the run ends. A prediction that `rests_on_itself` holds only as far as the
+    routine, called again for single bytes, copies these as is assumed of it.
     """
 
     ending: Ending
@@ -42,6 +43,7 @@ class Predicted:
     unfenced: bool = False
     strays: bool = False
     exit: str = EVERYWHERE
+    rests_on_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
+from mcverify.image.callees import StandIn
 from mcverify.machine.instruction import Kind
 from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER
 from mcverify.paths.explore import Options
@@ -41,7 +42,8 @@ class WrongPaths(Exception):
 class Arrival:
     """Where a walk ended: by `segment`, or (None) at the address `cycle` in a state in which it had been
     before. `values` has the registers and flags that are known there, `stray` is the first access outside its
-    buffer. The caller's frame is not intact if something was stored there."""
+    buffer. The caller's frame is not intact if something was stored there. `called_itself`: the way passed a
+    routine in C that calls the routine for each byte."""
 
     segment: Segment | None
     cycle: int | None
@@ -50,18 +52,21 @@ class Arrival:
     memory: Memory
     stray: Touch | None
     frame_intact: bool | None
+    called_itself: bool
 
 
 @dataclass
 class Walker:
     """Walks the cases of one routine. Segments are compiled when a walk first comes to their start.
 
-    `taken` counts how often each instruction (by address) was passed.
+    `recursive` are the routines in C that call the routine for each byte. `taken` counts how often each
+    instruction (by address) was passed.
     """
 
     paths: Paths
     contract: Contract
     options: Options
+    recursive: tuple[StandIn, ...] = ()
     _ways: dict[Location, tuple[Way, ...]] = field(default_factory=dict)
     _taken: Counter[int] = field(default_factory=Counter)
     _segments: dict[int, Segment] = field(default_factory=dict)
@@ -135,6 +140,7 @@ class _Walk:
         self._values |= dict.fromkeys(self._unknown, 0)
         self._faults: list[Fault] = []
         self._stray: Touch | None = None
+        self._called_itself = False
         self._seen: tuple[Location, Values, int] | None = None
 
     def arrival(self) -> Arrival:
@@ -167,7 +173,7 @@ class _Walk:
         self._memory.told = self._faulted_at[len(self._faults) :]
         tries = [found for way in self._walker.ways(location) if (found := self._try(way)) is not None]
         if len(tries) > 1:
-            tries = _first_to_fault(tries)
+            tries = _first_to_fault(tries, self._walker.recursive)
         if len(tries) == 1:
             return tries[0]
         may_fault = self._walker.options.may_fault
@@ -212,6 +218,8 @@ class _Walk:
         """Go the way."""
         segment = taken.way.segment
         self._walker.passed(segment)
+        recursive = self._walker.recursive
+        self._called_itself |= any(step.at == s.address for step in segment.steps for s in recursive)
         self._memory.commit(taken.stores)
         for number, fault in enumerate(segment.faults):
             place = self._memory.place(taken.struck[number])
@@ -260,6 +268,7 @@ class _Walk:
             memory=self._memory,
             stray=self._stray,
             frame_intact=way is None or way.keeps_frame,
+            called_itself=self._called_itself,
         )
 
 
@@ -298,17 +307,20 @@ def _marked(store: Store, way: Way, unknown: frozenset[str]) -> Iterator[Store]:
             yield store.word(number) if len(words) > 1 else store._replace(blurred=True)
 
 
-def _first_to_fault(tries: Sequence[_Try]) -> list[_Try]:
-    """Of ways that fault on the load and on the store of one instruction the one that a CPU takes."""
-    return [t for t in tries if not any(_comes_first(other, t) for other in tries)]
+def _first_to_fault(tries: Sequence[_Try], recursive: Sequence[StandIn]) -> list[_Try]:
+    """Of ways that fault on the load and on the store of one instruction the one that a CPU takes. Which of
+    the two a routine meets first that is called again for a byte is open: here the load."""
+    return [t for t in tries if not any(_comes_first(other, t, recursive) for other in tries)]
 
 
-def _comes_first(one: _Try, other: _Try) -> bool:
+def _comes_first(one: _Try, other: _Try, recursive: Sequence[StandIn]) -> bool:
     """Whether `one` faults before `other` could: a load before the store of the same instruction. Where both
     meet the same bad byte they are one access, which reads, modifies and writes, and faults as a store."""
     pairs = zip(one.way.segment.faults, other.way.segment.faults, strict=False)
     for number, (a, b) in enumerate(pairs):
         if (a.access.at, a.access.kind) != (b.access.at, b.access.kind):
+            if any((a.access.at, b.access.at) == (s.load_at, s.store_at) for s in recursive):
+                return True
             first = Kind.STORE if one.struck[number] == other.struck[number] else Kind.LOAD
             return a.access.at == b.access.at and a.access.kind is first
     return False

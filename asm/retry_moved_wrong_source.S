@@ -2,7 +2,8 @@
 /*
  * retry_moved.S that does not take the source pointer back: after a fault at the
  * second load of a pair up to seven bytes are copied from eight bytes too far.
- * The count is exact, and the data are wrong.
+ * The count is exact, and the data are wrong. Where the bad page comes back, bytes
+ * are read from behind the source too.
  *
  * The user copy of metag retried from a source pointer that had moved on:
  * 2c0b1df88b98.
@@ -12,6 +13,7 @@
 
 /* mcverify: contract bytes_left */
 /* expect: refuted O6 at .Lfix_b */
+/* expect: refuted O8 at .Lread_b */
 SYM_FUNC_START(retry_moved)
 	cmp	$16, %rdx
 	jb	.Lrest

@@ -195,6 +195,7 @@ class _Follower:
         named = (("dst", contract.dst), ("src", contract.src))
         self._buffers = {name: outcome.initial[r] for name, r in named if r is not None}
         self._length = min(case.len, _FOLLOWED) if is_long(case) else case.len
+        self._zeroes = contract.rest_zeroed
         self._written, self._correct = _maps(outcome, self._length)
         self._marks = bytearray(self._length)
         self._stored = self._right = 0
@@ -248,7 +249,9 @@ class _Follower:
     def _store(self, accesses: Iterable[Access]) -> None:
         for access in accesses:
             first, end = self._within_dst(access)
-            self._marks[first:end] = b"\1" * (end - first)
+            # What was zeroed, and may be, is not stored: the outcome tells it from what was copied.
+            is_copied = self._written[first:end] if self._zeroes else b"\1" * (end - first)
+            self._marks[first:end] = bytes(map(bool, is_copied))
         self._advance()
 
     def _within_dst(self, access: Access) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from mcverify.errors import InputError
 from mcverify.image.image import Image, TableEntry
 from mcverify.proof.listing import listing, table
 from mcverify.proof.result import ListingLine, titled
-from mcverify.proof.select import Task, settled, tasks
+from mcverify.proof.select import Task, settled, tasks, usual_faults
 from mcverify.proof.variants import variants
 from mcverify.witness.file import Witness
 
@@ -128,6 +128,8 @@ def _task(image: Image, witness: Witness) -> tuple[Task, list[str]]:
     options = witness.options
     if options.contract is None or not _is_gone(options.contract):
         (task,) = tasks(image, options)
+        if task.contract is None and task.faults == usual_faults(None):
+            task = replace(task, faults=witness.faults)  # the recorded contract counts, and its faults
         return task, []
     (task,) = tasks(image, replace(options, contract=None))
     note = f"the contract {options.contract} is gone: the recorded one counts"

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import mcverify.review.review as reviewing
 from mcverify.cli import run
+from mcverify.deadline import Deadline
 from mcverify.proof.options import ProveOptions
 from mcverify.review.cache import Cache
 from mcverify.review.gather import gathered
@@ -112,3 +114,10 @@ def mcverify(
         return Ran(code, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture
+def read_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit is reached only when all is assembled."""
+    read = reviewing.read
+    monkeypatch.setattr(reviewing, "read", lambda *found: read(*found[:-1], Deadline(None)))

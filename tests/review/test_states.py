@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-import mcverify.review.review as reviewing
-from mcverify.deadline import Deadline
 from mcverify.image.load import load
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import tasks
@@ -42,13 +40,6 @@ def _states(document: dict[str, Any]) -> dict[str, list[str]]:
 
 
 # -- undecided ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def read_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit is reached only when all is assembled."""
-    read = reviewing.read
-    monkeypatch.setattr(reviewing, "read", lambda *found: read(*found[:-1], Deadline(None)))
 
 
 def test_a_limit_that_does_not_suffice_to_assemble_decides_nothing(here: Path, mcverify: Mcverify) -> None:

@@ -198,6 +198,7 @@ OLD = {
 
 
 @pytest.mark.parametrize("version", OLD)
+@pytest.mark.usefixtures("read_in_time")
 def test_the_headers_of_an_old_tree_serve_though_nothing_was_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mcverify: Callable[..., Ran], version: str
 ) -> None:
@@ -228,6 +229,7 @@ def test_the_headers_of_an_old_tree_serve_though_nothing_was_built(
     assert f"note: {base}, {other}: headers of the kernel {version} in {commit}, without" in ran.out, ran.err
 
 
+@pytest.mark.usefixtures("read_in_time")
 def test_of_each_revision_it_is_told_whose_headers_it_had(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mcverify: Callable[..., Ran]
 ) -> None:

@@ -140,14 +140,12 @@ class _Bench:
 def _bench(
     source: SourceText, image: Image, result: RoutineResult, options: ProveOptions, deadline: Deadline
 ) -> Iterator[_Bench]:
-    """A folder of its own for the changed source, in which what it includes by name is found too."""
+    """A folder of its own for the changed source, which finds what lies beside the original too."""
     assert result.contract is not None
     with scratch_folder() as folder:
         path = folder / image.path.name
         if _INCLUDES.search(source.text or ""):
-            for beside in image.path.resolve().parent.iterdir():
-                if beside.name != path.name:
-                    (folder / beside.name).symlink_to(beside)
+            options = replace(options, include=(*options.include, image.path.resolve().parent))
         tree = KernelTree.around(image.path.parent)
         if tree is not None and options.kernel is None:
             options = replace(options, kernel=tree.root)

@@ -170,8 +170,8 @@ SAID = {
         " have been counted right"
     ),
     ("retry_moved_wrong_source", "O6 .Lfix_b"): (
-        "it stores dst[0] from src[8], loaded at .Lread_b (line 34), after the fault at .Lread_w1 "
-        "(line 22) was continued at .Lfix_w1 (line 47)"
+        "it stores dst[0] from src[8], loaded at .Lread_b (line 36), after the fault at .Lread_w1 "
+        "(line 24) was continued at .Lfix_w1 (line 49)"
     ),
     ("words_bytes_wrong_order", "O6 success"): (
         "it stores dst[0..7], loaded at .Lread_w (line 19) and changed on the way by bswap %rax (line 20)"

@@ -34,7 +34,6 @@ WRONG = {
     "pushed": ASM / "pushed_wrong_pop.S",
     "alternative": ASM / "alternative_wrong_words.S",
     "sse": ASM / "sse_wrong_rounded.S",
-    "red_zone": HOSTILE / "red_zone.S",
 }
 TOKENS = int(os.environ.get("FORGED_TOKENS", "500"))
 """Single tokens that are changed, of each bundle. 2000 were tried once."""

@@ -35,11 +35,20 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int,
 
 
 @needs_cpu
-def test_what_an_option_leaves_out_is_in_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_an_option_leaves_out_is_in_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, said = answer(capsys, "prove", WRONG, "--faults", "loads")
     assert code == 0
     assert "every fault point; entries on stores not looked at: 1" in said
-    code, said = answer(capsys, "prove", "-q", WRONG, "--trap", "mc")
+    text = WRONG.read_text()
+    plain = "_ASM_EXTABLE_FAULT(.Lread, .Lfix_load)"
+    assert plain in text
+    recovering = tmp_path / "recovering.S"
+    recovering.write_text(
+        text.replace(plain, "_ASM_EXTABLE_TYPE(.Lread, .Lfix_load, EX_TYPE_DEFAULT_MCE_SAFE)")
+    )
+    code, said = answer(capsys, "prove", "-q", recovering, "--trap", "mc")
     assert code == 0
     assert "entries on stores not looked at: 1" in said
 
@@ -150,10 +159,15 @@ SYM_FUNC_END(copy)
 @needs_cpu
 @pytest.mark.parametrize(("behind", "is_inside"), [("", False), (" + 1", True)])
 def test_a_fixup_inside_of_an_instruction_is_remarked(
-    behind: str, is_inside: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    behind: str,
+    is_inside: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Without its prefix the move is one of 32 bits: right, and hardly meant."""
-    source = tmp_path / "inside.S"
+    monkeypatch.chdir(tmp_path)  # a long path would be broken between lines
+    source = Path("inside.S")
     source.write_text(INSIDE.format(behind=behind))
     code, said = answer(capsys, "prove", source)
     assert code == 0

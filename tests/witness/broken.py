@@ -18,7 +18,7 @@ from mcverify.proof.select import Task, tasks
 from mcverify.proof.trials import Failure, Trials
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs.case import Case, Ending, Outcome, Preset
-from mcverify.runs.cases import sample_cases
+from mcverify.runs.cases import flickering_cases, sample_cases
 from mcverify.runs.code import keeps_hidden
 from mcverify.runs.grid import quick_grid
 from mcverify.witness.file import Witness
@@ -82,7 +82,7 @@ def _cases(trials: Trials, task: Task) -> Iterator[list[Case]]:
 
 
 def _parts(trials: Trials, task: Task) -> Iterator[list[Case]]:
-    """The grid's smallest failures, a few for single steps, long ones."""
+    """The grid's smallest failures, a few for single steps, long ones, pages that come and go."""
     assert trials.cpu is not None
     grid = trials.cpu.grid(quick_grid(task.contract, task.faults))
     yield sorted({case for v in grid.violations for case in v.cases}, key=lambda case: case.len)
@@ -90,6 +90,7 @@ def _parts(trials: Trials, task: Task) -> Iterator[list[Case]]:
     if (register := task.contract.zero_rest) is not None:
         yield [replace(case, preset=Preset(((register, 0),))) for case in samples]
     yield probes(task.contract, task.faults, 1 << 20)
+    yield from flickering_cases(task.contract, task.faults)
 
 
 def _failures(trials: Trials, cases: Sequence[Case], code: Image) -> Iterator[tuple[Case, Outcome, Failure]]:

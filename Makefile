@@ -40,7 +40,7 @@ format: $(VENV)/.installed ## let ruff format the code
 silicon: $(VENV)/.installed ## compare the lifter with this CPU (KERNELS=...: trees too), minutes
 	$(VENV)/bin/mcverify silicon asm/*.S \
 	  $$(for tree in $(KERNELS); do grep -lE '_ASM_EXTABLE|__ex_table' $$tree/arch/x86/lib/*.S | grep -vE '_32\.S|msr-reg'; done) \
-	  --cases 3000 --every 300 --table models/silicon.tsv || [ $$? -eq 3 ]
+	  --cases 3000 --every 300 --table models/x86_64/silicon.tsv || [ $$? -eq 3 ]
 
 .PHONY: mutants
 mutants: $(VENV)/.installed ## change right routines in every small way: docs/mutants.md

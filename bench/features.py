@@ -1,4 +1,4 @@
-"""Make models/features.tsv and the stand-in header of features from the headers of kernels.
+"""Make models/x86_64/features.tsv and the stand-in header of features from the headers of kernels.
 
     python bench/features.py VERSION=FILE ...
 
@@ -62,7 +62,7 @@ def spans(versions: list[str], there: Iterable[str]) -> str:
 
 
 def table(headers: Mapping[str, str]) -> str:
-    """The text of models/features.tsv for the texts of headers by version."""
+    """The text of models/x86_64/features.tsv for the texts of headers by version."""
     versions = sorted(headers, key=age)
     by_row: dict[tuple[int, str], list[str]] = {}
     for version in versions:
@@ -79,7 +79,7 @@ def main() -> None:
     """Write both files."""
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     text = table({version: Path(file).read_text(errors="replace") for version, file in given.items()})
-    (ROOT / "models/features.tsv").write_text(text)
+    (ROOT / "models/x86_64/features.tsv").write_text(text)
     HEADER.write_text(render_header(Table.read(text)))
 
 

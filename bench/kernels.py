@@ -242,7 +242,7 @@ Machine checks strike loads alone.
   progress reported where there was some (O5). `uaccess_rounded` and
   `nocache_rounded` are the same contracts where that is allowed.
 - `copy_mc_fragile` goes on in C after a fault on a store: what that routine does is
-  assumed (`models/callees.toml`) from source. The vmlinux holds it: there it is
+  assumed (`models/x86_64/callees.toml`) from source. The vmlinux holds it: there it is
   proved with the rest.
 - Of `csum_partial_copy_generic` it is not asked which sum is returned, of
   `__get_user_N` and `__put_user_N` not that an address of the kernel is refused.

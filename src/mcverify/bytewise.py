@@ -1,4 +1,4 @@
-"""What a contract must promise where a routine in C calls the routine for each byte (`models/callees.toml`).
+"""What a contract must promise where a routine in C calls the routine for each byte (`callees.toml`).
 
 Such a routine in C does what is assumed of it as far as the routine keeps its contract for a length of 1.
 """

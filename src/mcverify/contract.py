@@ -14,10 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.foreign import read_regular
 from mcverify.kernels import first_kernel, overlap
-from mcverify.models import models_dir, read_toml
+from mcverify.models import models_dir
 from mcverify.scopes import makes_sense
 from mcverify.shown import printable
 
@@ -41,36 +42,21 @@ FAULT_MODELS = ("persistent", "mixed", "transient")
 OBLIGATIONS = tuple(f"O{number}" for number in range(1, 11))
 """Ids of the obligations, in order; docs/obligations.md says what each means."""
 
-REGISTERS = (
-    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
-    "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-)  # fmt: skip
-"""The 64-bit general registers; a contract names no others."""
+REGISTERS = X86_64.general
+"""The general registers; a contract names no others."""
 
-_NUMBERED = tuple(f"r{number}" for number in range(8, 16))
-_PARTS: Mapping[str, tuple[str, int]] = {
-    **{r: (r, 64) for r in REGISTERS},
-    **{"e" + r[1:]: (r, 32) for r in REGISTERS[:8]},
-    **{r[1:]: (r, 16) for r in REGISTERS[:8]},
-    **{r[1] + "l": (r, 8) for r in REGISTERS[:4]},
-    **{r[1:] + "l": (r, 8) for r in REGISTERS[4:8]},
-    **{r + part: (r, bits) for r in _NUMBERED for part, bits in (("d", 32), ("w", 16), ("b", 8))},
-}
-"""The names of general registers and of their low parts, each with the whole register and the width in bits
-(Intel SDM vol. 1, table 3-2)."""
+_LOW_PARTS = tuple(name for name, part in X86_64.parts.items() if not part.shift)
 
-_OF_REGISTER: Mapping[tuple[str, int], str] = {part: name for name, part in _PARTS.items()}
 BOOL = 8
 """Bits of a C bool in a register: 0 or 1; what lies above is undefined (System V AMD64 ABI 1.0, 3.2.3)."""
 
-CALLEE_SAVED: tuple[str, ...] = tuple(read_toml("x86_64.toml")["abi"]["callee_saved"])
+CALLEE_SAVED = X86_64.callee_saved
 """Registers that every routine restores (System V AMD64 ABI 1.0, section 3.2.1)."""
 
-_MAY_BE_ARGUMENTS = ("rdx", "rcx", "r8", "r9")
+_MAY_BE_ARGUMENTS = X86_64.arguments[2:]
 """Those of the third argument and further ones (System V AMD64 ABI 1.0, section 3.2.3)."""
 
-_TRAPS = read_toml("x86_64.toml")["traps"]
-MACHINE_CHECK = int(_TRAPS["machine_check"])
+MACHINE_CHECK = X86_64.traps.machine_check
 """Trap number of #MC, after which a contract may ask for less."""
 
 _LARGEST, _LONGEST_LINE = 64 << 10, 1000
@@ -81,12 +67,6 @@ WORD = 8
 
 _OF_A_VALUE = ("O1", "O6", "O7", "O8", "O9")
 """What can be asked of a routine that has no destination: the others speak of stored bytes."""
-
-
-def part_of(register: str, bits: int) -> str:
-    """The name of the low `bits` of a register: ``eax`` for 32 of ``rax``; the register's own for a width
-    that none has."""
-    return _OF_REGISTER.get((register, bits), register)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +157,7 @@ class Contract:
     def named(self, role: str) -> str | None:
         """The name of the register, or of the part of one, that is the result `role`."""
         register = getattr(self, role)
-        return None if register is None else part_of(register, self.bits(role))
+        return None if register is None else X86_64.part_name(register, self.bits(role))
 
     @property
     def status_is_bool(self) -> bool:
@@ -197,12 +177,12 @@ class Contract:
     @property
     def load_traps(self) -> tuple[int, ...]:
         """Numbers of the traps that a load may raise."""
-        return _of_kind(self.traps, _TRAPS["on_load"])
+        return _of_kind(self.traps, X86_64.traps.on_load)
 
     @property
     def store_traps(self) -> tuple[int, ...]:
         """Numbers of the traps that a store may raise: no machine check, which is never recoverable there."""
-        return _of_kind(self.traps, _TRAPS["on_store"])
+        return _of_kind(self.traps, X86_64.traps.on_store)
 
     @property
     def terms(self) -> Contract:
@@ -421,7 +401,10 @@ class _Table:
         """A register or a low part of one, as the whole one and the width in bits; None where the key is
         absent."""
         name = self.get(key, str, None)
-        return None if name is None else _PARTS[self.known(key, name, _PARTS)]
+        if name is None:
+            return None
+        part = X86_64.parts[self.known(key, name, _LOW_PARTS)]
+        return part.register, part.bits
 
     def known(self, key: str, value: object, allowed: Iterable[str]) -> str:
         """`value`, if it is one of `allowed`."""

@@ -24,7 +24,7 @@ def models_dir() -> Path:
 
 @cache
 def read_toml(name: str) -> dict[str, Any]:
-    """The model `name`, a path below :func:`models_dir` such as ``x86_64.toml``.
+    """The model `name`, a path below :func:`models_dir` such as ``x86_64/cpu.toml``.
 
     The value is shared between callers: do not change it. Raises FileNotFoundError or
     tomllib.TOMLDecodeError, both faults of the installation.

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mcverify.arch.known import X86_64
 from mcverify.image.callees import ASSUMED, NESTED, assumed_at, callees, calling, calls_of, known
 from mcverify.image.image import Image
 from mcverify.image.load import load
-from mcverify.models import read_toml
 from mcverify.runs.code import text_of
 
 BODY = """#include <linux/linkage.h>
@@ -132,6 +132,6 @@ def test_a_file_without_a_table_is_left_as_it_is(tmp_path):
 
 
 def test_each_assumption_has_its_source():
-    for said in read_toml("callees.toml").values():
+    for said in X86_64.model("callees.toml").values():
         assert said["source"].startswith("arch/x86/lib/")
         assert said["kernels"]

@@ -78,8 +78,8 @@ def test_only_zig_is_zig():
 
 
 def test_the_models_are_found_and_read():
-    assert (models_dir() / "extable.toml").is_file()
-    assert read_toml("x86_64.toml")["traps"]["machine_check"] == 18
+    assert (models_dir() / "x86_64/extable.toml").is_file()
+    assert read_toml("x86_64/cpu.toml")["traps"]["machine_check"] == 18
 
 
 def test_a_missing_model_is_our_own_fault():

@@ -12,8 +12,8 @@ from support.valid import is_valid
 from mcverify.contract import Contract, load_contract
 from mcverify.logic.ghost import AT_ENTRY, AT_LOCATION, Ghost, GhostRules, J
 from mcverify.machine.instruction import Kind
+from mcverify.machine.symbols import symbol
 from mcverify.machine.terms import word
-from mcverify.machine.x86_64 import symbol
 from mcverify.paths.explore import address_of, entry_symbol
 from mcverify.paths.segment import Transfer
 

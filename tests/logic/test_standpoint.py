@@ -17,8 +17,8 @@ from mcverify.logic.solver import Answer, Solver
 from mcverify.logic.standpoint import Invariant, Standpoint, last_trap
 from mcverify.machine.instruction import Kind
 from mcverify.machine.state import Registers, State
+from mcverify.machine.symbols import symbol
 from mcverify.machine.terms import symbols_of, variable, word
-from mcverify.machine.x86_64 import symbol
 from mcverify.paths.explore import entry_symbol
 from mcverify.paths.faults import LAST_TRAP
 from mcverify.paths.segment import Fault, Location, Segment, Transfer

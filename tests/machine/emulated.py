@@ -12,10 +12,10 @@ import unicorn
 import z3
 from unicorn import x86_const as uc
 
+from mcverify.arch.known import X86_64
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Step
 from mcverify.machine.terms import replace, symbols_of
 from mcverify.machine.undefined import PREFIX as UNDEFINED
-from mcverify.machine.x86_64 import CONTROL, FLAG_BITS, GENERAL, VECTOR, WIDTHS
 
 PAGE = 4096
 HIGHEST = 1 << 46
@@ -62,8 +62,8 @@ def by_steps(instruction: Instruction, before: Mapping[str, int]) -> Effect:
 
 
 def _take(instruction: Instruction, effect: Effect) -> None:
-    inputs = {name: z3.BitVecVal(effect.registers[name], width) for name, width in WIDTHS.items()}
-    inputs |= {f"{UNDEFINED}{name}": z3.BitVecVal(0, 1) for name in FLAG_BITS}
+    inputs = {name: z3.BitVecVal(effect.registers[name], width) for name, width in X86_64.widths.items()}
+    inputs |= {f"{UNDEFINED}{name}": z3.BitVecVal(0, 1) for name in X86_64.flags}
     taken = [step for step in instruction.steps if z3.is_true(z3.simplify(replace(step.guard, inputs)))]
     assert len(taken) == 1, "the ways through an instruction exclude each other and cover every state"
     if taken[0].target is Leave.TRAP:
@@ -109,10 +109,10 @@ def _number(term: z3.ExprRef, values: Mapping[str, z3.ExprRef]) -> int:
 
 # ---- As Unicorn executes it -----------------------------------------------------------------
 
-_FLAGS = FLAG_BITS | CONTROL
+_FLAGS = X86_64.flags | X86_64.control
 _REGISTERS = {
-    **{name: getattr(uc, f"UC_X86_REG_{name.upper()}") for name in GENERAL},
-    **{name: getattr(uc, f"UC_X86_REG_{name.upper()}") for name in VECTOR},
+    **{name: getattr(uc, f"UC_X86_REG_{name.upper()}") for name in X86_64.general},
+    **{name: getattr(uc, f"UC_X86_REG_{name.upper()}") for name in X86_64.vectors},
 }
 
 

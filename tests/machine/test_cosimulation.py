@@ -15,12 +15,12 @@ import capstone
 import pytest
 from asm_corpus.expectations import FILES
 
+from mcverify.arch.known import X86_64
 from mcverify.image.callees import assumed_at
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.machine.instruction import Instruction
 from mcverify.machine.lift import Lifter
-from mcverify.machine.x86_64 import CONTROL, FLAG_BITS, GENERAL, VECTOR
 
 from .conftest import assembled
 from .emulated import Effect, NotHere, by_emulator, by_steps
@@ -49,9 +49,9 @@ _MODELLED = {"stac", "clac"}
 
 def state(random: Random) -> dict[str, int]:
     """Registers: addresses, small numbers, ends of ranges and anything else."""
-    registers = {name: _value(random) for name in GENERAL}
-    registers |= {name: random.getrandbits(256) for name in VECTOR}
-    registers |= {name: random.getrandbits(1) for name in (*FLAG_BITS, *CONTROL)}
+    registers = {name: _value(random) for name in X86_64.general}
+    registers |= {name: random.getrandbits(256) for name in X86_64.vectors}
+    registers |= {name: random.getrandbits(1) for name in (*X86_64.flags, *X86_64.control)}
     return registers
 
 

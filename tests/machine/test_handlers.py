@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.image.image import Handler
 from mcverify.machine.handlers import apply_handler
 from mcverify.machine.state import Registers
 from mcverify.machine.terms import word
-from mcverify.machine.x86_64 import GENERAL
 
-BEFORE = {name: 0x100 + number for number, name in enumerate(GENERAL)}
+BEFORE = {name: 0x100 + number for number, name in enumerate(X86_64.general)}
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_each_effect_changes_its_registers_and_no_others(handler: Handler, chang
     before = Registers({name: word(value) for name, value in BEFORE.items()})
     after = apply_handler(handler, before, word(14))
     assert after is not None
-    found = {name: z3.simplify(after[name]) for name in GENERAL}
+    found = {name: z3.simplify(after[name]) for name in X86_64.general}
     assert {name: term.as_long() for name, term in found.items()} == {**BEFORE, **changed}
     assert {term.size() for term in found.values()} == {64}
 

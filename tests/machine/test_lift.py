@@ -11,8 +11,8 @@ from support.valid import is_valid
 from mcverify.image.image import Image
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
+from mcverify.machine.symbols import symbol
 from mcverify.machine.terms import symbols_of
-from mcverify.machine.x86_64 import symbol
 
 from .conftest import Lift, assembled
 

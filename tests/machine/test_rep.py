@@ -10,7 +10,7 @@ import z3
 
 from mcverify.machine.instruction import Instruction, Step
 from mcverify.machine.rep import closed_form_claims
-from mcverify.machine.x86_64 import symbol
+from mcverify.machine.symbols import symbol
 
 from .conftest import Lift
 

@@ -37,7 +37,7 @@ RIGHT_NOT_SAME = frozenset((Reason.MORE_LEFT, Reason.LEFT_OPEN, Reason.MACHINE_C
 MEANING = {
     Reason.SAME_CODE: "the code behind every fault is the same, instruction by instruction",
     Reason.SAME_EFFECT: "the entry names another type of handler, and the same code; both types change the"
-    " registers alike (models/extable.toml)",
+    " registers alike (models/x86_64/extable.toml)",
     Reason.NOT_READ: "the trap number that the handler puts into rax, or no longer puts there, is overwritten"
     " before anything reads it (liveness over the code behind the fault)",
     Reason.ONE_COUNT: "the code behind the fault neither loads nor stores, before and after the change: the"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mcverify.arch.known import X86_64
 from mcverify.check.bundle import read_bundle
 from mcverify.check.question import of_prover
 from mcverify.check.walk import gaps
@@ -15,7 +16,6 @@ from mcverify.contract import load_contract
 from mcverify.image.image import Handler, TableEntry
 from mcverify.image.load import load
 from mcverify.image.recovery import fatal_entries, recovers
-from mcverify.models import read_toml
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Ending, Place, Placement
 from mcverify.runs.cpu import CpuRunner
@@ -34,9 +34,9 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int,
 
 
 def test_each_layout_says_where_the_kernel_recovers() -> None:
-    table = read_toml("machine_check.toml")["layouts"]
-    assert table.keys() == read_toml("extable.toml")["layouts"].keys()
-    known = read_toml("extable.toml")["handlers"]["named"].keys()
+    table = X86_64.model("machine_check.toml")["layouts"]
+    assert table.keys() == X86_64.model("extable.toml")["layouts"].keys()
+    known = X86_64.model("extable.toml")["handlers"]["named"].keys()
     for row in table.values():
         assert {*row["always"], *row["from_user"]} - {"*"} <= known
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract, all_contracts, load_contract
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.ghost import HIT, OK, RETURNED, J
 from mcverify.machine.instruction import Kind
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
 from mcverify.machine.terms import word
-from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
 from mcverify.paths.explore import Options, entry_symbol
 from mcverify.paths.faults import FIRST_BAD, LAST_TRAP
 from mcverify.paths.segment import AccessPoint, Ending, Fault, Location, Segment, Transfer
@@ -92,9 +92,9 @@ def right_end(contract: Contract, choose: random.Random) -> End:
     done = min(offset for _, offset in faults) if faults else length
     if faults and not contract.left:
         done = choose.randint(0, done)
-    entry = {name: choose.getrandbits(64) for name in GENERAL}
-    entry[STACK_POINTER] = STACK
-    registers = dict(entry) | {STACK_POINTER: STACK + 8}
+    entry = {name: choose.getrandbits(64) for name in X86_64.general}
+    entry[X86_64.stack_pointer] = STACK
+    registers = dict(entry) | {X86_64.stack_pointer: STACK + 8}
     seed = choose.randrange(1, 100)
     end = End(
         length,
@@ -123,7 +123,7 @@ def right_end(contract: Contract, choose: random.Random) -> End:
 
 def changed(contract: Contract, end: End, choose: random.Random) -> End:
     """The end with one thing changed."""
-    results = (*contract.results, *contract.results, STACK_POINTER)
+    results = (*contract.results, *contract.results, X86_64.stack_pointer)
     match choose.randrange(10):
         case 8 if contract.left:
             left = end.length + choose.choice((-1, 0, 0, 1, 4, 8))
@@ -233,7 +233,7 @@ def known(contract: Contract, end: End) -> list[tuple[z3.ExprRef, z3.ExprRef]]:
     right = contract.loaded_value and end.registers[contract.loaded_value] == right_value(contract, end.seed)
     bad = {kind: end.first_bad(name) for kind, name in ((Kind.LOAD, "src"), (Kind.STORE, "dst"))}
     return [
-        *((entry_symbol(name), value) for name, value in values.items() if name != STACK_POINTER),
+        *((entry_symbol(name), value) for name, value in values.items() if name != X86_64.stack_pointer),
         (STACK_BASE, bits(STACK)),
         (RETURN_ADDRESS, bits(RETURN_TO)),
         (RETURNED, z3.BoolVal(bool(right))),
@@ -327,8 +327,8 @@ def an_end(
     contract: Contract, length: int, faults: tuple[tuple[str, int], ...], left: int, stored: int
 ) -> End:
     """An end after `stored` bytes, with `left` in rax."""
-    entry = dict.fromkeys(GENERAL, 7) | {STACK_POINTER: STACK}
-    registers = entry | {STACK_POINTER: STACK + 8, "rax": left}
+    entry = dict.fromkeys(X86_64.general, 7) | {X86_64.stack_pointer: STACK}
+    registers = entry | {X86_64.stack_pointer: STACK + 8, "rax": left}
     known = frozenset(range(stored))
     return End(length, known, frozenset(), faults, 0, MACHINE_CHECK, registers, entry=entry)
 

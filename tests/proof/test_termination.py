@@ -10,14 +10,15 @@ from functools import cache
 import pytest
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import load_contract
 from mcverify.deadline import Deadline
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.solver import Solver
 from mcverify.logic.standpoint import Invariant, Standpoint
 from mcverify.machine.state import Registers, State
+from mcverify.machine.symbols import symbol
 from mcverify.machine.terms import word
-from mcverify.machine.x86_64 import GENERAL, symbol
 from mcverify.paths.explore import entry_symbol
 from mcverify.paths.segment import Location, Paths, Segment
 from mcverify.proof.termination import Termination, termination
@@ -38,7 +39,7 @@ class Way:
     target: Location = HOME
 
     def segment(self) -> Segment:
-        registers = {name: symbol(name) for name in GENERAL} | self.changed
+        registers = {name: symbol(name) for name in X86_64.general} | self.changed
         flags = {name: z3.BitVecVal(0, 1) for name in ("df", "ac")}
         end = State(Registers({**registers, **flags}), {})
         return Segment(self.source, self.target, self.source.address, (self.condition,), (), (), (), end, ())
@@ -47,8 +48,8 @@ class Way:
 def judged(
     ways: Sequence[Way],
     invariant: Invariant | None = None,
-    live: Sequence[str] = GENERAL,
-    elsewhere: Sequence[str] = GENERAL,
+    live: Sequence[str] = X86_64.general,
+    elsewhere: Sequence[str] = X86_64.general,
 ) -> tuple[Termination, tuple[Segment, ...]]:
     """What is found of the ways, and their segments."""
     assumptions = Assumptions(load_contract("bytes_left"), 1 << 20, 64, persistent=False)

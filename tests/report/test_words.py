@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcverify.machine.x86_64 import CONTROL, FLAG_BITS
-from mcverify.models import read_toml
+from mcverify.arch.known import X86_64
 from mcverify.report.words import cut, in_file, local, register_value, short, trap_name, trap_names
 
 
@@ -21,8 +20,8 @@ def test_flags_are_named():
 
 
 def test_the_flags_of_reports_are_those_of_the_machine():
-    named = {name.lower(): bit for name, bit in read_toml("x86_64.toml")["rflags"]["bits"].items()}
-    assert {**FLAG_BITS, **CONTROL}.items() <= named.items()
+    named = {name.lower(): bit for name, bit in X86_64.flag_names.items()}
+    assert {**X86_64.flags, **X86_64.control}.items() <= named.items()
 
 
 @pytest.mark.parametrize(

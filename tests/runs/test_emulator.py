@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from mcverify.arch.known import X86_64
 from mcverify.deadline import Deadline, OutOfTime
-from mcverify.models import read_toml
 from mcverify.runs.case import Access, Case, Ending, Place, Placement
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.judge import judge
@@ -71,7 +71,7 @@ def test_a_schedule_does_each_element_once(schedule: Schedule, count: int) -> No
 
 
 def test_the_schedules_are_those_of_the_model() -> None:
-    assert set(read_toml("rep.toml")["unordered"]["schedules"]) == set(SCHEDULES)
+    assert set(X86_64.model("rep.toml")["unordered"]["schedules"]) == set(SCHEDULES)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract, load_contract
 from mcverify.runs.case import RED_ZONE, Case, Ending, Fault, Outcome, Place, Placement
 from mcverify.runs.judge import judge
-from mcverify.runs.pattern import GENERAL
 
 FREE = Placement(Place.FREE)
 CONTRACT = load_contract("uaccess")
 CASE = Case(20, Placement(Place.HOLE, 8), FREE)
 BAD_8 = Fault(0x10, "src", 8, is_store=False)
-INITIAL = {**{r: i + 100 for i, r in enumerate(GENERAL)}, "rsp": 0x8000, "rflags": 2}
+INITIAL = {**{r: i + 100 for i, r in enumerate(X86_64.general)}, "rsp": 0x8000, "rflags": 2}
 
 
 def marks(first: int, end: int) -> bytes:

@@ -16,7 +16,7 @@ from mcverify.cli.main import cli
 from mcverify.image.load import load
 from mcverify.machine.instruction import Instruction
 from mcverify.machine.lift import Lifter
-from mcverify.machine.x86_64 import symbol
+from mcverify.machine.symbols import symbol
 from mcverify.runs.native import unavailable
 from mcverify.silicon import every
 from mcverify.silicon.compare import FormResult, compare, encodings

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.bundle.balance import balanced
 from mcverify.bundle.terms import infix, smt2
 from mcverify.check.manifest import (
@@ -28,7 +29,6 @@ from mcverify.invariants.houdini import Houdini
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.solver import Answer
 from mcverify.machine.terms import symbols_of, variable
-from mcverify.machine.x86_64 import STACK_POINTER, WIDTHS
 from mcverify.paths.segment import Ending, Fault, Location, Paths, Pruned, Segment, Taken, Transfer
 from mcverify.proof.exits import exit_of_segment
 from mcverify.proof.select import Task
@@ -169,7 +169,7 @@ class Gatherer:
         return reply.answer is not Answer.PROVED
 
     def _finals(self, segment: Segment) -> dict[str, z3.ExprRef]:
-        names = {STACK_POINTER, "df", "ac"}
+        names = {X86_64.stack_pointer, "df", "ac"}
         if isinstance(segment.target, Location):
             facts = (*self._invariants[segment.target], *self._stay.get(segment.target, ()))
             names |= {n for fact in facts for n in symbols_of(fact)}
@@ -179,7 +179,7 @@ class Gatherer:
             names |= {*contract.results, *contract.kept}
         else:
             return {}
-        registers = {n: segment.final.registers[n] for n in names if n in WIDTHS}
+        registers = {n: segment.final.registers[n] for n in names if n in X86_64.widths}
         slots = {n: n.removeprefix(_SLOT) for n in names if n.startswith(f"{_SLOT}-")}
         return registers | {n: segment.final.read(int(offset), 8) for n, offset in slots.items()}
 

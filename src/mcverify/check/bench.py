@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from mcverify.arch.known import X86_64
 from mcverify.check.emulated import Emulated, Snapshot
 from mcverify.check.manifest import Location, Routine
 from mcverify.check.question import Question
@@ -16,7 +17,6 @@ from mcverify.check.term import Program, read
 from mcverify.check.tree import Node, Way
 from mcverify.image.callees import StandIn, callees
 from mcverify.image.image import Handler, Image
-from mcverify.models import read_toml
 
 MASK = (1 << 64) - 1
 NEAR = 1 << 16
@@ -81,7 +81,7 @@ class Bench:
         self.machine.load_code((s.address, s.data) for s in self.image.sections if s.is_constant)
         self.widths = sorts(self.routine, self.question.contract)
         self.callees: Mapping[int, StandIn] = callees(self.image)
-        self._thunks = frozenset(read_toml("externals.toml")["return_thunks"]["names"])
+        self._thunks = frozenset(X86_64.model("externals.toml")["return_thunks"]["names"])
         self._programs: dict[str, Program] = {}
         self._shown: dict[int, Shown | None] = {}
 
@@ -140,7 +140,7 @@ class Bench:
 
 
 def handled(machine: Emulated, handler: Handler, trap: int) -> bool:
-    """Do what a handler of the exception table does (`models/extable.toml`); False if that is not known."""
+    """Do what a handler of the exception table does (`extable.toml`); False if that is not known."""
     register, imm = handler.register or "rax", handler.imm & MASK
     for effect in handler.effects:
         match effect:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from mcverify.arch.known import X86_64
 from mcverify.check.code import decode
 from mcverify.check.manifest import Routine
 from mcverify.contract import (
@@ -30,15 +31,14 @@ from mcverify.image.callees import callees
 from mcverify.image.image import Image
 from mcverify.image.live import borne
 from mcverify.kernels import overlap
-from mcverify.models import read_toml
 from mcverify.scopes import Scope, needs_transient
 
 RepModel = Literal["ordered", "unordered"]
 
-LONGEST = int(read_toml("x86_64.toml")["limits"]["max_rw_count"])
+LONGEST = X86_64.limits.max_rw_count
 """The largest length in bytes that is asked for by default."""
 
-GRANULARITY = int(read_toml("x86_64.toml")["faults"]["granularity"])
+GRANULARITY = X86_64.granularity
 """Bad regions begin and end on multiples of so many bytes."""
 
 
@@ -217,7 +217,7 @@ def sentences(routine: Routine, question: Question, image: Image) -> Iterator[st
     )
     yield f"{contract.buffers} {verb} not wrap around the address space, nor {rest}"
     if contract.user:
-        end = int(read_toml("x86_64.toml")["limits"]["user_end"])
+        end = X86_64.limits.user_end
         yield f"{contract.buffers} {'lie' if both else 'lies'} in user memory, below {end:#x}"
     what = faults_in_words(question.faults)
     only = {"both": "", "pf": ", by page faults alone", "mc": ", by machine checks alone"}[contract.traps]
@@ -237,10 +237,10 @@ def sentences(routine: Routine, question: Question, image: Image) -> Iterator[st
             yield outside[address].summary(routine.entry)
     code = [found for at in visited if at not in outside and (found := decode(image.code_at(at), at))]
     if any(instruction.text.startswith("rep") and not instruction.returns for instruction in code):
-        yield f"REP: {read_toml('rep.toml')[question.rep_model]['summary']}"
+        yield f"REP: {X86_64.model('rep.toml')[question.rep_model]['summary']}"
     hints = {instruction.text.split()[0] for instruction in code if instruction.hints}
     if hints:
-        yield f"{', '.join(sorted(hints))}: {read_toml('instructions.toml')['hints']['summary']}"
+        yield f"{', '.join(sorted(hints))}: {X86_64.model('instructions.toml')['hints']['summary']}"
 
 
 def _resting(routine: Routine, question: Question) -> Iterator[str]:

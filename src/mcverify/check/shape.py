@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from mcverify.arch.known import X86_64
 from mcverify.check.manifest import Location, Moved, Path, Routine, Step
 from mcverify.check.term import Lookup, Malformed, Term, read
 from mcverify.contract import REGISTERS, Contract
-from mcverify.models import read_toml
 
 FLAGS = ("cf", "pf", "af", "zf", "sf", "of", "df", "ac", "id")
 VECTORS = tuple(f"ymm{number}" for number in range(16))
@@ -29,7 +29,7 @@ STATE: Mapping[str, int] = (
 GHOST: Mapping[str, int] = {"hit": 0, "ok": 0, "top": 64, "last_trap": 64}
 """What is known at a location of the stores before it, and of the last fault; 0: a truth value."""
 
-DEEPEST = -int(read_toml("x86_64.toml")["limits"]["own_frame"])
+DEEPEST = -X86_64.limits.own_frame
 """Offset from rsp at entry below which the own frame may not go."""
 
 _ADDRESSES = 1 << 64

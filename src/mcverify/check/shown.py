@@ -10,8 +10,8 @@ from typing import Any, Literal
 import capstone
 from capstone import x86_const as x86
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import REGISTERS
-from mcverify.models import read_toml
 
 Kind = Literal["plain", "jump", "return", "rep", "nothing", "stac", "clac"]
 """How it is carried out: on the emulator; `jump` where it may be forced to go the other way; `return` and
@@ -125,13 +125,13 @@ def _aligned(found: Any, name: str, memory: Any) -> int:
         return 1
     if name.startswith("v"):
         return int(memory.size) if name.startswith(_ALIGNED_VEX) and memory.size >= _VECTOR else 1
-    unaligned = read_toml("instructions.toml")["unaligned"]["names"]
+    unaligned = X86_64.model("instructions.toml")["unaligned"]["names"]
     return _VECTOR if memory.size == _VECTOR and name not in unaligned else 1
 
 
 def _undefined(found: Any, value: Callable[[str], int]) -> list[str]:
-    """The flags that it leaves undefined (`models/instructions.toml`)."""
-    tables = read_toml("instructions.toml")["undefined_flags"]
+    """The flags that it leaves undefined (`models/x86_64/instructions.toml`)."""
+    tables = X86_64.model("instructions.toml")["undefined_flags"]
     name = found.insn_name()
     flags = list(tables["always"].get(name, ()))
     counted: Mapping[str, Callable[[int, int], bool]] = {

@@ -13,13 +13,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from mcverify.arch.known import X86_64
 from mcverify.check.manifest import Location, Measure, Moved, Path, Routine, Step, Stray
 from mcverify.check.question import GRANULARITY, Question
 from mcverify.check.shape import sorts
 from mcverify.check.term import Malformed
 from mcverify.check.tree import Node, branches
 from mcverify.contract import MACHINE_CHECK
-from mcverify.models import read_toml
 
 WHY = {
     "initiation": "a path from the entry to a cut point establishes the invariant there",
@@ -40,7 +40,7 @@ WHY = {
 }
 """The kinds of obligations, and what each is for."""
 
-USER_END = int(read_toml("x86_64.toml")["limits"]["user_end"])
+USER_END = X86_64.limits.user_end
 """User memory lies below it."""
 
 _TOKEN = re.compile(r"\|[^|]*\||[^\s()]+")

@@ -369,7 +369,7 @@ def check_copied(bench: Bench, at: At, way: Way, copied: _Copied, *, partial: bo
 
 
 def outside(bench: Bench, at: At) -> Iterator[At]:
-    """The states behind a routine outside that is taken to do what `models/callees.toml` says."""
+    """The states behind a routine outside that is taken to do what `models/x86_64/callees.toml` says."""
     callee = bench.callees.get(at.address)
     if callee is None:
         return  # every way ends there: `walk.py`

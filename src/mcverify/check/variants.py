@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations
 
+from mcverify.arch.known import X86_64
 from mcverify.check.code import decode
 from mcverify.check.manifest import Manifest, Routine
 from mcverify.errors import InputError
 from mcverify.image.image import Alternative, Image
 from mcverify.image.patch import patched
-from mcverify.models import read_toml
 
 
 def variant_image(image: Image, routine: Routine) -> Image:
@@ -35,7 +35,7 @@ def variant_image(image: Image, routine: Routine) -> Image:
 
 def _applies(alternative: Alternative, routine: Routine) -> bool:
     """Whether the boot code writes an alternative. Raises InputError where the features do not say."""
-    always = alternative.feature == str(read_toml("altinstructions.toml")["features"]["always"])
+    always = alternative.feature == str(X86_64.model("altinstructions.toml")["features"]["always"])
     if not always and alternative.feature not in routine.features:
         raise InputError(
             f"alternative {alternative.index} hangs on {alternative.feature}, which the bundle does not name",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from mcverify.arch.known import X86_64
 from mcverify.bytewise import lacks
 from mcverify.check.code import Instruction, decode
 from mcverify.check.manifest import Location, Path, Routine
@@ -20,7 +21,6 @@ from mcverify.image.callees import callees, calling, calls_of
 from mcverify.image.image import Image
 from mcverify.image.patch import merged_nops
 from mcverify.image.recovery import fatal_entries
-from mcverify.models import read_toml
 
 Edge = tuple[str, Goal]
 """A way on: the kind of the access that faults ("" for none), and where it leads."""
@@ -75,7 +75,7 @@ class _Walk:
         self._fatal = fatal_entries(image, question.contract)
         self._zeroing = {s.zero_at for s in self._callees.values()}
         self._merged = merged_nops(image)
-        self._thunks = read_toml("externals.toml")["return_thunks"]["names"]
+        self._thunks = X86_64.model("externals.toml")["return_thunks"]["names"]
 
     # -- ends
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcverify.arch.known import X86_64
 from mcverify.cli.options import (
     config_option,
     define_option,
@@ -227,9 +228,7 @@ def exit_code(results: Sequence[RoutineResult]) -> ExitCode:
 
 def max_rw_count() -> int:
     """The kernel's MAX_RW_COUNT in bytes: the largest length, unless one is given."""
-    from mcverify.models import read_toml
-
-    return int(read_toml("x86_64.toml")["limits"]["max_rw_count"])
+    return X86_64.limits.max_rw_count
 
 
 def _prove(

@@ -1,4 +1,4 @@
-"""The section .altinstructions -> alternatives. Layouts are in models/altinstructions.toml."""
+"""The section .altinstructions -> alternatives. Layouts are in models/x86_64/altinstructions.toml."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.image.extable import NO_TABLE, Table
 from mcverify.image.features import Naming, named, of_versions
 from mcverify.image.image import Alternative, Image, Moves
 from mcverify.image.relocate import REPLACEMENTS
-from mcverify.models import read_toml
 
 SECTION_NAME = ".altinstructions"
 _ADDRESSES = ("site", "replacement")
@@ -109,7 +109,7 @@ def layouts() -> tuple[Layout, ...]:
             last=entry.get("last"),
             extables=tuple(entry["extables"]),
         )
-        for name, entry in read_toml("altinstructions.toml")["layouts"].items()
+        for name, entry in X86_64.model("altinstructions.toml")["layouts"].items()
     )
 
 
@@ -283,7 +283,7 @@ def _fault_of_numbers(values: Mapping[str, int]) -> str:
 
 
 def _model() -> dict[str, Any]:
-    return read_toml("altinstructions.toml")
+    return X86_64.model("altinstructions.toml")
 
 
 def _error(image: Image, table: Table, message: str) -> InputError:

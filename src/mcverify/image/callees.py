@@ -1,4 +1,4 @@
-"""Stand-ins for the routines in C that a file goes to and does not hold (`models/callees.toml`).
+"""Stand-ins for the routines in C that a file goes to and does not hold (`models/x86_64/callees.toml`).
 
 A stand-in is machine code that does what is assumed of the routine, at the address of its undefined symbol
 and with exception-table entries of its own: so runs can execute the assumption like any other code. The paths
@@ -15,15 +15,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
+from mcverify.arch.known import X86_64
 from mcverify.image.image import STAND_IN, Handler, Image, Section, Symbol, TableEntry
-from mcverify.models import read_toml
 
 ASSUMED = "assumed"
 """Name of the handler of a stand-in's entries, and where its code is said to lie."""
 
 NESTED = 0x4000
 """How far below its caller's stack pointer a stand-in puts the stack of the routine that it calls, in bytes:
-no own frame is as large (`models/x86_64.toml`)."""
+no own frame is as large (`models/x86_64/cpu.toml`)."""
 
 _LOOP = bytes.fromhex(
     "89 d1"  # mov %edx, %ecx
@@ -100,7 +100,7 @@ _RETURN = bytes.fromhex("c3")
 
 @dataclass(frozen=True, slots=True)
 class Callee:
-    """What is assumed of a routine that copies byte by byte: see `models/callees.toml`."""
+    """What is assumed of a routine that copies byte by byte: see `models/x86_64/callees.toml`."""
 
     name: str
     summary: str
@@ -196,7 +196,7 @@ class StandIn:
 @cache
 def known() -> Mapping[str, Callee]:
     """The routines of which something is assumed, by the names of their tables."""
-    tables = read_toml("callees.toml")
+    tables = X86_64.model("callees.toml")
     return {
         table: Callee(
             said.get("symbol", table), said["summary"], said["kernels"], said["source"],

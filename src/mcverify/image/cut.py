@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.image.callees import ASSUMED, known
 from mcverify.image.image import Alternative, Image, Section, Symbol, TableEntry
-from mcverify.models import read_toml
 
 
 class _Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +75,7 @@ def differences(cut: Image, whole: Image) -> Iterator[str]:
         if any(address in block for block in code) and cut.repatched.get(address) != what:
             yield f"the kernel rewrites what lies at {address:#x} ({what})"
     yield from _unlike("alternatives", _alternatives(cut, code), _alternatives(whole, code))
-    names = {*read_toml("externals.toml")["return_thunks"]["names"], *(c.name for c in known().values())}
+    names = {*X86_64.model("externals.toml")["return_thunks"]["names"], *(c.name for c in known().values())}
     for address, name in sorted(cut.externals.items()):
         if name in names and name not in (whole.externals.get(address), *whole.names_at(address)):
             yield f"{address:#x} is not {name}"

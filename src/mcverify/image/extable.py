@@ -1,4 +1,4 @@
-"""Exception-table sections -> entries. Layouts and handlers are data: models/extable.toml."""
+"""Exception-table sections -> entries. Layouts and handlers are data: models/x86_64/extable.toml."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
+from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.image.image import Handler, Image, Section, TableEntry
 from mcverify.image.relocate import REPLACEMENTS, Relocated
 from mcverify.image.source import line_with
-from mcverify.models import read_toml
 
 SECTION_NAMES = ("__ex_table", ".extable")
 NO_TABLE = "none"
@@ -96,7 +96,7 @@ def read_tables(image: Image, tables: Sequence[Table]) -> tuple[str, tuple[Table
 @cache
 def layouts() -> tuple[Layout, ...]:
     """The layouts of the model."""
-    model = read_toml("extable.toml")["layouts"]
+    model = X86_64.model("extable.toml")["layouts"]
     return tuple(Layout(name, entry["kernels"], tuple(entry["fields"])) for name, entry in model.items())
 
 
@@ -277,7 +277,7 @@ def _no_handler(_: int) -> Handler:
 @lru_cache(maxsize=4096)
 def _handler_of_data(word: int) -> Handler | str:
     """The handler of a data word, with its operands; or why there is none."""
-    model = read_toml("extable.toml")["data"]
+    model = X86_64.model("extable.toml")["data"]
     number = _bits(word, model["type"])
     name = _by_type().get(number)
     if name is None:
@@ -313,7 +313,7 @@ def _bits(word: int, place: Mapping[str, int]) -> int:
 
 
 def _handlers() -> dict[str, Any]:
-    model: dict[str, Any] = read_toml("extable.toml")["handlers"]
+    model: dict[str, Any] = X86_64.model("extable.toml")["handlers"]
     return model
 
 

@@ -1,6 +1,6 @@
 """The names of CPU features by their numbers, which kernels of different ages use differently.
 
-The table is models/features.tsv; the stand-in header of features is made of it.
+The table is models/x86_64/features.tsv; the stand-in header of features is made of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from itertools import count
 from pathlib import Path
 
-from mcverify.models import models_dir
+from mcverify.arch.known import X86_64
 
 BUG = "BUG_"
 """What the names of bugs begin with: they are numbered behind the features, elsewhere in each kernel."""
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """models/features.tsv: `versions` of kernels, oldest first, and what they call their features."""
+    """models/x86_64/features.tsv: `versions` of kernels, oldest first, and what they call their features."""
 
     versions: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -99,7 +99,7 @@ class Table:
 @cache
 def table() -> Table:
     """The table that comes with mcverify."""
-    return Table.read((models_dir() / "features.tsv").read_text(encoding="utf-8"))
+    return Table.read(X86_64.file("features.tsv").read_text(encoding="utf-8"))
 
 
 # -- who calls a number what
@@ -175,7 +175,8 @@ def render_header(of: Table) -> str:
     numbers = sorted((number, name) for name, number in _stand_in_numbers(of).items())
     defines = "".join(f"#define {_macro(name)} {number}\n" for number, name in numbers)
     return (
-        "/* CPU features: made by bench/features.py of models/features.tsv, which names the sources. */\n"
+        "/* CPU features: made by bench/features.py of models/x86_64/features.tsv,"
+        " which names the sources. */\n"
         f"#ifndef MCVERIFY_FEATURES_H\n#define MCVERIFY_FEATURES_H\n\n{defines}\n#endif\n"
     )
 

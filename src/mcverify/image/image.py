@@ -67,7 +67,7 @@ class Symbol:
 class Handler:
     """What the kernel's exception handler does before it continues at the fixup.
 
-    `effects` are the words of `models/extable.toml` ("ax = trap", "reg = imm", ...), in
+    `effects` are the words of `models/x86_64/extable.toml` ("ax = trap", "reg = imm", ...), in
     the order in which they happen; `register` and `imm` are their operands.
     """
 
@@ -147,7 +147,7 @@ class Image:
 
     `externals` maps the address given to each undefined symbol to its name: a jump there
     leaves the image. `lines` maps instruction addresses to source lines. `layout` names
-    the exception-table layout found (a key of `models/extable.toml`). `notes` are facts the reader of a
+    the exception-table layout found (a key of `extable.toml`). `notes` are facts the reader of a
     verdict must know (a CONFIG that was assumed, a routine in the source that the object lacks).
     `sha256` is the digest of the file's content, in hex. `alternatives` are in the order of their table.
     `relocated` are the places at which a relocation wrote into code, with whether it wrote a distance and no

@@ -52,7 +52,7 @@ _EXTABLE = "MCVERIFY_EXTABLE"  # shim/include/mcverify/extable.h
 _BY_HAND = 31  # the kernels whose sources list alternatives by hand
 # Sections that list code which the kernel rewrites as it runs: static branches and calls, paravirtual calls.
 _REPATCHED = ("__jump_table", ".static_call_sites", ".parainstructions")
-_HANDLER_OFFSET = 8  # of the third word of an entry: models/extable.toml
+_HANDLER_OFFSET = 8  # of the third word of an entry: models/x86_64/extable.toml
 
 
 def load(

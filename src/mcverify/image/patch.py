@@ -1,7 +1,7 @@
 """What the kernel's boot code writes over the sites of alternatives.
 
 It copies a replacement to its site and corrects the relative targets that leave it. Which it corrects
-depends on the kernel's age: `moves` in models/altinstructions.toml.
+depends on the kernel's age: `moves` in models/x86_64/altinstructions.toml.
 """
 
 from __future__ import annotations

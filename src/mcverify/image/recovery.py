@@ -1,11 +1,11 @@
-"""Whether the kernel recovers from a machine check at a table entry (`models/machine_check.toml`)."""
+"""Whether the kernel recovers from a machine check at a table entry (`models/x86_64/machine_check.toml`)."""
 
 from __future__ import annotations
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.image.callees import ASSUMED
 from mcverify.image.image import Image, TableEntry
-from mcverify.models import read_toml
 
 _LONGEST = 15
 _REX = range(0x40, 0x50)
@@ -14,7 +14,7 @@ _REX = range(0x40, 0x50)
 def recovers(image: Image, entry: TableEntry, *, from_user: bool) -> bool:
     """Whether a machine check on a load of the entry's instruction ends at its fixup; `from_user`: it reads
     user memory."""
-    known = read_toml("machine_check.toml")["layouts"].get(image.layout)
+    known = X86_64.model("machine_check.toml")["layouts"].get(image.layout)
     if known is None:
         return False
     name = entry.handler.name
@@ -26,7 +26,7 @@ def recovers(image: Image, entry: TableEntry, *, from_user: bool) -> bool:
 
 def _moves(code: bytes) -> bool:
     """Whether it is one of the instructions that the kernel decodes: mov, movzx or movs."""
-    table = read_toml("machine_check.toml")["from_user"]
+    table = X86_64.model("machine_check.toml")["from_user"]
     prefixes = {int(prefix, 16) for prefix in table["prefixes"]}
     start = next((n for n, byte in enumerate(code) if byte not in prefixes), len(code))
     if code[start : start + 1] and code[start] in _REX:

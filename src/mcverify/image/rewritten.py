@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mcverify.arch.known import X86_64
 from mcverify.image.image import Alternative, Image, Moves, Section
 from mcverify.image.relocate import REPLACEMENTS
-from mcverify.models import read_toml
 
 # The tables, and the symbols around them where the linker script puts them into another section:
 # include/asm-generic/vmlinux.lds.h, arch/x86/kernel/vmlinux.lds.S.
@@ -62,12 +62,12 @@ def constants(image: Image) -> tuple[Constant, ...]:
 
 
 def with_constants(image: Image) -> Image:
-    """The image where an operand that the boot code writes is what it writes (models/runtime.toml), as one
+    """The image where an operand that the boot code writes is what it writes (runtime.toml), as one
     alternative or the other; and where it is not known what that is, is marked as rewritten."""
     known: list[Alternative] = []
     unknown: dict[int, str] = {}
     for constant in constants(image):
-        section, said = image.section_at(constant.address), read_toml("runtime.toml").get(constant.name)
+        section, said = image.section_at(constant.address), X86_64.model("runtime.toml").get(constant.name)
         if said is None or constant.section != f"{_CONSTANTS[0]}{constant.name}" or not _is_code(section):
             unknown[constant.address] = constant.section
             continue

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.foreign import read_text
 from mcverify.image.image import Annotation, SourceLine
-from mcverify.models import read_toml
 from mcverify.shown import printable
 
 _DIRECTIVES = "if|ifdef|ifndef|elif|else|endif|include|define|undef|error|warning|pragma|line"
@@ -46,7 +46,7 @@ _STAND_INS = ("ALIGN_DESTINATION", "RUNTIME_CONST_PTR", "GET_THREAD_INFO")
 
 @dataclass(frozen=True)
 class Era:
-    """Kernels (models/eras.toml): `layout` is what the stand-ins call the layout of their exception table,
+    """Kernels (eras.toml): `layout` is what the stand-ins call the layout of their exception table,
     `shown` the words of the source that show them."""
 
     layout: int
@@ -98,7 +98,7 @@ class Source:
         words = set(_WORD.findall(self.code))
         if _EXTABLE in words:
             return None
-        for mark in read_toml("eras.toml")["mark"]:
+        for mark in X86_64.model("eras.toml")["mark"]:
             required, one, none = (mark.get(key, []) for key in ("all", "any", "none"))
             shown = [*required, *[word for word in one if word in words][:1]]
             if words.issuperset(shown) and (not one or len(shown) > len(required)) and words.isdisjoint(none):

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.machine.terms import replace, symbols_of
-from mcverify.machine.x86_64 import CONTROL, STACK_POINTER, WIDTHS
 from mcverify.paths.segment import Location, Paths, Segment
 
-_UNCUT = frozenset((STACK_POINTER, *CONTROL))
+_UNCUT = frozenset((X86_64.stack_pointer, *X86_64.control))
 """Registers that a location fixes by itself, or that no invariant speaks of."""
 
 
@@ -55,7 +55,7 @@ def carried(paths: Paths) -> dict[Location, Carried]:
 def _brought(paths: Paths, segment: Segment, here: Carried) -> Carried:
     """What `segment` brings to its target: the registers that still matter there, and its conditions."""
     assert isinstance(segment.target, Location)
-    names = (paths.live.get(segment.target.address, frozenset(WIDTHS)) & WIDTHS.keys()) - _UNCUT
+    names = (paths.live.get(segment.target.address, frozenset(X86_64.widths)) & X86_64.widths.keys()) - _UNCUT
     values = {name: replace(segment.final.registers[name], here.values) for name in sorted(names)}
     conditions = (replace(condition, here.values) for condition in segment.conditions)
     passed = {c.get_id(): c for c in (*here.conditions, *conditions) if _is_of_entry(c)}

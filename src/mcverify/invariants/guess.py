@@ -8,6 +8,7 @@ from typing import cast
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.invariants.affine import Equality, equalities
 from mcverify.invariants.candidates import (
@@ -24,7 +25,6 @@ from mcverify.invariants.carried import Carried, carried
 from mcverify.invariants.houdini import Guesses
 from mcverify.logic.ghost import HIT, OK, TOP, J
 from mcverify.machine.terms import replace, variable, word
-from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
 from mcverify.paths.faults import LAST_TRAP, trap_numbers
 from mcverify.paths.segment import Location, Paths
 from mcverify.runs.case import PAGE, Case, Visit
@@ -84,7 +84,7 @@ def _rows(
         start = starts.get(visit.case)
         if start is None:
             continue
-        depth = visit.registers[STACK_POINTER] - start.registers[STACK_POINTER]
+        depth = visit.registers[X86_64.stack_pointer] - start.registers[X86_64.stack_pointer]
         for location in modes.get((visit.address, visit.faulted), ()):
             if location.stack == depth and _is_called_as(location, visit):
                 rows.setdefault(location, []).append(_row(visit, start, cases[visit.case]))
@@ -98,8 +98,8 @@ def _is_called_as(location: Location, visit: Visit) -> bool:
 
 
 def _row(visit: Visit, start: Visit, case: Case) -> dict[str, int]:
-    row = {name: visit.registers[name] for name in GENERAL}
-    row |= {f"{name}@0": start.registers[name] for name in GENERAL}
+    row = {name: visit.registers[name] for name in X86_64.general}
+    row |= {f"{name}@0": start.registers[name] for name in X86_64.general}
     row |= {f"stack{offset}": value for offset, value in visit.stack.items()}
     length = case.len
     for name, placement in (("bad_src", case.src), ("bad_dst", case.dst)):
@@ -127,11 +127,11 @@ class _Guesser:
         self._rows = _spread(rows)
         self._len_max = len_max
         self._persistent = persistent
-        live = paths.live.get(location.address, frozenset(GENERAL))
+        live = paths.live.get(location.address, frozenset(X86_64.general))
         slots = [f"stack{offset}" for offset in sorted(paths.slots[location])]
         known = [s for s in slots if all(s in row for row in self._rows)]
         self._faulted = location.faulted
-        self._variables = [n for n in GENERAL if n in live and n != STACK_POINTER] + known
+        self._variables = [n for n in X86_64.general if n in live and n != X86_64.stack_pointer] + known
         self._parameters = {
             name: f"{register}@0"
             for name, register in (("dst", contract.dst), ("src", contract.src), ("len", contract.len))
@@ -206,8 +206,10 @@ class _Guesser:
         """The entry register whose value `name` still, or again, holds in every sample: its own, or another
         that is no argument and was put aside there."""
         known = {*self._parameters.values(), *(f"{r}@0" for r in self._contract.given)}
-        others = [r for r in GENERAL if r != name and (name not in GENERAL or f"{r}@0" not in known)]
-        candidates = [name, *others] if name in GENERAL else others
+        others = [
+            r for r in X86_64.general if r != name and (name not in X86_64.general or f"{r}@0" not in known)
+        ]
+        candidates = [name, *others] if name in X86_64.general else others
         return next(
             (f"{r}@0" for r in candidates if all(row[name] == row[f"{r}@0"] for row in self._rows)), None
         )

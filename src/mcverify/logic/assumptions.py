@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.logic.ghost import J
 from mcverify.machine.instruction import Kind
 from mcverify.machine.terms import word
-from mcverify.models import read_toml
 from mcverify.paths.explore import entry_symbol
 from mcverify.paths.faults import FIRST_BAD
 
-USER_END = int(read_toml("x86_64.toml")["limits"]["user_end"])
+USER_END = X86_64.limits.user_end
 """The kernel's TASK_SIZE_MAX: user memory lies below."""
 
 

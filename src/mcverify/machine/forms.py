@@ -1,7 +1,7 @@
 """The form of an instruction: its name with the kinds and widths of its operands, in AT&T order.
 
 `add m32, r64`-like texts are keys: of the table that says which forms were compared with a CPU
-(`models/silicon.tsv`), and of what a proof rests on where one is missing there.
+(`models/x86_64/silicon.tsv`), and of what a proof rests on where one is missing there.
 
 r64 r32 r16 r8      a general register by its width; h8 is one of ah, bh, ch, dh
 m64 ... m8, m128    memory by what is accessed there; a trailing `i` tells that the address has an index,

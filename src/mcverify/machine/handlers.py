@@ -1,6 +1,6 @@
 """What the kernel's exception handlers do to the registers before they continue at the fixup.
 
-The effects are the words of `models/extable.toml`; the handlers are those of arch/x86/mm/extable.c.
+The effects are the words of `models/x86_64/extable.toml`; the handlers are those of arch/x86/mm/extable.c.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.image.image import Handler
 from mcverify.machine.state import Registers
-from mcverify.machine.x86_64 import STACK_POINTER
 
 _Effect = Callable[[Handler, Registers, z3.BitVecRef], dict[str, z3.BitVecRef]]
 
@@ -25,7 +25,7 @@ _EFFECTS: dict[str, _Effect] = {
     "ax = 0": lambda *_: {"rax": _word(0)},
     "dx = 0": lambda *_: {"rdx": _word(0)},
     "reg = imm": lambda handler, *_: {handler.register or "rax": _word(handler.imm)},
-    "sp += 8": lambda _, before, __: {STACK_POINTER: z3.simplify(before[STACK_POINTER] + 8)},
+    "sp += 8": lambda _, before, __: {X86_64.stack_pointer: z3.simplify(before[X86_64.stack_pointer] + 8)},
     "cx = imm*cx + reg": lambda handler, before, _: {
         "rcx": z3.simplify(_word(handler.imm) * before["rcx"] + before[handler.register or "rax"])
     },

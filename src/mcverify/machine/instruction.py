@@ -1,6 +1,6 @@
 """One instruction as a transition: what it reads, writes, accesses, and where it goes.
 
-All terms are z3 bit-vectors over the input symbols of `machine.x86_64.symbol` and the values
+All terms are z3 bit-vectors over the input symbols of `machine.symbols.symbol` and the values
 of the instruction's own loads. Nothing here knows about paths, buffers or contracts.
 """
 

@@ -19,17 +19,17 @@ import capstone
 import claripy
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.image.image import Image
 from mcverify.image.patch import is_rip_relative
 from mcverify.machine.decoder import decoder
 from mcverify.machine.events import Event, EventMemory
 from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Rep, Step
+from mcverify.machine.symbols import per_cpu_symbol, symbol
 from mcverify.machine.terms import word
 from mcverify.machine.undefined import with_undefined
 from mcverify.machine.vex import amd64g_calculate_rflags_all, angr, archinfo, pyvex
-from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, VECTOR, WIDTHS, per_cpu_symbol, symbol
-from mcverify.models import read_toml
 
 logging.getLogger("angr").setLevel(logging.CRITICAL)
 logging.getLogger("pyvex").setLevel(logging.CRITICAL)
@@ -43,12 +43,12 @@ _OPTIONS = {
 
 _VEX_ARCH = archinfo.ArchAMD64()
 _FLAG_THUNK = ("cc_op", "cc_dep1", "cc_dep2", "cc_ndep")
-_MODELLED_VEX = {*GENERAL, *VECTOR, *_FLAG_THUNK, "rip", "d", "ac", "id"}
+_MODELLED_VEX = {*X86_64.general, *X86_64.vectors, *_FLAG_THUNK, "rip", "d", "ac", "id"}
 _LOW_HALF = {f"xmm{n}": f"ymm{n}" for n in range(16)}
 
 _OPERAND_SIZE = 0x66
 _BY_SIZE = {"refused_16_bit": 2, "refused_32_bit": 4}
-"""Tables of `models/instructions.toml`, by the size in bytes of an operand."""
+"""Tables of `models/x86_64/instructions.toml`, by the size in bytes of an operand."""
 _MOST_KEPT = 5000
 _WORD = 8
 _PLAIN_JUMPS = {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}
@@ -70,7 +70,7 @@ class Lifter:
     def __init__(self, image: Image) -> None:
         self._image = image
         self.seconds = 0.0
-        self._models = read_toml("instructions.toml")
+        self._models = X86_64.model("instructions.toml")
 
     def instruction(self, address: int) -> Instruction:
         """The instruction at `address`.
@@ -99,7 +99,7 @@ class Lifter:
         return _moved(self._known[key], address)
 
     def _per_cpu(self, decoded: Any) -> Instruction | None:
-        """The instruction if it loads a register with a per-CPU variable of `models/percpu.toml`, by gs and
+        """The instruction if it loads a register with a per-CPU variable of `percpu.toml`, by gs and
         its address alone."""
         if decoded.id != capstone.x86.X86_INS_MOV or len(decoded.operands) != 2:
             return None
@@ -115,8 +115,8 @@ class Lifter:
         elif memory.base:
             return None
         register = decoded.reg_name(target.reg)
-        name = next((n for n in self._image.names_of_datum(at) if n in read_toml("percpu.toml")), None)
-        if name is None or register not in GENERAL or register == STACK_POINTER:
+        name = next((n for n in self._image.names_of_datum(at) if n in X86_64.model("percpu.toml")), None)
+        if name is None or register not in X86_64.general or register == X86_64.stack_pointer:
             return None
         follows = decoded.address + decoded.size
         step = Step(z3.BoolVal(True), (), {register: per_cpu_symbol(name)}, follows)
@@ -230,7 +230,7 @@ class Lifter:
         state = angr.SimState(
             project=self._project, plugins={"memory": EventMemory()}, mode="symbolic", options=_OPTIONS
         )
-        for name in (*GENERAL, *VECTOR):
+        for name in (*X86_64.general, *X86_64.vectors):
             setattr(state.regs, name, _claripy_symbol(name))
         state.regs.cc_op = 0
         state.regs.cc_dep1 = _packed_flags()
@@ -278,12 +278,12 @@ def _opcode_before_registers(decoded: Any) -> int | None:
 
 
 def _claripy_symbol(name: str) -> claripy.ast.BV:
-    return claripy.BVS(name, WIDTHS[name], explicit_name=True)
+    return claripy.BVS(name, X86_64.widths[name], explicit_name=True)
 
 
 def _packed_flags() -> claripy.ast.BV:
     """rflags as VEX's OP_COPY thunk wants it: the six arithmetic flags in place, zero elsewhere."""
-    bits = {bit: _claripy_symbol(name) for name, bit in FLAG_BITS.items()}
+    bits = {bit: _claripy_symbol(name) for name, bit in X86_64.flags.items()}
     low = [bits.get(bit, claripy.BVV(0, 1)) for bit in range(11, -1, -1)]
     return claripy.Concat(claripy.BVV(0, 52), *low)
 
@@ -332,7 +332,9 @@ def _is_impossible(condition: z3.BoolRef) -> bool:
 
 
 def _writes(address: int, text: str, after: Any, written: frozenset[str]) -> Mapping[str, z3.BitVecRef]:
-    writes: dict[str, Any] = {name: _z3(getattr(after.regs, name)) for name in written if name in WIDTHS}
+    writes: dict[str, Any] = {
+        name: _z3(getattr(after.regs, name)) for name in written if name in X86_64.widths
+    }
     if written & set(_FLAG_THUNK):
         writes |= _flag_writes(address, text, after)
     if "d" in written:
@@ -347,7 +349,7 @@ def _flag_writes(address: int, text: str, after: Any) -> dict[str, Any]:
         packed = _z3(_rflags(after, *(getattr(after.regs, part) for part in _FLAG_THUNK)))
     except Exception as error:  # angr's ccalls raise many kinds
         raise Refused(address, text, f"its flags are not known: {error}") from error
-    return {name: z3.simplify(z3.Extract(bit, bit, packed)) for name, bit in FLAG_BITS.items()}
+    return {name: z3.simplify(z3.Extract(bit, bit, packed)) for name, bit in X86_64.flags.items()}
 
 
 def _rflags(state: Any, op: Any, *operands: Any) -> Any:
@@ -400,7 +402,9 @@ def _check_register(address: int, text: str, offset: int, verb: str) -> None:
 
 
 def _from_model(decoded: Any, text: str, model: Mapping[str, Any]) -> Instruction:
-    writes = {name: z3.BitVecVal(value, WIDTHS[name]) for name, value in model.get("writes", {}).items()}
+    writes = {
+        name: z3.BitVecVal(value, X86_64.widths[name]) for name, value in model.get("writes", {}).items()
+    }
     step = Step(z3.BoolVal(True), (), writes, decoded.address + decoded.size)
     hint = _hinted_at(decoded, text) if model.get("hint", False) else None
     return Instruction(
@@ -414,7 +418,7 @@ def _hinted_at(decoded: Any, text: str) -> z3.BitVecRef:
     memory = operand.mem
     registers = [decoded.reg_name(r) for r in (memory.base, memory.index) if r]
     if memory.segment in (capstone.x86.X86_REG_FS, capstone.x86.X86_REG_GS) or any(
-        name not in GENERAL for name in registers
+        name not in X86_64.general for name in registers
     ):
         raise Refused(decoded.address, text, "has an address that is not modelled")
     base, index = (symbol(decoded.reg_name(r)) if r else word(0) for r in (memory.base, memory.index))

@@ -1,6 +1,6 @@
 """REP as one transition, and the proof that it is what the lifted instruction does, iteration by iteration.
 
-The closed form (models/rep.toml, the Intel SDM's rule): from rcx = n, rsi = s, rdi = d, after k <= n
+The closed form (models/x86_64/rep.toml, the Intel SDM's rule): from rcx = n, rsi = s, rdi = d, after k <= n
 elements of e bytes the registers are n - k, s + e*k, d + e*k; element k is loaded from and stored to just
 there; a fault at element k finds the registers so; and the bytes stored before it are [d, d + e*k).
 """

@@ -12,8 +12,8 @@ from dataclasses import replace as changed
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.machine.terms import distance, replace, symbols_of
-from mcverify.machine.x86_64 import STACK_POINTER, WIDTHS
 
 STACK_BASE = z3.BitVec("rsp@0", 64)
 """The stack pointer at entry: the address of the return address."""
@@ -42,12 +42,14 @@ class Registers:
         loads = loads or {}
         names = symbols_of(term)
         return replace(
-            term, {n: loads[n] if n in loads else self[n] for n in names if n in loads or n in WIDTHS}
+            term, {n: loads[n] if n in loads else self[n] for n in names if n in loads or n in X86_64.widths}
         )
 
     def put_into(self, term: z3.ExprRef) -> z3.ExprRef:
         """`term`, which is over input symbols, in this state, and not simplified."""
-        values = [(z3.BitVec(n, WIDTHS[n]), self[n]) for n in sorted(symbols_of(term) & WIDTHS.keys())]
+        values = [
+            (z3.BitVec(n, X86_64.widths[n]), self[n]) for n in sorted(symbols_of(term) & X86_64.widths.keys())
+        ]
         return z3.substitute(term, *values)
 
     def knows(self, name: str) -> bool:
@@ -81,7 +83,7 @@ class State:
     @property
     def stack_offset(self) -> int | None:
         """rsp minus its value at entry, None if that is not constant."""
-        return self.stack_position(self.registers[STACK_POINTER])
+        return self.stack_position(self.registers[X86_64.stack_pointer])
 
     @staticmethod
     def stack_position(address: z3.BitVecRef) -> int | None:

@@ -1,7 +1,7 @@
 """Flags that an instruction leaves undefined: the CPU may do what it likes with them, and so no proof may
 rest on what the lifter happens to make of them.
 
-Which they are is data (`models/instructions.toml`, from "flags affected" in the Intel SDM, vol. 2). A shift
+Which they are is data (`instructions.toml`, from "flags affected" in the Intel SDM, vol. 2). A shift
 or rotation leaves its flags alone where the count, taken modulo 32 or 64, is 0.
 """
 
@@ -14,7 +14,7 @@ import z3
 from capstone import x86_const
 
 from mcverify.machine.decoder import counts_in_cl
-from mcverify.machine.x86_64 import symbol
+from mcverify.machine.symbols import symbol
 
 PREFIX = "undefined."
 """Begins the name of the symbol that stands for an undefined flag; each execution has another one."""
@@ -25,7 +25,7 @@ def with_undefined(
 ) -> dict[str, z3.BitVecRef]:
     """`writes` of an instruction, with a free symbol for each flag under the condition that it is undefined.
 
-    `decoded` is capstone's view of it, `table` the part `undefined_flags` of `models/instructions.toml`.
+    `decoded` is capstone's view of it, `table` the part `undefined_flags` of `instructions.toml`.
     """
     found = dict(writes)
     for flag, condition in _undefined(decoded, table):

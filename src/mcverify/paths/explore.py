@@ -13,8 +13,9 @@ from itertools import count
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.bytewise import lacks
-from mcverify.contract import CALLEE_SAVED, MACHINE_CHECK, Contract, can_fault, faults_by_entry
+from mcverify.contract import MACHINE_CHECK, Contract, can_fault, faults_by_entry
 from mcverify.deadline import Deadline
 from mcverify.image.callees import StandIn, callees, calling
 from mcverify.image.image import Image, TableEntry
@@ -24,10 +25,9 @@ from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
+from mcverify.machine.symbols import per_cpu_symbol, symbol
 from mcverify.machine.terms import constant, distance, symbols_of, variable, word
 from mcverify.machine.undefined import PREFIX as UNDEFINED
-from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, WIDTHS, per_cpu_symbol, symbol
-from mcverify.models import read_toml
 from mcverify.paths.faults import FIRST_BAD, is_harmless, strikes, survives, trap_numbers
 from mcverify.paths.graph import Graph, build_graph
 from mcverify.paths.segment import (
@@ -47,15 +47,13 @@ from mcverify.paths.segment import (
 _MAX_LOCATIONS = 200
 _MAX_NODES = 40_000
 _DISCRETE = ("df", "ac")
-_EAGER = frozenset(GENERAL)
-_CLOBBERED = tuple(r for r in GENERAL if r not in (*CALLEE_SAVED, STACK_POINTER)) + tuple(FLAG_BITS)
-"""What a routine in C may change (System V AMD64 ABI 1.0, section 3.2.1)."""
+_EAGER = frozenset(X86_64.general)
 _FATAL = "a machine check at this entry is fatal: the kernel does not recover there"
 _FRAME = 8
 """Offset from rsp at entry, where the return address is, of the caller's frame."""
-_DEEPEST = -int(read_toml("x86_64.toml")["limits"]["own_frame"])
+_DEEPEST = -X86_64.limits.own_frame
 """Offset from rsp at entry below which there may be no stack."""
-_USER_END = int(read_toml("x86_64.toml")["limits"]["user_end"])
+_USER_END = X86_64.limits.user_end
 
 
 class TooManyPaths(Exception):
@@ -132,7 +130,7 @@ class _Node:
 
 def entry_symbol(register: str) -> z3.BitVecRef:
     """The value that `register` has when the routine is entered."""
-    return variable(f"{register}@0", WIDTHS[register])
+    return variable(f"{register}@0", X86_64.widths[register])
 
 
 def address_of(register: str | None) -> z3.BitVecRef:
@@ -211,7 +209,7 @@ class Explorer:
         return segments
 
     def _paths(self, graph: Graph, segments: list[Segment]) -> Paths:
-        at_return = frozenset({*self.contract.kept, STACK_POINTER, *_DISCRETE, *self.contract.results})
+        at_return = frozenset({*self.contract.kept, X86_64.stack_pointer, *_DISCRETE, *self.contract.results})
         return Paths(
             entry=self._start,
             locations=tuple(self._slots),
@@ -259,14 +257,14 @@ class Explorer:
         return segments
 
     def _entry_state(self) -> State:
-        values = {name: entry_symbol(name) for name in WIDTHS}
-        values[STACK_POINTER] = STACK_BASE
+        values = {name: entry_symbol(name) for name in X86_64.widths}
+        values[X86_64.stack_pointer] = STACK_BASE
         values |= {name: z3.BitVecVal(0, 1) for name in _DISCRETE}
         return State(Registers(values), {}).pushed(0, RETURN_ADDRESS)
 
     def _cut_state(self, location: Location) -> State:
-        values = {name: symbol(name) for name in WIDTHS}
-        values[STACK_POINTER] = z3.simplify(STACK_BASE + location.stack)
+        values = {name: symbol(name) for name in X86_64.widths}
+        values[X86_64.stack_pointer] = z3.simplify(STACK_BASE + location.stack)
         values |= {"df": z3.BitVecVal(location.df, 1), "ac": z3.BitVecVal(location.ac, 1)}
         state = State(Registers(values), {}).pushed(0, RETURN_ADDRESS)
         for offset in self._slots[location]:
@@ -370,7 +368,7 @@ class Explorer:
             return z3.BoolVal(False)
         length = entry_symbol(contract.len) if contract.len else word(contract.size or 0)
         bad = FIRST_BAD[kind] if self.options.may_fault(kind) else None
-        line = read_toml("x86_64.toml")["faults"]["granularity"]
+        line = X86_64.granularity
         return is_harmless(address, entry_symbol(register), length, bad, line)
 
     def _prune(self, source: Location, node: _Node, step: Step) -> None:
@@ -453,9 +451,9 @@ class Explorer:
         """Offset below which the stack must not be touched: rsp, and for a store what the instruction makes
         of it."""
         now = state.stack_offset
-        if kind is Kind.LOAD or STACK_POINTER not in step.writes:
+        if kind is Kind.LOAD or X86_64.stack_pointer not in step.writes:
             return now
-        moved = State.stack_position(state.registers.evaluate(step.writes[STACK_POINTER], loads))
+        moved = State.stack_position(state.registers.evaluate(step.writes[X86_64.stack_pointer], loads))
         return now if now is None or moved is None else min(now, moved)
 
     def _kernel_load(self, address: z3.BitVecRef, size: int) -> tuple[z3.BitVecRef, z3.BoolRef] | None:
@@ -468,7 +466,7 @@ class Explorer:
             if known is None:
                 return None
             return z3.BitVecVal(int.from_bytes(known, "little"), 8 * size), z3.BoolVal(True)
-        for name, model in read_toml("percpu.toml").items():
+        for name, model in X86_64.model("percpu.toml").items():
             pointer = per_cpu_symbol(name)
             if pointer.decl().name() not in symbols_of(address):
                 continue
@@ -511,7 +509,7 @@ class Explorer:
         for name in _EAGER & step.writes.keys():
             registers[name]  # computed now: a long chain of pending terms would recurse deeply
         state = changed(node.state, registers=registers)
-        if STACK_POINTER in step.writes:
+        if X86_64.stack_pointer in step.writes:
             state = _released(node.state, state)
         node = changed(
             node,
@@ -573,11 +571,11 @@ class Explorer:
 
     def _outside(self, source: Location, node: _Node, name: str) -> tuple[list[Segment], list[_Node]]:
         """A jump to the undefined symbol `name`: a return if it is a return thunk, what is assumed if
-        `models/callees.toml` says something of it, else the end of what is known."""
+        `models/x86_64/callees.toml` says something of it, else the end of what is known."""
         callee = self._callees.get(node.address)
         if callee is not None:
             return self._callee(source, node, callee)
-        if name not in read_toml("externals.toml")["return_thunks"]["names"]:
+        if name not in X86_64.model("externals.toml")["return_thunks"]["names"]:
             at_jump = changed(node.over(node.address), address=node.trail[-1])
             return [
                 self._end(
@@ -592,7 +590,7 @@ class Explorer:
         if offset is None:
             return [self._end(source, node, Ending.LOST, reason="rsp is not known at a return")], []
         to = node.state.read(offset, 8)
-        popped = node.state.registers.assigned({STACK_POINTER: z3.simplify(STACK_BASE + offset + 8)})
+        popped = node.state.registers.assigned({X86_64.stack_pointer: z3.simplify(STACK_BASE + offset + 8)})
         ended: list[Segment] = []
         following: list[_Node] = []
         state = _released(node.state, changed(node.state, registers=popped))
@@ -738,7 +736,9 @@ class Explorer:
     def _callee_leaves(self, node: _Node, callee: StandIn, left: z3.BitVecRef) -> _Node:
         """The node at the callee's return, where `left` is its result."""
         number = next(self._numbers)
-        values = {name: variable(f"clobbered{number}.{name}", WIDTHS[name]) for name in _CLOBBERED}
+        values = {
+            name: variable(f"clobbered{number}.{name}", X86_64.widths[name]) for name in X86_64.clobbered
+        }
         values["rax"] = left
         if callee.clears_ac:
             values["ac"] = z3.BitVecVal(0, 1)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from mcverify.arch.known import X86_64
 from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.machine.instruction import Instruction, Leave, Refused
 from mcverify.machine.lift import Lifter
 from mcverify.machine.terms import symbols_of
-from mcverify.machine.x86_64 import WIDTHS
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Graph:
     def live(self, at_return: frozenset[str]) -> dict[int, frozenset[str]]:
         """Registers that may be read before they are written, before each instruction."""
         if self.has_calls:
-            return dict.fromkeys(self.instructions, frozenset(WIDTHS))
+            return dict.fromkeys(self.instructions, frozenset(X86_64.widths))
         live: dict[int, frozenset[str]] = dict.fromkeys(self.instructions, frozenset())
         effects = {
             address: _effects(i, at_return, leaves=address in self.leaving)
@@ -68,7 +68,7 @@ class Graph:
 
 
 _ARGUMENTS = frozenset(("rdi", "rsi", "rdx", "rcx"))
-"""What a routine outside may look at (`models/callees.toml`)."""
+"""What a routine outside may look at (`models/x86_64/callees.toml`)."""
 
 
 def _effects(
@@ -86,9 +86,9 @@ def _effects(
     if leaves:
         reads |= at_return | _ARGUMENTS
     if instruction.rep or any(step.accesses for step in instruction.steps):
-        return frozenset(reads) & WIDTHS.keys(), frozenset()
+        return frozenset(reads) & X86_64.widths.keys(), frozenset()
     kills = frozenset.intersection(*(frozenset(step.writes) for step in instruction.steps))
-    return frozenset(reads) & WIDTHS.keys(), kills
+    return frozenset(reads) & X86_64.widths.keys(), kills
 
 
 def build_graph(

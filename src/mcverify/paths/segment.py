@@ -177,7 +177,7 @@ class Paths:
     """All the ways through a routine. `slots` gives, per location, the stack offsets of the
     8-byte words that are known there; `live` the registers whose value still matters; `limits` are sentences
     on what is taken of the kernel's own variables that it reads; `assumed` names the
-    routines outside that are taken to do what `models/callees.toml` says; `pruned` are the ways that no state
+    routines outside that are taken to do what `callees.toml` says; `pruned` are the ways that no state
     can take."""
 
     entry: Location

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.machine.terms import symbols_of
-from mcverify.machine.x86_64 import FLAG_BITS, GENERAL
-from mcverify.runs.operands import parts
 
 _LONGEST = 60
 _WIDTHS = (64, 32, 16, 8)
@@ -38,7 +37,7 @@ def _depending(term: z3.ExprRef) -> str:
 
 
 def _order(name: str) -> tuple[bool, int, str]:
-    return name not in GENERAL, GENERAL.index(name) if name in GENERAL else 0, name
+    return name not in X86_64.general, X86_64.general.index(name) if name in X86_64.general else 0, name
 
 
 # -- sums
@@ -158,22 +157,22 @@ def _extract(term: z3.BitVecRef, room: int) -> str:
     inner = term.arg(0)
     width = high + 1 - low
     register = inner.decl().name() if z3.is_const(inner) else ""
-    if low == 0 and register in GENERAL:
+    if low == 0 and register in X86_64.general:
         return _part(register, width, room)
     if low == 0:
         return _inner(inner) if room > width else _lowest(_inner(inner), width)
-    name = parts(register)[1] if register in GENERAL and high <= 31 else _inner(inner)
-    top = 31 if name != register and register in GENERAL else inner.size() - 1
+    name = X86_64.names_of(register)[1] if register in X86_64.general and high <= 31 else _inner(inner)
+    top = 31 if name != register and register in X86_64.general else inner.size() - 1
     return f"({name} >> {low})" if high == top else f"({name} >> {low} & {(1 << width) - 1})"
 
 
 def _part(register: str, width: int, room: int) -> str:
     """The lowest `width` bits of a register, in a place of `room` bits."""
     if room > width and room in _WIDTHS:
-        return parts(register)[_WIDTHS.index(room)]
+        return X86_64.names_of(register)[_WIDTHS.index(room)]
     if width in _WIDTHS:
-        return parts(register)[_WIDTHS.index(width)]
-    return f"({parts(register)[width <= 32]} & {(1 << width) - 1})"
+        return X86_64.names_of(register)[_WIDTHS.index(width)]
+    return f"({X86_64.names_of(register)[width <= 32]} & {(1 << width) - 1})"
 
 
 def _lowest(text: str, width: int) -> str:
@@ -182,9 +181,9 @@ def _lowest(text: str, width: int) -> str:
 
 def _symbol(name: str) -> str:
     plain = name.removesuffix("@0")
-    if plain in GENERAL or not re.fullmatch(r"[a-z]+[\d.\[\]-]*.*", plain):
+    if plain in X86_64.general or not re.fullmatch(r"[a-z]+[\d.\[\]-]*.*", plain):
         return plain
-    if plain in FLAG_BITS:
+    if plain in X86_64.flags:
         return plain.upper()
     return next((words for begins, words in _OTHERS.items() if plain.startswith(begins)), plain)
 

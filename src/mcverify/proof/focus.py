@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from mcverify.arch.known import X86_64
 from mcverify.image.image import Alternative, Image, Section, SourceLine
 from mcverify.image.lines import PLACES, lines_of
 from mcverify.image.patch import written
-from mcverify.models import read_toml
 from mcverify.runs.code import Instruction, decode, decode_bytes, named_addresses
 
 _MOST = 2000
@@ -26,7 +26,7 @@ _GAP = 64
 def focused(image: Image, entry: int) -> Image:
     """The image with what can be reached from `entry` alone, where it is a whole kernel or a module.
 
-    Calls and jumps to functions in the same file are followed; the return thunks (`models/externals.toml`)
+    Calls and jumps to functions in the same file are followed; the return thunks (`externals.toml`)
     become externals, for the boot code rewrites what stands there.
     """
     if not image.built or image.focused:
@@ -110,7 +110,7 @@ class _Walk:
 
 
 def _thunks(image: Image) -> dict[int, str]:
-    names = read_toml("externals.toml")["return_thunks"]["names"]
+    names = X86_64.model("externals.toml")["return_thunks"]["names"]
     return {address: name for name in names if (address := image.address_of(name)) is not None}
 
 

@@ -9,11 +9,11 @@ from functools import cached_property
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.logic.solver import Reply
 from mcverify.machine.instruction import Kind
 from mcverify.machine.terms import symbols_of, variable, word
-from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, VECTOR, WIDTHS
 from mcverify.paths.explore import address_of, entry_symbol
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Segment, Transfer
@@ -76,7 +76,7 @@ class Hint:
 
     def _registers(self) -> tuple[tuple[str, int], ...]:
         values = {name: self._value_of(term) for name, term in self.found.registers.items()}
-        flags = {FLAG_BITS[name]: values.pop(name) for name in FLAG_BITS if name in values}
+        flags = {X86_64.flags[name]: values.pop(name) for name in X86_64.flags if name in values}
         if flags:
             values["rflags"] = sum(value << bit for bit, value in flags.items())
         return tuple(values.items())
@@ -144,19 +144,19 @@ def found_by(
     """What a model has at entry, and in src at the address `source`, as far as the terms `said` speak of it.
     `here` applies what is known at the location."""
     spoken = frozenset().union(*(symbols_of(term) for term in said))
-    taken = (*contract.arguments, *contract.given, STACK_POINTER)
+    taken = (*contract.arguments, *contract.given, X86_64.stack_pointer)
     registers: dict[str, z3.BitVecRef] = {}
     held: dict[str, z3.BitVecRef] = {}
-    for name in (*GENERAL, *FLAG_BITS, *VECTOR):
+    for name in (*X86_64.general, *X86_64.flags, *X86_64.vectors):
         if name in taken:
             continue
-        at_entry, now = here(entry_symbol(name)), here(variable(name, WIDTHS[name]))
+        at_entry, now = here(entry_symbol(name)), here(variable(name, X86_64.widths[name]))
         if not symbols_of(at_entry).isdisjoint(spoken):
             registers[name] = at_entry
         elif not symbols_of(now).isdisjoint(spoken):
             # At a loop head it may still hold what it held at entry, or what was loaded last.
             registers[name] = now
-            if name in GENERAL and len(held) < _MOST_HELD:
+            if name in X86_64.general and len(held) < _MOST_HELD:
                 held[name] = now
     loads = (
         Loaded(here(t.address - source), here(t.value), t.size)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.ghost import HIT, OK, RETURNED, J
 from mcverify.logic.standpoint import last_trap
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.terms import low, word
-from mcverify.machine.x86_64 import STACK_POINTER
 from mcverify.paths.explore import Options, entry_symbol
 from mcverify.paths.faults import FIRST_BAD, strikes
 from mcverify.paths.segment import AccessPoint, Segment
@@ -155,7 +155,7 @@ def _right_data(at: _Exit) -> Iterator[Goal]:
 def _machine_state(at: _Exit) -> Iterator[Goal]:
     kept = [at.register(name) == entry_symbol(name) for name in at.contract.kept]
     clear = [at.register(flag) == 0 for flag in ("df", "ac")]
-    stack = at.register(STACK_POINTER) == STACK_BASE + 8
+    stack = at.register(X86_64.stack_pointer) == STACK_BASE + 8
     returned = at.segment.returned_to
     assert returned is not None
     yield Goal("O7", z3.And(*kept, *clear, stack, returned == RETURN_ADDRESS))

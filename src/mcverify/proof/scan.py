@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
+from mcverify.arch.known import X86_64
 from mcverify.image import extable
 from mcverify.image.callees import ASSUMED
 from mcverify.image.functions import Functions
 from mcverify.image.image import Alternative, Image, Symbol, TableEntry
 from mcverify.image.lines import PLACES, lines_of
 from mcverify.image.patch import written
-from mcverify.models import read_toml
 from mcverify.proof.select import contract_in
 from mcverify.runs.code import decode_bytes
 from mcverify.runs.operands import directions
@@ -215,7 +215,7 @@ def _function(
 
 def _features(alternatives: Iterable[Alternative]) -> Iterator[str]:
     """Those that choose: not the one that every CPU is said to have."""
-    always = read_toml("altinstructions.toml")["features"]["always"]
+    always = X86_64.model("altinstructions.toml")["features"]["always"]
     for alternative in alternatives:
         if alternative.feature != always:
             yield f"{'!' if alternative.inverted else ''}{alternative.shown or alternative.feature}"

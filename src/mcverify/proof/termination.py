@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import networkx
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.solver import Answer
 from mcverify.logic.standpoint import Standpoint
 from mcverify.machine.terms import symbols_of
-from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
 from mcverify.paths.segment import Location, Paths, Segment
 
 StandpointAt = Callable[[Location], Standpoint]
@@ -89,7 +89,7 @@ def _compares(
 
 def _measures(paths: Paths, part: Sequence[Segment], assumptions: Assumptions) -> Iterator[z3.BitVecRef]:
     """Counters, what is left of a buffer behind a pointer, and counters that count up to zero."""
-    changing = [n for n in GENERAL if n != STACK_POINTER and any(_changes(s, n) for s in part)]
+    changing = [n for n in X86_64.general if n != X86_64.stack_pointer and any(_changes(s, n) for s in part)]
     changing = [n for n in changing if all(n in paths.live.get(s.source.address, ()) for s in part)]
     registers = [z3.BitVec(name, 64) for name in changing]
     yield from registers

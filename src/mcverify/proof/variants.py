@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.image.image import Alternative, Image, TableEntry
 from mcverify.image.patch import patched
-from mcverify.models import read_toml
 from mcverify.proof.focus import focused
 from mcverify.runs.code import Instruction, decode, reachable
 
@@ -113,7 +113,7 @@ def _applies(alternative: Alternative, features: Mapping[str, bool]) -> bool:
 
 
 def _always() -> str:
-    return str(read_toml("altinstructions.toml")["features"]["always"])
+    return str(X86_64.model("altinstructions.toml")["features"]["always"])
 
 
 def _refuse_nested(image: Image, chosen: Sequence[Alternative]) -> None:

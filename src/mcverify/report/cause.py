@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import networkx as nx
 
+from mcverify.arch.known import X86_64
 from mcverify.proof.result import Counterexample, RoutineResult, TraceStep
 from mcverify.report.counterexample import smallest_first
 from mcverify.report.words import local, short
-from mcverify.runs.operands import parts
 
 _ZERO = re.compile(r"xor\w*\s+%?(?P<register>\w+),\s*%?(?P=register)")
 _CONSTANT = re.compile(r"mov\w*\s+\$[^,]+,\s*%?(?P<register>\w+)")
@@ -144,7 +144,7 @@ def _pending(run: Counterexample) -> tuple[int, int] | None:
 
 def _constant(run: Counterexample, register: str) -> TraceStep | None:
     """The step behind the last fault that writes `register` last, if it puts a constant there."""
-    names = parts(register)
+    names = X86_64.names_of(register)
     for step in reversed(list(_behind_fault(run.trace))):
         match = _LAST.search(step.text)
         if match and match["register"] in names:

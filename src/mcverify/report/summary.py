@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mcverify.models import read_toml
+from mcverify.arch.known import X86_64
 from mcverify.proof.result import (
     EVERYWHERE,
     SUCCESS,
@@ -87,7 +87,7 @@ def narrowed(result: RoutineResult) -> list[str]:
     wider = result.faults == "both" or result.faults.startswith(contract.faults)
     left_out = not wider or contract.traps != "both"
     words = [a for a in result.assumptions if " may fault" in a] if left_out else []
-    if contract.size is None and domain.len_max < read_toml("x86_64.toml")["limits"]["max_rw_count"]:
+    if contract.size is None and domain.len_max < X86_64.limits.max_rw_count:
         words.insert(0, f"len <= {size(domain.len_max)}")
     words += [*faults_words(result), *entries_left(result)]
     return [*result.by_comment, *words] + [a for a in result.assumptions if a.startswith("assembled with ")]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from mcverify.models import read_toml
+from mcverify.arch.known import X86_64
 from mcverify.runs.case import Run
 from mcverify.shown import printable_text
 
@@ -18,8 +18,8 @@ def number(value: int) -> str:
 
 def trap_name(trap: int | None) -> str:
     """`#PF` for 14, as the Intel SDM and kernel developers call it; None is no trap."""
-    names: dict[str, str] = read_toml("x86_64.toml")["traps"]["names"]
-    return names.get(str(trap), f"trap {trap}")
+    known = X86_64.traps.names
+    return f"trap {trap}" if trap is None else known.get(trap, f"trap {trap}")
 
 
 def trap_names(text: str) -> str:
@@ -31,8 +31,7 @@ def register_value(register: str, value: int) -> str:
     """The value of a register; of rflags the flags that stand, by name."""
     if register != "rflags":
         return number(value)
-    bits: dict[str, int] = read_toml("x86_64.toml")["rflags"]["bits"]
-    return " ".join(name for name, bit in bits.items() if value >> bit & 1) or "no flag"
+    return " ".join(name for name, bit in X86_64.flag_names.items() if value >> bit & 1) or "no flag"
 
 
 def counted(count: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract, faults_by_entry
 from mcverify.deadline import Deadline, OutOfMemory
 from mcverify.invariants.guess import guesses
@@ -18,7 +19,6 @@ from mcverify.logic.solver import Reply, Solver
 from mcverify.logic.standpoint import Invariant
 from mcverify.machine.instruction import Kind
 from mcverify.machine.lift import Lifter
-from mcverify.models import read_toml
 from mcverify.paths.explore import Explorer, Options, TooManyPaths, address_of
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Location, Paths
@@ -157,7 +157,7 @@ def _hint(reply: Reply | None, assumptions: Assumptions) -> Hint | None:
 
 
 def _assumptions(contract: Contract, options: ProveOptions) -> Assumptions:
-    granularity = read_toml("x86_64.toml")["faults"]["granularity"]
+    granularity = X86_64.granularity
     return Assumptions(contract, options.len_max, granularity, persistent=True)
 
 
@@ -242,7 +242,7 @@ class Explored:
         trials = Trials(self.proved.image, self.proved.task.entry, contract, faults, deadline=self.deadline)
         cases, visits = sampled(paths, contract, faults, trials.runner, len_max)
         guessed = guesses(paths, contract, cases, visits, len_max, persistent=False)
-        granularity = read_toml("x86_64.toml")["faults"]["granularity"]
+        granularity = X86_64.granularity
         assumptions = Assumptions(contract, len_max, granularity, persistent=False)
         Houdini(paths, guessed, assumptions, Solver(_QUERY_SECONDS, self.deadline)).run(progress)
         return {location: found.invariant() for location, found in guessed.items()}

@@ -18,6 +18,7 @@ from zlib import crc32
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
 from mcverify.logic.assumptions import Assumptions
@@ -26,7 +27,6 @@ from mcverify.logic.normal import Normalizer
 from mcverify.logic.solver import Answer, Reply, Solver
 from mcverify.logic.standpoint import Invariant
 from mcverify.machine.terms import constant, free_symbols, replace, symbols_of, variable, word
-from mcverify.machine.x86_64 import STACK_POINTER, WIDTHS
 from mcverify.paths.explore import slot_symbol
 from mcverify.paths.faults import FIRST_BAD, LAST_TRAP
 from mcverify.paths.segment import Ending, Location, Paths, Segment
@@ -109,7 +109,7 @@ class Equal:
     def has_half(self) -> bool:
         """Whether it is about two whole registers of 64 bits, of which the lower halves may be equal
         alone."""
-        return self.bits == 64 and self.old in WIDTHS and self.new in WIDTHS
+        return self.bits == 64 and self.old in X86_64.widths and self.new in X86_64.widths
 
 
 @dataclass
@@ -274,7 +274,7 @@ class Simulation:
             one, other = (half.term(half.segment.final.registers[name]) for half in (old, new))
             yield z3.Extract(bits - 1, 0, one) == z3.Extract(bits - 1, 0, other)
         whole = (name for name in contract.results if name not in results)
-        for name in (*whole, *contract.kept, STACK_POINTER, *_DISCRETE):
+        for name in (*whole, *contract.kept, X86_64.stack_pointer, *_DISCRETE):
             yield old.term(old.segment.final.registers[name]) == new.term(new.segment.final.registers[name])
         assert old.segment.returned_to is not None
         assert new.segment.returned_to is not None
@@ -308,7 +308,7 @@ class Simulation:
                     yield Equal(one, other, _bits(one))
         for one in olds:
             for other in news:
-                if one in WIDTHS and other in WIDTHS and _bits(one) == _bits(other) == 64:
+                if one in X86_64.widths and other in X86_64.widths and _bits(one) == _bits(other) == 64:
                     yield Equal(one, other, 32)
 
     def premises(self, node: Node, values: Values) -> list[z3.BoolRef]:
@@ -435,7 +435,9 @@ def _final(half: Half, name: str) -> z3.ExprRef:
 def _matters(paths: Paths, location: Location) -> list[str]:
     """What of the machine may still be read behind a location."""
     live = paths.live.get(location.address, frozenset())
-    names = [name for name in WIDTHS if name in live and name not in (STACK_POINTER, *_DISCRETE)]
+    names = [
+        name for name in X86_64.widths if name in live and name not in (X86_64.stack_pointer, *_DISCRETE)
+    ]
     names += [slot_symbol(offset).decl().name() for offset in sorted(paths.slots.get(location, ()))]
     return names + ([LAST_TRAP.decl().name()] if location.faulted else [])
 
@@ -447,7 +449,7 @@ def _without_doubles(equals: Sequence[Equal]) -> list[Equal]:
 
 
 def _bits(name: str) -> int:
-    return WIDTHS.get(name, 64)
+    return X86_64.widths.get(name, 64)
 
 
 def _symbol(name: str, prefix: str = "") -> z3.BitVecRef:

@@ -16,7 +16,7 @@ RED_ZONE = 64
 """Bytes before and behind dst that are watched for stray stores."""
 
 PAGE_FAULT = 14
-"""What a fault on a store is always: no machine check is recoverable there (models/x86_64.toml)."""
+"""What a fault on a store is always: no machine check is recoverable there (models/x86_64/cpu.toml)."""
 
 
 FLICKER = re.compile(r"[01]{0,24}\([01]{1,8}\)")
@@ -208,7 +208,7 @@ class Outcome:
     Where the buffer is too long for a map, `written` and `correct` are empty, and `stored` and
     `wrong` are the runs [first, end) of offsets that changed, and that changed to a wrong value; of very many
     of them the last one holds all that follow (`runs.wire.MOST_RUNS`).
-    `schedule` is the order (models/rep.toml) in which the elements of a REP were done where the run does
+    `schedule` is the order (rep.toml) in which the elements of a REP were done where the run does
     not rest on the CPU's promise of one.
     """
 

@@ -10,8 +10,8 @@ from typing import Any
 import capstone
 from capstone import x86_const
 
+from mcverify.arch.known import X86_64
 from mcverify.image.image import Image
-from mcverify.models import read_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +130,12 @@ def must_be_aligned(image: Image, address: int) -> int:
     name = insn.insn_name()
     if name.startswith("v"):
         return size if name.startswith(_ALIGNED_VEX) else 0
-    return size if size == _SSE and name not in read_toml("instructions.toml")["unaligned"]["names"] else 0
+    return size if size == _SSE and name not in X86_64.model("instructions.toml")["unaligned"]["names"] else 0
 
 
 def is_fence(image: Image, address: int) -> bool:
-    """Whether the instruction at `address` orders non-temporal stores (`models/instructions.toml`)."""
-    return bool(read_toml("instructions.toml").get(_mnemonic(image, address), {}).get("fence", False))
+    """Whether the instruction at `address` orders non-temporal stores (`models/x86_64/instructions.toml`)."""
+    return bool(X86_64.model("instructions.toml").get(_mnemonic(image, address), {}).get("fence", False))
 
 
 def keeps_hidden(image: Image, address: int) -> bool:
@@ -208,8 +208,8 @@ def _decoded(code: bytes, address: int) -> Instruction | None:
 
 
 def returning_externals(image: Image) -> frozenset[int]:
-    """Addresses of the external symbols that stand for a return (`models/externals.toml`)."""
-    names = read_toml("externals.toml")["return_thunks"]["names"]
+    """Addresses of the external symbols that stand for a return (`models/x86_64/externals.toml`)."""
+    names = X86_64.model("externals.toml")["return_thunks"]["names"]
     return frozenset(address for address, name in image.externals.items() if name in names)
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from capstone import x86_const
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.image.image import Image
 from mcverify.runs.case import Preset
 from mcverify.runs.code import detailed, reachable
-from mcverify.runs.pattern import GENERAL, VECTORS
 
 _COMPARING = tuple(
     getattr(x86_const, f"X86_INS_{name}") for name in ("CMP", "TEST", "SUB", "XOR", "BT", "AND", "ADD")
@@ -68,7 +68,7 @@ def presets(image: Image, entry: int, contract: Contract) -> tuple[Preset, ...]:
     """
     constants = dict.fromkeys(near for known in compared_with(image, entry) for near in known.near())
     chosen = {*contract.arguments, *contract.given, "rsp"} - {contract.zero_rest}
-    free = tuple(r for r in GENERAL if r not in chosen)
+    free = tuple(r for r in X86_64.general if r not in chosen)
     found = [preset for value in _EDGES for preset in _edges(value, free, contract)]
     for constant in constants:
         found += _holding(constant, free, contract)
@@ -92,4 +92,4 @@ def _holding(constant: Constant, free: tuple[str, ...], contract: Contract) -> I
 
 def _registers(word: int, free: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
     whole = sum(word << 64 * lane for lane in range(4))
-    return (*((name, word) for name in free), *((name, whole) for name in VECTORS))
+    return (*((name, word) for name in free), *((name, whole) for name in X86_64.vectors))

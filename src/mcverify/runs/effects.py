@@ -1,4 +1,4 @@
-"""The words of `models/extable.toml` for what a handler does, as operations on registers."""
+"""The words of `models/x86_64/extable.toml` for what a handler does, as operations on registers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Runs a routine in Unicorn: on hosts that are no x86-64 Linux, and for what a CPU cannot show.
 
 It can record every memory access, and it can break the promise that `rep movs` copies in order
-(`models/rep.toml`), which shows what a routine owes to it.
+(`models/x86_64/rep.toml`), which shows what a routine owes to it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
@@ -30,7 +31,6 @@ from mcverify.runs.pattern import (
     REGISTERS,
     STACK,
     STACK_BYTES,
-    VECTORS,
     complement,
     contents_of,
     initial_registers,
@@ -248,7 +248,7 @@ class _Machine:
         return {name: self.uc.reg_read(_numbers()[name]) for name in REGISTERS}
 
     def set(self, name: str, value: int) -> None:
-        self.uc.reg_write(_numbers()[name], value if name in VECTORS else value & _MASK)
+        self.uc.reg_write(_numbers()[name], value if name in X86_64.vectors else value & _MASK)
 
     def reset(self) -> None:
         """Let the x87, MMX and control registers hold what they hold on the CPU."""
@@ -810,7 +810,7 @@ def _numbers() -> dict[str, int]:
     """Unicorn's numbers of the registers, by name."""
     from unicorn import x86_const
 
-    return {name: getattr(x86_const, f"UC_X86_REG_{name.upper()}") for name in (*REGISTERS, *VECTORS)}
+    return {name: getattr(x86_const, f"UC_X86_REG_{name.upper()}") for name in (*REGISTERS, *X86_64.vectors)}
 
 
 @cache

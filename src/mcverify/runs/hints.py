@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from mcverify.models import read_toml
+from mcverify.arch.known import X86_64
 from mcverify.runs.code import Instruction
 
 _NOP = b"\x90"
@@ -17,7 +17,7 @@ def missing_hints(code: Mapping[int, Instruction]) -> dict[int, bytes]:
     that would fault does not fault there; a proof asks that none does."""
     found = {}
     for address, instruction in code.items():
-        model = read_toml("instructions.toml").get(instruction.mnemonic.split()[-1], {})
+        model = X86_64.model("instructions.toml").get(instruction.mnemonic.split()[-1], {})
         if model.get("hint", False) and model["cpuid"] not in cpu_flags():
             found[address] = _NOP * len(instruction.code)
     return found

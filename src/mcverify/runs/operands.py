@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from capstone import CS_AC_READ, CS_AC_WRITE, x86_const
 
+from mcverify.arch.known import X86_64
 from mcverify.image.image import Image
 from mcverify.runs.code import accesses_memory, detailed, disassembled, may_access
-from mcverify.runs.pattern import GENERAL
 
 _MASK = (1 << 64) - 1
 _WORD = 8
@@ -100,8 +99,8 @@ class Operands:
         names = (insn.reg_name(r) for r in insn.regs_access()[1]) if insn is not None else ()
         written: dict[str, int] = {}
         for name in names:
-            if (full := whole(name)) is not None:
-                written[full] = written.get(full, 0) | _written_part(full, name)
+            if (part := X86_64.parts.get(name)) is not None:
+                written[part.register] = written.get(part.register, 0) | part.written
         self._written[address] = written
 
 
@@ -128,7 +127,7 @@ def _directions(insn: Any, position: int, access: int) -> Iterator[bool]:
 def _explicit(insn: Any, operand: Any, is_store: bool) -> _Operand:
     memory = operand.mem
     names = [insn.reg_name(register) if register else "" for register in (memory.base, memory.index)]
-    base, index = (whole(name) or "" for name in names)
+    base, index = (X86_64.whole(name) or "" for name in names)
     displacement = memory.disp + (insn.address + insn.size if names[0] == "rip" else 0)
     mask = _MASK if insn.addr_size == _WORD else (1 << 32) - 1
     return _Operand(base, index, memory.scale, displacement, operand.size, is_store, mask)
@@ -141,30 +140,3 @@ def _on_stack(insn: Any) -> Iterator[_Operand]:
         yield _Operand("rsp", "", 1, 0, _WORD, is_store=False)
     elif insn.id == x86_const.X86_INS_LEAVE:
         yield _Operand("rbp", "", 1, 0, _WORD, is_store=False)
-
-
-@cache
-def whole(name: str) -> str | None:
-    """The 64-bit register of which `name` is a part ("rax" for al, ah, ax, eax, rax); None for others."""
-    return next((full for full in GENERAL if name in parts(full)), None)
-
-
-def _written_part(register: str, name: str) -> int:
-    """The mask of the bytes of `register` that a write of its part `name` changes; one of 32 bits clears the
-    upper half (SDM volume 1, 3.4.1.1)."""
-    return _PARTS_WRITTEN[parts(register).index(name)]
-
-
-_PARTS_WRITTEN = (0xFF, 0xFF, 0b11, 0b1, 0b10)
-
-
-@cache
-def parts(register: str) -> tuple[str, ...]:
-    """The names of a general register by width: 64, 32, 16 and 8 bits, then the second byte where it has
-    a name."""
-    if register[1:].isdigit():
-        return register, f"{register}d", f"{register}w", f"{register}b"
-    short = register[1:]
-    if short.endswith("x"):
-        return register, f"e{short}", short, f"{short[0]}l", f"{short[0]}h"
-    return register, f"e{short}", short, f"{short}l"

@@ -7,21 +7,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import WORD, Contract
 from mcverify.runs.case import PAGE, Case, Preset
 
-GENERAL = (
-    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-    "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-)  # fmt: skip
-"""The general registers in the order of their numbers in machine code."""
+REGISTERS = (*X86_64.general, "rflags")
 
-REGISTERS = (*GENERAL, "rflags")
-
-VECTORS = tuple(f"ymm{n}" for n in range(16))
-"""The vector registers, of 256 bits; xmm registers are their lower halves."""
-
-PRESET = (*(name for name in GENERAL if name != "rsp"), "rflags", *VECTORS)
+PRESET = (*(name for name in X86_64.general if name != "rsp"), "rflags", *X86_64.vectors)
 """The registers that a case may set (`runs.case.Preset`)."""
 
 LEAD = 128
@@ -123,8 +115,8 @@ def initial_registers(case: Case, contract: Contract, dst: int, src: int, stack:
 
     `dst` and `src` are the buffers' addresses, `stack` that of the return address.
     """
-    values = {name: _random_word(case.seed, _REGISTERS, i) for i, name in enumerate(GENERAL)}
-    values["rflags"] = _random_word(case.seed, _REGISTERS, len(GENERAL))
+    values = {name: _random_word(case.seed, _REGISTERS, i) for i, name in enumerate(X86_64.general)}
+    values["rflags"] = _random_word(case.seed, _REGISTERS, len(X86_64.general))
     if case.preset is not None:
         values.update((name, value) for name, value in case.preset.registers if name in values)
     values["rflags"] = 0x202 | values["rflags"] & _ARITHMETIC_FLAGS
@@ -144,7 +136,7 @@ def initial_registers(case: Case, contract: Contract, dst: int, src: int, stack:
 
 def initial_vectors(case: Case) -> dict[str, int]:
     """The vector registers at entry."""
-    values = {name: _vector(case.seed, n) for n, name in enumerate(VECTORS)}
+    values = {name: _vector(case.seed, n) for n, name in enumerate(X86_64.vectors)}
     if case.preset is not None:
         values.update((name, value) for name, value in case.preset.registers if name in values)
     return values

@@ -1,4 +1,4 @@
-"""`rep movs` and `rep stos` without the promise of an order: the model "unordered" of `models/rep.toml`."""
+"""`rep movs` and `rep stos` without the promise of an order: the model "unordered" of `rep.toml`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mcverify.image.image import Image
 from mcverify.runs.code import Instruction, reachable
 
 Schedule = Literal["descending", "odd_first", "blocks", "outside_in"]
-"""Orders in which the elements may be done; models/rep.toml describes them."""
+"""Orders in which the elements may be done; models/x86_64/rep.toml describes them."""
 
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image, Section
@@ -38,7 +39,7 @@ from mcverify.runs.code import (
 from mcverify.runs.effects import operations
 from mcverify.runs.hints import missing_hints
 from mcverify.runs.layout import bias_of, by_page, extent, needed, page_end
-from mcverify.runs.pattern import GENERAL, REGISTERS, VECTORS
+from mcverify.runs.pattern import REGISTERS
 
 WORD = 1 << 64
 NONE = WORD - 1
@@ -172,9 +173,9 @@ class Presets:
 
 def _preset_words(preset: Preset) -> bytes:
     values = dict(preset.registers)
-    mask = sum(1 << number for number, name in enumerate((*REGISTERS, *VECTORS)) if name in values)
+    mask = sum(1 << number for number, name in enumerate((*REGISTERS, *X86_64.vectors)) if name in values)
     plain = [values[name] for name in REGISTERS if name in values]
-    vectors = [values[name] >> 64 * lane for name in VECTORS if name in values for lane in range(4)]
+    vectors = [values[name] >> 64 * lane for name in X86_64.vectors if name in values for lane in range(4)]
     head = _words(mask, *plain, *vectors, bool(preset.every), int.from_bytes(preset.every, "little"))
     pieces = (_words(offset, len(piece)) + piece + bytes(-len(piece) % 8) for offset, piece in preset.pieces)
     return b"".join((head, _words(len(preset.pieces)), *pieces))
@@ -282,7 +283,7 @@ def _table(image: Image, bias: int, fatal: Collection[int]) -> bytes:
         effects = operations(entry.handler)
         words += [entry.insn - bias, entry.fixup - bias, entry.insn in fatal, len(effects)]
         for e in effects:
-            words += [e.effect, GENERAL.index(e.target), GENERAL.index(e.operand), e.imm]
+            words += [e.effect, X86_64.general.index(e.target), X86_64.general.index(e.operand), e.imm]
     return _words(*words)
 
 
@@ -312,7 +313,7 @@ def _calling(image: Image, bias: int) -> bytes:
 
 def _contract(contract: Contract, unstruck: str | None) -> bytes:
     def number(register: str | None) -> int:
-        return NONE if register is None else GENERAL.index(register)
+        return NONE if register is None else X86_64.general.index(register)
 
     return _words(
         *(number(r) for r in (contract.dst, contract.src, contract.len)),
@@ -323,7 +324,7 @@ def _contract(contract: Contract, unstruck: str | None) -> bytes:
         contract.over_report_on_machine_check,
         contract.status_inverted,
         contract.status_is_bool,
-        sum(1 << GENERAL.index(register) for register in contract.kept),
+        sum(1 << X86_64.general.index(register) for register in contract.kept),
         _obligation_mask(contract.obligations),
         _obligation_mask(contract.on_machine_check),
         *(number(r) for r in (contract.stored_value, contract.loaded_value)),

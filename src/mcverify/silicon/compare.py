@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mcverify.arch.known import X86_64
 from mcverify.crew import Progress, crew
 from mcverify.image.image import Image, Section
 from mcverify.machine.decoder import decoder
 from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Instruction, Leave, Refused
 from mcverify.machine.lift import Lifter
-from mcverify.machine.x86_64 import WIDTHS
 from mcverify.silicon.cpu import CODE, WINDOW, Result, Test, contents, execute
 from mcverify.silicon.predict import OutOfReach, Predicted, Predictor
 from mcverify.silicon.states import States
@@ -209,7 +209,7 @@ def differences(predicted: Predicted, outcome: Result) -> Iterator[str]:
         return  # of the state at an exception that ends a proof nothing is said
     if predicted.rip != outcome.rip:
         yield f"goes on at {predicted.rip:#x}; CPU: {outcome.rip:#x}"
-    for name in WIDTHS:
+    for name in X86_64.widths:
         mask = ~predicted.free.get(name, 0)
         if (predicted.after[name] ^ outcome.after[name]) & mask:
             yield f"{name} = {predicted.after[name]:#x}; CPU: {outcome.after[name]:#x}"

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
-from mcverify.machine.x86_64 import CONTROL, FLAG_BITS, GENERAL, VECTOR
 from mcverify.programs import executable
 from mcverify.runs.native import NO_RIGHTS
 
@@ -21,8 +21,8 @@ WINDOW_SIZE = 2 * 4096
 """The bytes that may be accessed; a page on each side may not."""
 
 _SOURCE = Path(__file__).with_name("step.c")
-_FLAGS = FLAG_BITS | CONTROL
-_STATE = struct.Struct(f"<{len(GENERAL)}QQQ{32 * len(VECTOR)}s")
+_FLAGS = {**X86_64.flags, **X86_64.control}
+_STATE = struct.Struct(f"<{len(X86_64.general)}QQQ{32 * len(X86_64.vectors)}s")
 _TEST_TAIL = struct.Struct("<16sQQQQ32s")
 _RESULT_TAIL = struct.Struct("<QQQQ1024s512s")
 _CHANGES = 512
@@ -84,8 +84,8 @@ def execute(tests: Sequence[Test]) -> list[Result]:
 def _written(test: Test) -> bytes:
     before = test.before
     flags = sum(before[name] << bit for name, bit in _FLAGS.items())
-    vectors = b"".join(before[name].to_bytes(32, "little") for name in VECTOR)
-    state = _STATE.pack(*(before[name] for name in GENERAL), test.rip, flags, vectors)
+    vectors = b"".join(before[name].to_bytes(32, "little") for name in X86_64.vectors)
+    state = _STATE.pack(*(before[name] for name in X86_64.general), test.rip, flags, vectors)
     return state + _TEST_TAIL.pack(
         test.code, len(test.code), test.stepped, test.poke_at, len(test.poke), test.poke
     )
@@ -98,10 +98,11 @@ def _read(output: bytes, tests: Sequence[Test]) -> Iterator[Result]:
         at += _STATE.size
         number, code, address, count, places, values = _RESULT_TAIL.unpack_from(output, at)
         at += _RESULT_TAIL.size
-        after = dict(zip(GENERAL, general, strict=True))
+        after = dict(zip(X86_64.general, general, strict=True))
         after |= {name: flags >> bit & 1 for name, bit in _FLAGS.items()}
         after |= {
-            name: int.from_bytes(vectors[32 * i : 32 * i + 32], "little") for i, name in enumerate(VECTOR)
+            name: int.from_bytes(vectors[32 * i : 32 * i + 32], "little")
+            for i, name in enumerate(X86_64.vectors)
         }
         offsets = struct.unpack(f"<{_CHANGES}H", places)[: min(count, _CHANGES)]
         changed = {WINDOW + offset: values[i] for i, offset in enumerate(offsets)}

@@ -9,8 +9,7 @@ from typing import Any
 
 from capstone import x86_const
 
-from mcverify.machine.x86_64 import CONTROL, FLAG_BITS, GENERAL, VECTOR
-from mcverify.runs.operands import whole
+from mcverify.arch.known import X86_64
 from mcverify.silicon.cpu import WINDOW, WINDOW_SIZE
 
 _EDGES = (0, 1, 2, 7, 8, 63, 64, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, (1 << 31) - 1, 1 << 31,
@@ -51,9 +50,9 @@ class States:
         """All registers, flags and vector registers. The alignment check stays off, since the kernel answers
         it with a signal of its own; the CPUID flag too, which a return from a signal does not set."""
         random = self._random
-        found = {name: self._value() for name in GENERAL}
-        found |= {name: random.getrandbits(256) for name in VECTOR}
-        found |= {name: random.getrandbits(1) for name in (*FLAG_BITS, *CONTROL)}
+        found = {name: self._value() for name in X86_64.general}
+        found |= {name: random.getrandbits(256) for name in X86_64.vectors}
+        found |= {name: random.getrandbits(1) for name in (*X86_64.flags, *X86_64.control)}
         found["ac"] = found["id"] = 0
         if random.randrange(4):
             found["df"] = 0
@@ -66,7 +65,7 @@ class States:
     def poke(self, registers: Mapping[str, int]) -> tuple[int, bytes]:
         """Bytes for the window: mostly at the place of an operand, and often equal to a register."""
         random = self._random
-        value = registers[random.choice(GENERAL)] if random.randrange(2) else self._value()
+        value = registers[random.choice(X86_64.general)] if random.randrange(2) else self._value()
         data = value.to_bytes(8, "little")
         pointer = self._pointers[0] if self._pointers else None
         at = _value_of(pointer, registers) if pointer else WINDOW
@@ -117,8 +116,8 @@ def _pointers(decoded: Any) -> list[Pointer]:
         if operand.type != x86_const.X86_OP_MEM:
             continue
         memory = operand.mem
-        base = whole(decoded.reg_name(memory.base)) if memory.base else None
-        index = whole(decoded.reg_name(memory.index)) if memory.index else None
+        base = X86_64.whole(decoded.reg_name(memory.base)) if memory.base else None
+        index = X86_64.whole(decoded.reg_name(memory.index)) if memory.index else None
         if base:
             found.append(Pointer(base, index or "", memory.scale, memory.disp))
     if decoded.id in _STACK:

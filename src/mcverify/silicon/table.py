@@ -1,4 +1,4 @@
-"""The results of a comparison as the table that `models/silicon.tsv` is."""
+"""The results of a comparison as the table that `models/x86_64/silicon.tsv` is."""
 
 from __future__ import annotations
 

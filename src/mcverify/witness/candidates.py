@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from mcverify.arch.known import X86_64
 from mcverify.runs.case import Ending
 from mcverify.runs.code import decode
-from mcverify.runs.operands import parts
-from mcverify.runs.pattern import GENERAL
 from mcverify.witness.edits import (
     Edit,
     Operation,
@@ -121,7 +120,7 @@ def _results(suspects: Suspects) -> Iterator[Edit]:
 
 def _extended(suspects: Suspects, register: str) -> Iterator[Edit]:
     """A load into the low byte or word of the register that clears the rest of it."""
-    _, whole, word, byte, *_ = parts(register)
+    _, whole, word, byte, *_ = X86_64.names_of(register)
     extensions = {f"%{byte}": "movzbl", f"%{word}": "movzwl"}
     for what in map(operation, suspects.statements_of(suspects.parted)):
         if what is not None and what.mnemonic.startswith("mov") and what.operands[-1] in extensions:
@@ -168,7 +167,7 @@ def _missing(suspects: Suspects) -> Iterator[str]:
         case "O10":
             yield _as_elsewhere(suspects, "sfence")
         case "O6" if run.contract.loaded_value is not None:
-            name = parts(run.contract.loaded_value)[1]
+            name = X86_64.names_of(run.contract.loaded_value)[1]
             yield f"xor\t%{name}, %{name}"
         case "O6":
             yield from _pointer_moves(suspects)
@@ -205,7 +204,7 @@ def _count_steps(suspects: Suspects) -> Iterator[str]:
         return
     if -value & _WORD == expected:
         yield f"neg\t%{left}"
-    yield from (f"and\t${mask}, %{parts(left)[1]}" for mask in _MASKS if value & mask == expected)
+    yield from (f"and\t${mask}, %{X86_64.names_of(left)[1]}" for mask in _MASKS if value & mask == expected)
     yield from (f"shl\t${shift}, %{left}" for shift in _SHIFTS if value << shift == expected)
     registers = suspects.run.steps[-1].before
     for name in suspects.palette.registers:
@@ -240,14 +239,14 @@ def _renamed(suspects: Suspects) -> Iterator[Edit]:
     run, contract = suspects.run, suspects.run.contract
     spoilt: list[str] = []
     if suspects.obligation == "O7":
-        spoilt = [w for w, _ in broken_state(contract, run.case, run.outcome) if w in GENERAL]
+        spoilt = [w for w, _ in broken_state(contract, run.case, run.outcome) if w in X86_64.general]
     elif suspects.obligation == "O9" and contract.trap is not None:
         spoilt = [contract.trap]
     for old in spoilt:
         for new in suspects.palette.registers:
             if new == old or new in contract.kept:
                 continue
-            names = dict(zip(parts(old)[:4], parts(new)[:4], strict=True))
+            names = dict(zip(X86_64.names_of(old)[:4], X86_64.names_of(new)[:4], strict=True))
             replaced = {s.line: t for s in suspects.stub if (t := renamed(s.text, names)) != s.text}
             if replaced:
                 yield Edit(Size.SEVERAL, f"{old} should be {new}", replaced)

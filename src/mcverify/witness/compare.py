@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.runs.case import Case, Ending, Fault, Outcome, Run
-from mcverify.runs.pattern import GENERAL
 
 _MASK = (1 << 64) - 1
 _DF, _AC = 1 << 10, 1 << 18
@@ -56,7 +56,7 @@ def _essence(fault: Fault, case: Case, addresses: Mapping[int, int]) -> tuple[in
 def _registers(contract: Contract, recorded: Outcome, now: Outcome) -> Iterator[Difference]:
     pointers = [r for r in (contract.dst, contract.src, "rsp") if r is not None]
     shifts = {0} | {now.initial[r] - recorded.initial[r] & _MASK for r in pointers}
-    for name in GENERAL:
+    for name in X86_64.general:
         before, after = recorded.registers[name], now.registers[name]
         if after - before & _MASK not in shifts:
             yield Difference(name, hex(before), hex(after))

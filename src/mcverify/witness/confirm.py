@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import Disagreement
@@ -25,7 +26,6 @@ from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.hints import missing_hints
 from mcverify.runs.judge import judge
-from mcverify.runs.pattern import GENERAL
 from mcverify.runs.wire import is_long
 from mcverify.witness.compare import differences
 from mcverify.witness.model.compare import Difference, Predicted
@@ -186,7 +186,7 @@ class _Confirmer:
         broken = {v.obligation for v in judge(self._contract, found.case, again) if v.certain}
         if not broken.issuperset(found.obligations):
             raise Unconfirmed(f"{why}, and the emulator's run alone does not show what it breaks")
-        return Prediction(len(GENERAL) + 2, len(again.written), "emulator", why)
+        return Prediction(len(X86_64.general) + 2, len(again.written), "emulator", why)
 
 
 def _unseen(found: Counterexample, predicted: Predicted) -> Difference | None:

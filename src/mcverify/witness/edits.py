@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import combinations
 
-from mcverify.runs.operands import parts, whole
+from mcverify.arch.known import X86_64
 from mcverify.witness.source import SourceText, Statement
 
 _WHOLE = r"%r(?!sp)\w+(?<![bwd])"
@@ -177,11 +177,11 @@ def _registers(what: Operation, palette: Palette) -> Iterator[Edit]:
 
 def _others(name: str, registers: Collection[str]) -> Iterator[str]:
     """The parts of other registers that are as wide as `name`."""
-    full = whole(name)
+    full = X86_64.whole(name)
     if full is None or full == "rsp" or name == f"{full[1]}h":
         return
-    width = parts(full).index(name)
-    yield from (parts(register)[width] for register in registers if register != full)
+    width = X86_64.names_of(full).index(name)
+    yield from (X86_64.names_of(register)[width] for register in registers if register != full)
 
 
 def _bases(what: Operation, palette: Palette) -> Iterator[Edit]:

@@ -34,14 +34,7 @@ from mcverify.runs.code import (
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.judge import judge
 from mcverify.runs.layout import bias_of, lay_out
-from mcverify.runs.pattern import (
-    LEAD,
-    REGISTERS,
-    initial_registers,
-    initial_vectors,
-    is_value,
-    told_by,
-)
+from mcverify.runs.pattern import LEAD, REGISTERS, initial_registers, initial_vectors, is_value, told_by
 from mcverify.witness.subject import Subject
 
 TEMPLATE = Path(__file__).with_name("repro.c.jinja")

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mcverify.contract import OBLIGATIONS, REGISTERS, Contract, Faults, contract_of, part_of
+from mcverify.arch.known import X86_64
+from mcverify.contract import OBLIGATIONS, REGISTERS, Contract, Faults, contract_of
 from mcverify.errors import InputError
 from mcverify.foreign import opened
 from mcverify.image.image import Handler, TableEntry
@@ -211,7 +212,7 @@ def _path(name: str | None) -> Path | None:
 def _named(terms: document.Terms, role: str) -> str | None:
     """The register of a result, or the part of it that its width names."""
     register = getattr(terms, role)
-    return None if register is None else part_of(register, terms.widths.get(role, 64))
+    return None if register is None else X86_64.part_name(register, terms.widths.get(role, 64))
 
 
 def _asks_of_no_result(terms: document.Terms) -> bool:
@@ -351,7 +352,7 @@ def _case(case: document.Case, path: str) -> Case:
 def _preset(preset: document.Preset, path: str) -> Preset:
     for name in preset.registers:
         _known(name, pattern.PRESET, f"{path}.registers")
-    widths = {name: 256 if name in pattern.VECTORS else 64 for name in preset.registers}
+    widths = {name: 256 if name in X86_64.vectors else 64 for name in preset.registers}
     values = _numbers(preset.registers)
     for name, value in values.items():
         if value >> widths[name]:

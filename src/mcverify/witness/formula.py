@@ -7,7 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 
-from mcverify.runs.operands import parts, whole
+from mcverify.arch.known import X86_64
 
 _NAME = re.compile(r"\b[a-z][a-z0-9]+\b(?!\()")
 _CALL = re.compile(r"low(8|16|32)")
@@ -74,10 +74,10 @@ def _value(node: ast.expr, registers: Mapping[str, int]) -> int:
 
 def _register(name: str, registers: Mapping[str, int]) -> int:
     """The value of a register or of its lower part. Raises KeyError for other names."""
-    full = whole(name)
+    full = X86_64.whole(name)
     if full is None:
         raise KeyError(name)
-    names = parts(full)
+    names = X86_64.names_of(full)
     if name in names[: len(_WIDTHS)]:
         return registers[full] & (1 << _WIDTHS[names.index(name)]) - 1
     return registers[full] >> 8 & 0xFF

@@ -10,7 +10,7 @@ from mcverify.witness.walk import Step, Walk
 
 _COUNT = "rdx"
 _COUNT_MASK = (1 << 32) - 1
-"""The routines of models/callees.toml take the count as an unsigned int."""
+"""The routines of models/x86_64/callees.toml take the count as an unsigned int."""
 
 
 @dataclass(frozen=True, slots=True)

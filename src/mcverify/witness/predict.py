@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
 from mcverify.errors import Disagreement
 from mcverify.image.callees import callees
 from mcverify.image.image import Image
 from mcverify.machine.lift import Lifter
-from mcverify.machine.x86_64 import GENERAL, STACK_POINTER
 from mcverify.paths.explore import Explorer, Options, TooManyPaths
 from mcverify.paths.segment import Ending as PathEnding
 from mcverify.paths.segment import Paths
@@ -199,10 +199,10 @@ class Predictor:
         """The registers and flags at the end, without arithmetic flags that the manual leaves undefined."""
         segment, values = arrival.segment, arrival.values
         if segment is None:
-            return {name: values[name] for name in GENERAL if name in values}
+            return {name: values[name] for name in X86_64.general if name in values}
         faulted = {fault.access.at for fault in segment.faults}
         executed = [address for address in segment.trail[:-1] if address not in faulted]
-        names = [*GENERAL, *sorted(defined_flags(self._image, executed)), "df", "ac"]
+        names = [*X86_64.general, *sorted(defined_flags(self._image, executed)), "df", "ac"]
         return {name: values[name] for name in names if name in values}
 
     # -- comparing --------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ class Predictor:
         if predicted.ending is not Ending.RETURNED:
             return  # a contract speaks of returns only
         contract = self._contract
-        spoken_of = (*contract.kept, *contract.results, STACK_POINTER, "df", "ac")
+        spoken_of = (*contract.kept, *contract.results, X86_64.stack_pointer, "df", "ac")
         missing = [name for name in spoken_of if name not in predicted.registers]
         if missing:
             raise Unpredictable(f"the model does not know {', '.join(missing)} at the end")

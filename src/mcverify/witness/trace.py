@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from mcverify.arch.known import X86_64
 from mcverify.proof.result import TraceStep
-from mcverify.runs.pattern import GENERAL
 from mcverify.witness.source import Texts
 from mcverify.witness.walk import Step, Walk
 
@@ -91,7 +91,7 @@ def _changes(step: Step) -> Iterator[tuple[str, int]]:
     """The general registers, and the direction and alignment-check flags, that the step changed."""
     if not step.after:
         return
-    for name in GENERAL:
+    for name in X86_64.general:
         if step.changed(name):
             yield name, step.after[name]
     for name, bit in _FLAGS.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mcverify.machine.x86_64 import CONTROL, FLAG_BITS, GENERAL, STACK_POINTER
+from mcverify.arch.known import X86_64
 from mcverify.proof.result import EVERYWHERE
 from mcverify.runs.case import Ending, Fault, Outcome, Run
 
@@ -68,7 +68,7 @@ def registers_compared(predicted: Predicted, outcome: Outcome) -> list[str]:
     if predicted.ending is Ending.TIMEOUT:
         return []
     # A return to an address that is none is refused before it pops.
-    left_out = {STACK_POINTER} if _is_refused_return(predicted, outcome) else set()
+    left_out = {X86_64.stack_pointer} if _is_refused_return(predicted, outcome) else set()
     return [name for name in predicted.registers if name not in left_out]
 
 
@@ -122,11 +122,11 @@ def _registers(predicted: Predicted, outcome: Outcome, bias: int) -> Iterator[Di
 
 def _register(outcome: Outcome, name: str) -> int:
     """The value of a register or a single flag after the run."""
-    if name in GENERAL:
+    if name in X86_64.general:
         return outcome.registers[name]
     if name == "ac":
         return int(outcome.ac)
-    return outcome.registers["rflags"] >> {**FLAG_BITS, **CONTROL}[name] & 1
+    return outcome.registers["rflags"] >> {**X86_64.flags, **X86_64.control}[name] & 1
 
 
 def _memory(predicted: Predicted, outcome: Outcome) -> Iterator[Difference]:

@@ -9,8 +9,8 @@ from typing import Any
 import capstone
 from capstone import x86_const
 
+from mcverify.arch.known import X86_64
 from mcverify.image.image import Image
-from mcverify.machine.x86_64 import FLAG_BITS
 
 _SHIFTS = ("sh", "sa", "ro", "rc")
 _MORE_UNDEFINED = {
@@ -35,10 +35,10 @@ def _effect(code: bytes) -> tuple[frozenset[str], frozenset[str]]:
     """The flags that an instruction writes, and those that it leaves undefined."""
     insn = next(_decoder().disasm(code, 0, 1), None)
     if insn is None:
-        return frozenset(), frozenset(FLAG_BITS)
+        return frozenset(), frozenset(X86_64.flags)
     verbs = {"MODIFY": set[str](), "RESET": set[str](), "SET": set[str](), "UNDEFINED": set[str]()}
     for verb, names in verbs.items():
-        for flag in FLAG_BITS:
+        for flag in X86_64.flags:
             bit = getattr(x86_const, f"X86_EFLAGS_{verb}_{flag.upper()}", 0)
             if insn.eflags & bit:
                 names.add(flag)

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
 from mcverify.image.callees import StandIn
 from mcverify.machine.instruction import Kind
-from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER
 from mcverify.paths.explore import Options
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Ending, Location, Paths, Segment
@@ -257,7 +257,7 @@ class _Walk:
 
     def _known_at(self, location: Location) -> Values:
         known = {name: value for name, value in self._values.items() if name not in self._unknown}
-        return known | {STACK_POINTER: self._values[f"{STACK_POINTER}@0"] + location.stack}
+        return known | {X86_64.stack_pointer: self._values[f"{X86_64.stack_pointer}@0"] + location.stack}
 
     def _arrival(self, way: Way | None, values: Values, cycle: Location | None = None) -> Arrival:
         return Arrival(
@@ -278,8 +278,8 @@ _KINDS = (Kind.LOAD, Kind.STORE)
 
 def _entry_values(initial: Mapping[str, int], case: Case) -> Values:
     """The values of the symbols at entry that are known, and of the registers at it."""
-    flags = {name: initial["rflags"] >> bit & 1 for name, bit in FLAG_BITS.items()} | {"df": 0, "ac": 0}
-    known = {name: initial[name] for name in GENERAL} | flags | initial_vectors(case)
+    flags = {name: initial["rflags"] >> bit & 1 for name, bit in X86_64.flags.items()} | {"df": 0, "ac": 0}
+    known = {name: initial[name] for name in X86_64.general} | flags | initial_vectors(case)
     values = {f"{name}@0": value for name, value in known.items()} | known
     for kind, placement in ((Kind.LOAD, case.src), (Kind.STORE, case.dst)):
         bad = placement.first_bad

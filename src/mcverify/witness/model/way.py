@@ -15,10 +15,10 @@ from itertools import chain
 
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.machine.instruction import Kind
 from mcverify.machine.state import RETURN_ADDRESS
 from mcverify.machine.terms import replace, symbols_of
-from mcverify.machine.x86_64 import FLAG_BITS, GENERAL, STACK_POINTER, VECTOR, WIDTHS
 from mcverify.paths.segment import Ending, Location, Paths, Segment, Transfer
 from mcverify.runs.pattern import FRAME
 from mcverify.witness.model.concrete import Source
@@ -32,7 +32,7 @@ Values = dict[str, int]
 
 _LANES_OF = {
     name: z3.Concat([z3.BitVec(f"{name}.{i}", 64) for i in reversed(range(LANES))])
-    for register in VECTOR
+    for register in X86_64.vectors
     for name in (register, f"{register}@0")
 }
 
@@ -69,17 +69,17 @@ def known_at(paths: Paths, location: Location) -> list[str]:
     """Names of the values that are carried to a location: general registers, what else is live, the
     words of the stack."""
     live = paths.live.get(location.address, frozenset())
-    names = [name for name in GENERAL if name != STACK_POINTER]  # which is the location's own
-    names += [name for name in (*FLAG_BITS, "id") if name in live]
-    names += [f"{name}.{i}" for name in VECTOR if name in live for i in range(LANES)]
+    names = [name for name in X86_64.general if name != X86_64.stack_pointer]  # which is the location's own
+    names += [name for name in (*X86_64.flags, "id") if name in live]
+    names += [f"{name}.{i}" for name in X86_64.vectors if name in live for i in range(LANES)]
     return names + [_slot(offset) for offset in sorted(paths.slots[location])]
 
 
 @cache
 def entry_names() -> frozenset[str]:
     """Names of the symbols of the entry, a lane for each part of a vector register."""
-    names = [name for name in WIDTHS if name not in VECTOR]
-    names += [f"{name}@0.{i}" for name in VECTOR for i in range(LANES)]
+    names = [name for name in X86_64.widths if name not in X86_64.vectors]
+    names += [f"{name}@0.{i}" for name in X86_64.vectors for i in range(LANES)]
     return frozenset(name if "@" in name else f"{name}@0" for name in names)
 
 
@@ -92,7 +92,7 @@ RETURNED_TO = "returned to"
 
 _RETURN_ADDRESS = RETURN_ADDRESS.decl().name()
 _WORD = 8
-_AT_END = (*GENERAL, *FLAG_BITS, "df", "ac")
+_AT_END = (*X86_64.general, *X86_64.flags, "df", "ac")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
  * Code that the kernel patches at boot for the CPU it finds: the first body stands in the
  * routine, the others in .altinstr_replacement, and .altinstructions says when they are
  * taken, as in the kernel. MCVERIFY_ALTINSTR selects the layout of the latter (see
- * models/altinstructions.toml): 24 absolute with a byte for the feature, 35 absolute, 31
+ * models/x86_64/altinstructions.toml): 24 absolute with a byte for the feature, 35 absolute, 31
  * relative, 41 with the length of the padding, 513 with an inverted bit, 63 with flags, which
  * is the default.
  */

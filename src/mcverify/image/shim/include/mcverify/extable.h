@@ -1,5 +1,5 @@
 /*
- * Exception-table entries. MCVERIFY_EXTABLE selects the layout (see models/extable.toml):
+ * Exception-table entries. MCVERIFY_EXTABLE selects the layout (see models/x86_64/extable.toml):
  * 26 two absolute words, 45 two relative words, 46 relative with a handler, 516 with a
  * type word, which is the default.
  */

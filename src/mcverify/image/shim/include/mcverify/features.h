@@ -1,4 +1,4 @@
-/* CPU features: made by bench/features.py of models/features.tsv, which names the sources. */
+/* CPU features: made by bench/features.py of models/x86_64/features.tsv, which names the sources. */
 #ifndef MCVERIFY_FEATURES_H
 #define MCVERIFY_FEATURES_H
 

@@ -33,7 +33,7 @@ keeps the kernel safe under transient faults (`scopes.needs_transient`), and the
 where that is needed."""
 
 KindName = Literal["load", "store"]
-Data = Literal["copy", "zero", "value"]
+Data = Literal["copy", "zero", "value", "fill"]
 Traps = Literal["pf", "mc", "both"]
 """Which faults may strike: page faults, machine checks (on loads alone), or either."""
 
@@ -75,10 +75,11 @@ class Contract:
 
     `dst`, `src` (None for a clear) and `len` are the argument registers; in place of `len` there may be
     a fixed `size` in bytes. `stored_value` is the register whose bytes are to be stored, where there is no
-    source; `loaded_value` the one that returns the bytes of src, zero-extended, and 0 after a fault, where
-    there is no dst. Of `left` (count of bytes left) and `status` (zero or non-zero) exactly one names a
-    register; `trap` may name the one that returns the trap number. `over_report` is how many bytes `left`
-    may exceed the missing ones by. `given` are registers with a fixed value at entry, `preserved` those
+    source; of a fill its low `unit` bytes, again and again; `loaded_value` the one that returns the bytes of
+    src, zero-extended, and 0 after a fault, where there is no dst. Of `left` (count of bytes left) and
+    `status` (zero or non-zero) exactly one names a register; `trap` may name the one that returns the trap
+    number. `over_report` is how many bytes `left` may exceed the missing ones by. `given` are registers with
+    a fixed value at entry, `preserved` those
     that must come back unchanged besides the callee-saved ones, `clobbered` such of the latter as need
     not. `user`: the buffer lies below the end of user memory. `obligations` bind after a page fault or none,
     `on_machine_check` after a machine check (the same ones unless the file says otherwise).
@@ -132,6 +133,7 @@ class Contract:
     faults_by_table: bool = False
     rest_zeroed: bool = False
     zero_rest: str | None = None
+    unit: int | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -158,6 +160,13 @@ class Contract:
         """The name of the register, or of the part of one, that is the result `role`."""
         register = getattr(self, role)
         return None if register is None else X86_64.part_name(register, self.bits(role))
+
+    @property
+    def value_name(self) -> str | None:
+        """The name of the register, or of the part of one, whose bytes are to be stored."""
+        if self.stored_value is None or self.unit is None:
+            return self.stored_value
+        return X86_64.part_name(self.stored_value, 8 * self.unit)
 
     @property
     def status_is_bool(self) -> bool:
@@ -438,10 +447,10 @@ def _contract(top: _Table) -> Contract:
     machine_check = top.table("machine_check")
     obligations = _obligations(top, OBLIGATIONS, None)
     src = arguments.word("src", REGISTERS)
-    stored_value = arguments.word("value", REGISTERS)
     loaded_value = result.word("value", REGISTERS)
     size = arguments.get("size", int)
-    data = "copy" if src else "value" if stored_value else "zero"
+    stored_value, unit = _stored_value(arguments, size)
+    data = "copy" if src else "fill" if unit else "value" if stored_value else "zero"
     over_report = top.get("over_report", int, 0)
     status_inverted = result.get("status_inverted", bool, False)
     success_unasked = result.get("success_unasked", bool, False)
@@ -459,7 +468,7 @@ def _contract(top: _Table) -> Contract:
         reads_user=machine_check.word("src", ("user", "kernel"), "user" if is_user else "kernel") == "user",
         recoverable=machine_check.get("recoverable", bool, False),
         faults=cast("Faults", top.word("faults", ("loads", "stores", "both"), "loads" if src else "stores")),
-        data=cast("Data", top.word("data", ("copy", "zero", "value"), data)),
+        data=cast("Data", top.word("data", ("copy", "zero", "value", "fill"), data)),
         faults_by_table=top.get("faults_by_table", bool, False),
         over_report=over_report,
         over_report_on_machine_check=machine_check.get("over_report", int, over_report),
@@ -486,12 +495,22 @@ def _contract(top: _Table) -> Contract:
         when_reads=state.words("when_reads", _MAY_BE_ARGUMENTS, ()),
         rest_zeroed=result.get("rest_zeroed", bool, False) or arguments.get("zero_rest", str) is not None,
         zero_rest=arguments.word("zero_rest", REGISTERS),
+        unit=unit,
     )
     nothing = result.get("nothing", bool, False)
     for table in (top, arguments, result, state, machine_check):
         table.done()
     _check(contract, top, nothing=nothing)
     return contract
+
+
+def _stored_value(arguments: _Table, size: int | None) -> tuple[str | None, int | None]:
+    """The register whose bytes are to be stored, and of a fill, which has a length in place of a size, how
+    many of them: those of the part that is named."""
+    if size is not None:
+        return arguments.word("value", REGISTERS), None
+    part = arguments.part("value")
+    return (None, None) if part is None else (part[0], part[1] // 8)
 
 
 def _whole(part: tuple[str, int] | None) -> str | None:
@@ -535,14 +554,7 @@ def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
         raise top.wrong("result", "says that it is nothing, but names a register")
     if min(contract.over_report, contract.over_report_on_machine_check) < 0:
         raise top.wrong("over_report", "must not be negative; it is a number of bytes")
-    if contract.data == "copy" and contract.src is None:
-        raise top.wrong("data", 'is "copy", but arguments.src names no register', 'a clear has data = "zero"')
-    if contract.data == "value" and contract.stored_value is None:
-        raise top.wrong("data", 'is "value", but arguments.value names no register')
-    if contract.data != "copy" and contract.src is not None:
-        raise top.wrong("data", f'is "{contract.data}", but arguments.src names a register')
-    if contract.data != "value" and contract.stored_value is not None:
-        raise top.wrong("data", f'is "{contract.data}", but arguments.value names a register')
+    _check_data(contract, top)
     _check_values(contract, top)
     if contract.status is None and (contract.success_unasked or contract.error is not None):
         raise top.wrong("result", "says what the status is, but names no status")
@@ -554,13 +566,27 @@ def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
     _check_registers(contract, top)
 
 
+def _check_data(contract: Contract, top: _Table) -> None:
+    """Refuse a kind of data that does not go together with the registers which hold it."""
+    if contract.data == "copy" and contract.src is None:
+        raise top.wrong("data", 'is "copy", but arguments.src names no register', 'a clear has data = "zero"')
+    if contract.data in ("value", "fill") and contract.stored_value is None:
+        raise top.wrong("data", f'is "{contract.data}", but arguments.value names no register')
+    if contract.stored_value is not None and (contract.data == "fill") != (contract.unit is not None):
+        raise top.wrong("data", 'is "fill" where arguments has a len, "value" where it has a size')
+    if contract.data != "copy" and contract.src is not None:
+        raise top.wrong("data", f'is "{contract.data}", but arguments.src names a register')
+    if contract.data not in ("value", "fill") and contract.stored_value is not None:
+        raise top.wrong("data", f'is "{contract.data}", but arguments.value names a register')
+
+
 def _check_values(contract: Contract, top: _Table) -> None:
     """Refuse a value in a register that is no whole word, or that goes together with what it stands for."""
     if contract.size is not None and contract.len is not None:
         raise top.wrong("arguments", "must name one of len and size, not both")
     if contract.size is not None and contract.size < 1:
         raise top.wrong("arguments.size", "must be positive; it is a number of bytes")
-    if contract.stored_value is None and contract.loaded_value is None:
+    if contract.unit is not None or (contract.stored_value is None and contract.loaded_value is None):
         return
     if contract.size not in (1, 2, 4, WORD):
         raise top.wrong("arguments.size", "must be 1, 2, 4 or 8, since a register holds the bytes")

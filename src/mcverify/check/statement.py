@@ -329,14 +329,18 @@ class _Statements:
         parts = []
         for k in range(store.size):
             byte = f"(= ((_ extract {8 * k + 7} {8 * k}) {store.value}) {expected})"
-            here = f"(= (bvsub j {offset}) {word(k)})"
-            parts.append(byte if store.elements is not None else _implies(here, byte))
+            distance = f"(bvsub j {offset})"
+            if store.elements is not None:
+                distance = f"(bvurem {distance} {word(store.size)})"
+            parts.append(_implies(f"(= {distance} {word(k)})", byte))
         return _all(parts)
 
     def _expected(self) -> str:
         """What byte j of dst is to become."""
         if self._contract.stored_value:
-            return f"((_ extract 7 0) (bvlshr {self._contract.stored_value}@0 (bvmul {word(8)} j)))"
+            unit = self._contract.unit
+            at = "j" if unit is None else f"(bvurem j {word(unit)})"
+            return f"((_ extract 7 0) (bvlshr {self._contract.stored_value}@0 (bvmul {word(8)} {at})))"
         return "source_byte" if self._contract.data == "copy" else "#x00"
 
     # -- statements

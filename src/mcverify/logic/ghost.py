@@ -9,7 +9,7 @@ counts as not stored: no claim may hold of it then, and nothing else is asked of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import z3
@@ -80,6 +80,7 @@ class GhostRules:
         self._src = entry_symbol(contract.src) if contract.src else None
         self._dst = address_of(contract.dst)
         self._expected = _expected(contract)
+        self._alternates = (contract.unit or 1) > 1
         self._may_zero = _may_zero(contract)
         self._stores: dict[int, _Store] = {}
         self._load_offsets: dict[str, z3.BitVecRef] = {}
@@ -167,11 +168,22 @@ class GhostRules:
             return z3.BoolVal(True)
         value = replace(transfer.value, self._definitions)
         if transfer.elements is not None:
-            parts = [z3.Extract(8 * k + 7, 8 * k, value) == self._expected for k in range(transfer.size)]
-            return z3.simplify(z3.And(parts))
+            return z3.simplify(z3.And(*self._right_elements(transfer, value, offset)))
         at = z3.simplify(J - offset, som=True)
         parts = [z3.Implies(at == k, self._right_byte(value, offset, k)) for k in range(transfer.size)]
         return z3.simplify(z3.And(parts))
+
+    def _right_elements(
+        self, transfer: Transfer, value: z3.BitVecRef, offset: z3.BitVecRef
+    ) -> Iterator[z3.BoolRef]:
+        """That each byte of `value`, which is stored again and again from `offset` on, is the expected one
+        wherever byte j is its place."""
+        expected = replace(self._expected, self._definitions)
+        low = transfer.size.bit_length() - 1
+        for k in range(transfer.size):
+            right = z3.Extract(8 * k + 7, 8 * k, value) == expected
+            is_here = z3.Extract(low - 1, 0, J - offset) == k if low else z3.BoolVal(True)
+            yield z3.Implies(is_here, right) if self._alternates else right
 
     def _is_moved_whole(self, transfer: Transfer, offset: z3.BitVecRef) -> bool:
         """Whether the store puts a loaded value, all of it, where it came from: every byte is right, whatever
@@ -225,7 +237,8 @@ def _may_zero(contract: Contract) -> z3.BoolRef:
 def _expected(contract: Contract) -> z3.BitVecRef:
     """What byte j of dst is to become."""
     if contract.stored_value is not None:
-        return z3.Extract(7, 0, z3.LShR(entry_symbol(contract.stored_value), 8 * J))
+        at = J if contract.unit is None else J & (contract.unit - 1)
+        return z3.simplify(z3.Extract(7, 0, z3.LShR(entry_symbol(contract.stored_value), 8 * at)))
     return SOURCE_BYTE if contract.data == "copy" else z3.BitVecVal(0, 8)
 
 

@@ -136,6 +136,7 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "size": contract.size,
         "stored_value": contract.stored_value,
         "loaded_value": contract.loaded_value,
+        "unit": contract.unit,
         "success_unasked": contract.success_unasked,
         "rest_zeroed": contract.rest_zeroed,
         "zero_rest": contract.zero_rest,

@@ -93,6 +93,7 @@ struct contract {
 	u64 size;				/* of the value that is loaded or stored */
 	u64 success_unasked, has_error, error, error_mask;
 	u64 unstruck;				/* faults of accesses without an entry are no failure: 1 loads, 2 stores */
+	u64 unit;				/* of a fill: bytes of stored_value that repeat; else 0 */
 	u64 rest_zeroed, zero_rest;		/* bytes left may be zeroed, if the register (NONE: always) says so */
 	u64 n_given, given[16], value[16];
 };
@@ -291,6 +292,7 @@ static const struct preset *preset_of(const struct test *test)
 
 /* Indexed by offset + LEAD, modulo PERIOD: what src holds, what dst is to hold, what it holds at first. */
 static u8 *contents, *wanted, *fresh, *fresh_of[2];
+static u64 value_stored;	/* what is stored by a routine that stores a value */
 static u64 known_seed = NONE, known_preset, known_bytes;
 static u64 known_other_bytes;
 static bool other_fresh;	/* what dst holds at first is another byte at each offset: fresh_of[1] */
@@ -379,6 +381,10 @@ static void contents_know(const struct test *test, u64 bytes)
 		contents_random(seed, bytes);
 	if (test->preset)
 		contents_preset(preset_of(test), bytes);
+	memcpy(&value_stored, contents + LEAD, sizeof(value_stored));
+	if (contract.unit)
+		for (u64 i = 0; i < bytes; i++)
+			contents[i] = value_stored >> 8 * (i % contract.unit);
 	if (contract.data != ZERO)
 		for (u64 i = 0; i < bytes; i++)
 			fresh_of[0][i] = contents[i] == 255 ? 0x7f : ~contents[i];
@@ -1286,7 +1292,7 @@ static void registers_set(const struct test *test)
 	if (contract.len != NONE)
 		run.initial[contract.len] = test->len;
 	if (contract.stored_value != NONE)
-		memcpy(&run.initial[contract.stored_value], contents + LEAD, 8);
+		run.initial[contract.stored_value] = value_stored;
 	run.initial[RSP] = (u64)stack_entry;
 }
 

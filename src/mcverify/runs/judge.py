@@ -210,7 +210,7 @@ def _memory(run: Judged) -> Iterator[Violation]:
     clipped = ((max(a, 0), min(b, length)) for a, b in run.wrong)
     wrong = [(a, b) for a, b in clipped if a < b]
     if wrong:
-        of = run.contract.stored_value or "the source"
+        of = run.contract.value_name or "the source"
         what = "is not zero" if run.contract.data == "zero" else f"is not {of}'s"
         yield Violation("O6", f"what was stored at {_words(wrong)} of dst {what}")
     stray = [

@@ -87,8 +87,15 @@ def contents(seed: int, size: int, *, signed: bool = False) -> bytes:
 
 
 def contents_of(case: Case, contract: Contract, size: int) -> bytes:
-    """What src holds in a case, from LEAD bytes before its first byte on, `size` bytes. They are signed where
-    a single value is moved, whose sign may be extended."""
+    """What src holds in a case, from LEAD bytes before its first byte on, `size` bytes; of a fill what dst is
+    to hold. They are signed where a single value is moved, whose sign may be extended."""
+    if contract.unit is None:
+        return _contents_of(case, contract, size)
+    value = _contents_of(case, contract, LEAD + WORD)[LEAD:]
+    return (value[: contract.unit] * (size // contract.unit + 1))[:size]
+
+
+def _contents_of(case: Case, contract: Contract, size: int) -> bytes:
     known = contents(case.seed, size, signed=contract.size is not None and contract.size <= WORD)
     return known if case.preset is None else _with_preset(known, case.preset)
 
@@ -128,7 +135,7 @@ def initial_registers(case: Case, contract: Contract, dst: int, src: int, stack:
     if contract.len is not None:
         values[contract.len] = case.len
     if contract.stored_value is not None:
-        whole = contents_of(case, contract, LEAD + WORD)[LEAD:]
+        whole = _contents_of(case, contract, LEAD + WORD)[LEAD:]
         values[contract.stored_value] = int.from_bytes(whole, "little")
     values["rsp"] = stack
     return values

@@ -334,6 +334,7 @@ def _contract(contract: Contract, unstruck: str | None) -> bytes:
         (contract.error or 0) % (1 << contract.error_bits),
         (1 << contract.error_bits) - 1,
         {None: 0, "load": 1, "store": 2}[unstruck],
+        contract.unit or 0,
         contract.rest_zeroed,
         number(contract.zero_rest),
         len(contract.given),

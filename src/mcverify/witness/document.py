@@ -60,7 +60,7 @@ class Terms(Struct):
     obligations: tuple[str, ...]
     on_machine_check: tuple[str, ...]
     faults: Faults
-    data: Literal["copy", "zero", "value"]
+    data: Literal["copy", "zero", "value", "fill"]
     over_report: Count
     status_inverted: bool
     given: Words
@@ -84,6 +84,7 @@ class Terms(Struct):
     widths: dict[str, int] = {}
     faults_by_table: bool = False
     when_reads: tuple[str, ...] = ()
+    unit: int | None = None
 
 
 class Line(Struct):

@@ -193,6 +193,7 @@ def _contents_rule(case: Case, contract: Contract) -> dict[str, str]:
         "nor": "" if signed else " || contents[i] == 255",
         "value": _hex(case.seed & 0x7F) if is_value(case.seed) else "",
         "every": f"{_hex(int.from_bytes(every, 'little'))}ull" if every else "",
+        "unit": str(contract.unit or ""),
     }
 
 

@@ -240,7 +240,7 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
                 "src": terms.src,
                 "len": terms.len,
                 "size": terms.size,
-                "value": terms.stored_value,
+                "value": _value(terms),
                 "zero_rest": terms.zero_rest,
             }
         ),
@@ -270,6 +270,13 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
         return contract_of(tree, path)
     except InputError as error:
         raise _WrongFieldError(f"{path}: {error.message}") from error
+
+
+def _value(terms: document.Terms) -> str | None:
+    """The register whose bytes are stored, or of a fill the part of it that is."""
+    if terms.stored_value is None or terms.unit is None:
+        return terms.stored_value
+    return X86_64.part_name(terms.stored_value, 8 * terms.unit)
 
 
 def _machine_check(terms: document.Terms) -> dict[str, Any]:

@@ -109,7 +109,10 @@ def _right_data(run: Judged) -> str:
     wrong = [(max(a, 0), min(b, length)) for a, b in run.wrong if a < length and b > 0]
     if run.contract.data == "zero":
         return f"every byte that is stored must be zero: {spans(wrong)} {_are(wrong)} not"
-    of = run.contract.stored_value or "the source"
+    of = run.contract.value_name or "the source"
+    if run.contract.unit is not None:
+        which = f"{of}'s at its offset modulo {run.contract.unit}" if run.contract.unit > 1 else of
+        return f"every byte that is stored must be {which}: {spans(wrong)} {_are(wrong)} not"
     what = f"every byte that is stored must be {of}'s of the same offset"
     return f"{what}: {spans(wrong)} {_are(wrong)} not"
 

@@ -8,15 +8,16 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import mcverify.review.review as reviewing
 from mcverify.cli import run
 from mcverify.deadline import Deadline
 from mcverify.proof.options import ProveOptions
 from mcverify.review.cache import Cache
 from mcverify.review.gather import gathered
+from mcverify.review.reading import Read, Reader
 from mcverify.review.result import Review
 from mcverify.review.review import ReviewOptions, review
 from review.support import SERIES
@@ -119,5 +120,12 @@ def mcverify(
 @pytest.fixture
 def read_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit is reached only when all is assembled."""
-    read = reviewing.read
-    monkeypatch.setattr(reviewing, "read", lambda *found: read(*found[:-1], Deadline(None)))
+
+    def read(self: Reader, revisions: Any, progress: Any) -> list[Read]:
+        self._deadline, limit = Deadline(None), self._deadline
+        found = reading(self, revisions, progress)
+        self._deadline = limit
+        return found
+
+    reading = Reader.read
+    monkeypatch.setattr(Reader, "read", read)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mcverify.deadline import OutOfTime
 from mcverify.image.load import load
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import tasks
@@ -42,12 +43,46 @@ def _states(document: dict[str, Any]) -> dict[str, list[str]]:
 # -- undecided ----------------------------------------------------------------------------------------------
 
 
-def test_a_limit_that_does_not_suffice_to_assemble_decides_nothing(here: Path, mcverify: Mcverify) -> None:
+def test_a_limit_that_does_not_suffice_to_assemble_decides_nothing_and_is_reported(
+    here: Path, mcverify: Mcverify
+) -> None:
     commit(here, "one", copy=RIGHT)
     commit(here, "two", copy=RIGHT.replace(b"incq %rsi", b"addq $1,%rsi"))
-    ran = mcverify("--git", "HEAD~1..HEAD", "--timeout", "0.0001", "--no-cache")
-    assert (ran.code, ran.out) == (3, "")
-    assert "time limit was reached in phase assemble: nothing is decided" in ran.err
+    arguments = ("--timeout", "0.0001", "--no-cache", "--fail-on", "broken")
+    code, document = _reviewed(mcverify, *arguments)
+    assert (code, document["review"]["exit_code"], document["routines"]) == (3, 3, [])
+    (said,) = document["revisions"][1]["cut"]
+    assert said == "lib/copy.S was not assembled: the time limit was reached in phase assemble"
+    assert document["revisions"][1]["failures"] == []
+    out = mcverify("--git", "HEAD~1..HEAD", "-q", *arguments, "--sarif", "out.sarif").out
+    (invocation,) = json.loads((here / "out.sarif").read_text())["runs"][0]["invocations"]
+    assert not invocation["executionSuccessful"]
+    assert said in invocation["toolExecutionNotifications"][-1]["message"]["text"]
+    assert f"undecided: {said}" in out
+
+
+@pytest.mark.parametrize("how", ["time", "Ctrl-C"])
+def test_what_was_assembled_when_it_is_cut_short_is_kept(
+    here: Path, mcverify: Mcverify, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The newest is read first; of the older one it is not said that it has no such routine."""
+    commit(here, "one", copy=RIGHT)
+    commit(here, "two", copy=WRONG)
+    assert _reviewed(mcverify)[0] == 1  # the cache knows both from here on
+    whole = ProveOptions.image
+
+    def image(self: ProveOptions, path: Path, deadline: Any = None) -> Any:
+        if path.read_bytes() == WRONG:
+            return whole(self, path, deadline)
+        raise OutOfTime("assemble") if how == "time" else KeyboardInterrupt
+
+    monkeypatch.setattr(ProveOptions, "image", image)
+    code, document = _reviewed(mcverify)
+    assert code == (1 if how == "time" else 130)
+    assert document["review"]["interrupted"] is (how == "Ctrl-C")
+    assert _states(document) == {"copy_user_generic_unrolled": ["undecided", "refuted"]}
+    why = document["routines"][0]["states"][0]["why"]
+    assert why.startswith("lib/copy.S was not assembled: ")
 
 
 @pytest.mark.usefixtures("read_in_time")

@@ -40,7 +40,11 @@ def to_html(review: Review, exit_code: int) -> str:
         review=review,
         routines=routines,
         title=", ".join(routine.name for routine in review.routines),
-        failures=[(review.revisions[n].name, said) for n, said in review.failures.items()],
+        failures=[
+            (review.revisions[n].name, said)
+            for found in (review.failures, review.cut)
+            for n, said in found.items()
+        ],
         exit_code=int(exit_code),
         version=__version__,
     )  # fmt: skip

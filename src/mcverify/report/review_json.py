@@ -41,18 +41,22 @@ def document(review: Review, exit_code: int) -> _Object:
         "schema": SCHEMA,
         "mcverify": __version__,
         "review": {"exit_code": exit_code, "interrupted": review.interrupted},
-        "revisions": [_revision(r, review.failures.get(n, ())) for n, r in enumerate(review.revisions)],
+        "revisions": [
+            _revision(r, review.failures.get(n, ()), review.cut.get(n, ()))
+            for n, r in enumerate(review.revisions)
+        ],
         "routines": [_routine(routine) for routine in review.routines],
         "notes": list(review.notes),
     }
 
 
-def _revision(revision: Revision, failures: tuple[str, ...]) -> _Object:
+def _revision(revision: Revision, failures: tuple[str, ...], cut: tuple[str, ...]) -> _Object:
     return {
         "name": revision.name,
         "title": revision.title,
         "files": list(revision.paths),
         "failures": list(failures),
+        "cut": list(cut),
         "parents": list(revision.parents) if revision.parents is not None else None,
     }
 

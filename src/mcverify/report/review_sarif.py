@@ -37,9 +37,24 @@ def log(review: Review, exit_code: int, arguments: tuple[str, ...] = ("review",)
         before = _taken(result, known, there)
         result["baselineState"] = "new" if before is None else "unchanged"
     run["results"] += [{**result, "baselineState": "absent"} for result in known]
+    run["invocations"][0]["toolExecutionNotifications"] += [*_unread(review)]
+    run["invocations"][0]["executionSuccessful"] = not (review.failures or review.cut)
     with_text = _Snippets(review.revisions[-1])
     with_text.put_into(run)
     return found
+
+
+def _unread(review: Review) -> Iterator[_Object]:
+    """A notification for each file that was not assembled: that there is no result about it is no pass."""
+    for level, found in (("error", review.failures), ("warning", review.cut)):
+        for number, sentences in found.items():
+            for said in sentences:
+                text = f"{review.revisions[number].name}: {said}"
+                yield {
+                    "descriptor": {"id": sarif.NOTE, "index": 0},
+                    "level": level,
+                    "message": {"text": text},
+                }
 
 
 def _of_the_last(review: Review, invocation: Invocation) -> Iterator[_Object]:

@@ -265,6 +265,11 @@ def _tail(review: Review) -> RenderableType:
         for number, sentences in review.failures.items()
         for sentence in sentences
     ]
+    lines += [
+        Text.assemble((f"{review.revisions[number].name}: ", "bold"), (f"undecided: {said}", "bold yellow"))
+        for number, sentences in review.cut.items()
+        for said in sentences
+    ]
     lines += [Text(f"note: {note}", "dim") for note in review.notes]
     if review.interrupted:
         lines.append(Text("interrupted: what was not decided by then is undecided", "bold yellow"))

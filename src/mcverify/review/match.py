@@ -36,7 +36,7 @@ def tracks(revisions: Sequence[ProvedRevision]) -> list[list[Proved | None]]:
         for track, _ in last:
             track.append(None)
         _follow(last, free, _same_place)
-        readable = [(track, before) for track, before in last if before.result.file not in revision.unread]
+        readable = [(track, before) for track, before in last if before.result.file not in revision.missing]
         _follow(readable, free, _same_name)
         if revision.routines:
             _follow(readable, free, _alike)

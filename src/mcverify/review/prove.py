@@ -16,8 +16,9 @@ from mcverify.proof.result import RoutineResult
 from mcverify.proof.select import Task, unknown_because
 from mcverify.review.cache import Cache
 from mcverify.review.limit import Shares
-from mcverify.review.reading import Piece, Read, named_as
+from mcverify.review.reading import INTERRUPTED, Piece, Read, named_as
 from mcverify.review.recast import moved, with_words
+from mcverify.review.result import Standing, State
 from mcverify.review.revision import Revision
 from mcverify.witness.study import study
 
@@ -37,11 +38,13 @@ class Proved:
 @dataclass(frozen=True)
 class ProvedRevision:
     """A revision with what was found out of its routines, in the order of its files. `unread` says of each
-    file that could not be read or assembled why not; `reused` counts the routines that the cache knew."""
+    file that could not be read or assembled why not, `cut` of each that a limit, or an interruption, has kept
+    from it; `reused` counts the routines that the cache knew."""
 
     revision: Revision
     routines: tuple[Proved, ...] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
+    cut: Mapping[str, str] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
     reused: int = 0
     proved: int = 0
@@ -51,19 +54,31 @@ class ProvedRevision:
         """Sentences on its files that could not be read or assembled."""
         return tuple(self.unread.values())
 
+    @property
+    def missing(self) -> Mapping[str, Standing]:
+        """What is known of each file that was not assembled, for whatever reason."""
+        found = {name: Standing(State.NOT_ASSEMBLED, why) for name, why in self.unread.items()}
+        return found | {name: Standing(State.UNDECIDED, why) for name, why in self.cut.items()}
+
 
 class Prover:
-    """Proves the routines of revisions, each code once. `shares` hands out the time; what is not begun once
-    `stopped` says why is unknown for that reason."""
+    """Proves the routines of revisions, each code once. `shares` hands out the time, so many `seconds` (None:
+    no limit); what is not begun once `stopped` says why is unknown for that reason."""
 
     def __init__(
-        self, reads: Sequence[Read], options: ProveOptions, cache: Cache, progress: Progress
+        self,
+        reads: Sequence[Read],
+        options: ProveOptions,
+        seconds: float | None,
+        cache: Cache,
+        progress: Progress,
+        stopped: str = "",
     ) -> None:
         self._reads, self._options, self._cache, self._progress = reads, options, cache, progress
         self._known: dict[str, _Results | InputError] = {}
         self._kept: set[str] = set()
-        self.stopped = ""
-        self.shares = Shares(options.timeout, self._expected())
+        self.stopped = stopped
+        self.shares = Shares(seconds, self._expected())
 
     def _expected(self) -> int:
         """How many pieces of work are to be expected: a proof of each code that the cache does not know, and
@@ -101,7 +116,13 @@ class Prover:
                 for result, job in zip(results, piece.jobs, strict=True)
             ]
         return ProvedRevision(
-            found.revision, tuple(routines), unread, tuple(found.empty), reused, len(routines) - reused
+            found.revision,
+            tuple(routines),
+            unread,
+            found.cut,
+            tuple(found.empty),
+            reused,
+            len(routines) - reused,
         )
 
     def _results(self, piece: Piece, progress: Progress) -> _Results | InputError:
@@ -144,9 +165,6 @@ class Prover:
             with_words(_without_remarks(result, job), piece.plain)
             for result, job in zip(found, piece.jobs, strict=True)
         )
-
-
-INTERRUPTED = "it was interrupted before that was decided"
 
 
 def _undone(why: str, piece: Piece, options: ProveOptions) -> _Results:

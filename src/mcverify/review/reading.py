@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mcverify.deadline import Deadline
+from mcverify import interrupt
+from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.proof.options import Held, ProveOptions
@@ -40,38 +41,107 @@ class Piece:
 @dataclass
 class Read:
     """A revision, and what is to be proved of it. `unread` says of each file that could not be read or
-    assembled why not, `empty` of each that is right and has no routine to be proved."""
+    assembled why not, `empty` of each that is right and has no routine to be proved, `cut` of each that was
+    not assembled since a limit was reached or somebody interrupted."""
 
     revision: Revision
     pieces: list[Piece] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
+    cut: dict[str, str] = field(default_factory=dict)
 
 
-def held_by(reads: Iterable[Read]) -> dict[str, Held]:
-    """What the routines of revisions are held to, by name: what the first that has one says of it."""
-    found: dict[str, Held] = {}
-    for piece in (piece for one in reads for piece in one.pieces):
-        if piece.task.said is not None:
-            found.setdefault(piece.task.name, piece.task.said)
-    return found
+@dataclass(frozen=True)
+class _Loaded:
+    """A file that was assembled, and how its routines are chosen."""
+
+    name: str
+    image: Image
+    plain: Words
+    options: ProveOptions
 
 
-def read(revision: Revision, options: ProveOptions, stack: ExitStack, deadline: Deadline) -> Read:
-    """All routines of a revision that have table entries or a contract; those that `options` name, as far as
-    they are there. Its files lie on the disk until the `stack` is left."""
-    found = Read(revision)
-    options = replace(options, readable=readable_of(revision))
-    for name, path in stack.enter_context(laid_out(revision)).items():
-        plain = _without(path, name, revision)
+class Reader:
+    """Reads revisions: all routines that have table entries or a contract; those that `options` name, as far
+    as they are there. The newest is assembled first. Once the deadline is reached, or `stopped` says why, the
+    rest is `cut`. The files lie on the disk until the `stack` is left."""
+
+    def __init__(
+        self, options: ProveOptions, stack: ExitStack, deadline: Deadline, *, accept_contract: bool
+    ) -> None:
+        self._options, self._stack, self._deadline = options, stack, deadline
+        self._accept_contract = accept_contract
+        self.stopped = ""
+
+    def read(self, revisions: Sequence[Revision], progress: Callable[[str], None]) -> list[Read]:
+        """All revisions, oldest first: each is held to what those before it say of their contracts."""
+        reads = [Read(revision) for revision in revisions]
+        loaded: dict[int, list[_Loaded]] = {}
+        for number in reversed(range(len(reads))):
+            progress(f"{revisions[number].name} ({number + 1} of {len(reads)}): reading")
+            loaded[number] = list(self._loaded(reads[number]))
+        for number, found in enumerate(reads):
+            held = {} if self._accept_contract else _held_by(reads[:number])
+            for one in loaded[number]:
+                with self._failing(found, one.name, one.plain):
+                    found.pieces += _pieces(one, held)
+        return reads
+
+    def _loaded(self, found: Read) -> Iterator[_Loaded]:
+        """The files of a revision that can be assembled in time."""
+        options = replace(self._options, readable=readable_of(found.revision))
+        done: set[str] = set()
+        for name, path in self._laid_out(found.revision).items():
+            if self.stopped:
+                break
+            done.add(name)
+            plain = _without(path, name, found.revision)
+            with self._failing(found, name, plain):
+                yield _Loaded(name, options.image(path, self._deadline), plain, options)
+        found.cut |= {name: _cut(name, self.stopped) for name in found.revision.paths if name not in done}
+
+    def _laid_out(self, revision: Revision) -> Mapping[str, Path]:
         try:
-            found.pieces += _pieces(path, plain, options, deadline)
+            return {} if self.stopped else self._stack.enter_context(laid_out(revision))
+        except KeyboardInterrupt:
+            self._stop()
+            return {}
+
+    @contextmanager
+    def _failing(self, found: Read, name: str, plain: Words) -> Iterator[None]:
+        """Keep what is wrong with one file, so that the others are read."""
+        try:
+            yield
         except InputError as error:
             sentence = with_words(str(error), plain)
             if _is_nothing(error):
                 found.empty.append(sentence)
             else:
                 found.unread[name] = sentence
+        except OutOfTime as error:
+            found.cut[name] = _cut(name, str(error))
+        except KeyboardInterrupt:
+            self._stop()
+            found.cut[name] = _cut(name, self.stopped)
+
+    def _stop(self) -> None:
+        self.stopped = INTERRUPTED
+        interrupt.take_time()
+
+
+INTERRUPTED = "it was interrupted before that was decided"
+
+
+def _cut(name: str, why: str) -> str:
+    return f"{name} was not assembled: {why}"
+
+
+def _held_by(reads: Iterable[Read]) -> dict[str, Held]:
+    """What the routines of revisions are held to, by name: what the first that has one says of it."""
+    found: dict[str, Held] = {}
+    for piece in (piece for one in reads for piece in one.pieces):
+        if piece.task.said is not None:
+            found.setdefault(piece.task.name, piece.task.said)
     return found
 
 
@@ -93,10 +163,10 @@ def _without(path: Path, name: str, revision: Revision) -> Words:
     return lambda text: text.replace(folder, "").replace(folder.rstrip("/"), root)
 
 
-def _pieces(path: Path, plain: Words, options: ProveOptions, deadline: Deadline) -> list[Piece]:
-    image = options.image(path, deadline)
-    jobs = jobs_of(image, _for_file(image, options), {})
-    return [_piece(own, plain, options) for own in _by_routine(jobs)]
+def _pieces(loaded: _Loaded, held: Mapping[str, Held]) -> list[Piece]:
+    options = replace(loaded.options, held=held)
+    jobs = jobs_of(loaded.image, _for_file(loaded.image, options), {})
+    return [_piece(own, loaded.plain, options) for own in _by_routine(jobs)]
 
 
 def _by_routine(jobs: Iterable[Job]) -> list[tuple[Job, ...]]:

@@ -232,19 +232,19 @@ class Step:
 @dataclass(frozen=True)
 class RoutineReview:
     """One routine through all revisions. `results` has None where a revision lacks it, `names` what it is
-    called there, `unread` why its file could not be assembled, by numbers of revisions where that is so."""
+    called there, `unread` what is known of it where its file was not assembled, by numbers of revisions."""
 
     name: str
     results: tuple[RoutineResult | None, ...]
     rows: tuple[Row, ...]
     everywhere: tuple[Mapping[str, Verdict], ...]
     steps: tuple[Step, ...]
-    unread: Mapping[int, str] = field(default_factory=dict)
+    unread: Mapping[int, Standing] = field(default_factory=dict)
 
     @property
     def standings(self) -> tuple[Standing, ...]:
         """What is known of it in each revision."""
-        return tuple(_standing(result, self.unread.get(n, "")) for n, result in enumerate(self.results))
+        return tuple(_standing(result, self.unread.get(n)) for n, result in enumerate(self.results))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -252,9 +252,9 @@ class RoutineReview:
         return tuple(result.title if result is not None else "" for result in self.results)
 
 
-def _standing(result: RoutineResult | None, unread: str) -> Standing:
+def _standing(result: RoutineResult | None, unread: Standing | None) -> Standing:
     if result is None:
-        return Standing(State.NOT_ASSEMBLED, unread) if unread else Standing(State.ABSENT)
+        return unread or Standing(State.ABSENT)
     match result.verdict:
         case Verdict.PROVED:
             return Standing(State.PROVED)
@@ -273,11 +273,13 @@ def undecided_for(result: RoutineResult) -> str:
 @dataclass(frozen=True)
 class Review:
     """Everything that is reported. `failures` are sentences by number of the revision whose file could not be
-    read or assembled; `notes` other remarks; `interrupted`: it was cut short."""
+    read or assembled, `cut` on files that were not, as a limit was reached; `notes` other remarks;
+    `interrupted`: it was cut short."""
 
     revisions: tuple[Revision, ...]
     routines: tuple[RoutineReview, ...]
     failures: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    cut: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reused: int = 0
     proved: int = 0

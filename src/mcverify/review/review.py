@@ -22,8 +22,17 @@ from mcverify.review.changes import (
 from mcverify.review.kept import LastTwo
 from mcverify.review.match import AFTER_FAULT, everywhere, rows, tracks
 from mcverify.review.prove import Progress, Proved, ProvedRevision, Prover
-from mcverify.review.reading import Read, held_by, read
-from mcverify.review.result import Behaviour, ChangedContract, Relation, Review, RoutineReview, Row, Step
+from mcverify.review.reading import Reader
+from mcverify.review.result import (
+    Behaviour,
+    ChangedContract,
+    Relation,
+    Review,
+    RoutineReview,
+    Row,
+    Standing,
+    Step,
+)
 from mcverify.review.revision import Revision
 
 if TYPE_CHECKING:
@@ -51,13 +60,10 @@ def review(
 ) -> Review:
     """The review of `revisions`, oldest first. Raises InputError where there is nothing to compare."""
     with ExitStack() as stack:
-        reads: list[Read] = []
         deadline = Deadline(options.prove.timeout)
-        for number, revision in enumerate(revisions, 1):
-            progress(f"{revision.name} ({number} of {len(revisions)}): reading")
-            held = {} if options.accept_contract else held_by(reads)
-            reads.append(read(revision, replace(options.prove, held=held), stack, deadline))
-        prover = Prover(reads, options.prove, cache, progress)
+        reader = Reader(options.prove, stack, deadline, accept_contract=options.accept_contract)
+        reads = reader.read(revisions, progress)
+        prover = Prover(reads, options.prove, deadline.remaining(), cache, progress, reader.stopped)
         proved = prover.revisions()
     _check(proved)
     parents = [_parents(revision, number) for number, revision in enumerate(revisions)]
@@ -69,6 +75,7 @@ def review(
         revisions=tuple(replace(revision, tree=None) for revision in revisions),
         routines=tuple(_distinct(found)),
         failures={n: p.failures for n, p in enumerate(proved) if p.failures},
+        cut={n: tuple(p.cut.values()) for n, p in enumerate(proved) if p.cut},
         notes=(*notes, *_on_headers(proved)),
         reused=sum(p.reused for p in proved),
         interrupted=bool(prover.stopped),
@@ -98,7 +105,10 @@ def _prefixed(progress: Progress, prefix: str) -> Progress:
 
 
 def _check(proved: Sequence[ProvedRevision]) -> None:
-    """Refuse what cannot be reviewed: no revision with a routine, none in common, the last one without."""
+    """Refuse what cannot be reviewed: no revision with a routine, none in common, the last one without. Where
+    files were not assembled for lack of time nothing is refused."""
+    if any(p.cut for p in proved):
+        return
     failures = [sentence for p in proved for sentence in p.failures]
     having = [p for p in proved if p.routines]
     if not having:
@@ -143,15 +153,15 @@ def _distinct(routines: Sequence[RoutineReview]) -> Iterator[RoutineReview]:
         yield replace(routine, name=name)
 
 
-def _unread(track: Sequence[Proved | None], proved: Sequence[ProvedRevision]) -> dict[int, str]:
-    """Why the file of a routine could not be assembled, by the numbers of the revisions where that is so; not
-    where the routine is not known to have been there."""
+def _unread(track: Sequence[Proved | None], proved: Sequence[ProvedRevision]) -> dict[int, Standing]:
+    """What is known of a routine where its file was not assembled, by the numbers of the revisions where that
+    is so: its file is the one in which it was before, or, where it is not known to have been, the next."""
     found = {}
-    file = ""
+    file = next(routine.result.file for routine in track if routine is not None)
     for number, (routine, revision) in enumerate(zip(track, proved, strict=True)):
         file = routine.result.file if routine is not None else file
-        if file in revision.unread:
-            found[number] = revision.unread[file]
+        if routine is None and file in revision.missing:
+            found[number] = revision.missing[file]
     return found
 
 
@@ -272,7 +282,8 @@ def _exits(own: Sequence[Row], old: int, new: int) -> Exits:
 
 def exit_code(review: Review, fail_on: Sequence[str]) -> ExitCode:
     """0 nothing got worse, 1 something did or is refuted in the newest revision, 2 a revision could not be
-    read, 3 something is unknown in the newest. With `fail_on` only what it names counts."""
+    read, 3 something is unknown in the newest, or a file was not assembled in time. With `fail_on` only what
+    it names counts, and what was not read."""
     named = fail_on or FAIL_ON
     newest = [r.results[-1] for r in review.routines if r.results[-1] is not None]
     verdicts = {result.verdict for result in newest if result is not None}
@@ -281,6 +292,8 @@ def exit_code(review: Review, fail_on: Sequence[str]) -> ExitCode:
         return ExitCode.REFUTED
     if review.failures:
         return ExitCode.USAGE
+    if review.cut:
+        return ExitCode.UNKNOWN
     if "unknown" in named and Verdict.UNKNOWN in verdicts:
         return ExitCode.UNKNOWN
     return ExitCode.PROVED

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
-from mcverify.arch.decoded import Decoded
-from mcverify.runs.code import decode
+from mcverify.runs.code import Instruction, decode
 from mutants import registers
 from mutants.source import CodeLine, EntryLine, Source
 
@@ -182,7 +181,7 @@ def _goes_out(source: Source, line: CodeLine) -> bool:
     )
 
 
-def _returns(instruction: Decoded) -> bool:
+def _returns(instruction: Instruction) -> bool:
     return instruction.mnemonic == "ret"
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mcverify.arch.decoded import Decoded
 from mcverify.image.callees import assumed_at
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import tasks
-from mcverify.runs.code import reachable
+from mcverify.runs.code import Instruction, reachable
 
 ASM = Path(__file__).parents[2] / "asm"
 
@@ -50,7 +49,7 @@ class CodeLine:
     """A line of the source that is one instruction. `number` counts the file's lines from 0."""
 
     number: int
-    instruction: Decoded
+    instruction: Instruction
     mnemonic: str
     operands: tuple[str, ...]
 
@@ -80,7 +79,7 @@ class Source:
         by_number = {line.number: line for line in sorted(found, key=lambda line: -line.instruction.address)}
         return tuple(by_number[number] for number in sorted(by_number))
 
-    def _code_line(self, instruction: Decoded) -> CodeLine:
+    def _code_line(self, instruction: Instruction) -> CodeLine:
         line = self.image.line_at(instruction.address)
         assert line is not None, f"{self.path}: no line for {instruction.address:#x}"
         match = _CODE.fullmatch(self.lines[line.line - 1])
@@ -121,7 +120,7 @@ def read(path: Path) -> Source:
     return Source(path, tuple(path.read_text(encoding="utf-8").splitlines()), image)
 
 
-def fixup_instructions(image: Image) -> dict[int, Decoded]:
+def fixup_instructions(image: Image) -> dict[int, Instruction]:
     """The instructions of the source that only run after a fault, by address."""
     usual = reached(image, (f.address for f in image.functions))
     after = reached(image, (entry.fixup for entry in image.entries))
@@ -129,7 +128,7 @@ def fixup_instructions(image: Image) -> dict[int, Decoded]:
     return {address: after[address] for address in own}
 
 
-def reached(image: Image, starts: Iterable[int]) -> dict[int, Decoded]:
+def reached(image: Image, starts: Iterable[int]) -> dict[int, Instruction]:
     """The instructions reached from `starts` without a fault, by address."""
     return {a: i for start in starts for a, i in reachable(image, start, faults=False).items()}
 

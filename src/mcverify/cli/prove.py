@@ -102,6 +102,13 @@ if TYPE_CHECKING:
     type=click.Choice(["bitwuzla", "cvc5"]),
     help="Take for proved only what this solver proves too; where it contradicts Z3, exit code 4.",
 )
+@click.option(
+    "--caller",
+    "callers",
+    multiple=True,
+    metavar="write|read|dax-read|FILE.toml",
+    help="Say what the routines mean for this system call (docs/callers.md); may be repeated.",
+)
 @click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
 @click.option(
     "--rep-model",
@@ -138,6 +145,7 @@ def prove(
     save_disagreement: str | None,
     proof: Path | None,
     second_solver: str | None,
+    callers: tuple[str, ...],
     timeout: str | None,
     rep_model: str,
     include: tuple[Path, ...],
@@ -173,6 +181,7 @@ def prove(
         refuse_unwritable(proof)
     if second_solver is not None:
         need_solvers(second_solver)
+    _refuse_unknown(callers)
     quieten_libraries()
     from mcverify.crew import usable_cpus
     from mcverify.proof.prove import ProveOptions
@@ -195,6 +204,7 @@ def prove(
         ignore_annotations=ignore_annotations,
         record=proof is not None,
         second_solver=second_solver,
+        callers=callers,
         jobs=jobs or usable_cpus(),
     )
     results = _prove(files, options, save_disagreement)
@@ -221,6 +231,7 @@ def exit_code(results: Sequence[RoutineResult]) -> ExitCode:
     if not results:
         raise InputError("no routine has an exception-table entry", hint="nothing to prove")
     verdicts = {result.verdict for result in results}
+    verdicts |= {caller.verdict for result in results for caller in result.callers}
     if Verdict.REFUTED in verdicts:
         return ExitCode.REFUTED
     return ExitCode.UNKNOWN if Verdict.UNKNOWN in verdicts else ExitCode.PROVED
@@ -259,7 +270,21 @@ def _studied(
     """What `mcverify.witness.study` makes of a result, in whatever process."""
     from mcverify.witness.study import study
 
-    return study(image, result, options, deadline, progress)
+    studied = study(image, result, options, deadline, progress)
+    if not options.callers:
+        return studied
+    from mcverify.callers.judge import with_callers
+
+    return with_callers(image, studied, options, deadline, progress)
+
+
+def _refuse_unknown(callers: Sequence[str]) -> None:
+    """Raise InputError where a caller has no model, before anything is proved."""
+    if callers:
+        from mcverify.callers.model import find
+
+        for name in callers:
+            find(name)
 
 
 def _write_proofs(folder: Path, results: Sequence[RoutineResult], *, several: bool) -> None:

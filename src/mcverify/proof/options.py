@@ -30,7 +30,8 @@ class ProveOptions:
     place of the tree's own; `record`: what is proved is written down (`RoutineResult.proof`);
     `readable` are folders of which a source may read besides its own and its tree's; with
     `ignore_annotations` no comment in a source says what its routines promise; `second_solver` names another
-    solver that must prove what Z3 proves; so many `jobs` are done at a time."""
+    solver that must prove what Z3 proves; `callers` are names or files of the callers that are asked
+    about; so many `jobs` are done at a time."""
 
     routines: tuple[str, ...] = ()
     contract: str | None = None
@@ -51,6 +52,7 @@ class ProveOptions:
     jobs: int = 1
     readable: tuple[Path, ...] = ()
     ignore_annotations: bool = False
+    callers: tuple[str, ...] = ()
     held: Mapping[str, Held] = field(default_factory=dict)
 
     def image(self, path: Path, deadline: Deadline | None = None) -> Image:

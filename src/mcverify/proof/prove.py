@@ -16,7 +16,6 @@ from pathlib import Path
 
 from msgspec import structs
 
-from mcverify.arch.decoded import Decoded
 from mcverify.crew import Crew, Pending, Progress, crew
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError, LostProcess
@@ -38,7 +37,7 @@ from mcverify.proof.select import (
 )
 from mcverify.proof.suggest import in_words, suggestions
 from mcverify.proof.variants import Variant, variants
-from mcverify.runs.code import reachable
+from mcverify.runs.code import Instruction, reachable
 
 __all__ = ["ProveOptions", "finished", "prove_file", "prove_files"]
 
@@ -149,7 +148,9 @@ def proved(
         begun = [[_begun(hands, job, options, deadline) for job in plan] for plan in plans]
         results = [_ended(pending, plan, options) for pending, plan in zip(begun, plans, strict=True)]
         studied = [
-            found if isinstance(found, InputError) else _studied(hands, plan, found, deadline, study)
+            found
+            if isinstance(found, InputError)
+            else _studied(hands, plan, found, deadline, study, everything=bool(options.callers))
             for plan, found in zip(plans, results, strict=True)
         ]
         return [
@@ -190,10 +191,13 @@ def _studied(
     results: Sequence[RoutineResult],
     deadline: Deadline,
     study: Study | None,
+    *,
+    everything: bool,
 ) -> list[Pending[RoutineResult]]:
+    """The results as `study` leaves them: those with counterexamples, or `everything`."""
     return [
         _Known(result)
-        if study is None or not result.counterexamples
+        if study is None or not (everything or result.counterexamples)
         else hands.submit(study, job.variant.image, result, deadline)
         for job, result in zip(plan, results, strict=True)
     ]
@@ -288,9 +292,9 @@ def _notes(
     """What is to be said for each variant of each task: about a routine's entries to its first one, and about
     the entries of none to the last of all. Raises InputError for one in the middle of an instruction."""
     said: list[_Said] = []
-    all_reached: list[Mapping[int, Decoded]] = []
+    all_reached: list[Mapping[int, Instruction]] = []
     for task, its_variants in zip(chosen, made, strict=True):
-        reached: dict[int, Decoded] = {}
+        reached: dict[int, Instruction] = {}
         if task.contract is None and image.built:  # a function in C mostly, of which nothing is to be proved
             said.append(_Said())
             all_reached.append(reached)

@@ -208,6 +208,84 @@ class SecondOpinion:
 
 
 @dataclass(frozen=True, slots=True)
+class CallRound:
+    """One round of a caller's loop that was carried out: the loop's variables at its start (`state`), and the
+    copy in it: `asked` bytes, of which the first `ok` could be accessed and `copied` were counted."""
+
+    state: Mapping[str, int]
+    asked: int
+    ok: int
+    copied: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallShown:
+    """A system call that was carried out, with the routine itself run for each copy (`on`: what ran it).
+
+    `n` bytes were asked for, of which the first `first_bad` could be accessed; the buffer that is `bad`
+    ("src", "dst", "" for neither) had its first bad byte there, the other one began at `offset` in its page.
+    `rounds` are the first few, of `count`; `returned` is what it returned, None where it came to no end, and
+    `back_at` the number of the earlier round, from 1 on, whose state came back then.
+    """
+
+    n: int
+    first_bad: int
+    offset: int
+    bad: str
+    on: str
+    rounds: tuple[CallRound, ...]
+    count: int
+    returned: int | None
+    back_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """Verdict on one claim (W1..W4) about a system call that makes its copies by the routine.
+
+    `rests_on` are the premises of which the proof makes use: obligations, and "slack". Where there is no
+    proof, `lacking` are those that were not proved and by which, with the others, it would follow, `sentence`
+    says what is wrong, `example` is the smallest state of the loop in which a routine of which no more than
+    that is known goes wrong, and `shown` a call that was seen to.
+    """
+
+    id: str
+    name: str
+    verdict: Verdict
+    rests_on: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    sentence: str = ""
+    example: Mapping[str, int] = field(default_factory=dict)
+    shown: CallShown | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerResult:
+    """What a routine's obligations mean for a system call, in the kernels that have this loop of it.
+
+    `source` is where the loop stands, `invariants` what was proved to hold at the start of each of its
+    rounds, `assumed` what the model takes for granted. `apart` says why the routine is none that the caller
+    calls ("" where it may be): then there are no `claims`.
+    """
+
+    caller: str
+    call: str
+    kernels: str
+    source: str
+    claims: tuple[ClaimResult, ...]
+    invariants: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    apart: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Refuted before unknown before proved; proved where nothing is claimed."""
+        found = {claim.verdict for claim in self.claims}
+        worst = (v for v in (Verdict.REFUTED, Verdict.UNKNOWN) if v in found)
+        return next(worst, Verdict.PROVED)
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """The lengths for which the verdict holds, in bytes, both ends included. `breaks_at` is a length beyond
     `len_max` for which a run was seen to break the contract, `breaks_how` one sentence on it."""
@@ -235,6 +313,7 @@ class RoutineResult:
     `held` are the rows that the proof holds whatever runs have shown: a run that breaks one contradicts it.
     `by_comment` says what a comment in the file makes other than the routine's name has it.
     `proof` is the proof as it was written down, if that was asked for, `second` what a second solver said.
+    `callers` are the system calls that were asked about, which the `verdict` leaves out.
     """
 
     name: str
@@ -265,6 +344,7 @@ class RoutineResult:
     proof: Record | None = None
     second: SecondOpinion | None = None
     by_comment: tuple[str, ...] = ()
+    callers: tuple[CallerResult, ...] = ()
 
     @property
     def title(self) -> str:

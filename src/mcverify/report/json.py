@@ -27,6 +27,7 @@ from mcverify.proof.result import (
     RoutineResult,
     TraceStep,
 )
+from mcverify.report.callers import caller_document
 from mcverify.report.cause import causes
 from mcverify.report.mark import is_document
 from mcverify.runs.case import Access, Case, Fault, Outcome, Placement, Preset, Run
@@ -70,6 +71,7 @@ def _options(options: ProveOptions) -> dict[str, Any]:
         "config": _path(options.config),
         "second_solver": options.second_solver,
         "ignore_annotations": options.ignore_annotations,
+        "callers": list(options.callers),
     }
 
 
@@ -99,6 +101,7 @@ def routine_document(result: RoutineResult) -> dict[str, Any]:
         "assumptions": list(result.assumptions),
         "unknowns": list(result.unknowns),
         "notes": list(result.notes),
+        "callers": [caller_document(caller) for caller in result.callers],
         "only_if_faults_stay": list(result.resting),
         "entries_not_looked_at": result.unlooked,
         "entries_not_taken": list(result.untaken),

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from mcverify.contract import contract_for
 from mcverify.proof.result import SUCCESS, Exit, RoutineResult, Verdict
+from mcverify.report.callers import assumed_of, caller_lines, refuted_claims
 from mcverify.report.cause import Cause, causes
 from mcverify.report.obligations import NAMES, title
 from mcverify.report.place import parse
@@ -89,6 +90,8 @@ def print_lines(results: Sequence[RoutineResult], console: Console | None = None
             line.append(f"  ({', '.join(less)})")
         if broken:
             line.append("  " + ", ".join(at(o) for o in broken[:3]) + (", ..." if len(broken) > 3 else ""))
+        if claims := refuted_claims(result):
+            line.append("  " + "; ".join(claims))
         print_trimmed(line, out, soft_wrap=True)
 
 
@@ -242,7 +245,9 @@ def _facts(result: RoutineResult) -> Table:
         grid.add_row("slack", slack_words(result.slack))
     if result.second is not None:
         grid.add_row("confirmed", second_words(result.second))
-    for index, sentence in enumerate(result.assumptions):
+    for head, text in caller_lines(result):
+        grid.add_row(head, Text(text))
+    for index, sentence in enumerate((*result.assumptions, *assumed_of(result))):
         grid.add_row("" if index else "assumed", Text(sentence))
     grid.add_row("time", Text(time_words(result)))
     return grid

@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from support.memo import Memo
+from support.once import Once, folder_of_run
 
 KERNEL_61 = Path("/usr/src/linux-source-6.1.tar.xz")
 COPY_MC = "arch/x86/lib/copy_mc_64.S"
+
+TESTS = Path(__file__).parent
+ABOUT_RUNS = ("runs", "security", "silicon", "crew")
+"""Folders whose tests are about runs and processes themselves: what they ask is run each time."""
+
+memo = Memo()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Elsewhere the harness is asked once for each job (docs/testing.md)."""
+    memo.is_on = item.path.relative_to(TESTS).parts[0] not in ABOUT_RUNS
+    return (yield)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _runs_are_asked_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    memo.install(Once(folder_of_run(tmp_path_factory, "runs-asked")))
+    yield
+    memo.remove()
+
+
+@pytest.fixture(autouse=True)
+def _one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command in this process starts no others unless it is told to: each of them would load angr anew."""
+    if memo.is_on:
+        monkeypatch.setattr("mcverify.crew.usable_cpus", lambda: 1)
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 import mcverify
-from mcverify.arch.known import BY_ELF_MACHINE, BY_NAME, X86_64
+from mcverify.arch.known import BY_ELF, BY_NAME, X86_64
 
 SOURCES = Path(mcverify.__file__).parent
 ROOM = SOURCES / "arch"
 
 
 def test_x86_64_is_known_by_its_number_and_its_name():
-    assert BY_ELF_MACHINE[62] is BY_NAME["x86-64"] is X86_64
+    assert BY_ELF[62, "little"] is BY_NAME["x86-64"] is X86_64
 
 
 def test_its_registers_parts_and_roles():
@@ -55,6 +55,7 @@ def test_the_value_costs_no_decoder_lifter_nor_solver():
     assert {name for name in loaded if name.startswith("mcverify.")} == {
         "mcverify.arch",
         "mcverify.arch.architecture",
+        "mcverify.arch.decoded",
         "mcverify.arch.known",
         "mcverify.models",
     }

@@ -21,6 +21,8 @@ from support.processes import until
 
 from mcverify.models import models_dir
 
+from .conftest import Ran
+
 HEAD = "#include <linux/linkage.h>\n#include <asm/asm.h>\n"
 BYTES = """\
 	mov %rdx, %rcx
@@ -40,6 +42,17 @@ BYTES = """\
 	mov %rcx, %rax
 	RET
 """
+REP = """\
+	mov %rdx, %rcx
+.Lread:
+	rep movsb
+	xor %eax, %eax
+	RET
+.Lfix:
+	mov %rcx, %rax
+	RET
+"""
+"""The same with an instruction that costs a proof less than a loop."""
 ENTRY = "	_ASM_EXTABLE(.Lread, .Lfix)\n"
 TYPED = '.pushsection __ex_table, "a"\n.long {insn} - ., {fixup} - ., {data}\n.popsection\n'
 TOOL = [sys.executable, "-m", "mcverify", "prove"]
@@ -280,13 +293,13 @@ def test_no_compiler_says_which_package_brings_one(refused, monkeypatch):
     assert "mcverify[zig]" in sentence
 
 
-# -- as a process -------------------------------------------------------------------------------------
+# -- what is no wrong input but strange ---------------------------------------------------------------
 
 
-def prove(*arguments: str, timeout: float = 60, **options) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [*TOOL, *arguments], capture_output=True, text=True, timeout=timeout, check=False, **options
-    )
+@pytest.fixture
+def prove(mcverify: Callable[..., Ran]) -> Callable[..., Ran]:
+    """The command, in this process."""
+    return lambda *arguments: mcverify("prove", *arguments)
 
 
 JUMP = "	lea .Lend(%rip), %rax\n	jmp *%rax\n.Lend:\n	xor %eax, %eax\n	RET\n.Lfix"
@@ -321,36 +334,36 @@ SECOND = routine((BYTES + ENTRY).replace(".L", ".M"), name="g", head="", contrac
         "illegal",
     ],
 )
-def test_what_is_not_understood_is_unknown_and_named(text, reason):
-    ran = prove(write(text))
-    assert ran.returncode == 3, ran.stdout + ran.stderr
-    assert re.search(reason, " ".join(ran.stdout.split())), ran.stdout
-    assert ran.stderr == ""
+def test_what_is_not_understood_is_unknown_and_named(prove, text, reason):
+    ran = prove(write(text), "--len-max", "64")
+    assert ran.code == 3, ran.out + ran.err
+    assert re.search(reason, " ".join(ran.out.split())), ran.out
+    assert ran.err == ""
 
 
-def test_recursion_is_unknown_and_refuted_by_no_run_beyond_the_largest_length():
+def test_recursion_is_unknown_and_refuted_by_no_run_beyond_the_largest_length(prove):
     body = BYTES.replace("	mov %rdx, %rcx\n	test %rcx, %rcx\n", "	test %rdx, %rdx\n")
     body = body.replace("dec %rcx\n	jnz .Lread", "dec %rdx\n	call f\n	RET").replace(
         "%rcx, %rax", "%rdx, %rax"
     )
     write(routine(body + ENTRY))
     ran = prove("a.S", "--len-max", "64", "--timeout", "15")
-    assert ran.returncode == 3, ran.stdout
-    assert re.search(r"recursion|time limit", ran.stdout)
+    assert ran.code == 3, ran.out
+    assert re.search(r"recursion|time limit", ran.out)
 
 
-def test_one_that_never_returns_is_refuted_in_time():
+def test_one_that_never_returns_is_refuted_in_time(prove):
     """No long calls of it are tried: each would be run until its limit of steps."""
     write(routine("1:	jmp 1b\n" + BYTES + ENTRY))
-    ran = prove("a.S", timeout=180)
-    assert ran.returncode == 1, ran.stdout + ran.stderr
-    assert "with len = 0 it is at f in the same state again: it never ends" in " ".join(ran.stdout.split())
+    ran = prove("a.S")
+    assert ran.code == 1, ran.out + ran.err
+    assert "with len = 0 it is at f in the same state again: it never ends" in " ".join(ran.out.split())
 
 
-def test_one_that_needs_5_gib_is_refused():
+def test_one_that_needs_5_gib_is_refused(prove):
     ran = prove(write(routine() + ".bss\n.skip 0x140000000\n"))
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert re.fullmatch(r"mcverify: a\.S: error: its sections ask for \d+ bytes, more than .*\n", ran.stderr)
+    assert (ran.code, ran.out) == (2, "")
+    assert re.fullmatch(r"mcverify: a\.S: error: its sections ask for \d+ bytes, more than .*\n", ran.err)
 
 
 FORBIDDING = """
@@ -370,7 +383,7 @@ MEMFD_CREATE = 319
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="skipped: the numbers are those of x86-64")
 def test_a_host_that_forbids_what_runs_need_is_told_of():
-    write(routine())
+    write(routine(REP + ENTRY))
     words = [sys.executable, "-c", FORBIDDING, str(MEMFD_CREATE), *TOOL[:-1], "sweep", "a.S"]
     ran = subprocess.run(words, capture_output=True, text=True, check=False)
     if ran.returncode == 77:
@@ -381,21 +394,24 @@ def test_a_host_that_forbids_what_runs_need_is_told_of():
     )
 
 
-def test_a_useless_entry_is_told_beside_the_verdict():
+def test_a_useless_entry_is_told_beside_the_verdict(prove):
     write(routine(BYTES + ENTRY + "	_ASM_EXTABLE(.Ldone, .Lfix)\n"))
-    ran = prove("a.S")
-    assert ran.returncode == 0
-    assert "a.S:16: exception-table entry 1 is for xor, which does not access memory" in ran.stdout
+    ran = prove("a.S", "--len-max", "64")
+    assert ran.code == 0
+    assert "a.S:16: exception-table entry 1 is for xor, which does not access memory" in ran.out
 
 
-def test_a_long_routine_ends_in_time():
+def test_a_long_routine_ends_in_time(prove):
     write(routine("	add $1, %r8\n" * 10_000 + BYTES + ENTRY))
     start = time.monotonic()
     ran = prove("a.S", "--timeout", "2", "--json", "out.json")
-    assert ran.returncode == 3
-    assert "the time limit was reached" in ran.stdout
+    assert ran.code == 3
+    assert "the time limit was reached" in ran.out
     assert time.monotonic() - start < 45
     assert sorted(os.listdir()) == ["a.S", "out.json"]
+
+
+# -- as a process -------------------------------------------------------------------------------------
 
 
 def wait_until_it_listens(process: subprocess.Popen[str]) -> None:
@@ -439,7 +455,7 @@ def test_odd_file_names(name):
 
 
 def test_closed_streams_are_no_fault_of_ours():
-    write(routine())
+    write(routine(REP + ENTRY))
     command = " ".join([*TOOL, "a.S", "-q"])
     assert subprocess.run(["sh", "-c", f"exec {command} <&- >&- 2>&-"], check=False).returncode == 0
 
@@ -457,7 +473,7 @@ def test_a_full_disk_is_one_sentence():
 
 
 def test_no_home_and_a_folder_that_may_not_be_written(tmp_path):
-    write(routine())
+    write(routine(REP + ENTRY))
     shutil.copytree(".", "sub", ignore=shutil.ignore_patterns("sub"))
     environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
     environment |= {"XDG_CACHE_HOME": "/dev/null", "TERM": "dumb", "NO_COLOR": "1", "LC_ALL": "C"}
@@ -475,7 +491,9 @@ def test_no_home_and_a_folder_that_may_not_be_written(tmp_path):
 def test_a_time_limit_that_ends_before_the_proof_is_unknown(seconds):
     """While the source is assembled, or in the search for runs."""
     write(routine(BYTES + ENTRY))
-    ran = prove("a.S", "--timeout", seconds)
+    ran = subprocess.run(
+        [*TOOL, "a.S", "--timeout", seconds], capture_output=True, text=True, timeout=60, check=False
+    )
     assert ran.returncode == 3, ran.stderr
     told = ran.stdout if ran.stdout else ran.stderr
     assert "the time limit was reached" in told

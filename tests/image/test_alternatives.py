@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.image.alternatives import layouts
 from mcverify.image.image import Alternative, Image, Moves, Section
@@ -124,7 +125,7 @@ def alternative(code: str, *, site: int = 0x1000, origin: int = 0x9000, **more: 
 
 
 def image_of(*sections: Section) -> Image:
-    return Image(Path("routine.o"), sections, (), (), {}, {}, "none")
+    return Image(Path("routine.o"), X86_64, sections, (), (), {}, {}, "none")
 
 
 TEXT = Section(".text", 0x1000, b"\xcc" * 64, True)

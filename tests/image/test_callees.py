@@ -10,7 +10,6 @@ from mcverify.arch.known import X86_64
 from mcverify.image.callees import ASSUMED, NESTED, assumed_at, callees, calling, calls_of, known
 from mcverify.image.image import Image
 from mcverify.image.load import load
-from mcverify.runs.code import text_of
 
 BODY = """#include <linux/linkage.h>
 #include <asm/asm.h>
@@ -58,8 +57,8 @@ def calling_itself(folder: Path, helper: str, layout: str) -> Image:
 def texts(image: Image, start: int) -> list[str]:
     found, at = [], start
     while code := image.code_at(at):
-        found.append(text_of(code, at))
-        at += next(n for n in range(1, 16) if text_of(code[:n], at))
+        found.append(X86_64.text(code, at))
+        at += next(n for n in range(1, 16) if X86_64.text(code[:n], at))
     return found
 
 

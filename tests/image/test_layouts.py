@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.image.extable import Table, entry_bytes, layouts, read_tables
 from mcverify.image.image import Image, Section, Symbol
@@ -262,7 +263,7 @@ CODE_AT, TABLE_AT = 0x20000, 0x10000
 def linked(table: bytes) -> tuple[Image, list[Table]]:
     section = Section("__ex_table", TABLE_AT, table, executable=False)
     code = Section(".text", CODE_AT, bytes(0x100), executable=True)
-    image = Image(Path("vmlinux"), (section, code), (), (), {}, {}, layout="", linked=True)
+    image = Image(Path("vmlinux"), X86_64, (section, code), (), (), {}, {}, layout="", linked=True)
     return image, [Table(section, {})]
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import capstone
 
+from mcverify.arch.decoded import Decoded
 from mcverify.contract import Contract
 from mcverify.image.image import Image, TableEntry
-from mcverify.runs.code import Instruction, accesses_memory
+from mcverify.runs.code import accesses_memory
 from mutants import registers
 from mutants.source import reached
 
@@ -79,14 +80,14 @@ def _behind(image: Image, entry: TableEntry) -> tuple[object, ...]:
     return place.get(entry.fixup, hex(entry.fixup)), *code
 
 
-def _words(instruction: Instruction) -> tuple[str, ...]:
+def _words(instruction: Decoded) -> tuple[str, ...]:
     """Mnemonic and operands; a jump's target is told apart."""
     insn = _decoded(instruction)
     is_jump = insn.group(capstone.CS_GRP_JUMP) or insn.group(capstone.CS_GRP_CALL)
     return (insn.mnemonic,) if is_jump else (insn.mnemonic, insn.op_str)
 
 
-def _in_order(code: Mapping[int, Instruction], start: int) -> list[int]:
+def _in_order(code: Mapping[int, Decoded], start: int) -> list[int]:
     """The addresses of `code`, each before what it leads to first."""
     order: dict[int, None] = {}
     waiting = [start]
@@ -101,7 +102,7 @@ def _in_order(code: Mapping[int, Instruction], start: int) -> list[int]:
 # -- liveness -----------------------------------------------------------------------------------------
 
 
-def _live(image: Image, code: Mapping[int, Instruction], contract: Contract) -> dict[int, Bytes]:
+def _live(image: Image, code: Mapping[int, Decoded], contract: Contract) -> dict[int, Bytes]:
     """The bytes of registers that are read later, before each instruction: the least fixed point."""
     fixups = {entry.insn: entry.fixup for entry in image.entries}
     live: dict[int, Bytes] = {address: {} for address in code}
@@ -115,9 +116,7 @@ def _live(image: Image, code: Mapping[int, Instruction], contract: Contract) -> 
     return live
 
 
-def _before(
-    live: Mapping[int, Bytes], instruction: Instruction, fixup: int | None, contract: Contract
-) -> Bytes:
+def _before(live: Mapping[int, Bytes], instruction: Decoded, fixup: int | None, contract: Contract) -> Bytes:
     """What lives before one instruction, given what lives at its targets and at its fixup."""
     insn = _decoded(instruction)
     read, written = _read(insn), _written(insn)
@@ -126,7 +125,7 @@ def _before(
     return _joined((read, kept, {} if fixup is None else live.get(fixup, _EVERYTHING)))
 
 
-def _after(live: Mapping[int, Bytes], instruction: Instruction, contract: Contract) -> Bytes:
+def _after(live: Mapping[int, Bytes], instruction: Decoded, contract: Contract) -> Bytes:
     if instruction.mnemonic == "ret":
         looked_at = (contract.left, contract.status, contract.trap, *contract.kept, "rsp")
         return {register: registers.ALL_BYTES for register in looked_at if register is not None}
@@ -165,7 +164,7 @@ def _named(insn: Any, numbers: Iterable[int], bytes_of: Callable[[str], tuple[st
     return _joined({register: mask} for register, mask in filter(None, found))
 
 
-def _decoded(instruction: Instruction) -> Any:
+def _decoded(instruction: Decoded) -> Any:
     return next(_decoder().disasm(instruction.code, instruction.address, 1))
 
 

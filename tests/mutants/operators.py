@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
-from mcverify.runs.code import Instruction, decode
+from mcverify.arch.decoded import Decoded
+from mcverify.runs.code import decode
 from mutants import registers
 from mutants.source import CodeLine, EntryLine, Source
 
@@ -181,7 +182,7 @@ def _goes_out(source: Source, line: CodeLine) -> bool:
     )
 
 
-def _returns(instruction: Instruction) -> bool:
+def _returns(instruction: Decoded) -> bool:
     return instruction.mnemonic == "ret"
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mcverify.arch.decoded import Decoded
 from mcverify.image.callees import assumed_at
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import tasks
-from mcverify.runs.code import Instruction, reachable
+from mcverify.runs.code import reachable
 
 ASM = Path(__file__).parents[2] / "asm"
 
@@ -49,7 +50,7 @@ class CodeLine:
     """A line of the source that is one instruction. `number` counts the file's lines from 0."""
 
     number: int
-    instruction: Instruction
+    instruction: Decoded
     mnemonic: str
     operands: tuple[str, ...]
 
@@ -79,7 +80,7 @@ class Source:
         by_number = {line.number: line for line in sorted(found, key=lambda line: -line.instruction.address)}
         return tuple(by_number[number] for number in sorted(by_number))
 
-    def _code_line(self, instruction: Instruction) -> CodeLine:
+    def _code_line(self, instruction: Decoded) -> CodeLine:
         line = self.image.line_at(instruction.address)
         assert line is not None, f"{self.path}: no line for {instruction.address:#x}"
         match = _CODE.fullmatch(self.lines[line.line - 1])
@@ -120,7 +121,7 @@ def read(path: Path) -> Source:
     return Source(path, tuple(path.read_text(encoding="utf-8").splitlines()), image)
 
 
-def fixup_instructions(image: Image) -> dict[int, Instruction]:
+def fixup_instructions(image: Image) -> dict[int, Decoded]:
     """The instructions of the source that only run after a fault, by address."""
     usual = reached(image, (f.address for f in image.functions))
     after = reached(image, (entry.fixup for entry in image.entries))
@@ -128,7 +129,7 @@ def fixup_instructions(image: Image) -> dict[int, Instruction]:
     return {address: after[address] for address in own}
 
 
-def reached(image: Image, starts: Iterable[int]) -> dict[int, Instruction]:
+def reached(image: Image, starts: Iterable[int]) -> dict[int, Decoded]:
     """The instructions reached from `starts` without a fault, by address."""
     return {a: i for start in starts for a, i in reachable(image, start, faults=False).items()}
 

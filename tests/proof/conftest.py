@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.once import Once, folder_of_run
 
 from mcverify.proof.prove import ProveOptions, prove_file
 from mcverify.proof.result import RoutineResult
 
 Proof = Callable[[Path], dict[str, RoutineResult]]
-Text = Callable[..., dict[str, RoutineResult]]
 
 
 def prove(path: Path, **options: object) -> dict[str, RoutineResult]:
@@ -27,16 +23,9 @@ def prove(path: Path, **options: object) -> dict[str, RoutineResult]:
 @pytest.fixture(scope="session")
 def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
     """Proves a file as it says itself. Several tests look at one proof, perhaps in several workers."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "proofs"
-    shared.mkdir(exist_ok=True)
+    once = Once(folder_of_run(tmp_path_factory, "proofs"))
 
     def proved(path: Path) -> dict[str, RoutineResult]:
-        kept = shared / hashlib.sha256(bytes(path)).hexdigest()[:16]
-        with kept.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not kept.exists():
-                kept.write_bytes(pickle.dumps(prove(path)))
-        return pickle.loads(kept.read_bytes())
+        return once.make(bytes(path) + b"\0" + path.read_bytes(), lambda: prove(path))
 
     return proved

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.proof.variants import Variant, variants
-from mcverify.runs.code import reachable, text_of
+from mcverify.runs.code import reachable
 
 HEADERS = (
     "#include <linux/linkage.h>\n#include <asm/asm.h>\n#include <asm/alternative.h>\n"
@@ -31,7 +32,7 @@ def code(variant: Variant) -> list[str]:
     """The instructions that run, nops left out."""
     entry = next(s.address for s in variant.image.symbols if s.name == "copy")
     reached = reachable(variant.image, entry)
-    texts = [text_of(i.code, i.address) for _, i in sorted(reached.items())]
+    texts = [X86_64.text(i.code, i.address) for _, i in sorted(reached.items())]
     return [text.split("0x")[0].strip() for text in texts if not text.startswith("nop")]
 
 

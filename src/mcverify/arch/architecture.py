@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import Any, Literal, Protocol, cast
 
+from mcverify.arch.decoded import Decoded, Effects
 from mcverify.models import models_dir, read_toml
 
 ByteOrder = Literal["little", "big"]
@@ -52,6 +55,16 @@ class Limits:
     max_rw_count: int
     user_end: int
     own_frame: int
+
+
+class _Decoder(Protocol):
+    """The module `decode` of an architecture's folder."""
+
+    def decode(self, code: bytes, address: int) -> Decoded | None: ...
+
+    def effects(self, code: bytes, address: int) -> Effects | None: ...
+
+    def text(self, code: bytes, address: int) -> str: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +144,26 @@ class Architecture:
         names."""
         part = self.parts.get(name)
         return None if part is None else part.register
+
+    @cached_property
+    def _decoder(self) -> _Decoder:
+        return cast("_Decoder", self._code("decode"))
+
+    def _code(self, name: str) -> ModuleType:
+        """A module of the architecture's folder of code."""
+        return import_module(f"mcverify.arch.{self.folder}.{name}")
+
+    def decode(self, code: bytes, address: int) -> Decoded | None:
+        """The instruction that `code` begins with, were it at `address`; None if it cannot be decoded."""
+        return self._decoder.decode(code, address)
+
+    def effects(self, code: bytes, address: int) -> Effects | None:
+        """What that instruction does; None if it cannot be decoded."""
+        return self._decoder.effects(code, address)
+
+    def text(self, code: bytes, address: int) -> str:
+        """That instruction in the syntax of the kernel's sources, "" if it cannot be decoded."""
+        return self._decoder.text(code, address)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Between processes the name goes, so that there is one value of each architecture in each."""

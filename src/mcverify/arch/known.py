@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from mcverify.arch.architecture import Architecture, load
+from mcverify.arch.architecture import Architecture, ByteOrder, load
 
 X86_64: Final = load("x86_64")
 
 _KNOWN: Final = (X86_64,)
 
-BY_ELF_MACHINE: Final[Mapping[int, Architecture]] = {a.elf_machine: a for a in _KNOWN}
-"""By the ELF header's `e_machine`."""
+BY_ELF: Final[Mapping[tuple[int, ByteOrder], Architecture]] = {
+    (a.elf_machine, a.byte_order): a for a in _KNOWN
+}
+"""By the ELF header's `e_machine` and byte order."""
 
 BY_FOLDER: Final[Mapping[str, Architecture]] = {a.folder: a for a in _KNOWN}
 """By the name of the folder of its data and its code."""

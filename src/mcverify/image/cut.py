@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from mcverify.arch.known import X86_64
+from mcverify.arch.known import BY_NAME
 from mcverify.errors import InputError
 from mcverify.image.callees import ASSUMED, known
 from mcverify.image.image import Alternative, Image, Section, Symbol, TableEntry
@@ -25,6 +25,7 @@ class _Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alternatives: tuple[Alternative, ...]
     externals: dict[int, str]
     repatched: dict[int, str] = {}
+    architecture: str = "x86-64"
 
 
 def cut_out(image: Image) -> bytes:
@@ -37,6 +38,7 @@ def cut_out(image: Image) -> bytes:
         image.alternatives,
         dict(sorted(image.externals.items())),
         dict(sorted(image.repatched.items())),
+        image.architecture.name,
     )
     return (json.dumps(msgspec.to_builtins(cut, str_keys=True), indent=1) + "\n").encode()
 
@@ -48,8 +50,11 @@ def read_cut(content: bytes, path: Path) -> Image:
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         sentence = f"it is no code that was cut out: {str(error)[:1].lower()}{str(error)[1:]}"
         raise InputError(sentence, where=str(path)) from error
+    if cut.architecture not in BY_NAME:
+        raise InputError(f"it is for {cut.architecture}, which is not known", where=str(path))
     return Image(
         path=path,
+        architecture=BY_NAME[cut.architecture],
         sections=cut.sections,
         symbols=cut.symbols,
         entries=cut.entries,
@@ -75,7 +80,10 @@ def differences(cut: Image, whole: Image) -> Iterator[str]:
         if any(address in block for block in code) and cut.repatched.get(address) != what:
             yield f"the kernel rewrites what lies at {address:#x} ({what})"
     yield from _unlike("alternatives", _alternatives(cut, code), _alternatives(whole, code))
-    names = {*X86_64.model("externals.toml")["return_thunks"]["names"], *(c.name for c in known().values())}
+    names = {
+        *whole.architecture.model("externals.toml")["return_thunks"]["names"],
+        *(c.name for c in known().values()),
+    }
     for address, name in sorted(cut.externals.items()):
         if name in names and name not in (whole.externals.get(address), *whole.names_at(address)):
             yield f"{address:#x} is not {name}"

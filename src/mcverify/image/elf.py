@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, NamedTuple
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
+from mcverify.arch.architecture import Architecture, ByteOrder
+from mcverify.arch.known import BY_ELF, BY_NAME
 from mcverify.errors import InputError
 from mcverify.shown import printable
 
@@ -28,6 +30,7 @@ _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym
 _RELA = struct.Struct("<QQq")  # Elf64_Rela
 _UNDEFINED, _RESERVED, _XINDEX, _COMMON = 0, 0xFF00, 0xFFFF, 0xFFF2
 _LONGEST_NAME = 4096
+_HINT = f"mcverify reads {' and '.join(BY_NAME)} code"
 _KINDS = {
     0: "STT_NOTYPE",
     1: "STT_OBJECT",
@@ -90,6 +93,7 @@ class RawElf:
     """One ELF file; `relocatable` for ET_REL, otherwise addresses are final."""
 
     file: BinaryIO = field(repr=False)
+    architecture: Architecture
     relocatable: bool
     sections: dict[int, RawSection]
     symbols: tuple[RawSymbol, ...]
@@ -111,7 +115,7 @@ def parse(file: BinaryIO, where: str) -> RawElf:
     `file` is read again when the data of a section is asked for.
     """
     length = _size(file)
-    _refuse_foreign(_read(file, 0, _HEADER), length, where)
+    architecture = _architecture(_read(file, 0, _HEADER), length, where)
     with damage_as_input_error(where, "the ELF file is damaged"):
         elf = ELFFile(file)
         kind = elf["e_type"]
@@ -129,7 +133,7 @@ def parse(file: BinaryIO, where: str) -> RawElf:
             if s["sh_type"] != "SHT_NULL"
         }
         _refuse_homeless(symbols, sections, where)
-        return RawElf(file, kind == "ET_REL", sections, symbols)
+        return RawElf(file, architecture, kind == "ET_REL", sections, symbols)
 
 
 def line_bytes(elf: RawElf) -> int:
@@ -162,24 +166,23 @@ def _read(file: BinaryIO, offset: int, size: int) -> bytes:
     return file.read(size)
 
 
-def _refuse_foreign(header: bytes, length: int, where: str) -> None:
+def _architecture(header: bytes, length: int, where: str) -> Architecture:
     """Read the fixed part of the header by hand: the sentences are ours then."""
     if not header.startswith(MAGIC):
         raise InputError("it is no ELF file", where=where)
     if len(header) < _HEADER:
         raise InputError(f"the ELF header is cut off after {len(header)} of {_HEADER} bytes", where=where)
     if header[4] != 2:
-        raise InputError("it is a 32-bit ELF file", where=where, hint="mcverify reads x86-64 code")
-    if header[5] != 1:
-        raise InputError("it is a big-endian ELF file", where=where, hint="mcverify reads x86-64 code")
-    machine = int.from_bytes(header[18:20], "little")
-    if machine != 62:
-        raise InputError(
-            f"it is for another machine (ELF e_machine {machine})",
-            where=where,
-            hint="mcverify reads x86-64 code",
-        )
+        raise InputError("it is a 32-bit ELF file", where=where, hint=_HINT)
+    order: ByteOrder = "little" if header[5] == 1 else "big"
+    machine = int.from_bytes(header[18:20], order)
+    architecture = BY_ELF.get((machine, order))
+    if architecture is None:
+        foreign = f"it is for another machine (ELF e_machine {machine})"
+        sentence = "it is a big-endian ELF file" if order == "big" else foreign
+        raise InputError(sentence, where=where, hint=_HINT)
     _check_section_headers(header, length, where)
+    return architecture
 
 
 def _check_section_headers(header: bytes, length: int, where: str) -> None:

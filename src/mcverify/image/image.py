@@ -14,6 +14,8 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
+from mcverify.arch.architecture import Architecture
+
 STAND_IN = " (assumed)"
 """End of the name of a section that stands for a routine in C (`image/callees.py`)."""
 
@@ -161,6 +163,7 @@ class Image:
     """
 
     path: Path
+    architecture: Architecture
     sections: tuple[Section, ...]
     symbols: tuple[Symbol, ...]
     entries: tuple[TableEntry, ...]

@@ -6,28 +6,12 @@ one, the checksumming copy before 5.10 six. Code that reads a register before wr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
-from typing import Any
-
-import capstone
-from capstone import x86_const
-
 from mcverify.contract import Contract, contract_for, contracts_for
 from mcverify.image.image import Image
 from mcverify.kernels import overlap
 
-_LONGEST = 15
 _MOST = 4096
 """Instructions that are looked at."""
-
-_NAMES = {
-    **{f"r{n}": (f"r{n}", f"r{n}d", f"r{n}w", f"r{n}b") for n in (8, 9, 10, 11)},
-    **{f"r{c}x": (f"r{c}x", f"e{c}x", f"{c}x", f"{c}l", f"{c}h") for c in "cd"},
-    "rsi": ("rsi", "esi", "si", "sil"),
-    "rdi": ("rdi", "edi", "di", "dil"),
-}
-"""The registers of arguments, with the names of their parts: the first two cover the whole of it."""
 
 
 def borne(image: Image, routine: str) -> Contract | None:
@@ -50,52 +34,21 @@ def borne(image: Image, routine: str) -> Contract | None:
 
 
 def reads(image: Image, entry: int, register: str) -> bool:
-    """Whether some path from `entry` reads `register` before it writes it. Calls are not followed."""
-    names = _NAMES[register]
+    """Whether some path from `entry` reads `register` before it writes all of it. Calls are not followed."""
+    architecture = image.architecture
+    whole = architecture.parts[register].written
     waiting, seen = [entry], set[int]()
     while waiting and len(seen) < _MOST:
         address = waiting.pop()
-        insn = _decoded(image.code_at(address)[:_LONGEST], address)
-        if address in seen or insn is None:
+        code = image.code_at(address)
+        insn, done = architecture.decode(code, address), architecture.effects(code, address)
+        if address in seen or insn is None or done is None:
             continue
         seen.add(address)
-        read, written = ({insn.reg_name(r) for r in regs} for regs in insn.regs_access())
-        if not read.isdisjoint(names) and not _is_zeroed(insn):
+        if register in done.reads:
             return True
-        if written.isdisjoint(names[:2]):
-            waiting.extend(_following(insn))
+        if done.writes.get(register) != whole:
+            waiting.extend(() if insn.is_call else insn.targets)
             entry_of_table = image.entry_at(address)
             waiting += [entry_of_table.fixup] if entry_of_table is not None else []
     return False
-
-
-def _is_zeroed(insn: Any) -> bool:
-    """Whether it is `xor %reg, %reg`, which reads nothing."""
-    operands = insn.operands
-    is_idiom = insn.id in (x86_const.X86_INS_XOR, x86_const.X86_INS_SUB) and len(operands) == 2
-    both = all(operand.type == x86_const.X86_OP_REG for operand in operands)
-    return bool(is_idiom and both and operands[0].reg == operands[1].reg)
-
-
-def _following(insn: Any) -> Iterator[int]:
-    behind = insn.address + insn.size
-    if insn.group(capstone.CS_GRP_RET) or insn.group(capstone.CS_GRP_CALL):
-        return
-    if insn.group(capstone.CS_GRP_JUMP):
-        target = insn.operands[0]
-        if target.type == x86_const.X86_OP_IMM:
-            yield target.imm
-        if insn.id == x86_const.X86_INS_JMP:
-            return
-    yield behind
-
-
-def _decoded(code: bytes, address: int) -> Any:
-    return next(_decoder().disasm(code, address, 1), None)
-
-
-@cache
-def _decoder() -> Any:
-    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    decoder.detail = True
-    return decoder

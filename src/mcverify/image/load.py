@@ -331,6 +331,7 @@ def _image_of_elf(
     symbols = _symbols(raw, laid_out, system_map, where)
     image = Image(
         path=path,
+        architecture=raw.architecture,
         sections=laid_out.sections,
         symbols=symbols,
         entries=(),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 
+from mcverify.arch.decoded import Decoded
 from mcverify.errors import InputError
 from mcverify.image.callees import ASSUMED
 from mcverify.image.image import Image, TableEntry
-from mcverify.runs.code import Instruction, accesses_memory, decode, is_model_specific
+from mcverify.runs.code import accesses_memory, decode, is_model_specific
 
 _LONGEST = 15
 """Bytes of the longest x86 instruction (SDM volume 2, 2.3.11)."""
 
 
-def refuse_misplaced(image: Image, instructions: Mapping[int, Instruction]) -> None:
+def refuse_misplaced(image: Image, instructions: Mapping[int, Decoded]) -> None:
     """Raise InputError for an entry in the middle of one of `instructions`.
 
     The kernel looks for the exact address of the instruction that faulted: such an entry never serves.
@@ -29,7 +30,7 @@ def refuse_misplaced(image: Image, instructions: Mapping[int, Instruction]) -> N
             )
 
 
-def serving(image: Image, instructions: Mapping[int, Instruction]) -> set[int]:
+def serving(image: Image, instructions: Mapping[int, Decoded]) -> set[int]:
     """Addresses of those of `instructions` that have an entry and access memory."""
     return {e.insn for e in image.entries if e.insn in instructions and accesses_memory(image, e.insn)}
 
@@ -54,7 +55,7 @@ def idle(image: Image, reached: Container[int], served: Container[int]) -> Itera
     return (e for e in own if e.insn in reached and e.insn not in served)
 
 
-def no_access(image: Image, entry: TableEntry, instruction: Instruction) -> str:
+def no_access(image: Image, entry: TableEntry, instruction: Decoded) -> str:
     """A sentence on such an entry."""
     return f"{_named(image, entry)} is for {instruction.mnemonic}, which does not access memory"
 
@@ -64,7 +65,7 @@ def unreached(image: Image, start: int, end: int, reached: Container[int]) -> It
     return (e for e in image.entries if start <= e.insn < end and e.insn not in reached)
 
 
-def inside(image: Image, instructions: Mapping[int, Instruction]) -> Iterator[str]:
+def inside(image: Image, instructions: Mapping[int, Decoded]) -> Iterator[str]:
     """Sentences on the entries for `instructions` whose fixup begins inside of another: its bytes are read
     in two ways, which is proved as it stands, but seldom meant."""
     for entry in image.entries:
@@ -83,7 +84,7 @@ def never_reached(image: Image, entry: TableEntry) -> str:
 
 
 def ownerless(
-    image: Image, routines: Sequence[range], reached: Sequence[Mapping[int, Instruction]]
+    image: Image, routines: Sequence[range], reached: Sequence[Mapping[int, Decoded]]
 ) -> Iterator[str]:
     """Sentences on the entries that lie in none of the `routines`, nor in code that they reach."""
     for entry in image.entries:
@@ -92,12 +93,12 @@ def ownerless(
             yield f"{_named(image, entry)} belongs to no routine: nothing is said about it"
 
 
-def _around(address: int, instructions: Mapping[int, Instruction]) -> Instruction | None:
+def _around(address: int, instructions: Mapping[int, Decoded]) -> Decoded | None:
     """The instruction in whose middle `address` is; None where an instruction begins there."""
     return None if address in instructions else _beginning_before(address, instructions)
 
 
-def _beginning_before(address: int, instructions: Mapping[int, Instruction]) -> Instruction | None:
+def _beginning_before(address: int, instructions: Mapping[int, Decoded]) -> Decoded | None:
     """The instruction that begins before `address` and ends behind it."""
     before = (instructions.get(address - back) for back in range(1, _LONGEST))
     return next((i for i in before if i is not None and address < i.end), None)

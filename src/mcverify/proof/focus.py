@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from mcverify.arch.known import X86_64
+from mcverify.arch.decoded import Decoded
 from mcverify.image.image import Alternative, Image, Section, SourceLine
 from mcverify.image.lines import PLACES, lines_of
 from mcverify.image.patch import written
-from mcverify.runs.code import Instruction, decode, decode_bytes, named_addresses
+from mcverify.runs.code import decode
 
 _MOST = 2000
 """Instructions that are followed from one routine; its callees are left out from there on."""
@@ -56,8 +56,8 @@ class _Walk:
     """What has been reached: instructions as they stand, and as alternatives make them."""
 
     image: Image
-    instructions: dict[int, Instruction] = field(default_factory=dict)
-    others: list[Instruction] = field(default_factory=list)
+    instructions: dict[int, Decoded] = field(default_factory=dict)
+    others: list[Decoded] = field(default_factory=list)
     alternatives: dict[int, Alternative] = field(default_factory=dict)
     externals: dict[int, str] = field(default_factory=dict)
     _waiting: deque[int] = field(default_factory=deque)
@@ -79,13 +79,13 @@ class _Walk:
                 self._goes_on(instruction)
                 self._alternatives_at(instruction)
 
-    def _goes_on(self, instruction: Instruction) -> None:
+    def _goes_on(self, instruction: Decoded) -> None:
         self._waiting.extend(instruction.targets)
         entry = self.image.entry_at(instruction.address)
         if entry is not None:
             self._waiting.append(entry.fixup)
 
-    def _alternatives_at(self, instruction: Instruction) -> None:
+    def _alternatives_at(self, instruction: Decoded) -> None:
         for alternative in self.image.alternatives_between(instruction.address, instruction.end):
             if alternative.index in self.alternatives:
                 continue
@@ -93,7 +93,7 @@ class _Walk:
             if alternative.constant:
                 continue
             self._waiting.append(alternative.site)
-            for other in _decoded(written(self.image, alternative), alternative.site):
+            for other in _decoded(self.image, written(self.image, alternative), alternative.site):
                 self.others.append(other)
                 self._goes_on(other)
 
@@ -105,17 +105,18 @@ class _Walk:
     def data(self) -> Iterator[range]:
         """Where instructions name data: as much as the largest operand may need."""
         for instruction in (*self.instructions.values(), *self.others):
-            for address in named_addresses(instruction.code, instruction.address):
+            done = self.image.architecture.effects(instruction.code, instruction.address)
+            for address in done.names if done is not None else ():
                 yield range(address, address + _GAP)
 
 
 def _thunks(image: Image) -> dict[int, str]:
-    names = X86_64.model("externals.toml")["return_thunks"]["names"]
+    names = image.architecture.model("externals.toml")["return_thunks"]["names"]
     return {address: name for name in names if (address := image.address_of(name)) is not None}
 
 
-def _decoded(code: bytes, address: int) -> Iterator[Instruction]:
-    while code and (instruction := decode_bytes(code, address)) is not None:
+def _decoded(image: Image, code: bytes, address: int) -> Iterator[Decoded]:
+    while code and (instruction := image.architecture.decode(code, address)) is not None:
         yield instruction
         code, address = code[len(instruction.code) :], instruction.end
 

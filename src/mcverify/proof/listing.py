@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcverify.image.image import Image, TableEntry
 from mcverify.proof.result import ListingLine
-from mcverify.runs.code import reachable, text_of
+from mcverify.runs.code import reachable
 
 
 def listing(image: Image, entry: int) -> tuple[ListingLine, ...]:
@@ -23,7 +23,7 @@ def _line(image: Image, address: int, code: bytes) -> ListingLine:
     return ListingLine(
         address=address,
         code=code,
-        text=text_of(code, address),
+        text=image.architecture.text(code, address),
         label=image.label_at(address) or "",
         where=image.where(address),
         fixup=entry.fixup if entry else None,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from mcverify.arch.decoded import Decoded
 from mcverify.crew import Crew, Pending, Progress, crew
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError, LostProcess
@@ -37,7 +38,7 @@ from mcverify.proof.select import (
 )
 from mcverify.proof.suggest import in_words, suggestions
 from mcverify.proof.variants import Variant, variants
-from mcverify.runs.code import Instruction, reachable
+from mcverify.runs.code import reachable
 
 __all__ = ["ProveOptions", "finished", "prove_file", "prove_files"]
 
@@ -292,9 +293,9 @@ def _notes(
     """What is to be said for each variant of each task: about a routine's entries to its first one, and about
     the entries of none to the last of all. Raises InputError for one in the middle of an instruction."""
     said: list[_Said] = []
-    all_reached: list[Mapping[int, Instruction]] = []
+    all_reached: list[Mapping[int, Decoded]] = []
     for task, its_variants in zip(chosen, made, strict=True):
-        reached: dict[int, Instruction] = {}
+        reached: dict[int, Decoded] = {}
         if task.contract is None and image.built:  # a function in C mostly, of which nothing is to be proved
             said.append(_Said())
             all_reached.append(reached)

@@ -52,6 +52,7 @@ from mcverify.proof.select import Task, not_struck
 from mcverify.proof.values import valued_cases
 from mcverify.runs.case import Case, Visit
 from mcverify.runs.cases import sample_cases
+from mcverify.runs.code import effects
 from mcverify.runs.operands import directions
 from mcverify.scopes import needs_transient
 
@@ -432,7 +433,7 @@ class RoutineProof:
         options, found = self._path_options(), []
         for address in sorted(self._paths.visited - taken):
             if self._image.entry_at(address) is not None:
-                kinds = directions(self._image.code_at(address), address) or ()
+                kinds = directions(effects(self._image, address)) or ()
                 if any(options.may_fault(Kind.STORE if is_store else Kind.LOAD) for is_store in kinds):
                     found.append(self._image.where(address))
         return tuple(found)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
-from mcverify.arch.known import X86_64
 from mcverify.image import extable
 from mcverify.image.callees import ASSUMED
 from mcverify.image.functions import Functions
@@ -19,7 +18,6 @@ from mcverify.image.image import Alternative, Image, Symbol, TableEntry
 from mcverify.image.lines import PLACES, lines_of
 from mcverify.image.patch import written
 from mcverify.proof.select import contract_in
-from mcverify.runs.code import decode_bytes
 from mcverify.runs.operands import directions
 
 _Key = TypeVar("_Key", bound=str)
@@ -155,7 +153,7 @@ def access(image: Image, entry: TableEntry) -> Access:
     kinds: set[bool] = set()
     known = False
     for code in _bodies(image, entry.insn):
-        found = directions(code, entry.insn)
+        found = directions(image.architecture.effects(code, entry.insn))
         if found is None:
             return Access.UNKNOWN
         known = True
@@ -182,13 +180,13 @@ def _bodies(image: Image, address: int) -> Iterator[bytes]:
         bodies = [(start, whole), *((a.site, written(image, a)) for a in sites)]
     for start, code in bodies:
         behind = image.bytes_at(start + len(code), 15)
-        if _begins_at(code, start, address):
+        if _begins_at(image, code, start, address):
             yield (code + behind)[address - start :]
 
 
-def _begins_at(code: bytes, start: int, address: int) -> bool:
+def _begins_at(image: Image, code: bytes, start: int, address: int) -> bool:
     while start < address:
-        instruction = decode_bytes(code, start)
+        instruction = image.architecture.decode(code, start)
         if instruction is None:
             return False
         code, start = code[len(instruction.code) :], instruction.end
@@ -209,13 +207,13 @@ def _function(
         handlers=_counted(entry.handler.name for entry in entries),
         accesses=_counted(accesses[entry.index] for entry in entries),
         elsewhere=sum(not symbol.address <= entry.fixup < end for entry in entries),
-        features=tuple(dict.fromkeys(_features(image.alternatives_between(symbol.address, end)))),
+        features=tuple(dict.fromkeys(_features(image, image.alternatives_between(symbol.address, end)))),
     )
 
 
-def _features(alternatives: Iterable[Alternative]) -> Iterator[str]:
+def _features(image: Image, alternatives: Iterable[Alternative]) -> Iterator[str]:
     """Those that choose: not the one that every CPU is said to have."""
-    always = X86_64.model("altinstructions.toml")["features"]["always"]
+    always = image.architecture.model("altinstructions.toml")["features"]["always"]
     for alternative in alternatives:
         if alternative.feature != always:
             yield f"{'!' if alternative.inverted else ''}{alternative.shown or alternative.feature}"

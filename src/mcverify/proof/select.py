@@ -28,7 +28,7 @@ from mcverify.image.live import borne
 from mcverify.kernels import overlap
 from mcverify.proof.options import Held, ProveOptions
 from mcverify.proof.result import Domain, RoutineResult, Verdict
-from mcverify.runs.code import reachable, touches_more_than_stack
+from mcverify.runs.code import effects, reachable, touches_more_than_stack
 from mcverify.runs.operands import directions
 
 
@@ -231,7 +231,7 @@ def _entries_of(task: Task, image: Image, kind: str) -> Iterator[int]:
     """Instructions with an entry that the routine reaches and that may have an access of the kind."""
     for address in reachable(image, task.entry):
         if image.entry_at(address) is not None:
-            found = directions(image.code_at(address), address)
+            found = directions(effects(image, address))
             if found is None or (kind == "store") in found:
                 yield address
 

@@ -15,7 +15,7 @@ from mcverify.image.image import Image
 from mcverify.proof.select import Task, settled, usual_faults
 from mcverify.runs import cpu
 from mcverify.runs.case import Ending
-from mcverify.runs.code import reachable
+from mcverify.runs.code import is_nontemporal, reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.grid import Grid, quick_grid
 
@@ -38,7 +38,7 @@ def suggestions(image: Image, task: Task, deadline: Deadline) -> tuple[Suggestio
     code = reachable(image, task.entry).values()
     if cpu.available() is not None or any(instruction.uses_segment for instruction in code):
         return None
-    is_weak = any("movnt" in instruction.mnemonic for instruction in code)
+    is_weak = any(is_nontemporal(image, instruction.address) for instruction in code)
     remaining = deadline.remaining()
     own = Deadline(_SECONDS if remaining is None else min(_SECONDS, remaining))
     found: list[Suggestion] = []

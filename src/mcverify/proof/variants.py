@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mcverify.arch.decoded import Decoded
 from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.image.image import Alternative, Image, TableEntry
 from mcverify.image.patch import patched
 from mcverify.proof.focus import focused
-from mcverify.runs.code import Instruction, decode, reachable
+from mcverify.runs.code import decode, reachable
 
 _MOST = 64
 """Variants of one routine."""
@@ -82,7 +83,7 @@ def _first_touched(image: Image, entry: int, settled: Container[int]) -> list[Al
     """The alternatives, in the order of their table, at the lowest address that can be reached without
     passing through the site of one that is not `settled`."""
 
-    def touching(instruction: Instruction) -> list[Alternative]:
+    def touching(instruction: Decoded) -> list[Alternative]:
         found = image.alternatives_between(instruction.address, instruction.end)
         return [a for a in found if a.index not in settled]
 

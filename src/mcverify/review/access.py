@@ -6,17 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Any
-
-import capstone
-from capstone import x86_const
 
 from mcverify.image.image import Image
 from mcverify.proof.result import ListingLine, RoutineResult
-from mcverify.runs.code import accesses_memory, detailed
+from mcverify.runs.code import effects
 
 _OPERAND = re.compile(r"-?(?:0x[0-9a-f]+|\d+)?\([^)]*\)")
-_STACK = ("rsp", "esp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +46,23 @@ def fault_points(result: RoutineResult, image: Image) -> list[FaultPoint]:
 
 def _fault_point(line: ListingLine, image: Image) -> FaultPoint | None:
     has_entry = line.fixup is not None
-    insn = detailed(image, line.address)
-    if insn is None or not (has_entry or accesses_memory(image, line.address)):
+    done = effects(image, line.address)
+    if done is None or not (has_entry or done.may_access):
         return None
-    operands = [o for o in insn.operands if o.type == x86_const.X86_OP_MEM]
-    if not has_entry and (not operands or all(_is_stack(insn, o) for o in operands)):
+    operands = done.explicit
+    stack = image.architecture.stack_pointer
+    if not has_entry and all(operand.base == stack for operand in operands):
         return None
-    loads = any(o.access & capstone.CS_AC_READ for o in operands)
-    stores = any(o.access & capstone.CS_AC_WRITE for o in operands)
     first = operands[0] if operands else None
     shown = _OPERAND.search(line.text)
     return FaultPoint(
         line,
-        loads,
-        stores,
+        any(operand.loads for operand in operands),
+        any(operand.stores for operand in operands),
         first.size if first is not None else 0,
-        first.mem.disp if first is not None else 0,
+        first.displacement if first is not None else 0,
         shown.group() if shown else "",
     )
-
-
-def _is_stack(insn: Any, operand: Any) -> bool:
-    base = operand.mem.base
-    return bool(base) and insn.reg_name(base) in _STACK
 
 
 def paired(old: Sequence[FaultPoint], new: Sequence[FaultPoint]) -> dict[int, int]:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import capstone
-
 from mcverify.review.prove import Proved
-from mcverify.runs.code import decode, detailed, reachable
-
-_LEGACY = {"a": "rax", "b": "rbx", "c": "rcx", "d": "rdx", "si": "rsi", "di": "rdi", "bp": "rbp", "sp": "rsp"}
-_PARTS = re.compile(r"(?:[re]?(?P<wide>[abcd])x|(?P<byte>[abcd])[lh]|[re]?(?P<index>si|di|bp|sp)l?)")
-_NUMBERED = re.compile(r"(?P<name>r\d+)[dwb]?")
-_VECTOR = re.compile(r"[xyz]mm(?P<number>\d+)")
+from mcverify.runs.code import decode, effects, reachable
 
 
 def scratch(proved: Proved) -> frozenset[str]:
@@ -38,7 +30,7 @@ def scratch_by_exit(proved: Proved) -> dict[int | None, frozenset[str]]:
 def _meaning(proved: Proved) -> frozenset[str]:
     contract = proved.task.contract
     kept = () if contract is None else (*contract.kept, *contract.results)
-    return frozenset({"rsp", *kept})
+    return frozenset({proved.image.architecture.stack_pointer, *kept})
 
 
 @dataclass(frozen=True)
@@ -87,23 +79,7 @@ def _closure(start: int, step: Callable[[int], Iterable[int]]) -> set[int]:
 def _written(proved: Proved, addresses: Iterable[int]) -> frozenset[str]:
     found: set[str] = set()
     for address in addresses:
-        insn = detailed(proved.image, address)
-        if insn is None:
-            continue
-        try:
-            _, written = insn.regs_access()
-        except capstone.CsError:
-            continue
-        found |= {whole(insn.reg_name(register)) for register in written}
-    return frozenset(found - {""})
-
-
-def whole(name: str) -> str:
-    """The 64-bit register, or vector register, that `name` is a part of; "" for flags and others."""
-    if match := _PARTS.fullmatch(name):
-        return _LEGACY[match["wide"] or match["byte"] or match["index"]]
-    if match := _NUMBERED.fullmatch(name):
-        return match["name"]
-    if match := _VECTOR.fullmatch(name):
-        return f"ymm{match['number']}"
-    return ""
+        done = effects(proved.image, address)
+        if done is not None:
+            found |= done.writes.keys() | done.vectors_written
+    return frozenset(found)

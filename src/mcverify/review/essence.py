@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mcverify.image.image import Image
 from mcverify.proof.listing import listing
 from mcverify.proof.select import Task
-from mcverify.runs.code import detailed, named_addresses
+from mcverify.runs.code import decode, effects
 
 
 def code_of(image: Image, task: Task) -> Iterator[object]:
@@ -26,7 +26,8 @@ def code_of(image: Image, task: Task) -> Iterator[object]:
         entry = image.entry_at(line.address)
         if entry is not None:
             yield entry.fixup - task.entry, entry.handler
-        for address in named_addresses(line.code, line.address):
+        done = effects(image, line.address)
+        for address in done.names if done is not None else ():
             if address in image.externals:
                 yield image.externals[address]
             elif address not in own and image.section_at(address) is not None:
@@ -51,12 +52,5 @@ def _whole(image: Image) -> Iterator[object]:
 
 def _is_indirect(image: Image, address: int) -> bool:
     """Whether the instruction goes to where only its operand says."""
-    insn = detailed(image, address)
-    if insn is None:
-        return True
-    jumps = any(insn.group(group) for group in (_JUMP, _CALL))
-    return jumps and bool(insn.operands) and insn.operands[0].type != _IMMEDIATE
-
-
-_JUMP, _CALL, _IMMEDIATE = 1, 2, 2
-"""Capstone's CS_GRP_JUMP, CS_GRP_CALL and CS_OP_IMM."""
+    instruction = decode(image, address)
+    return instruction is None or instruction.is_indirect

@@ -9,18 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capstone import x86_const
-
 from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.image.image import Image
 from mcverify.runs.case import Preset
-from mcverify.runs.code import detailed, reachable
+from mcverify.runs.code import effects, reachable
 
-_COMPARING = tuple(
-    getattr(x86_const, f"X86_INS_{name}") for name in ("CMP", "TEST", "SUB", "XOR", "BT", "AND", "ADD")
-)
-_LOADING = (x86_const.X86_INS_MOV, x86_const.X86_INS_MOVABS)
 _WORD = 8
 _MOST = 20
 _ALL_FLAGS = 0x8D5
@@ -51,14 +45,10 @@ def compared_with(image: Image, entry: int) -> tuple[Constant, ...]:
     that it puts into registers, since a comparison has no room for 64 bits."""
     found: tuple[list[Constant], list[Constant]] = ([], [])
     for address in sorted(reachable(image, entry)):
-        insn = detailed(image, address)
-        if insn is None or insn.id not in (*_COMPARING, *_LOADING):
-            continue
-        for operand in insn.operands:
-            if operand.type == x86_const.X86_OP_IMM:
-                width = insn.operands[0].size
-                constant = Constant(operand.imm % (1 << 8 * width), width)
-                found[insn.id in _LOADING].append(constant)
+        done = effects(image, address)
+        if done is not None and done.use:
+            constants = (Constant(value, done.operand_width) for value in done.immediates)
+            found[done.use == "loads"].extend(constants)
     return tuple(dict.fromkeys((*found[0], *found[1])))[:_MOST]
 
 

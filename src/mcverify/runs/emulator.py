@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
+from mcverify.arch.decoded import Repetition
 from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.deadline import Deadline
@@ -22,7 +23,7 @@ from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image
 from mcverify.image.recovery import fatal_entries
 from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit, touches
-from mcverify.runs.code import must_be_aligned, reachable, returning_externals
+from mcverify.runs.code import must_be_aligned, opens_user_access, reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.layout import Buffer, bias_of, by_page, lay_out, needed, page_end
 from mcverify.runs.pattern import (
@@ -39,7 +40,7 @@ from mcverify.runs.pattern import (
     mix,
     stack_entry,
 )
-from mcverify.runs.rep import Rep, Schedule, decode_rep, order
+from mcverify.runs.rep import Schedule, order
 
 Step = tuple[int, dict[str, int]]
 NumberedStep = tuple[int, int, dict[str, int]]
@@ -230,11 +231,9 @@ class _Machine:
         self.image, self.entry, self.contract, self.code = image, entry, contract, code
         self.fatal = fatal_entries(image, contract)
         self.fixups = {e.insn: (e.fixup, operations(e.handler)) for e in reversed(image.entries)}
-        self.user_access = {
-            i.address: i.mnemonic == "stac" for i in code.values() if i.mnemonic in ("stac", "clac")
-        }
+        self.user_access = opens_user_access(image, code)
         self.aligned = {a: alignment for a in code if (alignment := must_be_aligned(image, a))}
-        self.reps = {i.address: rep for i in code.values() if (rep := decode_rep(i)) is not None}
+        self.reps = {i.address: i.repeats for i in code.values() if i.repeats and i.repeats.width}
         self.returning = returning_externals(image)
         why = available()
         if why is not None:
@@ -538,7 +537,7 @@ class _Run:
 
     # ---- REP without order ----
 
-    def _unordered(self, rep: Rep, schedule: Schedule) -> None:
+    def _unordered(self, rep: Repetition, schedule: Schedule) -> None:
         machine = self._machine
         count, rsi, rdi = (machine.get(name) for name in ("rcx", "rsi", "rdi"))
         if machine.get("rflags") & _FLAG_DF or not self._meets_bad(rep, count, rsi, rdi):
@@ -555,7 +554,7 @@ class _Run:
                 self._uc.emu_stop()
                 return
 
-    def _meets_bad(self, rep: Rep, count: int, rsi: int, rdi: int) -> bool:
+    def _meets_bad(self, rep: Repetition, count: int, rsi: int, rdi: int) -> bool:
         size = count * rep.width
         known = self._dst.holds(rdi) and (not rep.loads or (self._src is not None and self._src.holds(rsi)))
         if not known or not size or size > 2 * LONGEST:
@@ -564,7 +563,7 @@ class _Run:
             rep.loads and self._first_bad(rsi, size) is not None
         )
 
-    def _element(self, rep: Rep, rsi: int, rdi: int) -> tuple[int, bool] | None:
+    def _element(self, rep: Repetition, rsi: int, rdi: int) -> tuple[int, bool] | None:
         """Do one element, or give its first bad address and whether the store met it."""
         for address, is_store in ((rsi, False), (rdi, True)):
             if is_store or rep.loads:

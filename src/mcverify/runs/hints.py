@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from mcverify.arch.known import X86_64
-from mcverify.runs.code import Instruction
+from mcverify.arch.decoded import Decoded
+from mcverify.image.image import Image
+from mcverify.runs.code import effects
 
 _NOP = b"\x90"
 
 
-def missing_hints(code: Mapping[int, Instruction]) -> dict[int, bytes]:
+def missing_hints(image: Image, code: Mapping[int, Decoded]) -> dict[int, bytes]:
     """What stands in the code for hints that this CPU lacks, by address: as many bytes that do nothing. One
     that would fault does not fault there; a proof asks that none does."""
     found = {}
     for address, instruction in code.items():
-        model = X86_64.model("instructions.toml").get(instruction.mnemonic.split()[-1], {})
-        if model.get("hint", False) and model["cpuid"] not in cpu_flags():
+        done = effects(image, address)
+        if done is not None and done.hint_needs and done.hint_needs not in cpu_flags():
             found[address] = _NOP * len(instruction.code)
     return found
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from mcverify.arch.decoded import Decoded
 from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.image.callees import NESTED, calling
@@ -30,10 +31,10 @@ from mcverify.runs.case import (
     Visit,
 )
 from mcverify.runs.code import (
-    Instruction,
     is_fence,
     is_nontemporal,
     must_be_aligned,
+    opens_user_access,
     returning_externals,
 )
 from mcverify.runs.effects import operations
@@ -119,16 +120,14 @@ class Program:
 
 
 def program(
-    image: Image, entry: int, contract: Contract, code: dict[int, Instruction], unstruck: str | None = None
+    image: Image, entry: int, contract: Contract, code: dict[int, Decoded], unstruck: str | None = None
 ) -> Program:
     """What the harness needs to know of a routine, whose reachable instructions are `code`. A fault of an
     access of the kind `unstruck` that has no entry does not happen: the run is refused."""
     sections = needed(image, code)
     bias = bias_of(sections)
-    user_access = {
-        i.address: _AC_BY_MNEMONIC[i.mnemonic] for i in code.values() if i.mnemonic in _AC_BY_MNEMONIC
-    }
-    replaced = {address: bytes([_INT3]) for address in user_access} | missing_hints(code)
+    user_access = opens_user_access(image, code)
+    replaced = {address: bytes([_INT3]) for address in user_access} | missing_hints(image, code)
     parts = [
         _words(entry - bias),
         *_pages(sections, bias, replaced),
@@ -137,7 +136,7 @@ def program(
         _externals(image, bias),
         _specials(image, code, bias),
         _calling(image, bias),
-        _words(not any(i.uses_x87 for i in code.values())),
+        _words(not any(i.uses_hidden for i in code.values())),
         _words(
             len(user_access), *(word for at, ac in sorted(user_access.items()) for word in (at - bias, ac))
         ),

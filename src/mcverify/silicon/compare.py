@@ -146,7 +146,7 @@ class _Encoding:
     def __init__(self, code: bytes, seed: int) -> None:
         section = Section(".text", _RIP, code, executable=True)
         # Linked: it stands where it is executed, so that a branch may go anywhere.
-        image = Image(Path("instruction"), (section,), (), (), {}, {}, "", built=True)
+        image = Image(Path("instruction"), X86_64, (section,), (), (), {}, {}, "", built=True)
         self._code = code
         self._decoded = next(decoder().disasm(code, _RIP, 1))
         self._instruction: Instruction = Lifter(image).instruction(_RIP)

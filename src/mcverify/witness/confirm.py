@@ -168,7 +168,7 @@ class _Confirmer:
         """The emulator's run of the same case, which must be the same and break the same."""
         if found.outcome.on == "emulator":
             raise Unconfirmed(f"{why}, and the emulator made it")
-        if missing_hints(reachable(self._image, self._result.entry)):
+        if missing_hints(self._image, reachable(self._image, self._result.entry)):
             raise Unconfirmed(f"{why}, and this CPU has not the hints of the code, whose faults nobody sees")
         missing = emulator.available()
         if missing is not None:

@@ -22,14 +22,13 @@ from mcverify.proof.result import Counterexample, ListingLine
 from mcverify.runs import wire
 from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement
 from mcverify.runs.code import (
-    access_width,
     decode,
+    effects,
     is_fence,
     is_nontemporal,
     must_be_aligned,
-    named_addresses,
     returning_externals,
-    text_of,
+    text_at,
 )
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.judge import judge
@@ -364,7 +363,9 @@ def _unreached(subject: Subject, at: int, end: int) -> ListingLine:
         if instruction is not None and instruction.end <= end
         else image.code_at(at, end - at)[:15]
     )
-    return ListingLine(at, code, text_of(code, at) or "(data)", image.label_at(at) or "", image.where(at))
+    return ListingLine(
+        at, code, image.architecture.text(code, at) or "(data)", image.label_at(at) or "", image.where(at)
+    )
 
 
 def _addresses(lines: Iterable[ListingLine]) -> list[int]:
@@ -374,7 +375,7 @@ def _addresses(lines: Iterable[ListingLine]) -> list[int]:
 def _line(subject: Subject, line: ListingLine, bias: int, mode: str) -> dict[str, str]:
     extra = ""
     if mode == "watched":
-        extra = f", {access_width(line.code, line.address)}"
+        extra = f", {_access_width(subject, line)}"
     elif mode == "stepped":
         is_weak, fences = (kind(subject.image, line.address) for kind in (is_nontemporal, is_fence))
         extra = ", NONTEMPORAL" if is_weak else ", FENCE" if fences else ", PLAIN"
@@ -389,11 +390,18 @@ def _line(subject: Subject, line: ListingLine, bias: int, mode: str) -> dict[str
     }
 
 
+def _access_width(subject: Subject, line: ListingLine) -> int:
+    """How many bytes the memory operand of an instruction has, 0 without one."""
+    done = effects(subject.image, line.address)
+    return max((operand.size for operand in done.explicit), default=0) if done is not None else 0
+
+
 def _data(subject: Subject, lines: Iterable[ListingLine]) -> list[Section]:
     """The sections of data that the code names."""
     found = {}
     for line in lines:
-        for address in named_addresses(line.code, line.address):
+        done = effects(subject.image, line.address)
+        for address in done.names if done is not None else ():
             section = subject.image.section_at(address)
             if section is not None and not section.executable and len(section.data) <= _MOST_DATA:
                 found[section.address] = section
@@ -442,7 +450,7 @@ def _entries(subject: Subject, lines: Iterable[ListingLine]) -> list[TableEntry]
 
 def _entry(subject: Subject, entry: TableEntry, bias: int) -> dict[str, str]:
     effects = [_effect(operation) for operation in operations(entry.handler)] or ["{ END, 0, 0, 0 }"]
-    text = text_of(subject.image.code_at(entry.insn), entry.insn)
+    text = text_at(subject.image, entry.insn)
     where, fixup = subject.image.where(entry.insn), subject.place(entry.fixup)
     return {
         "words": _comment(f"{where} ({text}) -> {fixup}, handler {entry.handler.name}"),
@@ -460,9 +468,9 @@ def _effect(operation: Operation) -> str:
 def _user_access(subject: Subject, lines: Iterable[ListingLine], bias: int) -> list[dict[str, str]]:
     found = []
     for line in lines:
-        instruction = decode(subject.image, line.address)
-        if instruction is not None and instruction.mnemonic in ("stac", "clac"):
-            found.append({"address": _hex(line.address - bias), "ac": _bool(instruction.mnemonic == "stac")})
+        done = effects(subject.image, line.address)
+        if done is not None and "ac" in done.sets:
+            found.append({"address": _hex(line.address - bias), "ac": _bool(bool(done.sets["ac"]))})
     return found
 
 

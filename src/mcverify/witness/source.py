@@ -12,7 +12,7 @@ from functools import cached_property
 from mcverify.foreign import SOURCE_BYTES, read_regular
 from mcverify.image.image import Image, SourceLine
 from mcverify.image.source import Source
-from mcverify.runs.code import reachable, text_of
+from mcverify.runs.code import reachable, text_at
 from mcverify.shown import printable
 
 _LABELS = re.compile(r"\s*(?:[\w.$]+:\s*)*")
@@ -111,7 +111,7 @@ class Texts:
             statement = self._source.statement(number)
             if statement is not None:
                 return statement.plain
-        return text_of(self._image.code_at(address), address)
+        return text_at(self._image, address)
 
     def place(self, address: int) -> str:
         """`file:line: text` of an instruction."""

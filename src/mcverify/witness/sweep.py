@@ -27,7 +27,7 @@ from mcverify.proof.variants import Variant, variants
 from mcverify.runs import cpu
 from mcverify.runs.case import Case, Ending, Outcome
 from mcverify.runs.cases import flickering_cases, sample_cases
-from mcverify.runs.code import keeps_hidden, reachable, text_of
+from mcverify.runs.code import keeps_hidden, reachable, text_at
 from mcverify.runs.grid import Grid, GridResult, GridViolation, full_grid, merge, quick_grid, size
 from mcverify.runs.judge import Violation, judge
 
@@ -212,7 +212,7 @@ class _Sweep:
             return self._not_run(no_contract(self._task))
         segment = next((i for i in reachable(self._image, self._task.entry).values() if i.uses_segment), None)
         if segment is not None:
-            text = text_of(segment.code, segment.address)
+            text = text_at(self._image, segment.address)
             where = self._image.where(segment.address)
             return self._not_run(
                 f"{where}: {text}: fs and gs lead elsewhere in a user process, so no run would show anything"
@@ -422,8 +422,8 @@ class _Sweep:
             endless = trials.endless(case, lambda address: keeps_hidden(self._image, address))
             return (shown.sentence, False) if endless is None else (endless.sentence, True)
         if outcome.ending is Ending.ILLEGAL and violation.obligation == "O7":
-            code = self._image.code_at(outcome.rip)
-            return f"{shown.sentence}: {text_of(code, outcome.rip) or 'no instruction'}", False
+            code = text_at(self._image, outcome.rip)
+            return f"{shown.sentence}: {code or 'no instruction'}", False
         if outcome.ending is Ending.DIED:
             return shown.sentence + self._system_call(), False
         return shown.sentence, shown.certain
@@ -431,7 +431,7 @@ class _Sweep:
     def _system_call(self) -> str:
         """The system call that may have brought the process down, if the routine makes one."""
         code = reachable(self._image, self._task.entry).values()
-        found = next((i for i in code if i.mnemonic in ("syscall", "sysenter", "int")), None)
+        found = next((i for i in code if i.enters_kernel), None)
         if found is None:
             return ""
         return f": the routine makes a system call at {self._image.where(found.address)}"

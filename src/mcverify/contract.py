@@ -18,6 +18,7 @@ from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.foreign import read_regular
 from mcverify.kernels import first_kernel, overlap
+from mcverify.layouts import Layout, layout_of, named
 from mcverify.models import models_dir
 from mcverify.scopes import makes_sense
 from mcverify.shown import printable
@@ -283,6 +284,39 @@ def load_contract(name_or_path: str | Path) -> Contract:
     return _shipped()[text]
 
 
+def table_of(name_or_path: str | Path) -> tuple[Layout, ...]:
+    """The layouts that the [table] of a contract's file allows an exception table, none without one.
+
+    Raises InputError where the file cannot be read, or the table is none.
+    """
+    text = str(name_or_path)
+    if not (text.endswith(".toml") or "/" in text):
+        return ()
+    return _table(_tree(Path(text)), text)
+
+
+def layouts_allowed(table: str | None, contract: str | Path | None) -> tuple[Layout, ...]:
+    """The layouts that `--table` or the file of `--contract` allow an exception table; none for all that are
+    known. Raises InputError for a name that is unknown, and where the file is none."""
+    if table is not None:
+        return named(table, X86_64)
+    return table_of(contract) if contract is not None else ()
+
+
+def _table(tree: Mapping[str, Any], where: str) -> tuple[Layout, ...]:
+    values = tree.get("table")
+    if values is None:
+        return ()
+    if not isinstance(values, dict):
+        raise InputError(f"table must be {_KINDS[dict]}, not {values!r}", where=where)
+    if "layout" not in values:
+        return (layout_of("", values, where, X86_64),)
+    name = values["layout"]
+    if len(values) > 1 or not isinstance(name, str):
+        raise InputError("table.layout is the name of a layout, and alone in its table", where=where)
+    return named(name, X86_64)
+
+
 def shipped_contract(name: str) -> Contract:
     """The contract of that name under `models/contracts/`. Raises InputError for any other: what a comment in
     a source names must not be a file that its author wrote as well."""
@@ -338,17 +372,7 @@ def _shipped() -> dict[str, Contract]:
 
 
 def _read(path: Path) -> Contract:
-    try:
-        text = read_regular(path, _LARGEST).decode("utf-8")
-        if any(len(line) > _LONGEST_LINE for line in text.split("\n")):
-            raise InputError(
-                f"a contract has no line of more than {_LONGEST_LINE} characters", where=str(path)
-            )
-        tree = tomllib.loads(text)
-    except OSError as error:
-        raise InputError(f"cannot read the contract: {error.strerror}", where=str(path)) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"the contract is not TOML: {error}", where=str(path)) from error
+    tree = _tree(path)
     try:
         return contract_of(tree, str(path))
     except RecursionError as error:
@@ -357,11 +381,26 @@ def _read(path: Path) -> Contract:
         ) from error
 
 
+def _tree(path: Path) -> dict[str, Any]:
+    try:
+        text = read_regular(path, _LARGEST).decode("utf-8")
+        if any(len(line) > _LONGEST_LINE for line in text.split("\n")):
+            raise InputError(
+                f"a contract has no line of more than {_LONGEST_LINE} characters", where=str(path)
+            )
+        return tomllib.loads(text)
+    except OSError as error:
+        raise InputError(f"cannot read the contract: {error.strerror}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the contract is not TOML: {error}", where=str(path)) from error
+
+
 def contract_of(tree: Mapping[str, Any], where: str) -> Contract:
     """The contract that a tree of tables says, as it comes out of a TOML file.
 
     Raises InputError, placed at `where`, for a key that is missing, unknown or wrong.
     """
+    _table(tree, where)
     return _contract(_Table(tree, where))
 
 
@@ -498,6 +537,7 @@ def _contract(top: _Table) -> Contract:
         unit=unit,
     )
     nothing = result.get("nothing", bool, False)
+    top.get("table", dict)  # of the file's exception table: `table_of`
     for table in (top, arguments, result, state, machine_check):
         table.done()
     _check(contract, top, nothing=nothing)

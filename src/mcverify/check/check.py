@@ -21,6 +21,7 @@ from mcverify.errors import InputError
 from mcverify.image.cut import differences, read_cut
 from mcverify.image.image import Image
 from mcverify.image.load import load
+from mcverify.layouts import Layout
 
 _ELF = b"\x7fELF"
 _NOTHING = Asked()
@@ -111,7 +112,7 @@ def completed(bundle: Bundle, asked: Asked = _NOTHING, seed: str | None = None) 
     for proof in bundle.manifest.proofs:
         name = proof.code or bundle.manifest.object
         if name not in images:
-            images[name] = _image(bundle, name)
+            images[name] = _image(bundle, name, asked.table)
         image = variant_image(images[name], proof.routine)
         question = asked_of(proof.routine, image, asked, where)
         own = stated(bundle, proof, question)
@@ -135,24 +136,25 @@ def _tried(proof: Proof, question: Question, image: Image, seed: str | None, whe
         raise InputError(sentence, where=where, hint=hint) from error
 
 
-def _image(bundle: Bundle, name: str) -> Image:
-    """The object of a bundle, or the code that was cut out for one routine."""
+def _image(bundle: Bundle, name: str, table: Sequence[Layout] = ()) -> Image:
+    """The object of a bundle, its exception table read by one of these layouts; or the code that was cut out
+    for one routine."""
     path = bundle.folder / name
     if not name or name not in bundle.files:
         raise InputError("the bundle lacks the object", where=str(path))
     if name == OBJECT:
         if not bundle.files[name].startswith(_ELF):
             raise InputError("it is no ELF file", where=str(path))
-        return load(path)
+        return load(path, table=table)
     if PurePosixPath(name).name != CODE:
         raise InputError("the bundle has no object of that name", where=str(path))
     return read_cut(bundle.files[name], path)
 
 
-def compare(bundle: Bundle, file: Path, system_map: Path | None = None) -> None:
+def compare(bundle: Bundle, file: Path, system_map: Path | None = None, table: Sequence[Layout] = ()) -> None:
     """Raise InputError where the code in a bundle is not what the whole `file` has there: the linked kernel
     or the module that was proved."""
-    whole = load(file, system_map=system_map)
+    whole = load(file, system_map=system_map, table=table)
     if whole.sha256 != bundle.manifest.sha256:
         raise InputError(f"it is not the file that {bundle.folder} is about", where=str(file))
     for name in sorted({proof.code for proof in bundle.manifest.proofs}):

@@ -31,6 +31,7 @@ from mcverify.image.callees import callees
 from mcverify.image.image import Image
 from mcverify.image.live import borne
 from mcverify.kernels import overlap
+from mcverify.layouts import Layout
 from mcverify.scopes import Scope, needs_transient
 
 RepModel = Literal["ordered", "unordered"]
@@ -44,7 +45,8 @@ GRANULARITY = X86_64.granularity
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line says; None where it says nothing. `contract` is that of every routine."""
+    """What the command line says; None where it says nothing. `contract` is that of every routine, `table`
+    are the layouts of which the exception table may be (none: all that are known)."""
 
     contract: Contract | None = None
     faults: Faults | None = None
@@ -52,6 +54,7 @@ class Asked:
     len_max: int | None = None
     rep_model: RepModel = "ordered"
     fault_model: FaultModel | None = None
+    table: tuple[Layout, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +222,8 @@ def sentences(routine: Routine, question: Question, image: Image) -> Iterator[st
     if contract.user:
         end = X86_64.limits.user_end
         yield f"{contract.buffers} {'lie' if both else 'lies'} in user memory, below {end:#x}"
+    if image.table:
+        yield image.table
     what = faults_in_words(question.faults)
     only = {"both": "", "pf": ", by page faults alone", "mc": ", by machine checks alone"}[contract.traps]
     yield f"{what} may fault{only}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import fault_model_option, jobs_option, need_solvers
+from mcverify.cli.options import fault_model_option, jobs_option, need_solvers, table_option
 from mcverify.cli.sizes import parse_seconds, parse_size
 from mcverify.errors import ExitCode
 
@@ -77,6 +77,7 @@ _SECONDS = 20.0
 @click.option(
     "--system-map", metavar="FILE", type=click.Path(path_type=Path), help="The symbols of that kernel."
 )
+@table_option
 @jobs_option("Ask so many at once.")
 @click.option("-v", "--verbose", is_flag=True, help="Every obligation with who said what.")
 def check(
@@ -92,6 +93,7 @@ def check(
     certificates: bool,
     whole: Path | None,
     system_map: Path | None,
+    table: str | None,
     jobs: int | None,
     verbose: bool,
 ) -> ExitCode:
@@ -113,7 +115,7 @@ def check(
     from mcverify.check.question import Asked
     from mcverify.check.solvers import SOLVERS, versions
     from mcverify.cli.progress import status_line
-    from mcverify.contract import load_contract
+    from mcverify.contract import layouts_allowed, load_contract
     from mcverify.crew import usable_cpus
 
     asked = Asked(
@@ -123,6 +125,7 @@ def check(
         len_max=None if len_max is None else parse_size(len_max, "--len-max"),
         rep_model=rep_model,
         fault_model=fault_model,
+        table=layouts_allowed(table, contract),
     )
     bundles = []
     with status_line() as progress:
@@ -130,11 +133,11 @@ def check(
             progress(f"reading {path}")
             bundles.append(complete(path, asked, seed))
             if whole is not None:
-                compare(bundles[-1].bundle, whole, system_map)
+                compare(bundles[-1].bundle, whole, system_map, asked.table)
     known = versions()
     click.echo("solvers: " + ", ".join(f"{name} {known[name]}" for name in SOLVERS))
     total, at_once = sum(len(found.obligations) for found in bundles), jobs or usable_cpus()
-    table = None if verbose or len(bundles) == 1 else _Table(bundles)
+    rows = None if verbose or len(bundles) == 1 else _Table(bundles)
     results: list[Checked] = []
     made: list[Certificate] = []
     for found in bundles:
@@ -144,15 +147,15 @@ def check(
             of_total = partial(_count, progress, before, total)
             own = list(checked(found.obligations, seconds, at_once, partial(of_total, "obligation")))
             certified = list(certify_all(texts, seconds, at_once, partial(of_total, "certificate")))
-        if table is None:
+        if rows is None:
             _show_bundle(found, own, verbose=verbose)
         else:
-            table.show(found, own)
+            rows.show(found, own)
         _show_certificates(bundle.folder, own, certified, verbose=verbose)
         results += own
         made += certified
-    if table is not None:
-        table.show_all(results)
+    if rows is not None:
+        rows.show_all(results)
     if made:
         _show_sizes(made)
     return max(_code(results), _code_of_certificates(made), *map(_code_of_trials, bundles))

@@ -60,6 +60,21 @@ unconfined_option = click.option(
 )
 
 
+table_option = click.option(
+    "--table",
+    metavar="NAME",
+    help="Read the exception table as this layout, or as one of this system: linux, xen, akaros, ..."
+    " (docs/inputs.md). [default: that of the contract's file, else the one that fits]",
+)
+
+syntax_option = click.option(
+    "--syntax",
+    type=click.Choice(["att", "intel"]),
+    help="The syntax of a source. [default: AT&T; Intel where a source without a % before a register is"
+    " refused in AT&T's]",
+)
+
+
 def jobs_option(what: str) -> Callable[[_Command], _Command]:
     """The option for how many things are done at a time; `what` is that, as a sentence."""
     help_ = f"{what} [default: one per CPU]"

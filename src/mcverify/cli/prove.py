@@ -20,6 +20,8 @@ from mcverify.cli.options import (
     include_option,
     jobs_option,
     need_solvers,
+    syntax_option,
+    table_option,
     unconfined_option,
 )
 from mcverify.cli.output import check_writable, write_whole
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from mcverify.crew import Progress
     from mcverify.deadline import Deadline
     from mcverify.image.image import Image
+    from mcverify.image.syntax import Syntax
     from mcverify.proof.prove import ProveOptions
     from mcverify.proof.result import RoutineResult
 
@@ -119,6 +122,8 @@ if TYPE_CHECKING:
 )
 @include_option
 @define_option
+@table_option
+@syntax_option
 @click.option(
     "--system-map",
     metavar="FILE",
@@ -150,6 +155,8 @@ def prove(
     rep_model: str,
     include: tuple[Path, ...],
     defines: tuple[str, ...],
+    table: str | None,
+    syntax: Syntax | None,
     system_map: Path | None,
     config: Path | None,
     ignore_annotations: bool,
@@ -205,6 +212,8 @@ def prove(
         record=proof is not None,
         second_solver=second_solver,
         callers=callers,
+        table=table,
+        syntax=syntax,
         jobs=jobs or usable_cpus(),
     )
     results = _prove(files, options, save_disagreement)

@@ -14,6 +14,8 @@ from mcverify.cli.options import (
     fault_model_option,
     ignore_annotations_option,
     include_option,
+    syntax_option,
+    table_option,
     unconfined_option,
 )
 from mcverify.cli.output import STDOUT, check_writable, write_all
@@ -25,6 +27,7 @@ from mcverify.interrupt import INTERRUPTED
 from mcverify.quiet import quieten_libraries
 
 if TYPE_CHECKING:
+    from mcverify.image.syntax import Syntax
     from mcverify.review.gather import Gathered
     from mcverify.review.result import Review
     from mcverify.review.review import ReviewOptions
@@ -70,6 +73,8 @@ if TYPE_CHECKING:
 @click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
 @include_option
 @define_option
+@table_option
+@syntax_option
 @config_option
 @ignore_annotations_option
 @unconfined_option
@@ -118,6 +123,8 @@ def review(
     timeout: str | None,
     include: tuple[Path, ...],
     defines: tuple[str, ...],
+    table: str | None,
+    syntax: Syntax | None,
     config: Path | None,
     ignore_annotations: bool,
     fail_on: tuple[str, ...],
@@ -172,6 +179,8 @@ def review(
         defines=defines,
         config=config,
         ignore_annotations=ignore_annotations,
+        table=table,
+        syntax=syntax,
     )
     result = _review(
         found,

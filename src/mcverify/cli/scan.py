@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mcverify.cli.options import config_option, define_option, include_option, unconfined_option
+from mcverify.cli.options import (
+    config_option,
+    define_option,
+    include_option,
+    syntax_option,
+    table_option,
+    unconfined_option,
+)
 from mcverify.cli.output import STDOUT, check_writable, input_sentence, write_whole
 from mcverify.cli.streams import indifferent_to_readers
 from mcverify.errors import ExitCode, InputError
 from mcverify.report.mark import is_document
+
+if TYPE_CHECKING:
+    from mcverify.image.syntax import Syntax
 
 
 @click.command(short_help="List what a file's exception table is about, without a proof.")
@@ -23,6 +34,8 @@ from mcverify.report.mark import is_document
 )
 @include_option
 @define_option
+@table_option
+@syntax_option
 @config_option
 @unconfined_option
 @click.option(
@@ -37,6 +50,8 @@ def scan(
     json_target: str | None,
     include: tuple[Path, ...],
     defines: tuple[str, ...],
+    table: str | None,
+    syntax: Syntax | None,
     config: Path | None,
     system_map: Path | None,
     quiet: bool,
@@ -55,17 +70,27 @@ def scan(
             check_writable(
                 json_target, "--json", source=file, is_ours=lambda text: is_document(text, "scans")
             )
+    from mcverify.contract import layouts_allowed
     from mcverify.image.load import load
     from mcverify.proof.scan import Scan
     from mcverify.proof.scan import scan as scanned
     from mcverify.report.scan import print_scan, to_json
 
+    allowed = layouts_allowed(table, None)
     found: list[Scan] = []
     failed: list[tuple[str, InputError]] = []
     with indifferent_to_readers():
         for file in files:
             try:
-                image = load(file, include=include, defines=defines, config=config, system_map=system_map)
+                image = load(
+                    file,
+                    include=include,
+                    defines=defines,
+                    config=config,
+                    system_map=system_map,
+                    table=allowed,
+                    syntax=syntax,
+                )
                 found.append(scanned(image))
             except InputError as error:
                 failed.append((str(file), error))

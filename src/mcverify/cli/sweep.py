@@ -14,6 +14,8 @@ from mcverify.cli.options import (
     fault_model_option,
     ignore_annotations_option,
     include_option,
+    syntax_option,
+    table_option,
     unconfined_option,
 )
 from mcverify.cli.output import STDOUT, check_writable, write_whole
@@ -23,6 +25,7 @@ from mcverify.errors import ExitCode
 from mcverify.report.mark import is_document
 
 if TYPE_CHECKING:
+    from mcverify.image.syntax import Syntax
     from mcverify.witness.sweep import On, SweepOptions, SweepResult
 
 
@@ -67,6 +70,8 @@ if TYPE_CHECKING:
 @click.option("--timeout", metavar="S", help="End after S seconds, with what has been seen until then.")
 @include_option
 @define_option
+@table_option
+@syntax_option
 @config_option
 @ignore_annotations_option
 @unconfined_option
@@ -84,6 +89,8 @@ def sweep(
     timeout: str | None,
     include: tuple[Path, ...],
     defines: tuple[str, ...],
+    table: str | None,
+    syntax: Syntax | None,
     config: Path | None,
     ignore_annotations: bool,
     quiet: bool,
@@ -113,6 +120,8 @@ def sweep(
         trap,
         config=config,
         ignore_annotations=ignore_annotations,
+        table=table,
+        syntax=syntax,
         fault_model=fault_model,
     )
     results = _sweep(file, options)

@@ -243,7 +243,7 @@ def with_callees(image: Image) -> Image:
         for fixup in dict.fromkeys(s.entries.values())
     ]
     insns = [entry for s in wanted for entry in s.entries.items()]
-    first = len(image.entries)
+    first = max(entry.index for entry in image.entries) + 1
     entries = [TableEntry(at, fixup, Handler(ASSUMED), first + i) for i, (at, fixup) in enumerate(insns)]
     return replace(
         image,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.foreign import read_text
+from mcverify.image import syntax
 from mcverify.image.compiler_names import SHIM, absolute
 from mcverify.image.kernel_tree import KernelTree, read_config
 
@@ -101,6 +102,10 @@ class Config:
         folders = tuple(_folder(f) for f in include)
         with tree.headers(configs) as own:
             yield cls(others, (*folders, *own), tuple(tree.prelude()), config, _configs(configs), tree)
+
+    def in_intel_syntax(self) -> Config:
+        """The same for a source in Intel syntax."""
+        return replace(self, prelude=(*self.prelude, str(SHIM / syntax.HEADER)))
 
     def arguments(self) -> list[str]:
         """The words for the compiler's command line."""

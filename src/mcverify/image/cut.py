@@ -26,6 +26,7 @@ class _Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     externals: dict[int, str]
     repatched: dict[int, str] = {}
     architecture: str = "x86-64"
+    table: str = ""
 
 
 def cut_out(image: Image) -> bytes:
@@ -39,6 +40,7 @@ def cut_out(image: Image) -> bytes:
         dict(sorted(image.externals.items())),
         dict(sorted(image.repatched.items())),
         image.architecture.name,
+        image.table,
     )
     return (json.dumps(msgspec.to_builtins(cut, str_keys=True), indent=1) + "\n").encode()
 
@@ -62,6 +64,7 @@ def read_cut(content: bytes, path: Path) -> Image:
         externals=cut.externals,
         repatched=cut.repatched,
         layout=cut.layout,
+        table=cut.table,
         alternatives=cut.alternatives,
         built=True,
         focused=True,
@@ -93,8 +96,11 @@ def differences(cut: Image, whole: Image) -> Iterator[str]:
 
 
 def _entries(image: Image, code: Iterable[range]) -> dict[int, Any]:
-    found = (e for e in image.entries if e.handler.name != ASSUMED and any(e.insn in block for block in code))
-    return {e.index: e for e in found}
+    found: dict[int, Any] = {}
+    for e in image.entries:  # those of a range have one number
+        if e.handler.name != ASSUMED and any(e.insn in block for block in code):
+            found[e.index] = (*found.get(e.index, ()), e)
+    return found
 
 
 def _alternatives(image: Image, code: Iterable[range]) -> dict[int, Any]:

@@ -3,50 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
+from mcverify.image.decoded import starts_of
 from mcverify.image.image import Handler, Image, Section, TableEntry
 from mcverify.image.relocate import REPLACEMENTS, Relocated
 from mcverify.image.source import line_with
+from mcverify.layouts import Layout, Word, layouts
 
-SECTION_NAMES = ("__ex_table", ".extable")
 NO_TABLE = "none"
+SECTION_NAMES = tuple(dict.fromkeys(name for layout in layouts(X86_64) for name in layout.sections))
+"""The sections that are looked at for a table."""
 
 _LABEL = re.compile(r"[A-Za-z_.$][\w.$]*")
 """A symbol by its name; a place beside one, or a bare address, is none."""
 
-_WIDTHS = {"absolute": 8, "relative": 4, "handler": 4, "data": 4}
-_ADDRESS_FIELDS = ("absolute", "relative")
+_OWN = "own"
+"""The name of a handler whose effects are those of the layout."""
 
-
-@dataclass(frozen=True)
-class Layout:
-    """How one entry is laid out: `fields` as in the model, `name` its key there."""
-
-    name: str
-    kernels: str
-    fields: tuple[str, ...]
-
-    @cached_property
-    def size(self) -> int:
-        """Bytes of one entry."""
-        return sum(_WIDTHS[f] for f in self.fields)
-
-    @cached_property
-    def places(self) -> list[tuple[int, str]]:
-        """Offset within the entry and sort of each field."""
-        starts = [sum(_WIDTHS[f] for f in self.fields[:i]) for i in range(len(self.fields))]
-        return list(zip(starts, self.fields, strict=True))
+_LONGEST_RANGE = 1 << 16
+"""Bytes of code that one entry may be for."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table section; `relocations` by offset, empty in a linked file."""
+    """One table section, or the part of one between two symbols; `relocations` by offset, empty in a linked
+    file."""
 
     section: Section
     relocations: Mapping[int, Relocated]
@@ -56,132 +43,170 @@ class Table:
         """Bytes of the section."""
         return len(self.section.data)
 
-    def field(self, offset: int, sort: str) -> int:
-        """The address that a field refers to, or the data word."""
-        width = _WIDTHS[sort]
+    def number(self, offset: int, layout: Layout, width: int, *, signed: bool = False) -> int:
+        """The number in the word at `offset`."""
         word = self.section.data[offset : offset + width]
-        if sort == "absolute":
-            return int.from_bytes(word, "little")
-        if sort == "data":
-            return int.from_bytes(word, "little")
-        return (self.section.address + offset + int.from_bytes(word, "little", signed=True)) % (1 << 64)
+        return int.from_bytes(word, layout.byte_order, signed=signed)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read of a file's tables: the layouts' names, "none" without one, the entries, the bytes of the
+    tables and of an entry; and the layout in words, where it is not one of Linux."""
+
+    layout: str
+    entries: tuple[TableEntry, ...]
+    entry_bytes: int = 0
+    table_bytes: int = 0
+    shown: str = ""
 
 
 @dataclass(frozen=True)
 class _Raw:
-    """One entry before its handler is looked up: `third` is an address, a data word or None."""
+    """One entry before its handler is looked up: `insn` is the first instruction, `end` the end of a range or
+    None; `third` is an address, a data word or None."""
 
     insn: int
     fixup: int
+    end: int | None
     third: int | None
 
 
-def read_tables(image: Image, tables: Sequence[Table]) -> tuple[str, tuple[TableEntry, ...]]:
-    """The layout's name and the entries of all `tables`, whose code and symbols are in `image`.
+def read_tables(image: Image, tables: Sequence[Table], allowed: Sequence[Layout] = ()) -> Read:
+    """What the `tables` say, whose code and symbols are in `image`; by one of the layouts that are `allowed`,
+    if any are.
 
-    Without a table the layout is "none". Raises InputError where the layout cannot be told,
-    an entry points outside code, a handler is unknown, or two entries contradict each other.
+    Raises InputError where the layout cannot be told, an entry points outside code, a handler is unknown, or
+    two entries contradict each other.
     """
     tables = [t for t in tables if t.size]
     if not tables:
-        return NO_TABLE, ()
-    layout = _layout_of(image, tables)
-    raw = [_decode(layout, table, i) for table in tables for i in range(table.size // layout.size)]
+        return Read(NO_TABLE, ())
+    layout = _layout_of(image, tables, allowed)
+    raw = [_decode(image, layout, table, i) for table in tables for i in range(table.size // layout.size)]
     reader = _Reader(image, layout)
-    entries = tuple(reader.entry(index, entry) for index, entry in enumerate(raw))
+    entries = tuple(each for index, entry in enumerate(raw) for each in reader.entries(index, entry))
     _refuse_contradictions(image, entries)
-    return layout.name, entries
-
-
-@cache
-def layouts() -> tuple[Layout, ...]:
-    """The layouts of the model."""
-    model = X86_64.model("extable.toml")["layouts"]
-    return tuple(Layout(name, entry["kernels"], tuple(entry["fields"])) for name, entry in model.items())
+    shown = "" if layout.is_of_linux else _shown(image, layout, tables, given=bool(allowed))
+    return Read(layout.name or "own", entries, layout.size, sum(table.size for table in tables), shown)
 
 
 def kernels_of_layout(layout: str) -> str:
     """The kernels of the layout of that name, "" for none."""
-    return next((known.kernels for known in layouts() if known.name == layout), "")
+    return next((known.kernels for known in layouts(X86_64) if known.name == layout), "")
 
 
-def entry_bytes(layout: str) -> int:
-    """Bytes of one entry in the layout of that name, 0 for none."""
-    return next((known.size for known in layouts() if known.name == layout), 0)
+def is_of_linux(layout: str) -> bool:
+    """Whether the layout of that name is one of Linux; there may be none."""
+    return layout == NO_TABLE or bool(kernels_of_layout(layout))
 
 
 # -- which layout
 
 
-def _layout_of(image: Image, tables: Sequence[Table]) -> Layout:
-    found = {_table_layout(image, table).name for table in tables}
+def _shown(image: Image, layout: Layout, tables: Sequence[Table], *, given: bool) -> str:
+    """A sentence on a table that is not one of Linux."""
+    names = ", ".join(dict.fromkeys(table.section.name for table in tables))
+    why = "as was asked" if given else "the one known layout that it fits"
+    return f"{names} is read as an exception table of layout {layout.shown}, {why}"
+
+
+def _layout_of(image: Image, tables: Sequence[Table], allowed: Sequence[Layout]) -> Layout:
+    found = {layout.name: layout for layout in (_table_layout(image, table, allowed) for table in tables)}
     if len(found) > 1:
         raise InputError(
             f"its exception-table sections have different layouts: {', '.join(sorted(found))}",
             where=str(image.path),
             hint="assemble all parts for one kernel version",
         )
-    return next(layout for layout in layouts() if layout.name in found)
+    return next(iter(found.values()))
 
 
-def _table_layout(image: Image, table: Table) -> Layout:
+def _known(table: Table) -> list[Layout]:
+    """The layouts that are looked for in a section of that name."""
+    return [each for each in layouts(X86_64) if each.automatic and table.section.name in each.sections]
+
+
+def _table_layout(image: Image, table: Table, allowed: Sequence[Layout]) -> Layout:
     """The one layout that the size, the relocations and, if need be, the contents allow."""
-    sized = [layout for layout in layouts() if table.size % layout.size == 0]
+    known = list(allowed) or _known(table)
+    sized = [layout for layout in known if table.size % layout.size == 0]
     if not sized:
-        sizes = ", ".join(str(s) for s in sorted({layout.size for layout in layouts()}))
+        sizes = ", ".join(str(s) for s in sorted({layout.size for layout in known}))
         raise _table_error(
             image, table, f"its size of {table.size} bytes is no multiple of an entry ({sizes} bytes)"
         )
-    if not table.relocations and not image.linked:
+    if not table.relocations and not image.linked and not any(map(_without_relocations, sized)):
         raise _table_error(
             image,
             table,
             "it has no relocations, as in a file that was stripped",
             hint="give the file before it was stripped (strip -g keeps what is needed)",
         )
-    fitting = [layout for layout in sized if _relocations_fit(layout, table)] if table.relocations else sized
+    fitting = sized if image.linked else [layout for layout in sized if _relocations_fit(layout, table)]
     if not fitting:
         odd = next(
             (r.name for r in table.relocations.values() if not r.form.relative and r.form.width < 8), None
         )
         about = f" ({odd} stands there as a number)" if odd else ""
         raise _table_error(image, table, f"the relocations in it are those of no known layout{about}")
+    return _by_contents(image, table, fitting, sized)
+
+
+def _by_contents(image: Image, table: Table, fitting: list[Layout], sized: list[Layout]) -> Layout:
+    """The one of the `fitting` layouts that the code allows; `sized` are all that the size does."""
     if len(fitting) > 1:
         fitting = [layout for layout in fitting if _contents_fit(image, layout, table)]
+    if len(fitting) > 1 and image.object_code:
+        at_labels = [layout for layout in fitting if _all_at_labels(image, layout, table)]
+        fitting = at_labels if len(at_labels) == 1 else fitting
     if not fitting:
         names = _names(sized)
         raise _table_error(image, table, f"its contents are those of no layout that its size allows: {names}")
-    with_handlers = [layout for layout in fitting if layout.fields[-1] == "handler"]
+    with_handlers = [layout for layout in fitting if layout.third == "handler"]
     if len(fitting) > 1 and not with_handlers:
-        raise _table_error(image, table, f"its layout cannot be told: it may be {_names(fitting)}")
+        hint = f"say which it is: --table {fitting[0].name}, or --table {fitting[1].name}"
+        raise _table_error(image, table, f"its layout cannot be told: it may be {_names(fitting)}", hint=hint)
     return (with_handlers or fitting)[0]  # names of handlers do not come about by chance
+
+
+def _without_relocations(layout: Layout) -> bool:
+    """Whether the assembler itself knows what stands in the words of such a table."""
+    return not any(word.is_relocated for word in layout.words)
 
 
 def _relocations_fit(layout: Layout, table: Table) -> bool:
     """Whether exactly the address fields are relocated, each by a relocation of its sort."""
     expected = {
-        base + offset: (_WIDTHS[sort], sort != "absolute")
+        base + offset: (word.width, word.origin != "absolute")
         for base in range(0, table.size, layout.size)
-        for offset, sort in layout.places
-        if sort != "data"
+        for offset, word in layout.places
+        if word.is_relocated
     }
     found = {offset: (r.form.width, r.form.relative) for offset, r in table.relocations.items()}
     return found == expected
 
 
 def _names(choice: Sequence[Layout]) -> str:
-    return " or ".join(f"{layout.name} ({layout.kernels})" for layout in choice)
+    return " or ".join(layout.shown for layout in choice)
 
 
 def _contents_fit(image: Image, layout: Layout, table: Table) -> bool:
     """Whether every entry could be of this layout: code addresses, and a third word of its sort."""
-    entries = (_decode(layout, table, i) for i in range(table.size // layout.size))
+    entries = (_decode(image, layout, table, i) for i in range(table.size // layout.size))
     return all(
         _could_be_faulting_code(image, e.insn)
         and _could_be_faulting_code(image, e.fixup)
+        and (e.end is None or e.insn < e.end)
         and _third_fits(image, layout, e.third)
         for e in entries
     )
+
+
+def _all_at_labels(image: Image, layout: Layout, table: Table) -> bool:
+    """Whether every address of the table has a name: an author writes labels, and the object has them."""
+    entries = (_decode(image, layout, table, i) for i in range(table.size // layout.size))
+    return all(image.names_at(address) for e in entries for address in (e.insn, e.fixup))
 
 
 def _could_be_faulting_code(image: Image, address: int) -> bool:
@@ -192,16 +217,39 @@ def _could_be_faulting_code(image: Image, address: int) -> bool:
 def _third_fits(image: Image, layout: Layout, third: int | None) -> bool:
     if third is None:
         return True
-    if layout.fields[-1] == "data":
+    if layout.third == "data":
         return isinstance(_handler_of_data(third), Handler)
     names = _names_at(image, third)
     return any(n in _by_symbol() for n in names) or third in image.externals
 
 
-def _decode(layout: Layout, table: Table, index: int) -> _Raw:
+def _decode(image: Image, layout: Layout, table: Table, index: int) -> _Raw:
     base = index * layout.size
-    values = [table.field(base + offset, sort) for offset, sort in layout.places]
-    return _Raw(values[0], values[1], values[2] if len(values) > 2 else None)
+    found = {word.role: _value(image, layout, table, base, offset) for offset, word in layout.places}
+    third = found.get(layout.third) if layout.third is not None else None
+    first = found["insn"] if "insn" in found else found["first"]
+    return _Raw(first, found["fixup"], found.get("end"), third)
+
+
+def _value(image: Image, layout: Layout, table: Table, base: int, offset: int) -> int:
+    """What the word at `offset` of the entry at `base` says: an address, or a number as it stands there."""
+    word = dict(layout.places)[offset]
+    at = base + offset
+    if not word.origin:
+        return table.number(at, layout, word.width)
+    number = table.number(at, layout, word.width, signed=True)
+    return (_origin(image, word, table, base, offset) + number) % (1 << 64)
+
+
+def _origin(image: Image, word: Word, table: Table, base: int, offset: int) -> int:
+    """The address that the number in a word counts from."""
+    if word.symbol:
+        address = image.address_of(word.symbol)
+        if address is None:
+            raise _table_error(image, table, f"it counts from {word.symbol}, which the file does not define")
+        return address
+    start = table.section.address
+    return {"absolute": 0, "table": start, "entry": start + base, "field": start + base + offset}[word.origin]
 
 
 def _is_code(image: Image, address: int) -> bool:
@@ -223,15 +271,17 @@ class _Reader:
 
     def __init__(self, image: Image, layout: Layout) -> None:
         self._image = image
-        by_sort: dict[str, Callable[[int], Handler | str]] = {
+        by_sort: dict[str | None, Callable[[int], Handler | str]] = {
             "data": _handler_of_data,
             "handler": self._handler_at,
         }
-        self._third = by_sort.get(layout.fields[-1], _no_handler)
+        own = Handler(_OWN, layout.effects, layout.register, layout.imm) if layout.effects else None
+        self._third = by_sort.get(layout.third, (lambda _: own) if own is not None else _no_handler)
 
-    def entry(self, index: int, raw: _Raw) -> TableEntry:
-        """The entry with position `index` in the file."""
-        for what, address in (("instruction", raw.insn), ("fixup", raw.fixup)):
+    def entries(self, index: int, raw: _Raw) -> Iterator[TableEntry]:
+        """The entry with position `index` in the file; of a range one for each instruction in it."""
+        ends = () if raw.end is None else (("end", raw.end - 1),)
+        for what, address in (("instruction", raw.insn), ("fixup", raw.fixup), *ends):
             label = self._image.externals.get(address, "")
             if _LABEL.fullmatch(label):
                 raise self._undefined(index, raw, what, label)
@@ -242,7 +292,20 @@ class _Reader:
         handler = self._third(raw.third or 0)
         if isinstance(handler, str):
             raise self._error(index, raw, handler)
-        return TableEntry(raw.insn, raw.fixup, handler, index)
+        if raw.end is None:
+            yield TableEntry(raw.insn, raw.fixup, handler, index)
+            return
+        for address in self._instructions(index, raw, raw.end):
+            yield TableEntry(address, raw.fixup, handler, index, ranged=True)
+
+    def _instructions(self, index: int, raw: _Raw, end: int) -> Iterator[int]:
+        """Where the instructions of a range begin."""
+        section = self._image.section_at(raw.insn)
+        if section is None or not raw.insn < end <= section.end:
+            raise self._error(index, raw, f"its range ends at {self._place(end)}, not behind its begin")
+        if end - raw.insn > _LONGEST_RANGE:
+            raise self._error(index, raw, f"its range of {end - raw.insn} bytes is too long")
+        yield from starts_of(self._image, raw.insn, end)
 
     def _handler_at(self, address: int) -> Handler | str:
         names = _names_at(self._image, address)

@@ -84,13 +84,15 @@ class TableEntry:
     """One exception-table entry: a fault at `insn` continues at `fixup`, after `handler`.
 
     `insn` and `fixup` are image addresses; `index` is the entry's position in the table as
-    the file has it (0 first), for messages.
+    the file has it (0 first), for messages. `ranged`: the table's entry is for a range of code, and this is
+    its part for one instruction.
     """
 
     insn: int
     fixup: int
     handler: Handler
     index: int
+    ranged: bool = False
 
 
 class Moves(StrEnum):
@@ -159,6 +161,8 @@ class Image:
     for what was compressed in the file, `focused` once all is left out that one routine does not need.
     `kernels` are those that the file is for ("6.12.57", "6.4 to 6.18"), as far as `kernels_by` tells: its
     tree, what it says of itself, or what its text uses.
+    `table` is a sentence on an exception table that is not one of Linux, `table_bytes` and `entry_bytes` are
+    the sizes of the table and of an entry.
     `object_code` is the object that was read, empty where it is `built`.
     """
 
@@ -182,6 +186,9 @@ class Image:
     focused: bool = False
     kernels: str = ""
     kernels_by: str = ""
+    table: str = ""
+    table_bytes: int = 0
+    entry_bytes: int = 0
     object_code: bytes = field(default=b"", repr=False)
 
     @cached_property

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -21,7 +21,7 @@ from mcverify.image.assemble import assembled, included, preprocessed
 from mcverify.image.callees import with_callees
 from mcverify.image.config import Config
 from mcverify.image.elf import MAX_LINE_BYTES, line_bytes
-from mcverify.image.extable import SECTION_NAMES, Table, kernels_of_layout, layouts, read_tables
+from mcverify.image.extable import SECTION_NAMES, Table, kernels_of_layout, read_tables
 from mcverify.image.features import Naming
 from mcverify.image.image import Image, Symbol, TableEntry
 from mcverify.image.kallsyms import read_kallsyms
@@ -31,7 +31,9 @@ from mcverify.image.packed import unpacked
 from mcverify.image.relocate import LaidOut, lay_out
 from mcverify.image.rewritten import rewritten, with_constants
 from mcverify.image.source import Era, Source
+from mcverify.image.syntax import Syntax, is_register, may_be_intel
 from mcverify.image.system_map import read_system_map
+from mcverify.layouts import Layout
 
 _SOURCE_SUFFIXES = (".S", ".s")
 _HINTS = {
@@ -53,6 +55,7 @@ _BY_HAND = 31  # the kernels whose sources list alternatives by hand
 # Sections that list code which the kernel rewrites as it runs: static branches and calls, paravirtual calls.
 _REPATCHED = ("__jump_table", ".static_call_sites", ".parainstructions")
 _HANDLER_OFFSET = 8  # of the third word of an entry: models/x86_64/extable.toml
+_NEWEST = "type"
 
 
 def load(
@@ -65,6 +68,8 @@ def load(
     config: Path | None = None,
     readable: Sequence[Path] = (),
     deadline: Deadline | None = None,
+    table: Sequence[Layout] = (),
+    syntax: Syntax | None = None,
 ) -> Image:
     """The image of an assembly source or an ELF file, which may be packed (vmlinuz, .ko.xz).
 
@@ -72,8 +77,10 @@ def load(
     preprocessor definitions ``NAME`` or ``NAME=VALUE`` (``CONFIG_X=n`` takes an assumed
     CONFIG away). `kernel` is the tree of a kernel whose own headers are used (by default the one in which the
     source lies, if any), `config` a .config in place of the tree's. `readable` are folders of which the
-    source may read besides its own, its tree's and those of headers. These five only matter for a source.
-    `system_map` has the symbols of a linked kernel. Raises OutOfTime at the `deadline`, and
+    source may read besides its own, its tree's and those of headers, `syntax` that in which it is written
+    (None: as it shows). These six only matter for a source.
+    `system_map` has the symbols of a linked kernel, `table` the layouts of which its exception table may be
+    (empty: all that are known). Raises OutOfTime at the `deadline`, and
     InputError, located in the file, for whatever cannot be read. A file without an exception table gives
     `entries == ()`.
     """
@@ -82,7 +89,7 @@ def load(
         digest = _digest(file)
         content = unpacked(file, str(path))
         if _head(content) == elf.MAGIC:
-            image = _image_of_elf(path, content, system_map=system_map)
+            image = _image_of_elf(path, content, system_map=system_map, table=table)
             image = replace(image, packed=content is not file)
         elif path.suffix in _SOURCE_SUFFIXES:
             if system_map is not None:
@@ -92,11 +99,22 @@ def load(
             text = content.read(SOURCE_BYTES + 1)
             if len(text) > SOURCE_BYTES:
                 raise InputError(f"a source has at most {SOURCE_BYTES >> 20} MiB", where=str(path))
-            build = _Build(path, tuple(defines), tuple(include), tree, config, tuple(readable), deadline)
+            build = _Build(
+                path,
+                tuple(defines),
+                tuple(include),
+                tree,
+                config,
+                tuple(readable),
+                deadline,
+                tuple(table),
+                syntax,
+            )
             image = build.image(text)
             # CONFIGs have notes of their own; another macro, or header, chooses code just as well.
             options = [f"-D {d}" for d in defines if not d.startswith("CONFIG_")]
             options += [f"-I {folder}" for folder in include]
+            options += [f"--syntax {syntax}"] if syntax is not None else []
             image = replace(image, notes=(*image.notes, *(f"assembled with {o}" for o in options)))
         else:
             raise _not_ours(path, _head(content, len(_ARCHIVE)))
@@ -107,7 +125,7 @@ def _with_kernels(image: Image) -> Image:
     """The image; where nothing else tells for which kernels it is, those of its exception table's layout."""
     kernels = kernels_of_layout(image.layout)
     # The stand-in macros write the newest layout for want of a better one.
-    by_default = image.path.suffix in _SOURCE_SUFFIXES and image.layout == layouts()[-1].name
+    by_default = image.path.suffix in _SOURCE_SUFFIXES and image.layout == _NEWEST
     if image.kernels or not kernels or by_default:
         return image
     return replace(image, kernels=kernels, kernels_by="so its exception table is laid out")
@@ -194,6 +212,8 @@ class _Build:
     config: Path | None
     readable: tuple[Path, ...]
     deadline: Deadline | None = None
+    table: tuple[Layout, ...] = ()
+    syntax: Syntax | None = None
 
     def image(self, content: bytes) -> Image:
         """The image: with the headers of its kernel's tree if it has one and they serve, else with the
@@ -236,13 +256,41 @@ class _Build:
         return (*([self.tree.root] if self.tree is not None else []), *self.readable)
 
     def _assembled(self, source: Source, config: Config) -> Image:
+        """The image, in the syntax that was given, or that the source shows."""
+        if self.syntax is not None:
+            return self._in_syntax(source, config.in_intel_syntax() if self.syntax == "intel" else config)
+        try:
+            image = self._in_syntax(source, config)
+            refused = self._registers_as_symbols(image)
+            if refused is None or not may_be_intel(source.code):
+                return image
+        except InputError as error:
+            if not may_be_intel(source.code):
+                raise
+            refused = error
+        try:
+            image = self._in_syntax(source, config.in_intel_syntax())
+        except InputError:
+            raise refused from None
+        note = f"it is read in Intel syntax, since in AT&T's it is refused: {refused}"
+        return replace(image, notes=(note, *image.notes))
+
+    def _registers_as_symbols(self, image: Image) -> InputError | None:
+        """What is wrong with a source that assembles, but means registers where the assembler takes symbols:
+        `push rax` is good AT&T syntax."""
+        name = next((name for name in image.externals.values() if is_register(name)), None)
+        if name is None:
+            return None
+        return InputError(f"it uses a symbol {name}, which it does not define", where=str(self.path))
+
+    def _in_syntax(self, source: Source, config: Config) -> Image:
         annotations = source.annotations
         with (
             assembled(self.path, config, _own_defines(source, config), self._trees, self.deadline) as target,
             target.open("rb") as file,
         ):
             naming = _naming_of(source, config)
-            image = _image_of_elf(self.path, file, refuse_macros=True, naming=naming)
+            image = _image_of_elf(self.path, file, refuse_macros=True, naming=naming, table=self.table)
         unconfined = confined.note()
         notes = (
             *source.missing_routines({s.name for s in image.symbols}),
@@ -322,12 +370,13 @@ def _image_of_elf(
     refuse_macros: bool = False,
     system_map: Path | None = None,
     naming: Naming | None = None,
+    table: Sequence[Layout] = (),
 ) -> Image:
-    """The image of an ELF file; `naming` is what the alternatives' features are called, None for what the
-    file's own version says, or all kernels of its table's layout."""
+    """The image of an ELF file; `table` as for `load`; `naming` is what the alternatives' features are
+    called, None for what the file's own version says, or all kernels of its table's layout."""
     where = str(path)
     raw = elf.parse(file, where)
-    laid_out = lay_out(raw, where)
+    laid_out = lay_out(raw, where, _shifts(table))
     symbols = _symbols(raw, laid_out, system_map, where)
     image = Image(
         path=path,
@@ -348,13 +397,23 @@ def _image_of_elf(
         image = replace(image, object_code=file.read())
     if refuse_macros:
         _refuse_macros(image, laid_out)
-    layout, entries = read_tables(image, _tables(laid_out, SECTION_NAMES))
+    read = read_tables(image, _ex_tables(image, laid_out, table), table)
+    entries = read.entries
     notes = (
+        *([read.shown] if read.shown else []),
         *_line_notes(image, line_bytes(raw)),
         *_order_notes(entries if image.linked else ()),
         *_symbol_notes(laid_out, image, system_map),
     )
-    image = replace(image, layout=layout, entries=entries, notes=notes)
+    image = replace(
+        image,
+        layout=read.layout,
+        entries=entries,
+        notes=notes,
+        table=read.shown,
+        table_bytes=read.table_bytes,
+        entry_bytes=read.entry_bytes,
+    )
     tables = _tables(laid_out, (alternatives.SECTION_NAME,))
     version = _own_version(image)
     if version is not None:
@@ -397,6 +456,51 @@ def _refuse_macros(image: Image, laid_out: LaidOut) -> None:
                 where=image.where(address),
                 hint="give it with -D NAME=VALUE, or the folder of the header that defines it with -I DIR",
             )
+
+
+def _shifts(given: Sequence[Layout]) -> dict[str, Callable[[int], int]]:
+    """The sections that are tables of places in code, for `relocate.lay_out`."""
+    names = {name for layout in given for name in layout.sections} if given else set(SECTION_NAMES)
+    only = given[0].shift if len(given) == 1 else _no_shift
+    return {**dict.fromkeys(names, only), alternatives.SECTION_NAME: _no_shift}
+
+
+def _no_shift(_: int) -> int:
+    return 0
+
+
+def _ex_tables(image: Image, laid_out: LaidOut, given: Sequence[Layout]) -> list[Table]:
+    """The exception tables of a file: sections, or what lies between two symbols."""
+    between = [layout for layout in given if layout.start]
+    if between:
+        return [_between(image, laid_out, layout) for layout in between]
+    names = {name for layout in given for name in layout.sections} if given else SECTION_NAMES
+    return _tables(laid_out, names)
+
+
+def _between(image: Image, laid_out: LaidOut, layout: Layout) -> Table:
+    """The table from one symbol to another. Raises InputError where these are not in one section."""
+    ends = [image.address_of(name) for name in (layout.start, layout.end)]
+    for name, address in zip((layout.start, layout.end), ends, strict=True):
+        if address is None:
+            message = f"the exception table lies at {name}, which the file does not define"
+            raise InputError(message, where=str(image.path))
+    first, end = ends
+    assert first is not None
+    assert end is not None
+    section = next((s for s in laid_out.sections if s.address <= first < s.end), None)
+    if section is None or not first < end <= section.end:
+        raise InputError(
+            f"from {layout.start} to {layout.end} there is no table in one section", where=str(image.path)
+        )
+    start = first - section.address
+    data = section.data[start : end - section.address]
+    inside = {
+        offset - start: relocation
+        for offset, relocation in laid_out.relocated.get(section.address, {}).items()
+        if start <= offset < start + len(data)
+    }
+    return Table(replace(section, address=first, data=data), inside)
 
 
 def _tables(laid_out: LaidOut, names: Collection[str]) -> list[Table]:

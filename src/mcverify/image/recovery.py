@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract
+from mcverify.errors import InputError
 from mcverify.image.callees import ASSUMED
+from mcverify.image.extable import is_of_linux
 from mcverify.image.image import Image, TableEntry
 
 _LONGEST = 15
@@ -35,9 +37,19 @@ def _moves(code: bytes) -> bool:
 
 
 def fatal_entries(image: Image, contract: Contract) -> frozenset[int]:
-    """Instructions with an entry at which a machine check, which the contract asks about, is fatal."""
+    """Instructions with an entry at which a machine check, which the contract asks about, is fatal.
+
+    Raises InputError for a kernel of which nothing is known of that.
+    """
     if not contract.asks_recovery or MACHINE_CHECK not in contract.load_traps:
         return frozenset()
+    if not is_of_linux(image.layout):
+        raise InputError(
+            f"nothing is known of where a kernel recovers from a machine check whose exception table has the"
+            f" layout {image.layout}",
+            where=str(image.path),
+            hint="--trap pf asks about page faults alone",
+        )
     user = contract.reads_user
     known = (e for e in image.entries if e.handler.name != ASSUMED)
     return frozenset(e.insn for e in known if not recovers(image, e, from_user=user))

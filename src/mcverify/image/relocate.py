@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,7 +55,12 @@ _NONE = 0
 _NAMES: dict[int, str] = {
     number: name for name, number in ENUM_RELOC_TYPE_x64.items() if isinstance(number, int)
 }
-_TABLES = ("__ex_table", ".extable", ".altinstructions")
+_GAP = 64
+"""Bytes between two sections at least, lest one that fills its pages go on in the next, or what counts from
+the begin of a table's entry lead there."""
+_LONGEST_SHIFT = 16
+"""How far behind a section the place may seem to lie that a word of a table means, where it counts from the
+begin of its entry: whether code lies there is asked when the table is read."""
 # What stands before the distance of a branch: call and jmp, jcc behind 0f; the short ones, loop and jrcxz.
 _NEAR_BRANCH, _NEAR_CONDITION = (0xE8, 0xE9), range(0x80, 0x90)
 _SHORT_BRANCH = (0xEB, *range(0x70, 0x80), *range(0xE0, 0xE4))
@@ -127,21 +132,24 @@ class LaidOut:
         }
 
 
-def lay_out(elf: RawElf, where: str) -> LaidOut:
+def lay_out(elf: RawElf, where: str, tables: Mapping[str, Callable[[int], int]]) -> LaidOut:
     """Give every allocated section and undefined symbol an address and apply the relocations.
 
+    `tables` are the sections that are tables of places in code, each with how far from the word at an offset
+    the place lies that its distance counts from.
     Linked files keep their addresses. Raises InputError for a relocation that is unknown,
     misplaced or does not fit, naming it.
     """
-    return _Layout(elf, where).result()
+    return _Layout(elf, where, tables).result()
 
 
 class _Layout:
     """The one pass over a file; lives only inside :func:`lay_out`."""
 
-    def __init__(self, elf: RawElf, where: str) -> None:
+    def __init__(self, elf: RawElf, where: str, tables: Mapping[str, Callable[[int], int]]) -> None:
         self.elf = elf
         self.where = where
+        self.tables = tables
         self.addresses = self._section_addresses()
         self.external_addresses = self._external_addresses()
         self.astray = self._astray()
@@ -173,7 +181,7 @@ class _Layout:
         for section in allocated:
             at = _round_up(at, max(PAGE, self._alignment(section)))
             addresses[section.index] = at
-            at += section.size + 1  # a gap, lest one that fills its pages go on in the next
+            at += section.size + _GAP
         return addresses
 
     def _check_size(self, allocated: list[RawSection]) -> None:
@@ -222,10 +230,10 @@ class _Layout:
         return {
             (section.index, relocation.offset): words
             for section in self.elf.sections.values()
-            if (section.executable or section.name in _TABLES) and section.relocations
+            if (section.executable or section.name in self.tables) and section.relocations
             for code in (section.data,)
             for relocation in section.relocations
-            if relocation.kind in _KINDS and (section.name in _TABLES or _is_branch(code, relocation))
+            if relocation.kind in _KINDS and (section.name in self.tables or _is_branch(code, relocation))
             if (words := self._beside(section, relocation)) is not None
         }
 
@@ -246,15 +254,17 @@ class _Layout:
         if symbol.undefined:
             known = distance == 0
         else:
-            known = home is not None and 0 <= symbol.value + distance <= home.size
+            beyond = _LONGEST_SHIFT if section.name in self.tables else 0
+            known = home is not None and 0 <= symbol.value + distance <= home.size + beyond
         if known:
             return None
         return f"{name}{distance:+#x}" if name else f"{distance:#x}"
 
-    @staticmethod
-    def _behind_field(section: RawSection, relocation: RawRelocation) -> int:
-        """From where a distance counts: a branch's from the end of its field, a table's from its begin."""
-        return 0 if section.name in _TABLES else _KINDS[relocation.kind].width
+    def _behind_field(self, section: RawSection, relocation: RawRelocation) -> int:
+        """From where a distance counts: a branch's from the end of its field, a table's from its begin or
+        from what the table says."""
+        shift = self.tables.get(section.name)
+        return _KINDS[relocation.kind].width if shift is None else -shift(relocation.offset)
 
     def _astray_addresses(self) -> dict[str, int]:
         """Addresses of their own for the places to which branches go astray, as if each were a symbol."""

@@ -21,7 +21,7 @@ def refuse_misplaced(image: Image, instructions: Mapping[int, Decoded]) -> None:
     """
     for entry in image.entries:
         around = _around(entry.insn, instructions)
-        if around is not None:
+        if around is not None and not entry.ranged:
             raise InputError(
                 f"exception-table entry {entry.index} points into the middle of an instruction,"
                 f" {entry.insn - around.address} behind the beginning of {around.mnemonic}",
@@ -51,7 +51,7 @@ def no_copy_routine(image: Image, name: str, start: int, end: int) -> str | None
 
 def idle(image: Image, reached: Container[int], served: Container[int]) -> Iterator[TableEntry]:
     """The entries for instructions that are `reached`, not `served`: they access no memory."""
-    own = (e for e in image.entries if e.handler.name != ASSUMED)
+    own = (e for e in image.entries if e.handler.name != ASSUMED and not e.ranged)
     return (e for e in own if e.insn in reached and e.insn not in served)
 
 
@@ -62,7 +62,8 @@ def no_access(image: Image, entry: TableEntry, instruction: Decoded) -> str:
 
 def unreached(image: Image, start: int, end: int, reached: Container[int]) -> Iterator[TableEntry]:
     """The entries for the routine at [`start`, `end`) whose instruction is not `reached`."""
-    return (e for e in image.entries if start <= e.insn < end and e.insn not in reached)
+    own = (e for e in image.entries if not e.ranged)
+    return (e for e in own if start <= e.insn < end and e.insn not in reached)
 
 
 def inside(image: Image, instructions: Mapping[int, Decoded]) -> Iterator[str]:
@@ -88,6 +89,8 @@ def ownerless(
 ) -> Iterator[str]:
     """Sentences on the entries that lie in none of the `routines`, nor in code that they reach."""
     for entry in image.entries:
+        if entry.ranged:
+            continue
         inside = any(entry.insn in routine for routine in routines)
         if not inside and not any(entry.insn in instructions for instructions in reached):
             yield f"{_named(image, entry)} belongs to no routine: nothing is said about it"

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mcverify.contract import Contract
+from mcverify.contract import Contract, layouts_allowed
 from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.image.load import load
+from mcverify.image.syntax import Syntax
+from mcverify.layouts import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class ProveOptions:
     `readable` are folders of which a source may read besides its own and its tree's; with
     `ignore_annotations` no comment in a source says what its routines promise; `second_solver` names another
     solver that must prove what Z3 proves; `callers` are names or files of the callers that are asked
-    about; so many `jobs` are done at a time."""
+    about; `table` names the layout of exception tables, or a system (None: as the contract's file says, else
+    any that is known), `syntax` that of a source ("att", "intel", None: what it shows); so many `jobs` are
+    done at a time."""
 
     routines: tuple[str, ...] = ()
     contract: str | None = None
@@ -53,6 +57,8 @@ class ProveOptions:
     readable: tuple[Path, ...] = ()
     ignore_annotations: bool = False
     callers: tuple[str, ...] = ()
+    table: str | None = None
+    syntax: Syntax | None = None
     held: Mapping[str, Held] = field(default_factory=dict)
 
     def image(self, path: Path, deadline: Deadline | None = None) -> Image:
@@ -66,7 +72,15 @@ class ProveOptions:
             config=self.config,
             readable=self.readable,
             deadline=deadline,
+            table=self.layouts,
+            syntax=self.syntax,
         )
         return replace(found, annotations=()) if self.ignore_annotations else found
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The layouts of which an exception table may be, none for all that are known. Raises InputError for
+        a name that is unknown, or a contract's file that cannot be read."""
+        return layouts_allowed(self.table, self.contract)
 
     is_thorough: bool = True

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
-from mcverify.image import extable
 from mcverify.image.callees import ASSUMED
 from mcverify.image.functions import Functions
 from mcverify.image.image import Alternative, Image, Symbol, TableEntry
 from mcverify.image.lines import PLACES, lines_of
 from mcverify.image.patch import written
 from mcverify.proof.select import contract_in
+from mcverify.runs.code import accesses_memory
 from mcverify.runs.operands import directions
 
 _Key = TypeVar("_Key", bound=str)
@@ -90,7 +90,7 @@ def scan(image: Image) -> Scan:
 
     Raises InputError where a comment of the source names an unknown contract.
     """
-    entries = [entry for entry in image.entries if entry.handler.name != ASSUMED]
+    entries = _entries(image)
     functions = Functions(image)
     owned: dict[Symbol, list[TableEntry]] = {}
     outside = []
@@ -116,8 +116,8 @@ def scan(image: Image) -> Scan:
         kind=_kind(image),
         layout=image.layout,
         entries=len(entries),
-        entry_bytes=extable.entry_bytes(image.layout),
-        table_bytes=sum(len(s.data) for s in image.sections if s.name in extable.SECTION_NAMES),
+        entry_bytes=image.entry_bytes,
+        table_bytes=image.table_bytes,
         handlers=_counted(entry.handler.name for entry in entries),
         sections=_counted(_section(image, entry.insn) for entry in entries),
         accesses=_counted(accesses.values()),
@@ -128,6 +128,17 @@ def scan(image: Image) -> Scan:
     )
     _account_for(result)
     return result
+
+
+def _entries(image: Image) -> list[TableEntry]:
+    """The entries of the table; of one for a range the first instruction that accesses memory stands for
+    it."""
+    found: dict[int, TableEntry] = {}
+    for entry in image.entries:
+        before = found.get(entry.index)
+        if entry.handler.name != ASSUMED and (before is None or not accesses_memory(image, before.insn)):
+            found[entry.index] = entry
+    return list(found.values())
 
 
 def _with_lines(image: Image, addresses: Collection[int]) -> Image:

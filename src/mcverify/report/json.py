@@ -72,6 +72,8 @@ def _options(options: ProveOptions) -> dict[str, Any]:
         "second_solver": options.second_solver,
         "ignore_annotations": options.ignore_annotations,
         "callers": list(options.callers),
+        "table": options.table,
+        "syntax": options.syntax,
     }
 
 

@@ -44,6 +44,8 @@ class Options(Struct):
     kernel: str | None = None
     config: str | None = None
     ignore_annotations: bool = False
+    table: str | None = None
+    syntax: Literal["att", "intel"] | None = None
 
 
 class Terms(Struct):

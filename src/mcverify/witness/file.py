@@ -202,6 +202,8 @@ def _options(options: document.Options, routine: str) -> ProveOptions:
         kernel=_path(options.kernel),
         config=_path(options.config),
         ignore_annotations=options.ignore_annotations,
+        table=options.table,
+        syntax=options.syntax,
     )
 
 

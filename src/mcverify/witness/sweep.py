@@ -16,6 +16,7 @@ from mcverify.contract import Contract, Faults
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import InputError
 from mcverify.image.image import Image
+from mcverify.image.syntax import Syntax
 from mcverify.proof import entries
 from mcverify.proof.exits import EVERYWHERE
 from mcverify.proof.listing import listing
@@ -70,6 +71,8 @@ class SweepOptions:
     config: Path | None = None
     ignore_annotations: bool = False
     fault_model: str | None = None
+    table: str | None = None
+    syntax: Syntax | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,8 @@ def _as_proof(options: SweepOptions) -> ProveOptions:
         config=options.config,
         ignore_annotations=options.ignore_annotations,
         fault_model=options.fault_model,
+        table=options.table,
+        syntax=options.syntax,
     )
 
 

@@ -28,15 +28,17 @@ _EXECUTABLE = 0o700
 
 
 @cache
-def executable(source: Path) -> Path:
-    """The program made of one C file of ours. Raises InputError where it cannot be compiled.
+def executable(source: Path, *headers: Path) -> Path:
+    """The program made of one C file of ours, which includes `headers` of ours. Raises InputError where it
+    cannot be compiled.
 
     One in the cache is taken only with the seal of this user's mcverify, which stands behind its last byte,
     where no loader looks.
     """
     command = (*_command(), str(source))
     words = (word.encode() for word in command[:-1])
-    key = hashlib.sha256(b"\0".join([source.read_bytes(), *words])).hexdigest()[:24]
+    texts = (path.read_bytes() for path in (source, *headers))
+    key = hashlib.sha256(b"\0".join([*texts, *words])).hexdigest()[:24]
     name = f"{source.stem}-{key}"
     kept = private_folder(cache_folder())
     if kept is not None:

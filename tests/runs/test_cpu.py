@@ -24,9 +24,9 @@ from mcverify.runs.child import SHARED_BYTES
 from mcverify.runs.code import reachable
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
-from mcverify.runs.grid import Block, GarbledError, Grid, full_grid, quick_grid, read_grid
+from mcverify.runs.grid import Block, Grid, full_grid, quick_grid, read_grid
 from mcverify.runs.judge import judge
-from mcverify.runs.wire import Presets, placement_of, placement_word
+from mcverify.runs.wire import GarbledError, placement_of, placement_word
 
 from .conftest import ASM, Build, fixture_routine
 
@@ -99,16 +99,29 @@ def test_a_grid_whose_time_is_over_gives_what_it_has_seen(build: Build) -> None:
     assert seen[-1] <= result.cases
 
 
+def left_by(*words: int) -> bytes:
+    return b"".join(n.to_bytes(8, "little") for n in words).ljust(SHARED_BYTES, b"\0")
+
+
 def test_shared_memory_that_the_routine_wrote_over_is_not_taken_for_a_result() -> None:
+    """What a child leaves of five cases: their number, ..., keys, failed cases; and of each key the obligation,
+    instruction, ending, place, count, and its cases."""
+    word = placement_word(FREE)
+    grid = Grid((Block(0, (word,) * 5, (word,)),))
+    head, key, case = (5, 1, 0, 1, 1, 0, 0, 0, 0), (1, 0, 0, 0, 1, 1), (0, 0, 0, 0, 0, 0, 1, 0, 0)
+    whole = (*head, *key, *case)
+    assert read_grid(left_by(*whole), 0, grid).failed == 1
     with pytest.raises(GarbledError):
-        read_grid(b"\xff" * SHARED_BYTES, 0, Presets([]))
-    obligation_77 = b"".join(n.to_bytes(8, "little") for n in (5, 0, 0, 1, 1, 0, 77))
-    with pytest.raises(GarbledError):
-        read_grid(obligation_77.ljust(SHARED_BYTES, b"\0"), 0, Presets([]))
-    no_such_preset = (5, 0, 0, 1, 1, 0, 1, 0, 0, 0, 1, 1, 9, 0, 0, 0, 0, 0, 1, 77)
-    words = b"".join(n.to_bytes(8, "little") for n in no_such_preset)
-    with pytest.raises(GarbledError):
-        read_grid(words.ljust(SHARED_BYTES, b"\0"), 0, Presets([]))
+        read_grid(b"\xff" * SHARED_BYTES, 0, grid)
+    wrong = {
+        "more cases than there are": (0, 6), "more failed than were run": (4, 6), "too many keys": (3, 999),
+        "failed without a key": (3, 0), "obligation 77": (9, 77), "no ending": (11, 99),
+        "more often than cases failed": (13, 2), "no case": (14, 0), "another length": (15, 7),
+        "no such preset": (22, 9), "a placement that is none": (16, 77), "another place": (17, 1),
+    }  # fmt: skip
+    for at, value in wrong.values():
+        with pytest.raises(GarbledError):
+            read_grid(left_by(*whole[:at], value, *whole[at + 1 :]), 0, grid)
 
 
 @pytest.mark.parametrize(

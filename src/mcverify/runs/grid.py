@@ -18,6 +18,7 @@ from mcverify.runs.wire import (
     LONGEST_MAP,
     TEST_WORDS,
     WORD,
+    GarbledError,
     Presets,
     case_of,
     placement_of,
@@ -101,6 +102,19 @@ class Grid:
         """All cases, in the order in which they are run."""
         return [block.case(index) for block in self.blocks for index in range(len(block))]
 
+    def holds(self, case: Case) -> bool:
+        """Whether it is one of the cases, but for its traps."""
+        src, dst = placement_word(case.src), placement_word(case.dst)
+        blocks = self._blocks_of.get((case.len, case.seed, case.preset), ())
+        return any(src in block.src and dst in block.dst for block in blocks)
+
+    @cached_property
+    def _blocks_of(self) -> dict[tuple[int, int, Preset | None], list[Block]]:
+        found: dict[tuple[int, int, Preset | None], list[Block]] = {}
+        for block in self.blocks:
+            found.setdefault((block.len, block.seed, block.preset), []).append(block)
+        return found
+
     def case(self, number: int) -> Case:
         """The case that is run as number `number`, counted from 0."""
         for block in self.blocks:
@@ -135,7 +149,7 @@ class GridResult:
     many did not return or died, or the time was over. `unkept` violations are of further kinds than there is
     room for. `escaped` cases went on outside the code, the first of them at `escaped_to`, and show nothing.
     In `ordered` cases a missing fence (O10) could have been seen: they were single-stepped, and stored past
-    the cache.
+    the cache. `garbled`: some of it the routine wrote over, which is left out.
     """
 
     cases: int
@@ -146,23 +160,23 @@ class GridResult:
     escaped: int = 0
     escaped_to: int | None = None
     ordered: int = 0
+    garbled: bool = False
 
 
-class GarbledError(Exception):
-    """The memory that a child shares holds what it cannot have written itself."""
+def read_grid(shared: bytes, bias: int, grid: Grid) -> GridResult:
+    """The result that a child left in the shared memory, of the cases of `grid`.
 
-
-def read_grid(shared: bytes, bias: int, presets: Presets) -> GridResult:
-    """The result that a child left in the shared memory; `presets` are those of its grid.
-
-    Raises GarbledError where the routine wrote into it.
+    Raises GarbledError where it cannot be one: the routine wrote into it. That it can be one does not say
+    that the routine did not.
     """
     serial, _, aborted, keys, failed, unkept, escaped, escaped_to, ordered = _HEAD.unpack_from(shared)
-    if keys > _MAX_KEYS:
+    if keys > _MAX_KEYS or serial > len(grid) or max(failed, escaped, ordered) > serial:
         raise GarbledError
     found = [
-        _violation(_KEY.unpack_from(shared, _HEAD.size + i * _KEY.size), bias, presets) for i in range(keys)
+        _violation(_KEY.unpack_from(shared, _HEAD.size + i * _KEY.size), bias, grid) for i in range(keys)
     ]
+    if any(violation.count > failed for violation in found) or (failed and not (found or unkept)):
+        raise GarbledError
     to = (escaped_to + bias) % WORD if escaped else None
     return GridResult(serial, tuple(found), not aborted, failed, unkept, escaped, to, ordered)
 
@@ -188,6 +202,7 @@ def merge(results: Iterable[GridResult]) -> GridResult:
         sum(p.escaped for p in parts),
         next((p.escaped_to for p in parts if p.escaped_to is not None), None),
         sum(p.ordered for p in parts),
+        any(p.garbled for p in parts),
     )
 
 
@@ -209,15 +224,17 @@ def size(case: Case) -> tuple[int, ...]:
     return case.len, case.preset is not None, *placed, *case.traps
 
 
-def _violation(words: Sequence[int], bias: int, presets: Presets) -> GridViolation:
+def _violation(words: Sequence[int], bias: int, grid: Grid) -> GridViolation:
     obligation, insn, ending, at, count, kept = words[:6]
     tests = [words[6 + TEST_WORDS * i : 6 + TEST_WORDS * (i + 1)] for i in range(min(kept, _KEPT))]
-    if not 1 <= obligation <= 10 or ending >= len(ENDINGS):
+    if not 1 <= obligation <= 10 or ending >= len(ENDINGS) or not 1 <= kept <= min(count, _KEPT):
         raise GarbledError
     try:
-        cases = tuple(case_of(test, presets) for test in tests)
+        cases = tuple(case_of(test, grid.presets) for test in tests)
     except IndexError:
         raise GarbledError from None
+    if not all(map(grid.holds, cases)):
+        raise GarbledError
     where = [(address + bias) % WORD if address else None for address in (insn, at)]
     return GridViolation(f"O{obligation}", where[0], count, cases, ENDINGS[ending], where[1])
 

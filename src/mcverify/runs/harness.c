@@ -15,9 +15,6 @@
 #include <emmintrin.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +27,8 @@
 #include <sys/time.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#include "jail.h"
 
 typedef uint64_t u64;
 typedef int64_t s64;
@@ -67,7 +66,13 @@ enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED, OV
 enum effect { SET_TRAP, SET_IMM, ADD_IMM, SCALE_ADD, UNMODELLED };
 enum special_kind { WEAK = 1, FENCE = 2, ALIGNED = 4 };	/* a store that only a fence orders; that; an operand that must be aligned */
 enum data { COPY, ZERO };	/* a value is copied from a register */
-enum failure { BAD_JOB = 2, NO_MEMORY, OWN_FAULT, NO_MAPPING, NO_RIGHTS };
+enum failure { BAD_JOB = 2, NO_MEMORY, OWN_FAULT, NO_MAPPING, NO_RIGHTS, NO_FILTER };
+
+/*
+ * Written before the first case, so that the parent knows an own failure from an exit code of the routine's: what has
+ * gone into a pipe cannot be taken back.
+ */
+#define READY 0x79646165726d2121ull
 
 static const int greg_of[NREGS] = {
 	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -83,7 +88,7 @@ struct external { u64 address, is_return; };
 struct special { u64 address, kinds; };	/* a mask of special_kind */
 struct softint { u64 address, ac; };	/* stac or clac, replaced by int3 or by a NOP */
 
-struct contract {
+struct contract_ {
 	u64 dst, src, len, left, status, trap;	/* registers; NONE where there is none */
 	u64 left_mask, status_mask, trap_mask;	/* what of them is looked at */
 	u64 data, over_report, over_report_on_mc, inverted, is_bool;
@@ -116,7 +121,7 @@ struct preset {
 	struct piece *pieces;
 };
 
-static struct {
+struct job_ {
 	u64 mode, entry;
 	u64 n_code;
 	struct range *code;
@@ -136,9 +141,31 @@ static struct {
 	u64 first;			/* cases before this one are done */
 	u64 n_tests;
 	u64 longest;
-} job;
+};
 
-static struct contract contract;
+/* A hash of addresses to small numbers. */
+struct slot { u64 address, index; };
+struct map { u64 mask; struct slot *slots; };
+
+/*
+ * What a run is judged by. It is read before the first case, and cannot be written after that: the routine finds
+ * pages here that may only be read, and so it is with all that `allocate_sealed` gives.
+ */
+static struct __attribute__((aligned(PAGE))) {
+	struct job_ job;
+	struct contract_ contract;
+	struct entry *entries;
+	struct map entry_map, watch_map, external_map, softint_map, special_map;
+} sealed;
+
+#define job sealed.job
+#define contract sealed.contract
+#define entries sealed.entries
+#define entry_map sealed.entry_map
+#define watch_map sealed.watch_map
+#define external_map sealed.external_map
+#define softint_map sealed.softint_map
+#define special_map sealed.special_map
 
 /* One kind of failure: obligation, last faulting instruction, ending, and where it ended if refused. */
 struct key {
@@ -184,10 +211,38 @@ static void *allocate(u64 n, u64 size)
 	return memory;
 }
 
+struct chunk { struct chunk *next; u64 bytes; };
+
+static struct chunk *chunks;
+
+/* Memory that seal() closes. */
+static void *allocate_sealed(u64 n, u64 size)
+{
+	u64 bytes = (sizeof(struct chunk) + n * size + PAGE - 1) & -PAGE;
+	struct chunk *chunk = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if ((size && n > (1ull << 40) / size) || chunk == MAP_FAILED)
+		die(NO_MEMORY);
+	*chunk = (struct chunk){ chunks, bytes };
+	chunks = chunk;
+	return chunk + 1;
+}
+
+static void seal(void)
+{
+	for (struct chunk *chunk = chunks, *next; chunk; chunk = next) {
+		next = chunk->next;
+		if (mprotect(chunk, chunk->bytes, PROT_READ))
+			die(NO_MEMORY);
+	}
+	if (mprotect(&sealed, sizeof(sealed), PROT_READ))
+		die(NO_MEMORY);
+}
+
 /* ---- Output ----------------------------------------------------------------------------------- */
 
-static u8 *out;
-static u64 out_n, out_size;
+static u8 out[2 << 20];
+static u64 out_n;
 
 static void flush(void)
 {
@@ -201,19 +256,23 @@ static void flush(void)
 	out_n = 0;
 }
 
+/* Padded to whole words. */
 static void put_bytes(const void *bytes, u64 n)
 {
-	u64 padded = (n + 7) & ~7ull;
+	const u8 *from = bytes;
 
-	if (out_n + padded > out_size) {
-		out_size = 2 * out_size + padded;
-		out = realloc(out, out_size);
-		if (!out)
-			die(NO_MEMORY);
+	for (u64 left = n; left;) {
+		u64 room = sizeof(out) - out_n, piece = left < room ? left : room;
+
+		memcpy(out + out_n, from, piece);
+		out_n += piece;
+		from += piece;
+		left -= piece;
+		if (out_n == sizeof(out))
+			flush();
 	}
-	memset(out + out_n, 0, padded);
-	memcpy(out + out_n, bytes, n);
-	out_n += padded;
+	for (; n % 8; n++)
+		out[out_n++] = 0;
 }
 
 static void put(u64 word)
@@ -222,9 +281,6 @@ static void put(u64 word)
 }
 
 /* ---- A hash of addresses to small numbers ----------------------------------------------------- */
-
-struct slot { u64 address, index; };
-struct map { u64 mask; struct slot *slots; };
 
 static struct slot *map_slot(const struct map *map, u64 address)
 {
@@ -245,7 +301,7 @@ static void map_new(struct map *map, u64 n)
 	while (size < 2 * n + 2)
 		size *= 2;
 	map->mask = size - 1;
-	map->slots = allocate(size, sizeof(struct slot));
+	map->slots = allocate_sealed(size, sizeof(struct slot));
 	for (u64 i = 0; i < size; i++)
 		map->slots[i].address = NONE;
 }
@@ -265,9 +321,6 @@ static u64 map_find(const struct map *map, u64 address)
 
 	return slot->address == NONE ? NONE : slot->index;
 }
-
-static struct entry *entries;
-static struct map entry_map, watch_map, external_map, softint_map, special_map;
 
 /* ---- Contents and registers that follow from the seed; runs/pattern.py computes the same -------- */
 
@@ -657,36 +710,45 @@ static bool map_periodic(u8 *from, u8 *to, const u8 *start, int file, int sharin
 	return true;
 }
 
-static int file_of(const u8 *pattern, const struct region *region, const u8 *at)
-{
-	int file = memfd_create("mcverify", 0);
-	u64 lead = ((u64)(at - region->start) + PERIOD - LEAD % PERIOD) % PERIOD;
+/*
+ * Files of one period each, for a long src and a long dst, made before the routine is there: no new one is allowed
+ * after that. `at` is where this program writes them.
+ */
+struct pattern { int file; u8 *at; };
 
-	/* The byte of offset -LEAD of the buffer is the first of the pattern. */
-	if (file >= 0 && (pwrite(file, pattern, PERIOD - lead, lead) != (ssize_t)(PERIOD - lead) ||
-			  pwrite(file, pattern + PERIOD - lead, lead, 0) != (ssize_t)lead)) {
-		close(file);
-		return -1;
-	}
-	return file;
+static struct pattern src_pattern, dst_pattern;
+
+static void pattern_new(struct pattern *pattern)
+{
+	pattern->file = memfd_create("mcverify", 0);
+	if (pattern->file < 0 || ftruncate(pattern->file, PERIOD))
+		die(NO_MEMORY);
+	pattern->at = mmap(NULL, PERIOD, PROT_READ | PROT_WRITE, MAP_SHARED, pattern->file, 0);
+	if (pattern->at == MAP_FAILED)
+		die(NO_MEMORY);
 }
 
-static bool long_buffer(struct buffer *buffer, u64 where, u64 at, u64 len, const u8 *pattern, int sharing)
+/* The byte of offset -LEAD of the buffer is the first of `bytes`. */
+static void pattern_set(const struct pattern *pattern, const u8 *bytes, const struct region *region, const u8 *at)
+{
+	u64 lead = ((u64)(at - region->start) + PERIOD - LEAD % PERIOD) % PERIOD;
+
+	memcpy(pattern->at + lead, bytes, PERIOD - lead);
+	memcpy(pattern->at, bytes + PERIOD - lead, lead);
+}
+
+static bool long_buffer(struct buffer *buffer, u64 where, u64 at, u64 len, const u8 *bytes,
+			const struct pattern *pattern, int sharing)
 {
 	u64 front = round_up((where == HOLE && at > len ? at : len) + 4 * PAGE);
 	struct region region;
-	int file;
-	bool mapped;
 
 	if (!region_reserve(&region, front, round_up(len) + PAGE))
 		return false;
 	buffer_set(buffer, &region, place(&region, where, at, len), len);
-	file = file_of(pattern, &region, buffer->at);
-	mapped = file >= 0 && map_periodic(region.start, region.hole, region.start, file, sharing) &&
-		 map_periodic(region.back, region.end, region.start, file, sharing);
-	if (file >= 0)
-		close(file);
-	return mapped;
+	pattern_set(pattern, bytes, &region, buffer->at);
+	return map_periodic(region.start, region.hole, region.start, pattern->file, sharing) &&
+	       map_periodic(region.back, region.end, region.start, pattern->file, sharing);
 }
 
 static void long_buffer_free(const struct buffer *buffer)
@@ -1467,8 +1529,9 @@ static bool set_up_long(const struct test *test)
 		return false;
 	know_contents(test, PERIOD);
 	return (contract.src == NONE ||
-		long_buffer(&run.src, test->src_place, test->src_at, test->len, contents, MAP_SHARED)) &&
-	       long_buffer(&run.dst, test->dst_place, test->dst_at, test->len, fresh, MAP_PRIVATE);
+		long_buffer(&run.src, test->src_place, test->src_at, test->len, contents, &src_pattern,
+			     MAP_SHARED)) &&
+	       long_buffer(&run.dst, test->dst_place, test->dst_at, test->len, fresh, &dst_pattern, MAP_PRIVATE);
 }
 
 static void tear_down_long(void)
@@ -1545,7 +1608,7 @@ static void block_classify(s64 from, u64 index, u64 n)
 enum { WINDOW = 4096 };
 
 static int page_map = -1;
-static struct { u64 first, n, entries[WINDOW]; } window;
+static struct { u64 first, n, words[WINDOW]; } window;
 
 static bool page_may_have_changed(const u8 *at)
 {
@@ -1553,14 +1616,14 @@ static bool page_may_have_changed(const u8 *at)
 	u64 page = (u64)at / PAGE, entry;
 
 	if (page - window.first >= window.n) {
-		ssize_t got = pread(page_map, window.entries, sizeof(window.entries), page * sizeof(u64));
+		ssize_t got = pread(page_map, window.words, sizeof(window.words), page * sizeof(u64));
 
 		window.first = page;
 		window.n = got > 0 ? got / sizeof(u64) : 0;
 		if (!window.n)
 			return true;
 	}
-	entry = window.entries[page - window.first];
+	entry = window.words[page - window.first];
 	return (entry & (present | swapped)) && !(entry & of_file);
 }
 
@@ -1914,8 +1977,6 @@ static bool grid_block(void)
 static void grid(void)
 {
 	shared->serial = 0;
-	if (job.x87_is_free)
-		softints_into_x87();
 	for (u64 i = 0; i < job.n_tests; i++)
 		if (!grid_block()) {
 			shared->aborted = 1;
@@ -2022,24 +2083,30 @@ static void cases(void)
 
 /* ---- Reading the job -------------------------------------------------------------------------- */
 
+/* The parent writes the number of bytes first. */
 static void job_load(void)
 {
-	u64 n = 0, size = 1 << 20;
-	u8 *bytes = allocate(1, size);
+	u64 n = 0, size = 0;
+	u8 *bytes = (u8 *)&size;
 
-	for (;;) {
-		ssize_t got = read(0, bytes + n, size - n);
+	for (u64 most = sizeof(size);;) {
+		ssize_t got = read(0, bytes + n, most - n);
 
 		if (got <= 0)
-			break;
+			die(BAD_JOB);
 		n += got;
-		if (n == size)
-			bytes = realloc(bytes, size *= 2);
-		if (!bytes)
-			die(NO_MEMORY);
+		if (n < most)
+			continue;
+		if (bytes != (u8 *)&size)
+			break;
+		bytes = allocate_sealed(1, size);
+		n = 0;
+		most = size;
+		if (!size)
+			break;
 	}
 	cursor = (u64 *)bytes;
-	cursor_end = cursor + n / 8;
+	cursor_end = cursor + size / 8;
 }
 
 /* address, bytes (a multiple of the page), executable?, the bytes */
@@ -2063,7 +2130,7 @@ static void table_read(void)
 {
 	u64 n = take();
 
-	entries = allocate(n, sizeof(*entries));
+	entries = allocate_sealed(n, sizeof(*entries));
 	map_new(&entry_map, n);
 	for (u64 i = 0; i < n; i++) {
 		struct entry *entry = &entries[i];
@@ -2079,7 +2146,7 @@ static void table_read(void)
 static void externals_read(void)
 {
 	job.n_externals = take();
-	job.externals = allocate(job.n_externals, sizeof(*job.externals));
+	job.externals = allocate_sealed(job.n_externals, sizeof(*job.externals));
 	map_new(&external_map, job.n_externals);
 	for (u64 i = 0; i < job.n_externals; i++) {
 		take_words(&job.externals[i], 2);
@@ -2114,7 +2181,7 @@ static void preset_read(struct preset *preset)
 	preset->n_pieces = take();
 	if (preset->n_pieces > (u64)(cursor_end - cursor))
 		die(BAD_JOB);
-	preset->pieces = allocate(preset->n_pieces, sizeof(*preset->pieces));
+	preset->pieces = allocate_sealed(preset->n_pieces, sizeof(*preset->pieces));
 	for (u64 i = 0; i < preset->n_pieces; i++)
 		piece_read(&preset->pieces[i]);
 }
@@ -2124,7 +2191,7 @@ static void presets_read(void)
 	job.n_presets = take();
 	if (job.n_presets > (u64)(cursor_end - cursor))
 		die(BAD_JOB);
-	job.presets = allocate(job.n_presets, sizeof(*job.presets));
+	job.presets = allocate_sealed(job.n_presets, sizeof(*job.presets));
 	for (u64 i = 0; i < job.n_presets; i++)
 		preset_read(&job.presets[i]);
 }
@@ -2132,7 +2199,7 @@ static void presets_read(void)
 static void specials_read(void)
 {
 	job.n_specials = take();
-	job.specials = allocate(job.n_specials, sizeof(*job.specials));
+	job.specials = allocate_sealed(job.n_specials, sizeof(*job.specials));
 	map_new(&special_map, job.n_specials);
 	for (u64 i = 0; i < job.n_specials; i++) {
 		take_words(&job.specials[i], 2);
@@ -2145,7 +2212,7 @@ static void softints_read(void)
 	take_words(&job.nested, 3);
 	job.x87_is_free = take();
 	job.n_softints = take();
-	job.softints = allocate(job.n_softints, sizeof(*job.softints));
+	job.softints = allocate_sealed(job.n_softints, sizeof(*job.softints));
 	map_new(&softint_map, job.n_softints);
 	for (u64 i = 0; i < job.n_softints; i++) {
 		take_words(&job.softints[i], 2);
@@ -2155,7 +2222,7 @@ static void softints_read(void)
 
 static void contract_read(void)
 {
-	take_words(&contract, offsetof(struct contract, n_given) / sizeof(u64));
+	take_words(&contract, offsetof(struct contract_, n_given) / sizeof(u64));
 	contract.n_given = take();
 	if (contract.n_given > 16)
 		die(BAD_JOB);
@@ -2183,7 +2250,7 @@ static void job_read(void)
 	for (u64 n = take(); n; n--)
 		section_read();
 	job.n_code = take();
-	job.code = allocate(job.n_code, sizeof(*job.code));
+	job.code = allocate_sealed(job.n_code, sizeof(*job.code));
 	take_words(job.code, 2 * job.n_code);
 	table_read();
 	externals_read();
@@ -2212,55 +2279,101 @@ static void volunteer(void)
 	}
 }
 
+/* Addresses that the longest case needs: either buffer lies before a bad page and again behind it. */
+static u64 addresses_needed(void)
+{
+	const struct test *tests = (const struct test *)cursor;
+	u64 most = job.longest;
+
+	if (job.mode == GRID)
+		return (8ull << 30) + 8 * most;
+	if (job.n_tests > (u64)(cursor_end - cursor) * sizeof(u64) / sizeof(*tests))
+		die(BAD_JOB);
+	for (u64 i = 0; i < job.n_tests; i++) {
+		const u64 reach[] = { tests[i].len, tests[i].src_at, tests[i].dst_at };
+
+		for (int k = 0; k < 3; k++)
+			if (reach[k] > most && reach[k] < 1ull << 44)
+				most = reach[k];
+	}
+	return (8ull << 30) + 8 * most;
+}
+
 /*
- * The routine is a stranger's code. Of the kernel it gets no more than this program needs from
- * now on; any other system call ends the process. Where there are no filters, it runs without.
+ * The routine is a stranger's code. Of the kernel it gets no more than this program needs from now on. A grid needs to
+ * return from signals and to end; single cases write to the pipe, map long buffers, and open and close pages, which no
+ * call can make executable.
  */
 static void confine(void)
 {
-	static const int allowed[] = {
-		SYS_read, SYS_write, SYS_pread64, SYS_pwrite64, SYS_close, SYS_mmap, SYS_mprotect, SYS_munmap, SYS_mremap,
-		SYS_brk, SYS_madvise, SYS_memfd_create, SYS_rt_sigreturn, SYS_exit, SYS_exit_group,
+	const struct allowed allowed[] = {
+		{ SYS_rt_sigreturn, 0, 0, 0 },
+		{ SYS_exit_group, 0, 0, 0 },
+		{ SYS_write, 0, ~0u, 1 },
+		{ SYS_pread64, 0, ~0u, page_map },
+		{ SYS_mmap, 2, ~(unsigned int)(PROT_READ | PROT_WRITE), 0 },
+		{ SYS_mprotect, 2, ~(unsigned int)(PROT_READ | PROT_WRITE), 0 },
+		{ SYS_munmap, 0, 0, 0 },
 	};
-	enum { COUNT = sizeof(allowed) / sizeof(*allowed) };
-	struct sock_filter filter[COUNT + 5] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, COUNT + 1),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	};
-	struct sock_fprog program = { .len = COUNT + 5, .filter = filter };
 
-	for (int i = 0; i < COUNT; i++)
-		filter[3 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], COUNT - i, 0);
-	filter[COUNT + 3] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-	filter[COUNT + 4] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	if (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+	if (!jail_lock(allowed, job.mode == GRID ? 2 : sizeof(allowed) / sizeof(*allowed)))
+		die(NO_FILTER);
 }
 
-int main(int argc, char **argv)
+/* Whether this host lets routines run: its end is to be SIGSYS. It says which name spaces are missing. */
+static void probe(void)
 {
-	if (argc < 2)
+	unsigned int missing = jail_unshare();
+
+	job.mode = GRID;
+	stack_new();
+	return_new();
+	put(missing);
+	flush();
+	jail_limit(10, 1ull << 40);
+	confine();
+	syscall(SYS_getppid);
+	_exit(OWN_FAULT);
+}
+
+int main(int argc, char **argv, char **environment)
+{
+	u64 seconds;
+
+	if (argc < 3) {
+		if (argc == 2 && !strcmp(argv[1], "probe"))
+			probe();
 		die(BAD_JOB);
-	if (!strcmp(argv[1], "probe")) {
-		stack_new();
-		return_new();
-		return 0;
 	}
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[1]), 0);
 	if (shared == MAP_FAILED)
 		die(NO_MEMORY);
+	close(atoi(argv[1]));
+	seconds = atoi(argv[2]);
 	volunteer();
 	page_map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	jail_forget(argv, environment);
+	jail_unshare();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	job_read();
+	close(0);
 	__builtin_cpu_init();
 	has_avx = __builtin_cpu_supports("avx") != 0;
 	contents_new();
+	if (job.mode != GRID) {
+		pattern_new(&src_pattern);
+		pattern_new(&dst_pattern);
+	}
 	arenas_new();
 	stack_new();
 	return_new();
 	handlers_install();
+	put(READY);
+	flush();
+	if (job.mode == GRID && job.x87_is_free)
+		softints_into_x87();
+	jail_limit(seconds, addresses_needed());
+	seal();
 	confine();
 	if (job.mode == GRID)
 		grid();
@@ -2268,5 +2381,5 @@ int main(int argc, char **argv)
 		cases();
 	flush();
 	shared->finished = 1;
-	return 0;
+	_exit(0);
 }

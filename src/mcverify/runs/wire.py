@@ -20,6 +20,7 @@ from mcverify.image.recovery import fatal_entries
 from mcverify.runs.case import (
     PAGE,
     PAGE_FAULT,
+    RED_ZONE,
     Case,
     Ending,
     Fault,
@@ -62,6 +63,12 @@ TEST_WORDS = 9
 
 _PLACE_SHIFT = 56
 _MOST_TRAPS = 64
+_MOST_FAULTS = 16384
+_MOST_SLOTS = 32
+_MARK_WORDS = 5
+_ALL_BROKEN = sum(1 << number for number in range(1, 11))
+_STEPS, _STEPS_PER_BYTE = 5000, 100
+"""Steps of a run that is not endless (max_steps in harness.c)."""
 _BUFFERS = ("", "src", "dst")
 _INT3 = 0xCC
 _AC_BY_MNEMONIC = {"stac": 1, "clac": 0}
@@ -353,6 +360,11 @@ class TruncatedError(Exception):
     """The output ends within a record: the child died."""
 
 
+class GarbledError(Exception):
+    """What a child has said, or left in the memory that it shares, cannot be its own: the routine wrote
+    it."""
+
+
 class _Reader:
     """Words one after the other, out of a child's output."""
 
@@ -372,20 +384,63 @@ class _Reader:
     def word(self) -> int:
         return self.take(1)[0]
 
-    def counted(self, size: int) -> Iterator[Sequence[int]]:
-        """Records of `size` words, preceded by how many there are."""
-        for _ in range(self.word()):
+    def flag(self) -> bool:
+        return bool(self.below(2))
+
+    def below(self, end: int) -> int:
+        """A word that is less than `end`."""
+        word = self.word()
+        if word >= end:
+            raise GarbledError
+        return word
+
+    def counted(self, size: int, most: int) -> Iterator[Sequence[int]]:
+        """Records of `size` words, preceded by how many there are, at most `most`."""
+        for _ in range(self.below(most + 1)):
             yield self.take(size)
 
 
+_HEAD_WORDS = 64
+"""More than an outcome has words without its faults and runs."""
+_ROOM = 64 << 20
+"""Bytes that are read at a time of what a child says. What is behind is asked for again."""
+
+
+def most_of_outcomes(cases: Sequence[Case]) -> int:
+    """Bytes that are read of what a child says of cases; the first outcome has room in any case."""
+    sizes = [8 * (_HEAD_WORDS + 5 * _MOST_FAULTS + 4 * _most_runs(case)) for case in cases]
+    return max(sizes[0], min(sum(sizes), _ROOM))
+
+
+def _most_runs(case: Case) -> int:
+    """At most every second byte of what is watched of dst is a run."""
+    return MOST_RUNS if is_long(case) else (case.len + 2 * RED_ZONE) // 2 + 1
+
+
+def most_of_visits(cases: int, watched: int, per_case: int) -> int:
+    """Bytes of all visits of so many cases to so many addresses, before and after the first fault."""
+    return min(_ROOM * 8, 8 * cases * 2 * watched * per_case * (5 + len(REGISTERS) + _MOST_SLOTS))
+
+
+def most_of_marks(cases: int) -> int:
+    """Bytes of so many marks."""
+    return 8 * _MARK_WORDS * cases
+
+
+def most_of_trace(case: Case, count: int) -> int:
+    """Bytes of a trace, of which `count` steps are told at either end (NONE: all)."""
+    steps = _STEPS + _STEPS_PER_BYTE * case.len
+    return 8 * (2 + len(REGISTERS)) * min(steps + 1, 2 * count)
+
+
 def read_outcomes(data: bytes, cases: Sequence[Case], bias: int) -> list[Outcome]:
-    """The outcomes of the first cases, as many as are whole."""
+    """The outcomes of the first cases, as many as are whole and can be what a child says."""
     reader = _Reader(data)
     outcomes: list[Outcome] = []
     try:
-        while reader.more():
+        while reader.more() and len(outcomes) < len(cases):
             outcomes.append(_outcome(reader, cases[len(outcomes)], bias))
-    except TruncatedError:
+    except (TruncatedError, GarbledError):
         pass
     return outcomes
 
@@ -406,28 +461,39 @@ class Mark:
     stray: int | None = None
 
 
-def read_marks(data: bytes, bias: int) -> list[Mark]:
-    """The marks of the first cases, as many as are whole."""
-    words = array("Q", data[: len(data) // 40 * 40])
-    return [
-        Mark(
-            words[i],
-            ENDINGS[words[i + 1]],
-            *((_moved(word, bias) if word else 0) for word in words[i + 2 : i + 3]),
-            *((_moved(word, bias) if word else None) for word in words[i + 3 : i + 5]),
-        )
-        for i in range(0, len(words), 5)
-    ]
+def read_marks(data: bytes, bias: int, most: int) -> list[Mark]:
+    """The marks of the first cases, as many as are whole. Raises GarbledError for what is none, or for more
+    than `most`."""
+    words = array("Q", data[: len(data) // (8 * _MARK_WORDS) * 8 * _MARK_WORDS])
+    if len(words) > _MARK_WORDS * most:
+        raise GarbledError
+    return [_mark(words[i : i + _MARK_WORDS], bias) for i in range(0, len(words), _MARK_WORDS)]
 
 
-def read_visits(data: bytes, bias: int) -> list[Visit]:
-    """All visits that are whole."""
+def _mark(words: Sequence[int], bias: int) -> Mark:
+    broken, ending, rip, insn, stray = words
+    if broken & ~_ALL_BROKEN or ending >= len(ENDINGS):
+        raise GarbledError
+    where = [_moved(word, bias) if word else None for word in (insn, stray)]
+    return Mark(broken, ENDINGS[ending], _moved(rip, bias) if rip else 0, *where)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Of which cases, and at which addresses, visits can be."""
+
+    cases: range
+    addresses: frozenset[int]
+
+
+def read_visits(data: bytes, bias: int, bounds: Sampled) -> list[Visit]:
+    """All visits that are whole, up to the first that cannot be."""
     reader = _Reader(data)
     visits: list[Visit] = []
     try:
         while reader.more():
-            visits.append(_visit(reader, bias))
-    except TruncatedError:
+            visits.append(_visit(reader, bias, bounds))
+    except (TruncatedError, GarbledError):
         pass
     return visits
 
@@ -452,15 +518,19 @@ def _moved(address: int, bias: int) -> int:
 
 
 def _outcome(reader: _Reader, case: Case, bias: int) -> Outcome:
-    ending, rip = ENDINGS[reader.word()], reader.word()
+    ending, rip = ENDINGS[reader.below(len(ENDINGS))], reader.word()
     final, initial = (dict(zip(REGISTERS, reader.take(len(REGISTERS)), strict=True)) for _ in range(2))
-    ac, frame_intact = reader.word(), reader.word()
-    faults = tuple(_fault(words, bias) for words in reader.counted(5))
+    ac, frame_intact = reader.flag(), reader.flag()
+    faults = tuple(_fault(words, bias) for words in reader.counted(5, _MOST_FAULTS))
     spans = [signed(word) for word in reader.take(4)]
-    stored, wrong = (tuple((signed(a), signed(b)) for a, b in reader.counted(2)) for _ in range(2))
+    stored, wrong = (_runs(reader, case) for _ in range(2))
     if ending is Ending.REFUSED:
         return nothing(Ending.REFUSED)
+    if not all(_is_within(case, *span) for span in (spans[:2], spans[2:])):
+        raise GarbledError
     base, end = extent(((a, b) for a, b in (spans[:2], spans[2:]) if b > a), case.len)
+    if any(not base <= first <= last <= end for first, last in (*stored, *wrong)):
+        raise GarbledError
     short = not is_long(case)
     return Outcome(
         ending=ending,
@@ -471,12 +541,28 @@ def _outcome(reader: _Reader, case: Case, bias: int) -> Outcome:
         written=_map(stored, base, end) if short else b"",
         correct=_map(_without(stored, wrong), base, end) if short else b"",
         base=base,
-        ac=bool(ac),
+        ac=ac,
         on="cpu",
-        frame_intact=bool(frame_intact),
+        frame_intact=frame_intact,
         stored=None if short else stored,
         wrong=None if short else wrong,
     )
+
+
+def _runs(reader: _Reader, case: Case) -> tuple[Run, ...]:
+    """Runs of bytes, in order and apart."""
+    found = tuple((signed(first), signed(end)) for first, end in reader.counted(2, _most_runs(case)))
+    at = -RED_ZONE
+    for first, end in found:
+        if not at <= first < end:
+            raise GarbledError
+        at = end
+    return found
+
+
+def _is_within(case: Case, first: int, end: int) -> bool:
+    """Whether it can be what is watched of dst, all of it or up to a page that cannot be read."""
+    return first >= end or (first >= -RED_ZONE and end <= case.len + RED_ZONE)
 
 
 def nothing(ending: Ending) -> Outcome:
@@ -486,6 +572,8 @@ def nothing(ending: Ending) -> Outcome:
 
 def _fault(words: Sequence[int], bias: int) -> Fault:
     insn, buffer, offset, is_store, _ = words
+    if buffer >= len(_BUFFERS) or is_store > 1:
+        raise GarbledError
     return Fault(_moved(insn, bias), _BUFFERS[buffer], signed(offset) if buffer else offset, bool(is_store))
 
 
@@ -508,8 +596,11 @@ def _without(runs: Iterable[Run], holes: Iterable[Run]) -> Iterator[Run]:
         yield start, last
 
 
-def _visit(reader: _Reader, bias: int) -> Visit:
+def _visit(reader: _Reader, bias: int, bounds: Sampled) -> Visit:
     address, faulted, case, top, slots = reader.take(5)
+    possible = case in bounds.cases and _moved(address, bias) in bounds.addresses
+    if not possible or faulted > 1 or slots > _MOST_SLOTS:
+        raise GarbledError
     registers = dict(zip(REGISTERS, reader.take(len(REGISTERS)), strict=True))
     stack = {8 * (i - slots): word for i, word in enumerate(reader.take(slots))}
     return Visit(_moved(address, bias), bool(faulted), registers, stack, signed(top), case)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import struct
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from pathlib import Path
 from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.programs import executable
-from mcverify.runs.native import NO_RIGHTS
+from mcverify.runs.jailed import Limits, Said, converse, start
+from mcverify.runs.native import JAIL, NO_FILTER, NO_RIGHTS
 
 CODE = 0x1000_0000_0000
 """The page that holds the instruction."""
@@ -27,7 +27,7 @@ _TEST_TAIL = struct.Struct("<16sQQQQ32s")
 _RESULT_TAIL = struct.Struct("<QQQQ1024s512s")
 _CHANGES = 512
 _SECONDS = 120.0
-_WHY = {5: "the addresses of the test are taken", 6: "the CPU has no AVX"}
+_WHY = {5: "the addresses of the test are taken", 6: "the CPU has no AVX", 7: NO_FILTER}
 
 Registers = Mapping[str, int]
 
@@ -71,14 +71,27 @@ def execute(tests: Sequence[Test]) -> list[Result]:
     """The result of each test. Raises InputError where this machine cannot run them."""
     head = struct.pack("<QQQ", CODE, WINDOW, len(tests))
     job = head + b"".join(map(_written, tests))
-    done = subprocess.run(
-        [str(executable(_SOURCE))], input=job, capture_output=True, check=False, timeout=_SECONDS
-    )
     size = _STATE.size + _RESULT_TAIL.size
-    if done.returncode or len(done.stdout) != size * len(tests):
-        why = _WHY.get(done.returncode, NO_RIGHTS)
-        raise InputError(f"single instructions cannot be run here: {why}")
-    return list(_read(done.stdout, tests))
+    process = start(executable(_SOURCE, JAIL))
+    try:
+        said = converse(process, job, Limits(_SECONDS, size * len(tests)))
+    finally:
+        process.kill()
+        process.wait()
+    if said.code or said.flooded or len(said.output) != size * len(tests):
+        raise InputError(f"single instructions cannot be run here: {_why(said)}")
+    return list(_read(said.output, tests))
+
+
+def _why(said: Said) -> str:
+    """Why a process did not come to its end."""
+    if said.expired:
+        return f"they took more than {_SECONDS:.0f} seconds"
+    if said.code in _WHY:
+        return _WHY[said.code]
+    if said.code == -signal.SIGSYS:
+        return "one of them made a system call"
+    return NO_RIGHTS
 
 
 def _written(test: Test) -> bytes:

@@ -8,7 +8,8 @@
  * the instruction, so that a REP runs as fast as it can. Whatever signal comes next ends the case, and its
  * handler puts the next one in place. Results go to stdout, of one size too.
  *
- * The window is two pages with no access before and behind them.
+ * The window is two pages with no access before and behind them. The instructions are a stranger's, so the program has
+ * nothing but its pipes once they come.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -21,6 +22,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "../runs/jail.h"
+
 typedef uint64_t u64;
 typedef uint8_t u8;
 
@@ -30,6 +33,7 @@ typedef uint8_t u8;
 #define FLAG_TF 0x100ull
 #define FLAGS 0x240cd5ull	/* those that a case may set: arithmetic, DF, AC, ID */
 #define MOST_STEPS 100000
+#define MOST_SECONDS 120
 #define XSTATE_BV 512
 #define XFEATURES 0x7ull	/* x87, SSE, AVX */
 
@@ -138,6 +142,8 @@ static void take(ucontext_t *uc, int signal, siginfo_t *info)
 	}
 }
 
+static void confine(void);
+
 static void on_signal(int signal, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
@@ -147,6 +153,7 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 			_exit(4);
 		memcpy(home, uc->uc_mcontext.gregs, sizeof(home));
 		running = 1;
+		confine();
 	} else {
 		u64 rip = uc->uc_mcontext.gregs[REG_RIP];
 		/* One iteration of a REP was done, and another follows. */
@@ -174,7 +181,21 @@ static u8 *map_at(u64 address, u64 size, int protection)
 	return made;
 }
 
-int main(void)
+static void confine(void)
+{
+	static const struct allowed allowed[] = {
+		{ SYS_rt_sigreturn, 0, 0, 0 },
+		{ SYS_exit_group, 0, 0, 0 },
+		{ SYS_write, 0, ~0u, 1 },
+		{ SYS_read, 0, ~0u, 0 },
+	};
+
+	jail_limit(MOST_SECONDS, 1ull << 30);
+	if (!jail_lock(allowed, sizeof(allowed) / sizeof(*allowed)))
+		_exit(7);
+}
+
+int main(int argc, char **argv, char **environment)
 {
 	static const int signals[] = { SIGUSR1, SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE };
 	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
@@ -182,6 +203,10 @@ int main(void)
 	unsigned a, b, c, d;
 	u64 head[3];
 
+	(void)argc;
+	jail_forget(argv, environment);
+	jail_unshare();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!__get_cpuid_count(0xd, 2, &a, &b, &c, &d) || !b)
 		_exit(6);
 	ymm_high = b;
@@ -199,7 +224,8 @@ int main(void)
 	sigfillset(&action.sa_mask);
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		sigaction(signals[i], &action, NULL);
-	if (left)
-		raise(SIGUSR1);
-	return 0;
+	if (!left)
+		return 0;
+	raise(SIGUSR1);
+	_exit(0);
 }

@@ -104,8 +104,8 @@ def left_by(*words: int) -> bytes:
 
 
 def test_shared_memory_that_the_routine_wrote_over_is_not_taken_for_a_result() -> None:
-    """What a child leaves of five cases: their number, ..., keys, failed cases; and of each key the obligation,
-    instruction, ending, place, count, and its cases."""
+    """What a child leaves of five cases: their number, ..., keys, failed cases; and of each key the
+    obligation, instruction, ending, place, count, and its cases."""
     word = placement_word(FREE)
     grid = Grid((Block(0, (word,) * 5, (word,)),))
     head, key, case = (5, 1, 0, 1, 1, 0, 0, 0, 0), (1, 0, 0, 0, 1, 1), (0, 0, 0, 0, 0, 0, 1, 0, 0)

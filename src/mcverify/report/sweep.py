@@ -22,6 +22,7 @@ from mcverify.report.terminal_counterexample import render_counterexample
 from mcverify.report.terminal_map import glyphs_for
 from mcverify.report.words import counted, number, short
 from mcverify.runs.case import Case, Ending, Place, Placement
+from mcverify.witness.sampled import LONGEST
 from mcverify.witness.sweep import Finding, Kind, SweepResult
 
 SCHEMA = 1
@@ -93,6 +94,8 @@ def _facts(result: SweepResult) -> Table:
     if result.cases:
         grid.add_row("cases", Text(cases_sentence(result)))
         grid.add_row("tried", Text(grid_sentence(result)))
+    if result.checked is not None:
+        grid.add_row("checked", Text(checked_sentence(result.checked)))
     if result.ordered is not None:
         seen = f"in {result.ordered} cases, single-stepped, with a store that only a fence orders"
         grid.add_row("O10", Text(f"a missing fence could have been seen {seen}"))
@@ -132,6 +135,12 @@ def cases_sentence(result: SweepResult) -> str:
     """How many cases were run, where, how fast."""
     rate = result.cases / result.seconds if result.seconds else 0.0
     return f"{result.cases} in {result.seconds:.1f} s on {_ON[result.on]} ({rate:.0f} a second)"
+
+
+def checked_sentence(count: int) -> str:
+    """By what the runs on the CPU were checked, whose judge lies where the routine can write."""
+    drawn = f"{counted(count, 'case')} of up to {LONGEST} bytes, drawn at random after that"
+    return f"{drawn}, in the emulator, where the routine cannot reach what judges it"
 
 
 def grid_sentence(result: SweepResult) -> str:
@@ -257,6 +266,7 @@ def _sweep(result: SweepResult) -> dict[str, Any]:
         "planned": result.planned,
         "failed": result.failed,
         "ordered": result.ordered,
+        "checked": result.checked,
         "seconds": round(result.seconds, 6),
         "every_len_to": result.lens[0],
         "len_max": result.lens[1],

@@ -31,18 +31,20 @@ from mcverify.runs.cases import flickering_cases, sample_cases
 from mcverify.runs.code import keeps_hidden, reachable, text_at
 from mcverify.runs.grid import Grid, GridResult, GridViolation, full_grid, merge, quick_grid, size
 from mcverify.runs.judge import Violation, judge
+from mcverify.witness.sampled import FULL, LONGEST, QUICK, Check, check
 
 On = Literal["cpu", "emulator"]
+_Kinds = dict[tuple[str, int | None, Ending, int | None], list[Case]]
 Progress = Callable[[str], None]
 
 _EMULATED = 3000
 _EMULATED_QUICK = 600
 _FLICKERING_STEP = 20
 """Of the cases in which pages come and go one in so many is emulated."""
-_LONGEST_EMULATED = 5000
 _BATCH = 50
 _STEPPED = 60
 _NOT_AGAIN = "the case did not fail again when it was run alone"
+_NOT_ON_CPU = "the case fails in the emulator, and not on the CPU: one of the two is not to be believed"
 
 
 class Finding(StrEnum):
@@ -107,7 +109,8 @@ class SweepResult:
     was not run or not seen, `notes` on the input, `by_comment` is as in `RoutineResult`. In `ordered` cases a
     missing fence could have been seen (None: the contract asks for none). Every length up to `lens[0]` was
     planned, none beyond `lens[1]`. `contract` is None where nobody says what the routine promises; `variant`
-    is as in `RoutineResult`.
+    is as in `RoutineResult`. `checked` cases of those that were run on the CPU were run again in the emulator
+    (None: the CPU was not used, or showed failures).
     """
 
     name: str
@@ -129,6 +132,7 @@ class SweepResult:
     listing: tuple[ListingLine, ...] = ()
     variant: str = ""
     by_comment: tuple[str, ...] = ()
+    checked: int | None = None
 
     @property
     def title(self) -> str:
@@ -192,8 +196,21 @@ def _as_proof(options: SweepOptions) -> ProveOptions:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The cases of a sweep: the grid, those `chosen` of it for the emulator (else all), and how many that
+    is, with those in which pages come and go."""
+
+    grid: Grid
+    chosen: tuple[Case, ...]
+    planned: int
+
+
 class _Sweep:
     """One routine under way."""
+
+    _cases: Planned
+    _seconds: float
 
     def __init__(
         self,
@@ -235,8 +252,20 @@ class _Sweep:
                 found = merge((found, self._emulate(trials, flickering)))
         except OutOfTime:
             return self._not_run("the time was over before it began")
+        except MemoryError as error:
+            return self._not_run(str(error) or "there is not enough memory to run it")
         planned = (len(chosen) or len(grid)) + len(flickering)
-        return self._said(contract, grid, found, chosen, planned, time.monotonic() - start)
+        self._cases, self._seconds = Planned(grid, tuple(chosen), planned), time.monotonic() - start
+        return self._said(contract, found, self._checked(trials, found))
+
+    def _checked(self, trials: Trials, found: GridResult) -> Check | None:
+        """Some of the cases run again, where the CPU's runs showed no failure; None where there are none to
+        be checked."""
+        if trials.cpu is None or found.violations:
+            return None
+        count = QUICK if self._options.quick else FULL
+        emulator = lambda: trials.emulator  # noqa: E731
+        return check(self._cases.grid, trials.contract, emulator, count, self._deadline, self._progress)
 
     def _not_run(self, why: str) -> SweepResult:
         task = self._task
@@ -264,7 +293,7 @@ class _Sweep:
 
     def _emulate(self, trials: Trials, cases: Sequence[Case]) -> GridResult:
         """As `CpuRunner.grid`, case by case."""
-        kinds: dict[tuple[str, int | None, Ending, int | None], list[Case]] = defaultdict(list)
+        kinds: _Kinds = defaultdict(list)
         failed = done = 0
         escapes: list[int] = []
         for start in range(0, len(cases), _BATCH):
@@ -278,34 +307,27 @@ class _Sweep:
                 escapes += [outcome.rip] if outcome.ending is Ending.ESCAPED else []
                 for violation in violations:
                     kinds[_kind(violation, outcome)].append(case)
-        found = (
-            GridViolation(obligation, insn, len(broken), (min(broken, key=size),), ending, at)
-            for (obligation, insn, ending, at), broken in kinds.items()
-        )
+        found = _by_kind(kinds)
         to = escapes[0] if escapes else None
         return GridResult(done, tuple(found), done == len(cases), failed, escaped=len(escapes), escaped_to=to)
 
     # -- saying ------------------------------------------------------------------------------------
 
-    def _said(
-        self,
-        contract: Contract,
-        grid: Grid,
-        found: GridResult,
-        chosen: Sequence[Case],
-        planned: int,
-        seconds: float,
-    ) -> SweepResult:
+    def _said(self, contract: Contract, found: GridResult, checked: Check | None) -> SweepResult:
         self._progress("looking at the failures")
         # What was found is looked at even where the time is over.
         patient = Trials(self._image, self._task.entry, contract, self._task.faults, on=self._on)
-        kinds = [*self._looked_at(patient, found.violations)]
+        kinds = [*self._looked_at(patient, found.violations, _NOT_AGAIN)]
+        if checked is not None:
+            kinds += self._looked_at(patient, _violations(checked), _NOT_ON_CPU)
         emulated: list[Kind] = []
         ordered = found.ordered
         if "O10" in contract.obligations and patient.cpu is None:
             emulated, ordered = self._unfenced(patient, contract)
         kinds = sorted([*kinds, *emulated], key=_order)
+        grid, chosen, planned = self._cases.grid, self._cases.chosen, self._cases.planned
         lens = {case.len for case in chosen} or {block.len for block in grid.blocks}
+        gaps = (*self._gaps(grid, found, planned), *(checked.gaps if checked is not None else ()))
         task = self._task
         return SweepResult(
             name=task.name,
@@ -315,15 +337,18 @@ class _Sweep:
             on=self._on,
             cases=found.cases,
             planned=planned,
-            failed=found.failed + sum(kind.count for kind in emulated),
-            seconds=seconds,
+            failed=found.failed
+            + sum(kind.count for kind in emulated)
+            + (len(checked.broken) if checked is not None else 0),
+            seconds=self._seconds,
             kinds=tuple(kinds),
             ordered=ordered if "O10" in contract.obligations else None,
-            gaps=tuple(self._gaps(grid, found, planned)),
+            gaps=gaps,
             notes=self._notes,
             by_comment=task.by_comment,
             lens=(next(n for n in count() if n + 1 not in lens), max(lens)),
-            incomplete=not found.complete or found.escaped > 0,
+            incomplete=not found.complete or found.escaped > 0 or bool(checked and checked.gaps),
+            checked=checked.checked if checked is not None else None,
             entry=task.entry,
             listing=listing(self._image, task.entry),
             variant=self._variant,
@@ -332,12 +357,14 @@ class _Sweep:
     def _gaps(self, grid: Grid, found: GridResult, planned: int) -> Iterator[str]:
         """What was left out."""
         if planned < len(grid):
-            shorter = f"none longer than {_LONGEST_EMULATED} bytes"
+            shorter = f"none longer than {LONGEST} bytes"
             yield f"a thinned grid: {planned} of {len(grid)} cases, {shorter}"
         if not found.complete:
-            left = planned - found.cases
+            left = planned - (0 if found.garbled else found.cases)
             over = self._deadline.remaining() == 0
             why = "the time was over" if over else "too many did not return or ended the process"
+            if found.garbled:
+                why = "the routine wrote over what its runs had left behind, none of which is believed"
             yield f"{left} of {planned} cases were not run: {why}"
         if found.unkept:
             yield f"{found.unkept} more failures are of further kinds, which are not listed"
@@ -384,11 +411,15 @@ class _Sweep:
             certain=True,
         )
 
-    def _looked_at(self, trials: Trials, violations: Sequence[GridViolation]) -> Iterator[Kind]:
-        """Run the smallest case of each kind once more."""
+    def _looked_at(
+        self, trials: Trials, violations: Sequence[GridViolation], not_again: str
+    ) -> Iterator[Kind]:
+        """Run the smallest case of each kind once more; `not_again` is said where that shows no failure."""
         smallest = [violation.cases[0] for violation in violations]
         for violation, (case, outcome) in zip(violations, trials.outcomes(smallest), strict=True):
             sentence, certain = self._sentence(trials, violation, case, outcome)
+            if sentence == _NOT_AGAIN:
+                sentence = not_again
             if certain and violation.obligation in STALE and outcome.ending is not Ending.TIMEOUT:
                 certain = violation.obligation in trials.still_broken(case)
             yield Kind(
@@ -444,13 +475,30 @@ class _Sweep:
 
 def thinned(grid: Grid, limit: int) -> list[Case]:
     """About `limit` of the cases that the emulator can run, from all lengths and placements, in no order."""
-    short = Grid(tuple(block for block in grid.blocks if block.len <= _LONGEST_EMULATED))
+    short = Grid(tuple(block for block in grid.blocks if block.len <= LONGEST))
     step = max(1, len(short) // limit)
     random = Random(1)
     # One of each step's cases, lest all have the same place in their blocks.
     chosen = [short.case(min(i + random.randrange(step), len(short) - 1)) for i in range(0, len(short), step)]
     random.shuffle(chosen)
     return chosen
+
+
+def _violations(checked: Check) -> list[GridViolation]:
+    """What the cases that were checked break, by kind."""
+    kinds: _Kinds = defaultdict(list)
+    for case, outcome, violations in checked.broken:
+        for violation in violations:
+            kinds[_kind(violation, outcome)].append(case)
+    return _by_kind(kinds)
+
+
+def _by_kind(kinds: _Kinds) -> list[GridViolation]:
+    """One for each kind, with the smallest of its cases."""
+    return [
+        GridViolation(obligation, insn, len(broken), (min(broken, key=size),), ending, at)
+        for (obligation, insn, ending, at), broken in kinds.items()
+    ]
 
 
 def _kind(violation: Violation, outcome: Outcome) -> tuple[str, int | None, Ending, int | None]:

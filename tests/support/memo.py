@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mcverify.runs.child import Answer, Children
+from mcverify.runs.child import Answer, Children, Job
 from mcverify.runs.native import harness
 from support.once import Once
 
@@ -32,7 +32,7 @@ class Memo:
     def install(self, once: Once) -> None:
         memo = self
 
-        def ask(self: Children, jobs: Sequence[bytes], *rest: Any, **more: Any) -> list[Answer]:
+        def ask(self: Children, jobs: Sequence[Job], *rest: Any, **more: Any) -> list[Answer]:
             def made() -> list[Answer]:
                 found = _asked(self, jobs, *rest, **more)
                 if any(answer.died or answer.expired for answer in found):
@@ -52,7 +52,7 @@ class Memo:
         Children.ask = _asked  # type: ignore[method-assign]
 
 
-def _key(jobs: Sequence[bytes]) -> bytes:
+def _key(jobs: Sequence[Job]) -> bytes:
     """The harness and each job, with its length before it."""
-    parts = (harness().read_bytes(), *jobs)
+    parts = (harness().read_bytes(), *(job.words for job in jobs))
     return b"".join(len(part).to_bytes(8, "little") + part for part in parts)

@@ -142,7 +142,7 @@ def test_a_grid_tracks_user_access_also_beside_x87_and_mmx(build: Build, body: s
 
 def test_x87_and_mmx_are_seen_in_the_code(build: Build) -> None:
     image, entry, _ = build("fld1\n fstp %st\n movq2dq %mm1, %xmm0\n emms\n movdqu (%rsi), %xmm0\n ret")
-    found = [i.uses_x87 for _, i in sorted(reachable(image, entry).items())]
+    found = [i.uses_hidden for _, i in sorted(reachable(image, entry).items())]
     assert found == [True, True, True, True, False, False]
 
 

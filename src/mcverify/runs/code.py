@@ -98,10 +98,7 @@ def keeps_hidden(image: Image, address: int) -> bool:
     """Whether the instruction at `address` may change what the general registers and flags do not show:
     memory, or a vector register."""
     done = effects(image, address)
-    if done is None:
-        return True
-    names_only = not done.may_access and bool(done.explicit)
-    return not names_only and (not done.is_plain or any(operand.stores for operand in done.explicit))
+    return done is None or not done.is_plain or any(operand.stores for operand in done.explicit)
 
 
 def modifies(image: Image, entry: int) -> bool:

@@ -83,7 +83,7 @@ def _effects(code: bytes, address: int) -> Effects | None:
         use=_use(insn),
         names=tuple(_named(insn)),
         may_access=_may_access(insn),
-        is_plain=insn.id in _PLAIN,
+        is_plain=insn.id in _PLAIN or _only_names(insn),
         alignment=_alignment(insn, models["unaligned"]["names"]),
         is_nontemporal=name.startswith(_NONTEMPORAL) and not name.endswith("a"),
         is_fence=bool(model.get("fence", False)),

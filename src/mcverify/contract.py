@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from mcverify.arch.architecture import Architecture
 from mcverify.arch.known import X86_64
 from mcverify.errors import InputError
 from mcverify.foreign import read_regular
@@ -44,18 +45,11 @@ OBLIGATIONS = tuple(f"O{number}" for number in range(1, 11))
 """Ids of the obligations, in order; docs/obligations.md says what each means."""
 
 REGISTERS = X86_64.general
-"""The general registers; a contract names no others."""
-
-_LOW_PARTS = tuple(name for name, part in X86_64.parts.items() if not part.shift)
 
 BOOL = 8
 """Bits of a C bool in a register: 0 or 1; what lies above is undefined (System V AMD64 ABI 1.0, 3.2.3)."""
 
 CALLEE_SAVED = X86_64.callee_saved
-"""Registers that every routine restores (System V AMD64 ABI 1.0, section 3.2.1)."""
-
-_MAY_BE_ARGUMENTS = X86_64.arguments[2:]
-"""Those of the third argument and further ones (System V AMD64 ABI 1.0, section 3.2.3)."""
 
 MACHINE_CHECK = X86_64.traps.machine_check
 """Trap number of #MC, after which a contract may ask for less."""
@@ -134,6 +128,7 @@ class Contract:
     faults_by_table: bool = False
     rest_zeroed: bool = False
     zero_rest: str | None = None
+    callee_saved: tuple[str, ...] = CALLEE_SAVED
     unit: int | None = None
 
     @property
@@ -177,7 +172,7 @@ class Contract:
     @property
     def kept(self) -> tuple[str, ...]:
         """All registers, but rsp, that must hold their entry value at an exit."""
-        return tuple(r for r in CALLEE_SAVED if r not in self.clobbered) + self.preserved
+        return tuple(r for r in self.callee_saved if r not in self.clobbered) + self.preserved
 
     @property
     def buffers(self) -> str:
@@ -366,15 +361,15 @@ def _by_routine() -> dict[str, tuple[Contract, ...]]:
 
 
 @cache
-def _shipped() -> dict[str, Contract]:
-    contracts = (_read(path) for path in sorted((models_dir() / "contracts").glob("*.toml")))
+def _shipped(architecture: Architecture = X86_64) -> dict[str, Contract]:
+    contracts = (_read(path, architecture) for path in sorted((models_dir() / "contracts").glob("*.toml")))
     return {contract.name: contract for contract in contracts}
 
 
-def _read(path: Path) -> Contract:
+def _read(path: Path, architecture: Architecture = X86_64) -> Contract:
     tree = _tree(path)
     try:
-        return contract_of(tree, str(path))
+        return contract_of(tree, str(path), architecture)
     except RecursionError as error:
         raise InputError(
             "the contract has tables within tables, too deep to be read", where=str(path)
@@ -395,20 +390,24 @@ def _tree(path: Path) -> dict[str, Any]:
         raise InputError(f"the contract is not TOML: {error}", where=str(path)) from error
 
 
-def contract_of(tree: Mapping[str, Any], where: str) -> Contract:
-    """The contract that a tree of tables says, as it comes out of a TOML file.
+def contract_of(tree: Mapping[str, Any], where: str, architecture: Architecture = X86_64) -> Contract:
+    """The contract that a tree of tables says, as it comes out of a TOML file, on an architecture: words for
+    roles (``arg1``, ``result``) become its registers.
 
     Raises InputError, placed at `where`, for a key that is missing, unknown or wrong.
     """
     _table(tree, where)
-    return _contract(_Table(tree, where))
+    return _contract(_Table(tree, where, architecture))
 
 
 class _Table:
     """A TOML table whose keys are asked for by type; `done` refuses those that nobody asked for."""
 
-    def __init__(self, values: Mapping[str, Any], where: str, prefix: str = "") -> None:
+    def __init__(
+        self, values: Mapping[str, Any], where: str, architecture: Architecture, prefix: str = ""
+    ) -> None:
         self._values = values
+        self.architecture = architecture
         self._prefix = prefix
         self._asked: list[str] = []
         self.where = where
@@ -433,7 +432,7 @@ class _Table:
 
     def table(self, key: str) -> _Table:
         """The sub-table `key`, empty where it is absent."""
-        return _Table(self.get(key, dict, {}), self.where, f"{self._prefix}{key}.")
+        return _Table(self.get(key, dict, {}), self.where, self.architecture, f"{self._prefix}{key}.")
 
     def words(self, key: str, allowed: Iterable[str], default: tuple[str, ...]) -> tuple[str, ...]:
         """A list of words out of `allowed`."""
@@ -451,12 +450,16 @@ class _Table:
         name = self.get(key, str, None)
         if name is None:
             return None
-        part = X86_64.parts[self.known(key, name, _LOW_PARTS)]
+        parts = self.architecture.parts
+        part = parts[self.known(key, name, (n for n, part in parts.items() if not part.shift))]
         return part.register, part.bits
 
     def known(self, key: str, value: object, allowed: Iterable[str]) -> str:
-        """`value`, if it is one of `allowed`."""
-        if not isinstance(value, str) or value not in tuple(allowed):
+        """`value`, if it is one of `allowed`, or the register that has this role."""
+        if isinstance(value, str):
+            value = self.architecture.roles.get(value, value)
+        allowed = tuple(allowed)
+        if not isinstance(value, str) or value not in allowed:
             near = _near(value, allowed) if isinstance(value, str) else ""
             raise self.wrong(key, f"names {value!r}, which is unknown{near}", "known: " + ", ".join(allowed))
         return value
@@ -484,9 +487,10 @@ _KINDS: Mapping[type, str] = {
 def _contract(top: _Table) -> Contract:
     arguments, result, state = top.table("arguments"), top.table("result"), top.table("state")
     machine_check = top.table("machine_check")
+    registers = top.architecture.general
     obligations = _obligations(top, OBLIGATIONS, None)
-    src = arguments.word("src", REGISTERS)
-    loaded_value = result.word("value", REGISTERS)
+    src = arguments.word("src", registers)
+    loaded_value = result.word("value", registers)
     size = arguments.get("size", int)
     stored_value, unit = _stored_value(arguments, size)
     data = "copy" if src else "fill" if unit else "value" if stored_value else "zero"
@@ -513,9 +517,9 @@ def _contract(top: _Table) -> Contract:
         over_report_on_machine_check=machine_check.get("over_report", int, over_report),
         traps=cast("Traps", top.word("traps", ("pf", "mc", "both"), "both")),
         fault_model=cast("FaultModel", top.word("fault_model", FAULT_MODELS, "mixed")),
-        dst=arguments.word("dst", REGISTERS) if loaded_value else _register(arguments, "dst"),
+        dst=arguments.word("dst", registers) if loaded_value else _register(arguments, "dst"),
         src=src,
-        len=_register(arguments, "len") if size is None else arguments.word("len", REGISTERS),
+        len=_register(arguments, "len") if size is None else arguments.word("len", registers),
         size=size,
         stored_value=stored_value,
         loaded_value=loaded_value,
@@ -527,13 +531,14 @@ def _contract(top: _Table) -> Contract:
         success_unasked=success_unasked,
         error=result.get("error", int),
         user=is_user,
-        clobbered=state.words("clobbered", CALLEE_SAVED, ()),
+        clobbered=state.words("clobbered", top.architecture.callee_saved, ()),
         given=_given(state.table("given")),
-        preserved=state.words("preserved", REGISTERS, ()),
+        preserved=state.words("preserved", registers, ()),
         routines=top.table("routines").pairs(str),
-        when_reads=state.words("when_reads", _MAY_BE_ARGUMENTS, ()),
+        when_reads=state.words("when_reads", top.architecture.arguments[2:], ()),
         rest_zeroed=result.get("rest_zeroed", bool, False) or arguments.get("zero_rest", str) is not None,
-        zero_rest=arguments.word("zero_rest", REGISTERS),
+        zero_rest=arguments.word("zero_rest", registers),
+        callee_saved=top.architecture.callee_saved,
         unit=unit,
     )
     nothing = result.get("nothing", bool, False)
@@ -548,7 +553,7 @@ def _stored_value(arguments: _Table, size: int | None) -> tuple[str | None, int 
     """The register whose bytes are to be stored, and of a fill, which has a length in place of a size, how
     many of them: those of the part that is named."""
     if size is not None:
-        return arguments.word("value", REGISTERS), None
+        return arguments.word("value", arguments.architecture.general), None
     part = arguments.part("value")
     return (None, None) if part is None else (part[0], part[1] // 8)
 
@@ -566,7 +571,7 @@ def _name(top: _Table) -> str:
 
 def _register(table: _Table, key: str) -> str:
     table.need(key, str)
-    return cast("str", table.word(key, REGISTERS))
+    return cast("str", table.word(key, table.architecture.general))
 
 
 def _obligations(table: _Table, allowed: tuple[str, ...], default: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -579,8 +584,12 @@ def _obligations(table: _Table, allowed: tuple[str, ...], default: tuple[str, ..
 def _given(table: _Table) -> dict[str, int]:
     values: dict[str, int] = table.pairs(int)
     for register in values:
-        table.known(register, register, REGISTERS)
-    return {register: value & (1 << 64) - 1 for register, value in values.items()}
+        table.known(register, register, table.architecture.general)
+    roles = table.architecture.roles
+    found = {roles.get(name, name): value & (1 << 64) - 1 for name, value in values.items()}
+    if len(found) < len(values):
+        raise table.wrong("", "names one register twice")
+    return found
 
 
 def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
@@ -650,8 +659,9 @@ def _check_registers(contract: Contract, top: _Table) -> None:
     for register in results:
         if results.count(register) > 1:
             raise top.wrong("result", f"uses {register} twice")
-    if "rsp" in (*contract.arguments, *contract.given, *contract.preserved, *results):
-        raise top.wrong("arguments", "cannot use rsp, the stack pointer")
+    stack = top.architecture.stack_pointer
+    if stack in (*contract.arguments, *contract.given, *contract.preserved, *results):
+        raise top.wrong("arguments", f"cannot use {stack}, the stack pointer")
     for register in contract.kept:
         if register in results:
             raise top.wrong("result", f"cannot use {register}, which the routine must preserve")

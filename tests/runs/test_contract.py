@@ -258,3 +258,33 @@ def test_kernels_of_a_name_do_not_overlap() -> None:
 )
 def test_spans_of_kernels_are_compared(one: str, other: str, expected: bool) -> None:
     assert overlap(one, other) is overlap(other, one) is expected
+
+
+def test_a_role_stands_for_a_register(tmp_path: Path) -> None:
+    words = {"rdi": "arg1", "rsi": "arg2", "rdx": "arg3", "rax": "result"}
+    roles = GOOD
+    for register, role in words.items():
+        roles = roles.replace(f'"{register}"', f'"{role}"')
+    assert roles != GOOD
+    assert of(tmp_path, roles) == of(tmp_path, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (('src = "rsi"', 'src = "arg1"'), "use rdi twice"),
+        (('src = "rsi"', 'src = "arg7"'), "names 'arg7', which is unknown"),
+        (('src = "rsi"', 'src = "arg0"'), "names 'arg0', which is unknown"),
+    ],
+)
+def test_a_role_that_is_no_ones_or_another_arguments(
+    tmp_path: Path, change: tuple[str, str], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        of(tmp_path, GOOD.replace(*change))
+
+
+def test_a_register_given_by_its_name_and_its_role(tmp_path: Path) -> None:
+    text = GOOD + "\n[state.given]\nr8 = 0\narg5 = 1\n"
+    with pytest.raises(InputError, match="names one register twice"):
+        of(tmp_path, text)

@@ -123,6 +123,12 @@ class Architecture:
         return (*(r for r in self.general if r not in kept), *self.flags)
 
     @cached_property
+    def roles(self) -> Mapping[str, str]:
+        """The registers by the words of contracts: ``arg1`` for that of the first argument, ``result``."""
+        numbered = {f"arg{number}": name for number, name in enumerate(self.arguments, 1)}
+        return {**numbered, "result": self.result}
+
+    @cached_property
     def _names(self) -> Mapping[tuple[str, int], str]:
         return {(part.register, part.bits): name for name, part in self.parts.items() if not part.shift}
 

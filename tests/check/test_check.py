@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from support.processes import until, until_gone
 
 from mcverify.check.check import Checked, complete
 from mcverify.check.code import decode
-from mcverify.check.question import Asked
+from mcverify.check.question import Asked, _borne
 from mcverify.check.solvers import Reply, Said, ask, in_processes
 from mcverify.check.trial import Tried
 from mcverify.cli.check import _code
+from mcverify.contract import contracts_for
 from mcverify.errors import ExitCode
+from mcverify.image.load import load
 
 ASM = Path(__file__).parents[2] / "asm"
 
@@ -136,6 +139,15 @@ def test_check_needs_neither_the_lifter_nor_z3_nor_the_engine():
     rooms = "machine paths runs logic invariants proof witness silicon bundle".split()
     engine = {f"mcverify.{room}" for room in rooms}
     assert not loaded & {"z3", "angr", "claripy", "pyvex", *engine}
+
+
+@pytest.mark.parametrize("name", ["memcpy_trap", "memcpy_mcsafe"])
+def test_a_name_that_has_borne_one_contract_bears_it_in_any_kernel(name):
+    """That contract may be of no kernel that was released."""
+    image = replace(load(ASM / "memcpy_64.S"), kernels="4.6 to 5.9")
+    known = contracts_for(name)
+    assert len(known) == 1
+    assert _borne(name, image, known) == [*known]
 
 
 # -- what is changed is noticed

@@ -135,7 +135,10 @@ def _contract(routine: Routine, image: Image, asked: Asked, where: str) -> tuple
 
 def _borne(name: str, image: Image, known: tuple[Contract, ...]) -> list[Contract]:
     """The contracts of a name that the code may bear: those of the kernels that it is for, as far as it
-    tells; where the code tells by what it reads, that one."""
+    tells; where the code tells by what it reads, that one. The only one that a name has borne may be said to
+    be of no kernel."""
+    if len(known) < 2:
+        return list(known)
     if any(contract.when_reads for contract in known):
         own = borne(image, name)
         return [own] if own is not None else []

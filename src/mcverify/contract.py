@@ -36,6 +36,10 @@ where that is needed."""
 
 KindName = Literal["load", "store"]
 Data = Literal["copy", "zero", "value", "fill"]
+Told = Literal["left", "done", "address"]
+"""How a register tells the count of bytes left: it is that count, the count of bytes done, or the address of
+the byte that faulted (0: none did)."""
+
 Traps = Literal["pf", "mc", "both"]
 """Which faults may strike: page faults, machine checks (on loads alone), or either."""
 
@@ -45,6 +49,9 @@ OBLIGATIONS = tuple(f"O{number}" for number in range(1, 11))
 """Ids of the obligations, in order; docs/obligations.md says what each means."""
 
 REGISTERS = X86_64.general
+
+_FLAGS = ("cf", "zf")
+"""Flags that may be a status."""
 
 BOOL = 8
 """Bits of a C bool in a register: 0 or 1; what lies above is undefined (System V AMD64 ABI 1.0, 3.2.3)."""
@@ -73,8 +80,10 @@ class Contract:
     source; of a fill its low `unit` bytes, again and again; `loaded_value` the one that returns the bytes of
     src, zero-extended, and 0 after a fault, where there is no dst. Of `left` (count of bytes left) and
     `status` (zero or non-zero) exactly one names a register; `trap` may name the one that returns the trap
-    number. `over_report` is how many bytes `left` may exceed the missing ones by. `given` are registers with
-    a fixed value at entry, `preserved` those
+    number. `told` is how `left` says it: with an address there may be a status besides. `handed` are the
+    registers into which the handler of each entry puts the "address" and the number ("trap") of a fault, in
+    place of what the table says of it. `over_report` is how many bytes `left` may exceed the missing ones by.
+    `given` are registers with a fixed value at entry, `preserved` those
     that must come back unchanged besides the callee-saved ones, `clobbered` such of the latter as need
     not. `user`: the buffer lies below the end of user memory. `obligations` bind after a page fault or none,
     `on_machine_check` after a machine check (the same ones unless the file says otherwise).
@@ -130,6 +139,8 @@ class Contract:
     zero_rest: str | None = None
     callee_saved: tuple[str, ...] = CALLEE_SAVED
     unit: int | None = None
+    told: Told = "left"
+    handed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -150,7 +161,28 @@ class Contract:
     def result(self, role: str, registers: Mapping[str, int]) -> int:
         """The value of the result `role`, which the contract names, in `registers`, the low part
         where it is one."""
-        return registers[getattr(self, role)] % (1 << self.bits(role))
+        register = getattr(self, role)
+        if register in _FLAGS:
+            return registers["rflags"] >> X86_64.flags[register] & 1
+        return registers[register] % (1 << self.bits(role))
+
+    def left_of(self, registers: Mapping[str, int], initial: Mapping[str, int], length: int) -> int:
+        """The count of bytes left of `length` that `registers` tell at a return, where the routine was called
+        with `initial` ones. What tells of no byte of the buffers is the largest number."""
+        value = self.result("left", registers)
+        if self.told == "left":
+            return value
+        if self.told == "done":
+            return (length - value) % (1 << 64)
+        if not value if self.status is None else self.succeeded(self.result("status", registers)):
+            return 0
+        bases = (initial[register] for register in (self.src, self.dst) if register is not None)
+        offsets = ((value - base) % (1 << 64) for base in bases)
+        return next((length - offset for offset in offsets if offset < length), (1 << 64) - 1)
+
+    def succeeded(self, status: int) -> bool:
+        """Whether a status says that no fault was taken."""
+        return (status != 0) == self.status_inverted
 
     def named(self, role: str) -> str | None:
         """The name of the register, or of the part of one, that is the result `role`."""
@@ -444,14 +476,18 @@ class _Table:
         value = self.get(key, str, default)
         return value if value is None else self.known(key, value, allowed)
 
-    def part(self, key: str) -> tuple[str, int] | None:
-        """A register or a low part of one, as the whole one and the width in bits; None where the key is
-        absent."""
+    def part(self, key: str, flags: tuple[str, ...] = ()) -> tuple[str, int] | None:
+        """A register or a low part of one, as the whole one and the width in bits, or one of the `flags`, of
+        1 bit; None where the key is absent."""
         name = self.get(key, str, None)
         if name is None:
             return None
         parts = self.architecture.parts
-        part = parts[self.known(key, name, (n for n, part in parts.items() if not part.shift))]
+        low = [n for n, part in parts.items() if not part.shift]
+        name = self.known(key, name, (*low, *flags))
+        if name in flags:
+            return name, 1
+        part = parts[name]
         return part.register, part.bits
 
     def known(self, key: str, value: object, allowed: Iterable[str]) -> str:
@@ -486,7 +522,7 @@ _KINDS: Mapping[type, str] = {
 
 def _contract(top: _Table) -> Contract:
     arguments, result, state = top.table("arguments"), top.table("result"), top.table("state")
-    machine_check = top.table("machine_check")
+    machine_check, fault = top.table("machine_check"), top.table("fault")
     registers = top.architecture.general
     obligations = _obligations(top, OBLIGATIONS, None)
     src = arguments.word("src", registers)
@@ -497,7 +533,8 @@ def _contract(top: _Table) -> Contract:
     over_report = top.get("over_report", int, 0)
     status_inverted = result.get("status_inverted", bool, False)
     success_unasked = result.get("success_unasked", bool, False)
-    results = {role: result.part(role) for role in ("left", "status", "trap")}
+    told, left = _told(result)
+    results = {"left": left, **{role: result.part(role, _FLAGS) for role in ("status", "trap")}}
     status = results["status"]
     if status is not None and status_inverted and not success_unasked and status[1] == 8 * WORD:
         results["status"] = status[0], BOOL
@@ -540,13 +577,30 @@ def _contract(top: _Table) -> Contract:
         zero_rest=arguments.word("zero_rest", registers),
         callee_saved=top.architecture.callee_saved,
         unit=unit,
+        told=told,
+        handed=_handed(fault),
     )
     nothing = result.get("nothing", bool, False)
     top.get("table", dict)  # of the file's exception table: `table_of`
-    for table in (top, arguments, result, state, machine_check):
+    for table in (top, arguments, result, state, machine_check, fault):
         table.done()
     _check(contract, top, nothing=nothing)
     return contract
+
+
+def _told(result: _Table) -> tuple[Told, tuple[str, int] | None]:
+    """How the count of bytes left is told, and by what."""
+    keys: Mapping[str, Told] = {"left": "left", "done": "done", "fault_address": "address"}
+    found = {key: part for key in keys if (part := result.part(key)) is not None}
+    if len(found) > 1:
+        raise result.wrong(list(found)[1], f"tells the count of bytes left, and {next(iter(found))} does too")
+    return next(((keys[key], part) for key, part in found.items()), ("left", None))
+
+
+def _handed(fault: _Table) -> dict[str, str]:
+    """The registers in which the handler leaves what a fault was."""
+    found = {what: fault.word(what, fault.architecture.general) for what in ("address", "trap")}
+    return {what: register for what, register in found.items() if register is not None}
 
 
 def _stored_value(arguments: _Table, size: int | None) -> tuple[str | None, int | None]:
@@ -594,7 +648,7 @@ def _given(table: _Table) -> dict[str, int]:
 
 def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
     both, neither = (
-        None not in (contract.left, contract.status),
+        None not in (contract.left, contract.status) and contract.told != "address",
         (contract.left, contract.status) == (None, None),
     )
     if both or (neither and not nothing):
@@ -605,6 +659,7 @@ def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
         raise top.wrong("over_report", "must not be negative; it is a number of bytes")
     _check_data(contract, top)
     _check_values(contract, top)
+    _check_told(contract, top)
     if contract.status is None and (contract.success_unasked or contract.error is not None):
         raise top.wrong("result", "says what the status is, but names no status")
     for identifier in {*contract.obligations, *contract.on_machine_check}:
@@ -613,6 +668,20 @@ def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
     if contract.src is None and contract.faults != "stores":
         raise top.wrong("faults", f'is "{contract.faults}", but a routine without a source has stores only')
     _check_registers(contract, top)
+
+
+def _check_told(contract: Contract, top: _Table) -> None:
+    """Refuse what does not go together with the address of a fault, or with a flag."""
+    if "address" in (*contract.handed, contract.told) and contract.traps != "pf":
+        raise top.wrong("traps", 'must be "pf": a machine check does not tell the address of a byte')
+    if contract.told == "address" and contract.bits("left") < 8 * WORD:
+        raise top.wrong("result.fault_address", "must be a whole register")
+    if len(set(contract.handed.values())) < len(contract.handed) or "rsp" in contract.handed.values():
+        raise top.wrong("fault", "names rsp, or one register twice")
+    if contract.trap in _FLAGS:
+        raise top.wrong("result.trap", "is a number, and a flag holds none")
+    if contract.status in _FLAGS and contract.error is not None:
+        raise top.wrong("result.error", "is a number, and the status is a flag")
 
 
 def _check_data(contract: Contract, top: _Table) -> None:

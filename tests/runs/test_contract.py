@@ -107,7 +107,7 @@ def test_a_routine_without_a_source_clears(tmp_path: Path) -> None:
         ("[result]", '[state]\nclobbered = ["rcx"]\n[result]', "names 'rcx', which is unknown"),
         ('len = "rdx"', 'len = "rdx"\nsize = 4', "must name one of len and size"),
         ('len = "rdx"', "size = 0", "arguments.size must be positive"),
-        ('src = "rsi"', 'value = "rsi"', "arguments.size must be 1, 2, 4 or 8"),
+        ('src = "rsi"', 'value = "xmm0"', "arguments.value names 'xmm0', which is unknown"),
         ('len = "rdx"', 'size = 4\nvalue = "rdx"', "arguments.value names a register"),
         ('left = "rax"', 'left = "rax"\nvalue = "rdx"', "arguments.size must be 1, 2, 4 or 8"),
         ('left = "rax"', 'left = "rax"\nerror = -14', "names no status"),
@@ -288,3 +288,50 @@ def test_a_register_given_by_its_name_and_its_role(tmp_path: Path) -> None:
     text = GOOD + "\n[state.given]\nr8 = 0\narg5 = 1\n"
     with pytest.raises(InputError, match="names one register twice"):
         of(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("told", "value", "left"),
+    [
+        ("left", 3, 3),
+        ("done", 3, 7),
+        ("done", 11, (1 << 64) - 1),
+        ("fault_address", 0, 0),
+        ("fault_address", 0x1000 + 3, 7),
+        ("fault_address", 0x2000, 10),
+        ("fault_address", 0x2000 + 10, (1 << 64) - 1),
+    ],
+)
+def test_the_count_of_bytes_left_may_be_told_otherwise(told: str, value: int, left: int) -> None:
+    tree = tomllib.loads('traps = "pf"\n' + GOOD.replace('left = "rax"', f'{told} = "rax"'))
+    contract = contract_of(tree, "x.toml")
+    assert contract.left_of({"rax": value}, {"rdi": 0x1000, "rsi": 0x2000}, 10) == left
+
+
+def test_a_status_beside_an_address_says_whether_there_was_a_fault() -> None:
+    told = 'fault_address = "rax"\nstatus = "cf"'
+    contract = contract_of(tomllib.loads('traps = "pf"\n' + GOOD.replace('left = "rax"', told)), "x.toml")
+    called = {"rdi": 0x1000, "rsi": 0x2000}
+    assert contract.left_of({"rax": 0x1003, "rflags": 0x202}, called, 10) == 0
+    assert contract.left_of({"rax": 0x1003, "rflags": 0x203}, called, 10) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[result]\nfault_address = "rax"', "traps must be"),
+        ('traps = "pf"\n[result]\nfault_address = "eax"', "whole register"),
+        ('[result]\nleft = "rax"\ndone = "rdx"', "tells the count"),
+        ('[result]\nleft = "rax"\n[fault]\naddress = "rax"', "traps must be"),
+        ('[result]\nleft = "rax"\n[fault]\ntrap = "rsp"', "names rsp"),
+        ('[result]\nleft = "cf"', "unknown"),
+        ('[result]\nleft = "rax"\ntrap = "cf"', "a flag holds none"),
+        ('[result]\nstatus = "cf"\nerror = -14', "the status is a flag"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    head, _, tail = text.partition("[result]")
+    obligations = 'obligations = ["O1"]\n'
+    arguments = '[arguments]\ndst = "rdi"\nsrc = "rsi"\nlen = "rdx"\n'
+    with pytest.raises(InputError, match=said):
+        of(tmp_path, 'name = "mine"\n' + obligations + head + arguments + "[result]" + tail)

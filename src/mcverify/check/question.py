@@ -222,6 +222,8 @@ def sentences(routine: Routine, question: Question, image: Image) -> Iterator[st
         ("do", "overlap each other or the stack frame") if both else ("does", "overlap the stack frame")
     )
     yield f"{contract.buffers} {verb} not wrap around the address space, nor {rest}"
+    if contract.told == "address" and contract.status is None:
+        yield f"{contract.buffers} not at address 0, which says that no fault was taken"
     if contract.user:
         end = X86_64.limits.user_end
         yield f"{contract.buffers} {'lie' if both else 'lies'} in user memory, below {end:#x}"

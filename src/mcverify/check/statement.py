@@ -188,6 +188,8 @@ class _Statements:
         length, limit = self._length, word(self._question.len_max)
         said = [f"(bvule {length} {limit})", f"(bvule j {limit})"]
         said += [f"(bvule {b.base} (bvsub {word(-1)} {length}))" for b in self._buffers.values()]
+        if self._contract.told == "address" and self._contract.status is None:
+            said += [f"(not (= {b.base} {word(0)}))" for b in self._buffers.values()]
         if self._contract.user:
             said += [f"(bvule {b.base} (bvsub {word(USER_END)} {length}))" for b in self._buffers.values()]
         said += [f"(= {r}@0 {word(v)})" for r, v in sorted(self._contract.given.items())]
@@ -497,7 +499,7 @@ class _Statements:
         """That the bytes done and `slack` more reach a bad one."""
         script = self._along(path, bad_bytes=True, staying=bool(self._routine.resting))
         values = self._final(script, path)
-        reached = f"(bvadd (bvsub {self._length} {self._result('left')}) {word(slack)})"
+        reached = f"(bvadd (bvsub {self._length} {self._left(path)}) {word(slack)})"
         goal = _any(f"(bvule {bad} {reached})" for bad in self._bad())
         self._complete(path, values, [goal])
         says = f"at most {slack} good bytes are left where {path.name} returns ({path.exit})"
@@ -517,7 +519,7 @@ class _Statements:
 
     def _exit_goals(self, identifier: str, path: Path) -> Iterator[tuple[str, bool]]:
         """Goals over final values, each with whether it rests on bad addresses staying bad."""
-        left, length, faulted = self._result("left"), self._length, self._faulted(path)
+        left, length, faulted = self._left(path), self._length, self._faulted(path)
         claim = f"(bvule {left} {length})"
         claimed = f"(bvsub {length} {left})"
         if identifier == "O2" and left:
@@ -534,7 +536,7 @@ class _Statements:
         elif identifier == "O7":
             yield self._machine_state(path), False
         elif identifier == "O9":
-            yield _all(self._failure() if faulted else self._success()), False
+            yield _all(self._failure() if faulted else self._success(path)), False
         elif identifier == "O10":
             yield "false" if path.unfenced else "true", False
 
@@ -544,6 +546,23 @@ class _Statements:
         if not register or bits == 64:
             return register
         return f"((_ zero_extend {64 - bits}) ((_ extract {bits - 1} 0) {register}))"
+
+    def _left(self, path: Path) -> str:
+        """The count of bytes left that the registers tell at the end of a path; "" where nothing tells it.
+        The buffers do not overlap, so an address is looked for first where the last fault was."""
+        told, contract = self._result("left"), self._contract
+        if not told or contract.told == "left":
+            return told
+        if contract.told == "done":
+            return f"(bvsub {self._length} {told})"
+        found = word(-1)
+        last = next((fault.kind for fault in reversed(_faults(path))), "load")
+        for kind in sorted(self._buffers, key=lambda kind: kind == last):
+            offset = f"(bvsub {told} {self._buffers[kind].base})"
+            found = f"(ite (bvult {offset} {self._length}) (bvsub {self._length} {offset}) {found})"
+        is_zero = f"(= {self._result('status') or told} {word(0)})"
+        succeeded = f"(not {is_zero})" if contract.status and contract.status_inverted else is_zero
+        return f"(ite {succeeded} {word(0)} {found})"
 
     def _nothing_beyond(self, path: Path, claim: str, claimed: str) -> Iterator[tuple[str, bool]]:
         """No byte is stored behind the claim, nor at or behind a bad one."""
@@ -594,12 +613,12 @@ class _Statements:
             raise Inconsistent(f"{path.name} of {self._routine.title} does not tell where it returns to")
         return _all([*kept, *state, "(= returned_to return@0)"])
 
-    def _success(self) -> Iterator[str]:
+    def _success(self, path: Path) -> Iterator[str]:
         contract = self._contract
         if contract.dst:
             yield _implies(f"(bvult j {self._length})", "hit")
         if contract.left:
-            yield f"(= {self._result('left')} {word(0)})"
+            yield f"(= {self._left(path)} {word(0)})"
         if contract.trap:
             yield f"(= {self._result('trap')} {word(0)})"
         if contract.status and not contract.success_unasked:

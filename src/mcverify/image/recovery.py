@@ -7,7 +7,7 @@ from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.errors import InputError
 from mcverify.image.callees import ASSUMED
 from mcverify.image.extable import is_of_linux
-from mcverify.image.image import Image, TableEntry
+from mcverify.image.image import Handler, Image, TableEntry
 
 _LONGEST = 15
 _REX = range(0x40, 0x50)
@@ -34,6 +34,14 @@ def _moves(code: bytes) -> bool:
     if code[start : start + 1] and code[start] in _REX:
         start += 1
     return any(code[start:].startswith(bytes.fromhex(opcode)) for opcode in table["opcodes"])
+
+
+def handler_of(entry: TableEntry, contract: Contract) -> Handler:
+    """What happens before control goes on at the fixup of an entry: what the contract says of all, if it says
+    something, else what the table says."""
+    if not contract.handed:
+        return entry.handler
+    return Handler("of the contract", tuple(f"{r} = {what}" for what, r in contract.handed.items()))
 
 
 def fatal_entries(image: Image, contract: Contract) -> frozenset[int]:

@@ -68,6 +68,8 @@ class Assumptions:
         length = self.length
         found = [z3.ULE(length, word(self.len_max))]
         found += [z3.ULE(base, word(-1) - length) for _, base in self.buffers]
+        if self.contract.told == "address" and self.contract.status is None:
+            found += [base != 0 for _, base in self.buffers]
         if self.contract.user:
             found += [z3.ULE(base, word(USER_END) - length) for _, base in self.buffers]
         return tuple(found)

@@ -32,12 +32,19 @@ _EFFECTS: dict[str, _Effect] = {
 }
 
 
-def apply_handler(handler: Handler, before: Registers, trap: z3.BitVecRef) -> Registers | None:
-    """The registers at the fixup, given those at the fault and the trap number (64 bits); None if an
-    effect is not modelled."""
+def apply_handler(
+    handler: Handler, before: Registers, trap: z3.BitVecRef, address: z3.BitVecRef | None = None
+) -> Registers | None:
+    """The registers at the fixup, given those at the fault, the trap number and the address of the byte that
+    faulted (64 bits each); None if an effect is not modelled, or the address is not known."""
     registers = before
+    told = {"trap": trap} if address is None else {"trap": trap, "address": address}
     for effect in handler.effects:
-        if effect not in _EFFECTS:
+        register, _, what = effect.partition(" = ")
+        if effect in _EFFECTS:
+            registers = registers.assigned(_EFFECTS[effect](handler, registers, trap))
+        elif register in X86_64.general and what in told:
+            registers = registers.assigned({register: told[what]})
+        else:
             return None
-        registers = registers.assigned(_EFFECTS[effect](handler, registers, trap))
     return registers

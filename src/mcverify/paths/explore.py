@@ -20,7 +20,7 @@ from mcverify.deadline import Deadline
 from mcverify.image.callees import StandIn, callees, calling
 from mcverify.image.image import Image, TableEntry
 from mcverify.image.patch import merged_nops
-from mcverify.image.recovery import fatal_entries
+from mcverify.image.recovery import fatal_entries, handler_of
 from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
@@ -188,7 +188,8 @@ class Explorer:
         scratch._cuts, scratch._slots = set(self._cuts), {location: frozenset(), **self._slots}
         state = scratch._cut_state(location)
         node = _Node(instruction, state, True, False, trail=(instruction,))
-        _, following = scratch._handle(location, node, entry, z3.BitVec("trap", 64))
+        told = z3.BitVec("trap", 64), z3.BitVec("address", 64)
+        _, following = scratch._handle(location, node, entry, *told)
         return (following and scratch._follow(location, following)) or []
 
     def _explore_all(self) -> list[Segment] | None:
@@ -763,9 +764,10 @@ class Explorer:
         numbers = self.options.load_traps if transfer.kind is Kind.LOAD else self.options.store_traps
         entry = self.image.entry_at(node.address)
         struck = node.knowing(strikes(transfer, self._base(transfer)))
+        struck, told = self._telling_address(struck, transfer)
 
         def faulted(fixup: int | None, numbers: tuple[int, ...]) -> _Node:
-            fault = Fault(transfer, fixup, trap, node.state)
+            fault = Fault(transfer, fixup, trap, node.state, told)
             at_fault = changed(struck, state=_without_red_zone(node.state))
             at_fault = at_fault.assuming(trap_numbers(trap, numbers))
             return changed(at_fault, faults=(*node.faults, fault), faulted=True).over(
@@ -779,8 +781,18 @@ class Explorer:
         rest = tuple(number for number in numbers if number not in fatal)
         if not rest:
             return ended, []
-        handled, following = self._handle(source, faulted(entry.fixup, rest), entry, trap)
+        handled, following = self._handle(source, faulted(entry.fixup, rest), entry, trap, told)
         return [*ended, *handled], following
+
+    def _telling_address(self, node: _Node, transfer: Transfer) -> tuple[_Node, z3.BitVecRef | None]:
+        """What is known of the address that the handler is told, where the contract says that it hands it on:
+        it is that of a bad byte of the access, and which one is not said where there are several."""
+        if "address" not in self.contract.handed:
+            return node, None
+        told = z3.BitVec(f"address{next(self._numbers)}", 64)
+        offset = told - self._base(transfer)
+        inside = z3.ULT(told - transfer.address, word(transfer.size))
+        return node.assuming(z3.simplify(inside)).knowing(z3.UGE(offset, FIRST_BAD[transfer.kind])), told
 
     def _fatal_numbers(self, transfer: Transfer, numbers: tuple[int, ...]) -> tuple[int, ...]:
         """The traps of those an access may raise from which the kernel does not recover at its entry."""
@@ -789,11 +801,17 @@ class Explorer:
         return tuple(number for number in numbers if number == MACHINE_CHECK)
 
     def _handle(
-        self, source: Location, node: _Node, entry: TableEntry, trap: z3.BitVecRef
+        self,
+        source: Location,
+        node: _Node,
+        entry: TableEntry,
+        trap: z3.BitVecRef,
+        address: z3.BitVecRef | None,
     ) -> tuple[list[Segment], list[_Node]]:
-        registers = apply_handler(entry.handler, node.state.registers, trap)
+        handler = handler_of(entry, self.contract)
+        registers = apply_handler(handler, node.state.registers, trap, address)
         if registers is None:
-            reason = f"the handler {entry.handler.name} is not modelled"
+            reason = f"the handler {handler.name} is not modelled"
             return [self._end(source, node, Ending.LOST, reason=reason)], []
         if entry.fixup in self._merged:
             return [self._into_nops(source, node)], []

@@ -65,13 +65,15 @@ class Transfer:
 class Fault:
     """A fault taken on the segment: the access that faulted, the fixup it went to, the trap number (a term).
 
-    `before` is the state in which the faulting instruction stood (for REP: at the faulting element).
+    `before` is the state in which the faulting instruction stood (for REP: at the faulting element);
+    `address` that of the byte that faulted (a term), where the handler hands it on.
     """
 
     access: Transfer
     fixup: int | None
     trap: z3.BitVecRef
     before: State
+    address: z3.BitVecRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def _serving(row: Exit, access: str) -> Exit:
 
 def _count(explorer: Explorer, instruction: int, contract: Contract) -> str:
     """What the fixup of `instruction` returns, over the registers as they are at the fault."""
-    if contract.left is None:
+    if contract.left is None or contract.told != "left":
         return ""
     finals: list[State] = [s.final for s in explorer.fixup_segments(instruction) if s.target is Ending.RETURN]
     texts = {in_words(_count_of(state, contract)) for state in finals}

@@ -10,10 +10,11 @@ import z3
 from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.logic.assumptions import Assumptions
+from mcverify.logic.count import left_of, result_of
 from mcverify.logic.ghost import HIT, OK, RETURNED, J
 from mcverify.logic.standpoint import last_trap
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
-from mcverify.machine.terms import low, word
+from mcverify.machine.terms import word
 from mcverify.paths.explore import Options, entry_symbol
 from mcverify.paths.faults import FIRST_BAD, strikes
 from mcverify.paths.segment import AccessPoint, Segment
@@ -74,12 +75,11 @@ class _Exit:
 
     def result(self, role: str) -> z3.BitVecRef | None:
         """The result `role` as 64 bits, what lies above its width left out; None where there is none."""
-        name = getattr(self.contract, role)
-        return None if name is None else low(self.register(name), self.contract.bits(role))
+        return result_of(self.contract, role, self.register)
 
     @property
     def left(self) -> z3.BitVecRef | None:
-        return self.result("left")
+        return left_of(self.contract, self.length, self.segment)
 
     @property
     def bad(self) -> list[z3.BitVecRef]:

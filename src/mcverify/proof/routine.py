@@ -20,13 +20,14 @@ from mcverify.image.image import Image
 from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
 from mcverify.logic.assumptions import USER_END, Assumptions
+from mcverify.logic.count import left_of
 from mcverify.logic.second import SecondSolver
 from mcverify.logic.solver import Answer, Solver
 from mcverify.machine.compared import not_compared
 from mcverify.machine.instruction import Kind
 from mcverify.machine.lift import Lifter
 from mcverify.machine.rep import closed_form_claims
-from mcverify.machine.terms import low, symbols_of, word
+from mcverify.machine.terms import symbols_of, word
 from mcverify.paths.explore import Explorer, Options, TooManyPaths, may_strike
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Ending, Paths, Segment
@@ -367,10 +368,10 @@ class RoutineProof:
 
     def _least_bound(self, houdini: Houdini, segment: Segment, at_least: int) -> int | None:
         """The least of the bounds, from `at_least` on, that is proved of the exit of `segment`."""
-        assert self._contract.left is not None
         assumptions, options = self._assumptions(self._persistent), self._path_options()
         standpoint = houdini.standpoint(segment.source)
-        count = low(segment.final.registers[self._contract.left], self._contract.bits("left"))
+        count = left_of(self._contract, assumptions.length, segment)
+        assert count is not None
         done = assumptions.length - count
         bad = [FIRST_BAD[kind] for kind, _ in assumptions.buffers if options.may_fault(kind)]
         for slack in (s for s in _SLACKS if s >= at_least):
@@ -453,6 +454,13 @@ class RoutineProof:
         self._progress("proof: writing it down")
         asked = {q for f in self._findings if f.proved and f.is_staying for q in f.answers if q[1] != "end"}
         resting = tuple(sorted({identifier if scope == "exit" else scope for identifier, scope, _ in asked}))
+        if self._contract.handed:
+            raise InputError(
+                f"the proof of {self._task.name} has handlers that the contract speaks of ([fault]), which no"
+                " bundle holds yet",
+                where=str(self._image.path),
+                hint="prove it without --proof, or name the others with --routine",
+            )
         if any("%gs:" in self._lifter.instruction(address).text for address in self._visited()):
             raise InputError(
                 f"the proof of {self._task.name} reads a per-CPU variable, which no bundle holds yet",
@@ -529,6 +537,8 @@ class RoutineProof:
             yield f"{buffers} do not wrap around the address space, nor overlap each other or the stack frame"
         else:
             yield f"{buffers} does not wrap around the address space, nor overlap the stack frame"
+        if self._contract.told == "address" and self._contract.status is None:
+            yield f"{buffers} not at address 0, which says that no fault was taken"
         if self._contract.user:
             yield f"{buffers} lies in user memory, below {USER_END:#x}"
 

@@ -126,7 +126,7 @@ class Witnesses:
         worst = 0
         for case, outcome in zip(cases, self.runner.run(cases), strict=True):
             if outcome.faults and outcome.ending is Ending.RETURNED and self._contract.left:
-                done = case.len - self._contract.result("left", outcome.registers)
+                done = case.len - self._contract.left_of(outcome.registers, outcome.initial, case.len)
                 worst = max(worst, min(fault.offset for fault in outcome.faults) - done)
         return worst
 

@@ -82,7 +82,8 @@ def _asks_more(one: Contract, other: Contract) -> bool:
 
 def _call(contract: Contract) -> tuple[object, ...]:
     results = (contract.left, contract.status, contract.trap, contract.loaded_value, dict(contract.widths))
-    return (*contract.arguments, contract.size, *results, dict(contract.given), contract.data)
+    told = contract.told, dict(contract.handed)
+    return (*contract.arguments, contract.size, *results, *told, dict(contract.given), contract.data)
 
 
 def _asked(contract: Contract) -> frozenset[tuple[object, ...]]:

@@ -265,7 +265,7 @@ def _claim(case: Case, outcome: Outcome, contract: Contract | None) -> int | Non
     if contract is None or outcome.ending is not Ending.RETURNED:
         return None
     if contract.left is not None:
-        left = contract.result("left", outcome.registers)
+        left = contract.left_of(outcome.registers, outcome.initial, case.len)
         return case.len - left if left <= case.len else None
     if contract.status is None or contract.dst is None or contract.success_unasked:
         return None

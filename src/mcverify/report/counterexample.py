@@ -190,7 +190,11 @@ def _returned(found: Counterexample, contract: Contract | None) -> str:
     if contract is None:
         return f"rax {number(outcome.registers['rax'])}"
     roles = [role for role in ("left", "status", "trap") if contract.named(role) is not None]
-    named = [(role, contract.result(role, outcome.registers), contract.named(role)) for role in roles]
+    words = {"left": {"left": "left", "done": "done", "address": "address"}[contract.told]}
+    named = [
+        (words.get(role, role), contract.result(role, outcome.registers), contract.named(role))
+        for role in roles
+    ]
     if contract.loaded_value is not None:
         named.append(("value", outcome.registers[contract.loaded_value], contract.loaded_value))
     return ", ".join(f"{name} {number(value)} ({register})" for name, value, register in named)
@@ -207,7 +211,8 @@ def _stored(case: Case, outcome: Outcome) -> str:
 def _expected(found: Counterexample, contract: Contract | None) -> Lines:
     if contract is None or contract.left is None or found.outcome.ending is not Ending.RETURNED:
         return []
-    length, left = found.case.len, contract.result("left", found.outcome.registers)
+    length, outcome = found.case.len, found.outcome
+    left = contract.left_of(outcome.registers, outcome.initial, length)
     prefix = stored_prefix(found.outcome, length)
     if left == length - prefix:
         return []

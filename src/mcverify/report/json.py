@@ -142,6 +142,8 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "stored_value": contract.stored_value,
         "loaded_value": contract.loaded_value,
         "unit": contract.unit,
+        "told": contract.told,
+        "handed": dict(contract.handed),
         "success_unasked": contract.success_unasked,
         "rest_zeroed": contract.rest_zeroed,
         "zero_rest": contract.zero_rest,

@@ -184,7 +184,7 @@ def _is_determined(result: RoutineResult) -> bool:
     contract = result.contract
     if contract is None or result.verdict is not Verdict.PROVED or result.slack != 0:
         return False
-    if contract.left is None or contract.status is not None:
+    if contract.left is None or contract.told != "left" or contract.status is not None:
         return False
     exact = contract.over_report == contract.over_report_on_machine_check == 0
     asked = all(o in contract.obligations and o in contract.on_machine_check for o in _EXACT)

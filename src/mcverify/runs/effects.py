@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from mcverify.arch.known import X86_64
 from mcverify.image.image import Handler
 
 _MASK = (1 << 64) - 1
@@ -18,6 +19,7 @@ class Effect(IntEnum):
     ADD_IMM = 2
     SCALE_ADD = 3
     UNMODELLED = 4
+    SET_ADDRESS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,10 @@ class Operation:
     target: str = "rax"
     operand: str = "rax"
     imm: int = 0
+
+
+_TOLD = {"trap": Effect.SET_TRAP, "address": Effect.SET_ADDRESS}
+"""What a handler may put into any register: the number of the fault, and the address of its byte."""
 
 
 def operations(handler: Handler) -> tuple[Operation, ...]:
@@ -50,4 +56,7 @@ def _operation(word: str, handler: Handler) -> Operation:
             return Operation(Effect.SET_IMM, register, imm=imm)
         case "cx = imm*cx + reg" if register:
             return Operation(Effect.SCALE_ADD, "rcx", register, imm)
+    target, _, what = word.partition(" = ")
+    if target in X86_64.general and what in _TOLD:
+        return Operation(_TOLD[what], target)
     return Operation(Effect.UNMODELLED)

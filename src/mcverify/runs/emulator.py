@@ -21,7 +21,7 @@ from mcverify.deadline import Deadline
 from mcverify.errors import InputError
 from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image
-from mcverify.image.recovery import fatal_entries
+from mcverify.image.recovery import fatal_entries, handler_of
 from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit, touches
 from mcverify.runs.code import must_be_aligned, opens_user_access, reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
@@ -174,11 +174,12 @@ class EmulatorRunner:
 def _resumed(
     machine: _Machine, insn: int, registers: Mapping[str, int], trap: int, filling: bytes
 ) -> dict[str, int] | None:
-    """The registers at the return after a fault at `insn`, with the own frame full of one byte."""
+    """The registers at the return after a fault at `insn`, with the own frame full of one byte; None where
+    that cannot be told, since the handler hands on an address."""
     fixup, effects = machine.fixups.get((insn - machine.bias) & _MASK, (0, None))
     for name, value in registers.items():
         machine.set(name, value)
-    if effects is None or not machine.apply(effects, trap):
+    if effects is None or "address" in machine.contract.handed or not machine.apply(effects, trap, 0):
         return None
     machine.uc.mem_write(STACK, filling * (_STACK_ENTRY - STACK))
     machine.uc.mem_write(_STACK_ENTRY, _RETURN_PAGE.to_bytes(8, "little"))
@@ -230,7 +231,9 @@ class _Machine:
             code = reachable(image, entry)
         self.image, self.entry, self.contract, self.code = image, entry, contract, code
         self.fatal = fatal_entries(image, contract)
-        self.fixups = {e.insn: (e.fixup, operations(e.handler)) for e in reversed(image.entries)}
+        self.fixups = {
+            e.insn: (e.fixup, operations(handler_of(e, contract))) for e in reversed(image.entries)
+        }
         self.user_access = opens_user_access(image, code)
         self.aligned = {a: alignment for a in code if (alignment := must_be_aligned(image, a))}
         self.reps = {i.address: i.repeats for i in code.values() if i.repeats and i.repeats.width}
@@ -282,12 +285,14 @@ class _Machine:
         self.set("rsp", rsp + 8)
         return int.from_bytes(self.uc.mem_read(rsp, 8), "little")
 
-    def apply(self, effects: Sequence[Operation], trap: int) -> bool:
+    def apply(self, effects: Sequence[Operation], trap: int, address: int) -> bool:
         """Do what a handler does; False if that is not modelled."""
         for effect in effects:
             match effect.effect:
                 case Effect.SET_TRAP:
                     self.set(effect.target, trap)
+                case Effect.SET_ADDRESS:
+                    self.set(effect.target, address)
                 case Effect.SET_IMM:
                     self.set(effect.target, effect.imm)
                 case Effect.ADD_IMM:
@@ -700,7 +705,7 @@ class _Run:
             self._ending, self._rip = Ending.OOPS, insn
         elif len(self._faults) == _MOST_FAULTS:
             self._ending, self._rip = Ending.TIMEOUT, insn
-        elif not self._machine.apply(found[1], self._trap(is_store=is_store)):
+        elif not self._machine.apply(found[1], self._trap(is_store=is_store), address):
             self._ending, self._rip = Ending.ESCAPED, insn
         return found[0] if found else 0
 
@@ -729,7 +734,8 @@ class _Run:
         is_asked = contract.zero_rest is None or initial[contract.zero_rest] % (1 << 32)
         if not contract.rest_zeroed or not is_asked:
             return
-        left = contract.result("left", self._registers()) if ending is Ending.RETURNED else length
+        is_back = ending is Ending.RETURNED
+        left = contract.left_of(self._registers(), initial, length) if is_back else length
         claim = length - left if left <= length else 0
         # Nothing was copied at or behind a fault, so that a zero is none of src's.
         struck = (fault.offset for fault in self._faults if fault.buffer and fault.offset >= 0)

@@ -63,7 +63,8 @@ enum { VECTORS = 16, LANES = 4 };	/* ymm0 to ymm15, of as many words */
 enum mode { RUN, SAMPLE, TRACE, GRID, JUDGE };
 enum place { FREE, HOLE, INSIDE, END, FRONT };
 enum ending { RETURNED, OOPS, WILD, ILLEGAL, TIMEOUT, ESCAPED, DIED, REFUSED, OVERFLOW, TRAPPED };
-enum effect { SET_TRAP, SET_IMM, ADD_IMM, SCALE_ADD, UNMODELLED };
+enum effect { SET_TRAP, SET_IMM, ADD_IMM, SCALE_ADD, UNMODELLED, SET_ADDRESS };
+enum told { LEFT, DONE, ADDRESS };	/* how a register tells the bytes left: mcverify.contract.Told */
 enum special_kind { WEAK = 1, FENCE = 2, ALIGNED = 4 };	/* a store that only a fence orders; that; an operand that must be aligned */
 enum data { COPY, ZERO };	/* a value is copied from a register */
 enum failure { BAD_JOB = 2, NO_MEMORY, OWN_FAULT, NO_MAPPING, NO_RIGHTS, NO_FILTER };
@@ -99,6 +100,7 @@ struct contract_ {
 	u64 success_unasked, has_error, error, error_mask;
 	u64 unstruck;				/* faults of accesses without an entry are no failure: 1 loads, 2 stores */
 	u64 unit;				/* of a fill: bytes of stored_value that repeat; else 0 */
+	u64 told;				/* of enum told */
 	u64 rest_zeroed, zero_rest;		/* bytes left may be zeroed, if the register (NONE: always) says so */
 	u64 n_given, given[16], value[16];
 };
@@ -770,6 +772,7 @@ static struct {
 	enum ending ending;
 	u64 rip;
 	u64 n_faults, n_loads;	/* faults, those on loads among them */
+	u64 fault_address;	/* of the byte that faulted last */
 	bool was_nested;		/* the last fault was */
 	struct fault faults[MAX_FAULTS];
 	u64 ac;
@@ -1061,6 +1064,7 @@ static void fault_note(u64 insn, u64 address, bool is_store)
 {
 	struct fault *fault = &run.faults[run.n_faults++];
 
+	run.fault_address = address;
 	fault->insn = insn;
 	fault->is_store = is_store;
 	fault->trap = is_store ? 14 : next_trap();
@@ -1086,6 +1090,9 @@ static bool handler_apply(greg_t *g, const struct entry *entry)
 		switch (operation->effect) {
 		case SET_TRAP:
 			*target = run.faults[run.n_faults - 1].trap;
+			break;
+		case SET_ADDRESS:
+			*target = run.fault_address;
 			break;
 		case SET_IMM:
 			*target = operation->imm;
@@ -1419,6 +1426,27 @@ static void softints_into_x87(void)
 	ac_in_x87 = job.n_softints != 0;
 }
 
+/* The count of bytes left that the routine tells at its return; NONE for the address of a byte of no buffer. */
+static u64 left_returned(void)
+{
+	u64 value = run.final[contract.left] & contract.left_mask, len = run.test.len;
+	bool failed = value != 0;
+
+	if (contract.told == LEFT)
+		return value;
+	if (contract.told == DONE)
+		return len - value;
+	if (contract.status != NONE)
+		failed = !(run.final[contract.status] & contract.status_mask) == contract.inverted;
+	if (!failed)
+		return 0;
+	if (contract.src != NONE && value - (u64)run.src.at < len)
+		return len - (value - (u64)run.src.at);
+	if (contract.dst != NONE && value - (u64)run.dst.at < len)
+		return len - (value - (u64)run.dst.at);
+	return NONE;
+}
+
 /* What was zeroed of the bytes that are reported left counts as not stored, where the contract allows that. */
 static void zeros_undo(void)
 {
@@ -1428,8 +1456,8 @@ static void zeros_undo(void)
 		return;
 	if (contract.zero_rest != NONE && !(uint32_t)run.initial[contract.zero_rest])
 		return;
-	if (run.ending == RETURNED && (run.final[contract.left] & contract.left_mask) <= run.test.len)
-		claim = len - (s64)(run.final[contract.left] & contract.left_mask);
+	if (run.ending == RETURNED && left_returned() <= run.test.len)
+		claim = len - (s64)left_returned();
 	/* Nothing was copied at or behind a fault, so that a zero is none of src's. */
 	for (u64 i = 0; i < run.n_faults; i++)
 		if (run.faults[i].buffer && (s64)run.faults[i].offset >= 0 && (s64)run.faults[i].offset < claim)
@@ -1779,7 +1807,7 @@ static bool result_ok(const struct facts *facts)
 	if (faulted || contract.dst == NONE)
 		return true;
 	return facts->missing == run.test.len &&
-	       (contract.left == NONE || !(run.final[contract.left] & contract.left_mask));
+	       (contract.left == NONE || !left_returned());
 }
 
 static u64 judge_return(const struct facts *facts)
@@ -1789,7 +1817,7 @@ static u64 judge_return(const struct facts *facts)
 	if (contract.loaded_value != NONE)
 		broken |= BREAKS(6, !value_ok(run.final[contract.loaded_value]));
 	if (contract.left != NONE)
-		broken |= judge_count(facts, run.final[contract.left] & contract.left_mask);
+		broken |= judge_count(facts, left_returned());
 	return broken;
 }
 

@@ -146,6 +146,11 @@ class Judged:
         """The value of the result `role`, which the contract names, at the end."""
         return self.contract.result(role, self.outcome.registers)
 
+    @cached_property
+    def left(self) -> int:
+        """The count of bytes left that the routine tells at its return."""
+        return self.contract.left_of(self.outcome.registers, self.outcome.initial, self.case.len)
+
     def register(self, register: str) -> int:
         """The value of a register at the end."""
         return self.outcome.registers[register]
@@ -247,9 +252,9 @@ def _value(run: Judged) -> Iterator[Violation]:
 def _count(run: Judged) -> Iterator[Violation]:
     if run.contract.left is None:
         return
-    left, length = run.result("left"), run.case.len
+    left, length = run.left, run.case.len
     if left > length:
-        yield Violation("O2", f"{left} bytes are reported left of {length}")
+        yield Violation("O2", _out_of_range(run))
         return
     claimed = length - left
     said = f"{left} of {length} bytes are reported left"
@@ -259,6 +264,15 @@ def _count(run: Judged) -> Iterator[Violation]:
         yield Violation("O4", f"{said}, but byte {run.last - 1} of dst was stored")
     if 0 < left == length and not _first_is_bad(run):
         yield Violation("O5", f"{said}, though the first byte could be copied")
+
+
+def _out_of_range(run: Judged) -> str:
+    contract = run.contract
+    if contract.told == "address":
+        return f"the address returned, {run.result('left'):#x}, is that of no byte of {contract.buffers}"
+    if contract.told == "done":
+        return f"{run.result('left')} bytes are reported done of {run.case.len}"
+    return f"{run.left} bytes are reported left of {run.case.len}"
 
 
 def _first_is_bad(run: Judged) -> bool:
@@ -307,7 +321,7 @@ def _wrong_status(run: Judged) -> Iterator[str]:
 def _wrong_success(run: Judged) -> Iterator[str]:
     if run.outcome.faults:
         return
-    if run.contract.left is not None and run.result("left") != 0:
-        yield f"{run.result('left')} bytes are reported left without a fault"
+    if run.contract.left is not None and run.left != 0:
+        yield f"{run.left} bytes are reported left without a fault"
     if run.contract.dst is not None and run.missing < run.case.len:
         yield f"byte {run.missing} of dst was not stored, though no fault was taken"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -16,7 +16,7 @@ from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image, Section
-from mcverify.image.recovery import fatal_entries
+from mcverify.image.recovery import fatal_entries, handler_of
 from mcverify.runs.case import (
     PAGE,
     PAGE_FAULT,
@@ -139,7 +139,7 @@ def program(
         _words(entry - bias),
         *_pages(sections, bias, replaced),
         _code_ranges(sections, bias),
-        _table(image, bias, fatal_entries(image, contract)),
+        _table(image, bias, contract),
         _externals(image, bias),
         _specials(image, code, bias),
         _calling(image, bias),
@@ -283,10 +283,11 @@ def _code_ranges(sections: Sequence[Section], bias: int) -> bytes:
     return _words(len(code), *(word for s in code for word in (s.address - bias, s.end - bias)))
 
 
-def _table(image: Image, bias: int, fatal: Collection[int]) -> bytes:
+def _table(image: Image, bias: int, contract: Contract) -> bytes:
+    fatal = fatal_entries(image, contract)
     words = [len(image.entries)]
     for entry in image.entries:
-        effects = operations(entry.handler)
+        effects = operations(handler_of(entry, contract))
         words += [entry.insn - bias, entry.fixup - bias, entry.insn in fatal, len(effects)]
         for e in effects:
             words += [e.effect, X86_64.general.index(e.target), X86_64.general.index(e.operand), e.imm]
@@ -319,12 +320,14 @@ def _calling(image: Image, bias: int) -> bytes:
 
 def _contract(contract: Contract, unstruck: str | None) -> bytes:
     def number(register: str | None) -> int:
+        if register in X86_64.flags:
+            return REGISTERS.index("rflags")
         return NONE if register is None else X86_64.general.index(register)
 
     return _words(
         *(number(r) for r in (contract.dst, contract.src, contract.len)),
         *(number(r) for r in (contract.left, contract.status, contract.trap)),
-        *((1 << contract.bits(role)) - 1 for role in ("left", "status", "trap")),
+        *(_mask(contract, role) for role in ("left", "status", "trap")),
         contract.data == "zero",
         contract.over_report,
         contract.over_report_on_machine_check,
@@ -341,12 +344,23 @@ def _contract(contract: Contract, unstruck: str | None) -> bytes:
         (1 << contract.error_bits) - 1,
         {None: 0, "load": 1, "store": 2}[unstruck],
         contract.unit or 0,
+        _TOLD[contract.told],
         contract.rest_zeroed,
         number(contract.zero_rest),
         len(contract.given),
         *(number(register) for register in contract.given),
         *contract.given.values(),
     )
+
+
+_TOLD = {"left": 0, "done": 1, "address": 2}
+"""The numbers of harness.c."""
+
+
+def _mask(contract: Contract, role: str) -> int:
+    """The bits of its register that are a result."""
+    register = getattr(contract, role)
+    return 1 << X86_64.flags[register] if register in X86_64.flags else (1 << contract.bits(role)) - 1
 
 
 def _obligation_mask(obligations: Iterable[str]) -> int:

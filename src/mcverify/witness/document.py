@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from mcverify.contract import FaultModel, Faults, Traps
+from mcverify.contract import FaultModel, Faults, Told, Traps
 
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Offset = Annotated[int, Meta(ge=-(1 << 63))]
@@ -87,6 +87,8 @@ class Terms(Struct):
     faults_by_table: bool = False
     when_reads: tuple[str, ...] = ()
     unit: int | None = None
+    told: Told = "left"
+    handed: dict[str, str] = {}
 
 
 class Line(Struct):

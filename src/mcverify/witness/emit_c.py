@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 
 from mcverify import __version__
+from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, WORD, Contract
 from mcverify.errors import InputError
 from mcverify.image.image import Section, TableEntry
@@ -108,6 +109,14 @@ def _refuse(subject: Subject, found: Counterexample) -> None:
             "no C program can show it: the run rests on a REP that does its elements in no order",
             where=where,
             hint="mcverify replay runs it on the emulator",
+        )
+    contract = subject.contract
+    if contract.handed or contract.told != "left" or contract.status in X86_64.flags:
+        raise InputError(
+            "no C program can show it: it knows no contract with a count of bytes done, the address of a"
+            " fault, or a flag",
+            where=where,
+            hint="mcverify replay runs it",
         )
     for entry in _entries(subject, _code(subject)):
         if any(operation.effect is Effect.UNMODELLED for operation in operations(entry.handler)):

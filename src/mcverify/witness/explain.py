@@ -98,5 +98,5 @@ def _is_about_count(contract: Contract, found: Counterexample) -> bool:
 def _with_count(explanation: Explanation, contract: Contract, found: Counterexample) -> Explanation:
     assert contract.left is not None
     judged = Judged(contract, found.case, found.outcome, (), hex)
-    value, missing = judged.result("left"), found.case.len - judged.missing
+    value, missing = judged.left, found.case.len - judged.missing
     return replace(explanation, value=value, expected=missing if value != missing else None)

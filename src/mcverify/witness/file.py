@@ -248,7 +248,7 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
         ),
         "result": _given(
             {
-                "left": _named(terms, "left"),
+                _TOLD[terms.told]: _named(terms, "left"),
                 "status": _named(terms, "status"),
                 "trap": _named(terms, "trap"),
                 "value": terms.loaded_value,
@@ -264,6 +264,7 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
             "user": terms.user,
             "clobbered": list(terms.clobbered),
         },
+        "fault": dict(terms.handed),
         "traps": terms.traps,
         "machine_check": _machine_check(terms),
         "routines": dict(terms.routines),
@@ -272,6 +273,10 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
         return contract_of(tree, path)
     except InputError as error:
         raise _WrongFieldError(f"{path}: {error.message}") from error
+
+
+_TOLD = {"left": "left", "done": "done", "address": "fault_address"}
+"""The keys of `[result]` of a register that tells the count of bytes left."""
 
 
 def _value(terms: document.Terms) -> str | None:

@@ -66,7 +66,8 @@ class Accounts:
             return None
         self._questions += 1
         found = self._emulator.after_fault(insn, step.before, self._run.return_slot, self._trap)
-        return None if found is None else self._run.contract.result("left", found)
+        run = self._run
+        return None if found is None else run.contract.left_of(found, run.outcome.initial, run.case.len)
 
     def is_right(self, insn: int, index: int) -> bool | None:
         """Whether the account of `insn` before step number `index` fits memory; None without an account."""

@@ -74,6 +74,15 @@ def _covered(run: Judged) -> str:
 
 def _in_range(run: Judged) -> str:
     left = _left(run)
+    if run.contract.told == "address":
+        told = run.result("left")
+        return (
+            f"what is returned must be 0 or the address of a byte of {run.contract.buffers}: it is {told:#x}"
+        )
+    if run.contract.told == "done":
+        return (
+            f"the count of bytes done must not exceed len, {run.case.len}: {run.result('left')} is returned"
+        )
     if left >> 63:
         return f"left must not exceed len, {run.case.len}: {shown(left)} is returned, unsigned {left:#x}"
     return f"left must not exceed len, {run.case.len}: {shown(left)} is returned"
@@ -180,7 +189,7 @@ _RULES: Mapping[str, Callable[[Judged], str]] = {
 
 
 def _left(run: Judged) -> int:
-    return run.result("left")
+    return run.left
 
 
 def _claim(run: Judged) -> str:

@@ -185,6 +185,9 @@ class _Compiler:
     def _strike(self, number: int, access: Transfer) -> None:
         address, is_store = self._value(access.address), access.kind is Kind.STORE
         self._require(f"m.strikes({number}, {is_store}, {address}, {access.size})", access.address)
+        told = self._segment.faults[number].address
+        if told is not None:
+            self._define(told, f"m.struck[{number}]")
 
     def _write_ready(self, waiting: list[_Part]) -> list[_Part]:
         """Write what has all its symbols; give the rest."""
@@ -324,6 +327,8 @@ def _inner_symbols(segment: Segment) -> Iterator[str]:
             yield transfer.value.decl().name()
     for fault in segment.faults:
         yield fault.trap.decl().name()
+        if fault.address is not None:
+            yield fault.address.decl().name()
         yield from (name for name in symbols_of(fault.access.address) if name.startswith("done"))
 
 

@@ -200,9 +200,7 @@ class Stepped:
         for each in self._touched:
             address, kind = self._full(each.place), "store" if each.is_store else "load"
             offset = self._bench.offset(address)
-            if not each.is_store and self._bench.image.constant_at(address, len(each.data)) == bytes(
-                each.data
-            ):
+            if not each.is_store and self._constant(address, len(each.data)) == bytes(each.data):
                 continue  # data that are never written are as good as the code
             for k, byte in enumerate(each.data):
                 if not -NEAR <= offset < NEAR:
@@ -220,6 +218,9 @@ class Stepped:
         for kind, places in touched.items():
             if places:
                 raise self._differs(f"makes a {kind} at {min(places):#x}, of which nothing is said")
+
+    def _constant(self, address: int, size: int) -> bytes | None:
+        return self._bench.image.constant_at(self._shown.address, self._shown.size, address, size)
 
     def _moved(self, moved: Moved, env: Env, touched: dict[int, int]) -> None:
         address = self._bench.value(moved.address, env)

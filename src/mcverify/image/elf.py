@@ -54,7 +54,8 @@ class RawRelocation(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class RawSection:
     """A section as the file has it. `data` is read when it is asked for; it is empty for NOBITS, whose
-    `size` still counts."""
+    `size` still counts. `merged`: the linker puts equal elements of such sections, each of `element` bytes
+    (unless they are strings, of any length), into one place."""
 
     index: int
     name: str
@@ -67,6 +68,8 @@ class RawSection:
     compressed: bool
     writable: bool
     file_offset: int
+    merged: bool
+    element: int
     file: BinaryIO = field(repr=False, compare=False)
     relocations: tuple[RawRelocation, ...] = ()
 
@@ -226,6 +229,8 @@ def _section(index: int, section: Any, file: BinaryIO, relocations: tuple[RawRel
         compressed=bool(flags & SH_FLAGS.SHF_COMPRESSED),
         writable=bool(flags & SH_FLAGS.SHF_WRITE),
         file_offset=section["sh_offset"],
+        merged=bool(flags & SH_FLAGS.SHF_MERGE),
+        element=0 if flags & SH_FLAGS.SHF_STRINGS else section["sh_entsize"],
         file=file,
         relocations=relocations,
     )

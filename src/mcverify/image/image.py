@@ -155,7 +155,8 @@ class Image:
     verdict must know (a CONFIG that was assumed, a routine in the source that the object lacks).
     `sha256` is the digest of the file's content, in hex. `alternatives` are in the order of their table.
     `relocated` are the places at which a relocation wrote into code, with whether it wrote a distance and no
-    address; `repatched` are the instructions, or operands, that the kernel rewrites as it runs, with the
+    address; `constants` are those of them that refer to data which are never written, with where these begin
+    and end; `repatched` are the instructions, or operands, that the kernel rewrites as it runs, with the
     section that says so.
     `built` holds for what a kernel's build has made whole: a linked kernel (`linked`), or a module; `packed`
     for what was compressed in the file, `focused` once all is left out that one routine does not need.
@@ -179,6 +180,7 @@ class Image:
     sha256: str = ""
     alternatives: tuple[Alternative, ...] = ()
     relocated: Mapping[int, bool] = field(default_factory=dict)
+    constants: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     repatched: Mapping[int, str] = field(default_factory=dict)
     built: bool = False
     linked: bool = False
@@ -237,11 +239,13 @@ class Image:
         outside = self.externals.get(address)
         return (*((outside,) if outside is not None else ()), *self.names_at(address))
 
-    def constant_at(self, address: int, size: int) -> bytes | None:
-        """The `size` bytes at an address in a section of data that is never written; None where they are not
-        all in one."""
+    def constant_at(self, insn: int, length: int, address: int, size: int) -> bytes | None:
+        """The `size` bytes at `address`, if the instruction of `length` bytes at `insn` has a relocation that
+        refers to data around them which are never written; else None. An address that was come by otherwise
+        holds something else once the file is linked."""
         section = self.section_at(address)
-        if section is None or not section.is_constant or address + size > section.end:
+        places = [self.constants[place] for place in range(insn, insn + length) if place in self.constants]
+        if section is None or not any(first <= address and address + size <= end for first, end in places):
             return None
         start = address - section.address
         return section.data[start : start + size]

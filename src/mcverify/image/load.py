@@ -388,6 +388,7 @@ def _image_of_elf(
         externals=laid_out.externals,
         layout="",
         relocated=laid_out.in_code(),
+        constants=laid_out.constants(),
         repatched=laid_out.named_by(_REPATCHED),
         built=not raw.relocatable or raw.is_module,
         linked=not raw.relocatable,

@@ -6,16 +6,18 @@ depends on the kernel's age: `moves` in models/x86_64/altinstructions.toml.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import capstone
 from capstone import x86_const
 
 from mcverify.errors import InputError
 from mcverify.image.image import Alternative, Image, Moves, Section
+
+T = TypeVar("T")
 
 _CALL = 0xE8
 _JUMP = 0xE9
@@ -43,7 +45,8 @@ def patched(image: Image, chosen: Iterable[Alternative]) -> Image:
     return replace(
         image,
         sections=sections,
-        relocated=_moved_relocations(image, writes),
+        relocated=_moved(image.relocated, writes),
+        constants=_moved(image.constants, writes),
         repatched={**image.repatched, **moved},
     )
 
@@ -62,15 +65,15 @@ def merged_nops(image: Image) -> frozenset[int]:
     return frozenset(found)
 
 
-def _moved_relocations(image: Image, writes: Iterable[tuple[Alternative, bytes]]) -> dict[int, bool]:
-    """Where relocations wrote into code, once the replacements and theirs stand at the sites."""
-    found = dict(image.relocated)
+def _moved(places: Mapping[int, T], writes: Iterable[tuple[Alternative, bytes]]) -> dict[int, T]:
+    """What is known of places in code, once the replacements and theirs stand at the sites."""
+    found = dict(places)
     for alternative, code in writes:
         for offset in range(len(code)):
             found.pop(alternative.site + offset, None)
             origin = alternative.origin + offset
-            if offset < len(alternative.replacement) and origin in image.relocated:
-                found[alternative.site + offset] = image.relocated[origin]
+            if offset < len(alternative.replacement) and origin in places:
+                found[alternative.site + offset] = places[origin]
     return found
 
 

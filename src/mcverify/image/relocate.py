@@ -69,11 +69,13 @@ _COMPILER_LABEL = re.compile(r"\.Ltmp\d+|\.L(debug|line|info|func|cu|sec|mcverif
 
 
 class Relocated(NamedTuple):
-    """A relocation after it was applied: its `kind` and the symbol's name and value + addend."""
+    """A relocation after it was applied: its `kind`, the symbol's name and value + addend, and the addresses
+    from the first to behind the last at which the symbol's data lie, if they are constant."""
 
     kind: int
     name: str
     target: int
+    constant: tuple[int, int] | None = None
 
     @property
     def form(self) -> Kind:
@@ -114,6 +116,18 @@ class LaidOut:
             for section, relocations in self.relocated.items()
             if section in run
             for offset, r in relocations.items()
+        }
+
+    def constants(self) -> dict[int, tuple[int, int]]:
+        """The places in code, replacements included, at which a relocation wrote where constant data lie,
+        with the first address of these data and that behind the last."""
+        run = {s.address for s in self.sections if s.executable or s.name == REPLACEMENTS}
+        return {
+            section + offset: r.constant
+            for section, relocations in self.relocated.items()
+            if section in run
+            for offset, r in relocations.items()
+            if r.constant is not None
         }
 
     def named_by(self, names: Collection[str]) -> dict[int, str]:
@@ -310,7 +324,24 @@ class _Layout:
         field = (value & (1 << 8 * kind.width) - 1).to_bytes(kind.width, "little")
         data[relocation.offset : relocation.offset + kind.width] = field
         done = self.relocated.setdefault(section.index, {})
-        done[relocation.offset] = Relocated(relocation.kind, name, target)
+        constant = self._constant(self.elf.symbols[relocation.symbol])
+        done[relocation.offset] = Relocated(relocation.kind, name, target, constant)
+
+    def _constant(self, symbol: RawSymbol) -> tuple[int, int] | None:
+        """Where the data of a symbol lie that every linker leaves together, and as they are. What is behind
+        its section, or its element of a section that is merged, is known to our layout alone."""
+        home = self.elf.sections.get(symbol.section) if symbol.section is not None else None
+        if home is None or not self.elf.relocatable or not _is_constant(home):
+            return None
+        if symbol.binding == "STB_WEAK" and not self.elf.is_module:
+            return None
+        start = self.addresses.get(home.index)
+        if start is None or home.merged and not 0 < home.element <= home.size:
+            return None
+        if not home.merged:
+            return start, start + home.size
+        first = start + symbol.value // home.element * home.element
+        return first, first + home.element
 
     def _kind(self, section: RawSection, relocation: RawRelocation) -> Kind:
         kind = _KINDS.get(relocation.kind)

@@ -407,7 +407,10 @@ class Explorer:
             if offset is not None:
                 after = self._stack_access(source, here, after, step, access, offset, loads)
                 continue
-            if access.kind is Kind.LOAD and (read := self._kernel_load(address, access.size)) is not None:
+            if (
+                access.kind is Kind.LOAD
+                and (read := self._kernel_load(instruction, address, access.size)) is not None
+            ):
                 value, condition = read
                 loads[access.value.decl().name()] = value
                 here, after = here.assuming(condition), after.assuming(condition)
@@ -457,13 +460,15 @@ class Explorer:
         moved = State.stack_position(state.registers.evaluate(step.writes[X86_64.stack_pointer], loads))
         return now if now is None or moved is None else min(now, moved)
 
-    def _kernel_load(self, address: z3.BitVecRef, size: int) -> tuple[z3.BitVecRef, z3.BoolRef] | None:
+    def _kernel_load(
+        self, instruction: Instruction, address: z3.BitVecRef, size: int
+    ) -> tuple[z3.BitVecRef, z3.BoolRef] | None:
         """What a load of the kernel's own memory gives, which does not fault, and what is assumed of it: of
         data of the image that are never written their value, of what a per-CPU pointer leads to any. None for
         any other address."""
         at = constant(address)
         if at is not None:
-            known = self.image.constant_at(at, size)
+            known = self.image.constant_at(instruction.address, instruction.size, at, size)
             if known is None:
                 return None
             return z3.BitVecVal(int.from_bytes(known, "little"), 8 * size), z3.BoolVal(True)

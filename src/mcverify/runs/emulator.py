@@ -264,6 +264,12 @@ class _Machine:
         """The address as the image has it."""
         return (address + self.bias) & _MASK
 
+    def loads_constant(self, at: int, address: int, size: int) -> bool:
+        """Whether a load by the instruction at `at` is of data that are never written."""
+        instruction = self.code.get(at)
+        length = len(instruction.code) if instruction is not None else 0
+        return self.image.constant_at(at, length, address, size) is not None
+
     def told(self, address: int, *, is_store: bool) -> int:
         """The instruction at `address`, as the image has it, or that of a stand-in that has called it."""
         if self.calling is None or not self.is_nested:
@@ -484,7 +490,7 @@ class _Run:
             self._undo.append((address, bytes(self._uc.mem_read(address, (bad or address + size) - address))))
             self._store_end = max(self._store_end, offset + size)
         # A load of data that are never written belongs to the code, as its immediates do.
-        is_constant = not access.is_store and self._machine.image.constant_at(address, size) is not None
+        is_constant = not access.is_store and self._machine.loads_constant(self._at, address, size)
         if self._watch.accesses is not None and not is_constant:
             insn = self._machine.told(self._at, is_store=access.is_store)
             known = Access(insn, name, offset, size, access.is_store)

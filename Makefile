@@ -75,6 +75,12 @@ bench: $(VENV)/.installed ## measure what a proof costs, by phase and by size
 kernels: $(VENV)/.installed ## docs/kernels.md anew, from linux-source-6.1 and 6.12
 	$(PY) bench/kernels.py $(KERNELSFLAGS)
 
+.PHONY: boot-check
+boot-check: $(VENV)/.installed ## write(2) over a bad page in a booted kernel (ARCH=x86-64|riscv64)
+	@$(PY) bench/boot.py $(ARCH) $(BOOTFLAGS)
+
+ARCH ?= x86-64
+
 .PHONY: picture
 picture: $(VENV)/.installed ## docs/report.png anew, an HTML report (needs chromium)
 	@mkdir -p build

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
@@ -59,6 +59,13 @@ if TYPE_CHECKING:
     metavar="OUT.c",
     help="Write the smallest of them as one C file that shows the bug with gcc alone.",
 )
+@click.option(
+    "--emit-syscall",
+    "system_call",
+    type=click.Choice(["write", "read"]),
+    help="Print a C program that makes this system call over a buffer with the smallest one's bad page"
+    " (docs/findings.md), and run nothing.",
+)
 def replay(
     witness: Path,
     on: str | None,
@@ -70,6 +77,7 @@ def replay(
     trust_paths: bool,
     json_target: str | None,
     c_target: str | None,
+    system_call: Literal["write", "read"] | None,
 ) -> ExitCode:
     """Run the counterexamples again that `mcverify prove --json WITNESS.json` wrote.
 
@@ -84,6 +92,11 @@ def replay(
     from mcverify.witness.replay import ReplayOptions
 
     chosen = choose(read_witnesses(witness), witness, routine, exit_id)
+    if system_call is not None:
+        if json_target is not None or c_target is not None:
+            raise click.UsageError("--emit-syscall runs nothing: --json and --emit-c have nothing to tell.")
+        click.echo(_program(chosen, system_call), nl=False)
+        return ExitCode.PROVED
     _check_targets(json_target, c_target, witness)
     options = ReplayOptions(cast("On | None", on), file, steps, even_if_changed, trust_paths)
     replays = _replay(chosen, witness, options)
@@ -92,6 +105,26 @@ def replay(
     if STDOUT not in (json_target, c_target):
         _show(replays, emitted, c_target)
     return exit_code(replays)
+
+
+def _program(chosen: Sequence[Witness], call: Literal["write", "read"]) -> str:
+    """The C program for the smallest counterexample of which such a call makes the copy. Raises InputError,
+    by the smallest one, where it makes none."""
+    from mcverify.callers.program import SystemCall, call_of, program
+    from mcverify.report.counterexample import smallest_first
+
+    first: InputError | None = None
+    for found in smallest_first([w.counterexample for w in chosen]):
+        try:
+            made: SystemCall = call_of(found.case, call)
+        except InputError as error:
+            first = first or error
+            continue
+        title = next(w.title for w in chosen if w.counterexample is found)
+        broken = " and ".join(found.obligations)
+        return program([made], f"the copy with which {title} breaks {broken}, made by {call}(2)")
+    assert first is not None
+    raise first
 
 
 def _check_targets(json_target: str | None, c_target: str | None, witness: Path) -> None:

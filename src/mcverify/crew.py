@@ -342,7 +342,7 @@ def _teller(connection: Connection[Any, Any]) -> Progress:
 
 def _to_send(error: Exception) -> Exception:
     """The error itself if it is one that is told, else what would have been said of it here."""
-    if isinstance(error, InputError | Disagreement):
+    if isinstance(error, InputError | Disagreement | LostProcess):
         with suppress(Exception):
             pickle.loads(pickle.dumps(error))
             return error

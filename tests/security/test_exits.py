@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,6 +16,9 @@ import pytest
 from mcverify.proof import prove
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Verdict
+from mcverify.runs import apart, emulator
+from mcverify.runs.case import Case, Outcome
+from mcverify.witness.sweep import Finding, SweepOptions, sweep_file
 
 REPOSITORY = Path(__file__).parents[2]
 FULL = "/dev/full"
@@ -112,3 +117,31 @@ def test_no_memory_for_one_routine_is_unknown(tmp_path: Path, monkeypatch: pytes
     (result,) = prove.prove_file(path, ProveOptions(), lambda text: None)
     assert result.verdict is Verdict.UNKNOWN
     assert result.unknowns == ("there is not enough memory to prove it",)
+
+
+# -- the emulator, which ends the process that it is in
+
+
+def test_attack_no_memory_for_the_emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Unicorn calls exit(1) where it gets no memory: that is no 1 of ours, and no verdict but its own."""
+    path = tmp_path / "two.S"
+    path.write_text(TWO + ONE.format("first") + ONE.format("second"))
+    right = emulator._Emulation.run
+
+    def run(self: emulator._Emulation, cases: list[Case]) -> list[Outcome]:
+        if self._machine.entry == min(f.address for f in self._machine.image.functions):
+            os._exit(1)
+        return right(self, cases)
+
+    monkeypatch.setattr(emulator._Emulation, "run", run)
+    options = SweepOptions(quick=True, on="emulator")
+    first, second = sweep_file(path, options, lambda text: None)
+    assert first.finding is Finding.INCOMPLETE
+    assert first.gaps == ("the emulator ended with exit code 1, for lack of memory most likely",)
+    assert second.finding is Finding.CLEAN
+
+
+def test_attack_answer_of_the_emulator() -> None:
+    """What comes back is values of a run: a name of anything else in it is refused."""
+    with pytest.raises(pickle.UnpicklingError, match="system is no part of an answer"):
+        apart._Answers(io.BytesIO(pickle.dumps(("gives", os.system)))).load()

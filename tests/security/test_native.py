@@ -45,8 +45,8 @@ WRONG = """
 	RET
 	_ASM_EXTABLE(1b, 2b)
 """
-# The return address leads to a jump, and behind that lies the address of `landing` in the harness: from there on
-# everything in it is found.
+# The return address leads to a jump, and behind that lies the address of `landing` in the harness: from there
+# on everything in it is found.
 FIND_HARNESS = """
 	mov (%rsp), %r10
 	movslq 1(%r10), %r11
@@ -173,7 +173,8 @@ def test_attack_garbage_in_the_answer(tmp_path: Path) -> None:
 
 def test_attack_flood_of_the_pipe(tmp_path: Path) -> None:
     """However much it says, the parent holds what the job can have to say."""
-    body = "mov %rsi, %r12\n1:\n mov $1, %edi\n mov %r12, %rsi\n mov $0x80000, %edx\n mov $1, %eax\n syscall\n jmp 1b"
+    arguments = "mov $1, %edi\n mov %r12, %rsi\n mov $0x80000, %edx"
+    body = f"mov %rsi, %r12\n 1: {arguments}\n mov $1, %eax\n syscall\n jmp 1b"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     long = Case(1 << 20, Placement(Place.END), FREE)
     started = time.monotonic()
@@ -269,7 +270,9 @@ def test_attack_routine_beside_others(tmp_path: Path, mcverify: Mcverify) -> Non
 NO_FILTERS = """
 import ctypes, runpy, sys
 class Line(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint)]
+    _fields_ = [
+        ("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint),
+    ]
 class Program(ctypes.Structure):
     _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.POINTER(Line))]
 lines = [

@@ -228,6 +228,8 @@ def _proved(job: Job, options: ProveOptions, deadline: Deadline, progress: Progr
             return finished(_prove(job, options, deadline.with_memory(), told, pool), job)
         except MemoryError:
             why = "there is not enough memory to prove it"
+        except LostProcess as error:
+            why = str(error)
     return finished(unknown_because(why, job.variant.image, job.task, options), job)
 
 

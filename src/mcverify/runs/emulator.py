@@ -11,7 +11,7 @@ import mmap
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 from mcverify.arch.decoded import Repetition
@@ -22,6 +22,7 @@ from mcverify.errors import InputError
 from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image
 from mcverify.image.recovery import fatal_entries, handler_of
+from mcverify.runs.apart import Apart
 from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit, touches
 from mcverify.runs.code import must_be_aligned, opens_user_access, reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
@@ -83,11 +84,12 @@ def available() -> str | None:
 
 
 class EmulatorRunner:
-    """Runs the routine at `entry` of `image`, called as `contract` says, in Unicorn.
+    """Runs the routine at `entry` of `image`, called as `contract` says, in Unicorn, in a process of its own.
 
     With `rep_model` "unordered" the elements of a `rep movs` or `rep stos` that meets a bad one
     are done in the order of `schedule`. A run in which an access of the kind `unstruck` ("load", "store")
-    faults that has no entry is refused. Every method raises OutOfTime when `deadline` is reached.
+    faults that has no entry is refused. Every method raises OutOfTime when `deadline` is reached, and
+    LostProcess where the process ends by itself.
     """
 
     def __init__(
@@ -101,18 +103,75 @@ class EmulatorRunner:
         deadline: Deadline | None = None,
         unstruck: str | None = None,
     ) -> None:
-        self._machine = _Machine(image, entry, contract)
-        self._machine.unstruck = unstruck
-        self._deadline = deadline or Deadline(None)
-        self._schedule = schedule if rep_model == "unordered" else None
+        why = available()
+        if why is not None:
+            raise InputError(f"nothing can be run: {why}")
+        deadline = deadline or Deadline(None)
+        order = schedule if rep_model == "unordered" else None
+        self._apart = Apart(partial(_Emulation, image, entry, contract, order, deadline, unstruck), deadline)
 
     def run(self, cases: Sequence[Case]) -> list[Outcome]:
         """The outcome of each case, in order; those longer than LONGEST are refused."""
-        return [self._run(case, _Watch()) for case in cases]
+        found: list[Outcome] = self._apart.ask("run", cases)
+        return found
 
     def sample(self, cases: Sequence[Case], addresses: Iterable[int], limit: int = 4000) -> list[Visit]:
         """The states before each instruction of `addresses`, at most about `limit` at each, as on the CPU."""
-        watched = frozenset(addresses)
+        found: list[Visit] = self._apart.ask("sample", cases, frozenset(addresses), limit)
+        return found
+
+    def trace(self, case: Case) -> list[Step]:
+        """Every step of one case: address and registers before it."""
+        found: list[Step] = self._apart.ask("trace", case)
+        return found
+
+    def ends(self, case: Case, count: int) -> list[NumberedStep]:
+        """The first `count` steps of one case and as many of the last ones, each with its number."""
+        found: list[NumberedStep] = self._apart.ask("ends", case, count)
+        return found
+
+    def after_fault(
+        self, insn: int, registers: Mapping[str, int], stack: int, trap: int
+    ) -> dict[str, int] | None:
+        """The registers at the return, had an access of the instruction at `insn` faulted with `registers`
+        before it: what its handler and its fixup compute. `stack` is where the return address lies.
+
+        None where no entry covers it, or its fixup does not return without touching a buffer. Registers that
+        come from the own frame, which is not known here, are left out.
+        """
+        found: dict[str, int] | None = self._apart.ask("after_fault", insn, dict(registers), stack, trap)
+        return found
+
+    def footprint(
+        self, case: Case, of: Callable[[Access], bool] = lambda access: True
+    ) -> tuple[Outcome, tuple[Access, ...]]:
+        """The outcome, and every memory access that was carried out, in order, or those for which `of` is
+        true."""
+        found: tuple[Outcome, tuple[Access, ...]] = self._apart.ask("footprint", case)
+        return found[0], tuple(filter(of, found[1]))
+
+
+class _Emulation:
+    """What EmulatorRunner asks, in the process that runs it."""
+
+    def __init__(
+        self,
+        image: Image,
+        entry: int,
+        contract: Contract,
+        schedule: Schedule | None,
+        deadline: Deadline,
+        unstruck: str | None,
+    ) -> None:
+        self._machine = _Machine(image, entry, contract)
+        self._machine.unstruck = unstruck
+        self._deadline = deadline
+        self._schedule = schedule
+
+    def run(self, cases: Sequence[Case]) -> list[Outcome]:
+        return [self._run(case, _Watch()) for case in cases]
+
+    def sample(self, cases: Sequence[Case], watched: frozenset[int], limit: int) -> list[Visit]:
         per_case = max(4, limit // max(1, len(cases)))
         visits: list[Visit] = []
         for number, case in enumerate(cases):
@@ -123,13 +182,11 @@ class EmulatorRunner:
         return visits
 
     def trace(self, case: Case) -> list[Step]:
-        """Every step of one case: address and registers before it."""
         steps: list[Step] = []
         self._run(case, _Watch(on_step=steps.append))
         return steps
 
     def ends(self, case: Case, count: int) -> list[NumberedStep]:
-        """The first `count` steps of one case and as many of the last ones, each with its number."""
         first: list[NumberedStep] = []
         last: deque[NumberedStep] = deque(maxlen=count)
         numbers = itertools.count()
@@ -144,24 +201,14 @@ class EmulatorRunner:
     def after_fault(
         self, insn: int, registers: Mapping[str, int], stack: int, trap: int
     ) -> dict[str, int] | None:
-        """The registers at the return, had an access of the instruction at `insn` faulted with `registers`
-        before it: what its handler and its fixup compute. `stack` is where the return address lies.
-
-        None where no entry covers it, or its fixup does not return without touching a buffer. Registers that
-        come from the own frame, which is not known here, are left out.
-        """
         moved = {**registers, "rsp": _STACK_ENTRY + registers["rsp"] - stack}
         found = [_resumed(self._machine, insn, moved, trap, filling) for filling in (b"\0", b"\x5a")]
         if found[0] is None or found[1] is None:
             return None
         return {name: value for name, value in found[0].items() if found[1][name] == value}
 
-    def footprint(
-        self, case: Case, of: Callable[[Access], bool] = lambda access: True
-    ) -> tuple[Outcome, tuple[Access, ...]]:
-        """The outcome, and every memory access that was carried out, in order, or those for which `of` is
-        true."""
-        watch = _Watch(accesses=[], of=of)
+    def footprint(self, case: Case) -> tuple[Outcome, tuple[Access, ...]]:
+        watch = _Watch(accesses=[])
         outcome = self._run(case, watch)
         return outcome, tuple(watch.accesses or ())
 
@@ -211,7 +258,6 @@ class _Watch:
     visits: dict[tuple[int, bool], list[Visit]] = field(default_factory=dict)
     on_step: Callable[[Step], None] | None = None
     accesses: list[Access] | None = None
-    of: Callable[[Access], bool] = lambda access: True
 
 
 class _Machine:
@@ -238,9 +284,6 @@ class _Machine:
         self.aligned = {a: alignment for a in code if (alignment := must_be_aligned(image, a))}
         self.reps = {i.address: i.repeats for i in code.values() if i.repeats and i.repeats.width}
         self.returning = returning_externals(image)
-        why = available()
-        if why is not None:
-            raise InputError(f"nothing can be run: {why}")
         self.uc: Any = _unicorn().Uc(_unicorn().UC_ARCH_X86, _unicorn().UC_MODE_64)
         self._map_image()
         self.uc.mem_map(_RETURN_PAGE, PAGE)
@@ -494,8 +537,7 @@ class _Run:
         if self._watch.accesses is not None and not is_constant:
             insn = self._machine.told(self._at, is_store=access.is_store)
             known = Access(insn, name, offset, size, access.is_store)
-            if self._watch.of(known):
-                self._watch.accesses.append(known)
+            self._watch.accesses.append(known)
 
     def _is_misaligned(self, address: int) -> bool:
         """Whether the access that begins at `address` raises a general protection fault, which Unicorn does

@@ -14,7 +14,7 @@ from typing import Literal
 
 from mcverify.contract import Contract, Faults
 from mcverify.deadline import Deadline, OutOfTime
-from mcverify.errors import InputError
+from mcverify.errors import InputError, LostProcess
 from mcverify.image.image import Image
 from mcverify.image.syntax import Syntax
 from mcverify.proof import entries
@@ -252,7 +252,7 @@ class _Sweep:
                 found = merge((found, self._emulate(trials, flickering)))
         except OutOfTime:
             return self._not_run("the time was over before it began")
-        except MemoryError as error:
+        except (MemoryError, LostProcess) as error:
             return self._not_run(str(error) or "there is not enough memory to run it")
         planned = (len(chosen) or len(grid)) + len(flickering)
         self._cases, self._seconds = Planned(grid, tuple(chosen), planned), time.monotonic() - start

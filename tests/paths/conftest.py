@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mcverify.arch.architecture import Architecture
+from mcverify.arch.known import X86_64
 from mcverify.contract import load_contract
 from mcverify.deadline import Deadline
 from mcverify.image.load import load
@@ -60,12 +63,14 @@ def explore(tmp_path: Path) -> Explore:
         rep_ordered: bool = True,
         macro: str = "_ASM_EXTABLE",
         seconds: float | None = None,
+        architecture: Architecture = X86_64,
+        lifter: type[Lifter] = Lifter,
     ) -> Explored:
         table = "".join(f"{macro}({insn}, {fixup})\n" for insn, fixup in entries)
         path = tmp_path / "routine.S"
         head = "#include <linux/linkage.h>\n#include <asm/asm.h>\n"
         path.write_text(f"{head}SYM_FUNC_START(routine)\n{body}\n{table}SYM_FUNC_END(routine)\n")
-        image = load(path)
+        image = replace(load(path), architecture=architecture)
         loads, stores = faults in ("loads", "both"), faults in ("stores", "both")
         return Explored(
             Explorer(
@@ -75,7 +80,7 @@ def explore(tmp_path: Path) -> Explore:
                 options=Options(loads, stores, (14, 18), (14,), rep_ordered),
                 deadline=Deadline(seconds),
                 progress=lambda _: None,
-                lifter=Lifter(image),
+                lifter=lifter(image),
             )
         )
 

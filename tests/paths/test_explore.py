@@ -354,13 +354,13 @@ LOOP = ".Lloop:\n dec %rcx\n jnz .Lloop\n"
 @pytest.mark.parametrize(
     ("before", "mode"),
     [
-        ("nop", {"stack": 0, "df": 0, "ac": 0, "unfenced": False}),
-        ("push %rbx", {"stack": -8, "df": 0, "ac": 0, "unfenced": False}),
-        ("sub $24, %rsp", {"stack": -24, "df": 0, "ac": 0, "unfenced": False}),
-        ("std", {"stack": 0, "df": 1, "ac": 0, "unfenced": False}),
-        ("stac", {"stack": 0, "df": 0, "ac": 1, "unfenced": False}),
-        ("movnti %rax, (%rdi)", {"stack": 0, "df": 0, "ac": 0, "unfenced": True}),
-        ("movnti %rax, (%rdi)\n sfence", {"stack": 0, "df": 0, "ac": 0, "unfenced": False}),
+        ("nop", {"stack": 0, "modes": (), "unfenced": False}),
+        ("push %rbx", {"stack": -8, "modes": (), "unfenced": False}),
+        ("sub $24, %rsp", {"stack": -24, "modes": (), "unfenced": False}),
+        ("std", {"stack": 0, "modes": (("df", 1),), "unfenced": False}),
+        ("stac", {"stack": 0, "modes": (("ac", 1),), "unfenced": False}),
+        ("movnti %rax, (%rdi)", {"stack": 0, "modes": (), "unfenced": True}),
+        ("movnti %rax, (%rdi)\n sfence", {"stack": 0, "modes": (), "unfenced": False}),
     ],
 )
 def test_a_location_tells_its_mode(explore: Explore, before: str, mode: dict[str, object]) -> None:
@@ -370,7 +370,7 @@ def test_a_location_tells_its_mode(explore: Explore, before: str, mode: dict[str
 
 def test_a_loop_reached_in_two_modes_is_two_locations(explore: Explore) -> None:
     found = explore(f"test %rdx, %rdx\n jz .Lloop\n std\n stac\n{LOOP} cld\n clac\n RET")
-    assert {(at.df, at.ac) for at in found.at(".Lloop")} == {(0, 0), (1, 1)}
+    assert {at.modes for at in found.at(".Lloop")} == {(), (("df", 1), ("ac", 1))}
 
 
 def test_a_word_saved_on_the_stack_is_known_at_the_loop(explore: Explore) -> None:

@@ -77,9 +77,10 @@ class Architecture:
     both with their bits in the flags register; `vectors` the vector registers of `vector_bits` bits.
     `link` is the register that holds the return address at entry, None where it lies on the stack;
     `zero` one that always reads as zero. `modes` are parts of the state that must be a constant at each
-    location, with the values that they have at entry and must have at each exit. `arguments` are the argument
-    registers of a C function, in order, and `result` the one with its result. Below the stack pointer,
-    `red_zone` bytes are the routine's own.
+    location, with the values that they have at entry and must have at each exit; `mode_names` are words for
+    them, and `user_access` is the one that is not 0 while user memory may be accessed. `arguments` are the
+    argument registers of a C function, in order, and `result` the one with its result. Below the stack
+    pointer, `red_zone` bytes are the routine's own.
     """
 
     name: str
@@ -101,6 +102,8 @@ class Architecture:
     arguments: tuple[str, ...]
     result: str
     modes: Mapping[str, int]
+    mode_names: Mapping[str, str]
+    user_access: str | None
     red_zone: int
     stores_before_fault: BeforeFault
     traps: TrapNumbers
@@ -115,6 +118,11 @@ class Architecture:
             | dict.fromkeys((*self.flags, *self.control), 1)
             | dict.fromkeys(self.vectors, self.vector_bits)
         )
+
+    @property
+    def return_bytes(self) -> int:
+        """How many bytes a call leaves on the stack: its return address, where there is no link register."""
+        return 0 if self.link else self.word
 
     @cached_property
     def clobbered(self) -> tuple[str, ...]:
@@ -214,7 +222,9 @@ def load(folder: str) -> Architecture:
         callee_saved=tuple(abi["callee_saved"]),
         arguments=tuple(abi["arguments"]),
         result=abi["result"],
-        modes=abi.get("modes", {}),
+        modes={name: mode["value"] for name, mode in abi.get("modes", {}).items()},
+        mode_names={name: mode["name"] for name, mode in abi.get("modes", {}).items()},
+        user_access=abi.get("user_access"),
         red_zone=abi["red_zone"],
         stores_before_fault=cpu["faults"]["stores_before_fault"],
         traps=TrapNumbers(

@@ -50,22 +50,31 @@ class Access:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One way through an instruction: taken if `guard` holds; the accesses happen in order, and
-    if none of them faults, `writes` are the registers that change and `target` is what comes next."""
+    if none of them faults, `writes` are the registers that change and `target` is what comes next. `goes_to`
+    is the address, a term, of a `target` that is none that is known."""
 
     guard: z3.BoolRef
     accesses: tuple[Access, ...]
     writes: Mapping[str, z3.BitVecRef]
     target: int | Leave
     is_call: bool = False
+    goes_to: z3.BitVecRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rep:
-    """A `rep movs` or `rep stos`: element size in bytes, and whether a source is read."""
+    """An instruction that repeats itself: element size in bytes, whether a source is read, and the registers
+    with the count of elements left, the destination, the source and the value that is stored without one.
+    `modes` are those that must be as at entry for it to go upwards."""
 
     size: int
     reads_source: bool
     next: int
+    count: str
+    destination: str
+    source: str
+    value: str
+    modes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,6 +267,7 @@ class Lifter:
             writes=_writes(decoded.address, text, successor, written),
             target=_target(successor, jumpkind),
             is_call=jumpkind == "Ijk_Call",
+            goes_to=_goes_to(successor),
         )
 
 
@@ -302,6 +303,12 @@ def _target(successor: Any, jumpkind: str) -> int | Leave:
         return Leave.RETURN
     target = successor.history.jump_target
     return target.concrete_value if target.concrete else Leave.INDIRECT
+
+
+def _goes_to(successor: Any) -> z3.BitVecRef | None:
+    """Where it goes, if that is no constant."""
+    target = successor.history.jump_target
+    return None if target.concrete else _z3(target)
 
 
 def _written(irsb: Any) -> frozenset[str]:
@@ -441,7 +448,7 @@ def _rep(decoded: Any) -> Rep | None:
             decoded.address, f"{decoded.mnemonic} {decoded.op_str}".strip(), "has a 32-bit address size"
         )
     element, reads = _REP_STRING[size]
-    return Rep(element, reads, decoded.address + decoded.size)
+    return Rep(element, reads, decoded.address + decoded.size, "rcx", "rdi", "rsi", "rax", ("df",))
 
 
 def _depends_on_address(decoded: Any) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import replace as changed
 
 import z3
 
+from mcverify.arch.architecture import Architecture
 from mcverify.arch.known import X86_64
 from mcverify.machine.terms import distance, replace, symbols_of
 
@@ -25,9 +26,10 @@ RETURN_ADDRESS = z3.BitVec("return@0", 64)
 class Registers:
     """Register file as a chain of pending updates. Immutable; values are memoized."""
 
-    __slots__ = ("_values", "_pending")
+    __slots__ = ("_values", "_pending", "architecture")
 
-    def __init__(self, values: Mapping[str, z3.BitVecRef]) -> None:
+    def __init__(self, values: Mapping[str, z3.BitVecRef], architecture: Architecture = X86_64) -> None:
+        self.architecture = architecture
         self._values: dict[str, z3.BitVecRef] = dict(values)
         self._pending: dict[str, tuple[z3.BitVecRef, Registers, Mapping[str, z3.BitVecRef]]] = {}
 
@@ -39,17 +41,17 @@ class Registers:
 
     def evaluate(self, term: z3.ExprRef, loads: Mapping[str, z3.BitVecRef] | None = None) -> z3.ExprRef:
         """`term`, which is over input symbols and the instruction's `loads`, in this state."""
-        loads = loads or {}
+        loads, widths = loads or {}, self.architecture.widths
         names = symbols_of(term)
         return replace(
-            term, {n: loads[n] if n in loads else self[n] for n in names if n in loads or n in X86_64.widths}
+            term, {n: loads[n] if n in loads else self[n] for n in names if n in loads or n in widths}
         )
 
     def put_into(self, term: z3.ExprRef) -> z3.ExprRef:
         """`term`, which is over input symbols, in this state, and not simplified."""
-        values = [
-            (z3.BitVec(n, X86_64.widths[n]), self[n]) for n in sorted(symbols_of(term) & X86_64.widths.keys())
-        ]
+        widths = self.architecture.widths
+        names = sorted(symbols_of(term) & widths.keys())
+        values = [(z3.BitVec(n, widths[n]), self[n]) for n in names]
         return z3.substitute(term, *values)
 
     def knows(self, name: str) -> bool:
@@ -58,7 +60,7 @@ class Registers:
 
     def written(self, writes: Mapping[str, z3.BitVecRef], loads: Mapping[str, z3.BitVecRef]) -> Registers:
         """The registers after an instruction that writes `writes` (terms over this state)."""
-        after = Registers(self._values)
+        after = Registers(self._values, self.architecture)
         after._pending = {n: p for n, p in self._pending.items() if n not in writes}
         # The state before keeps its own pending terms: both share what either computes first.
         after._pending |= {name: (term, self, loads) for name, term in writes.items()}
@@ -66,7 +68,7 @@ class Registers:
 
     def assigned(self, values: Mapping[str, z3.BitVecRef]) -> Registers:
         """The registers with `values` (terms over the location's symbols) in place."""
-        after = Registers(self._values | dict(values))
+        after = Registers(self._values | dict(values), self.architecture)
         after._pending = {n: p for n, p in self._pending.items() if n not in values}
         return after
 
@@ -83,7 +85,7 @@ class State:
     @property
     def stack_offset(self) -> int | None:
         """rsp minus its value at entry, None if that is not constant."""
-        return self.stack_position(self.registers[X86_64.stack_pointer])
+        return self.stack_position(self.registers[self.registers.architecture.stack_pointer])
 
     @staticmethod
     def stack_position(address: z3.BitVecRef) -> int | None:

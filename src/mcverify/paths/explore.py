@@ -13,7 +13,7 @@ from itertools import count
 
 import z3
 
-from mcverify.arch.known import X86_64
+from mcverify.arch.architecture import Architecture
 from mcverify.bytewise import lacks
 from mcverify.contract import MACHINE_CHECK, Contract, can_fault, faults_by_entry
 from mcverify.deadline import Deadline
@@ -25,7 +25,7 @@ from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
-from mcverify.machine.symbols import per_cpu_symbol, symbol
+from mcverify.machine.symbols import per_cpu_symbol
 from mcverify.machine.terms import constant, distance, symbols_of, variable, word
 from mcverify.machine.undefined import PREFIX as UNDEFINED
 from mcverify.paths.faults import FIRST_BAD, is_harmless, strikes, survives, trap_numbers
@@ -46,14 +46,7 @@ from mcverify.paths.segment import (
 
 _MAX_LOCATIONS = 200
 _MAX_NODES = 40_000
-_DISCRETE = ("df", "ac")
-_EAGER = frozenset(X86_64.general)
 _FATAL = "a machine check at this entry is fatal: the kernel does not recover there"
-_FRAME = 8
-"""Offset from rsp at entry, where the return address is, of the caller's frame."""
-_DEEPEST = -X86_64.limits.own_frame
-"""Offset from rsp at entry below which there may be no stack."""
-_USER_END = X86_64.limits.user_end
 
 
 class TooManyPaths(Exception):
@@ -128,9 +121,9 @@ class _Node:
         return changed(self, fault_facts=(*self.fault_facts, z3.simplify(fact)))
 
 
-def entry_symbol(register: str) -> z3.BitVecRef:
-    """The value that `register` has when the routine is entered."""
-    return variable(f"{register}@0", X86_64.widths[register])
+def entry_symbol(register: str, bits: int = 64) -> z3.BitVecRef:
+    """The value that `register`, of that width, has when the routine is entered."""
+    return variable(f"{register}@0", bits)
 
 
 def address_of(register: str | None) -> z3.BitVecRef:
@@ -161,11 +154,16 @@ class Explorer:
     _callees: Mapping[int, StandIn] = field(default_factory=dict)
     _merged: frozenset[int] = frozenset()
     _fatal: frozenset[int] = frozenset()
+    _architecture: Architecture = field(init=False)
+    _eager: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self._callees = callees(self.image)
         self._fatal = fatal_entries(self.image, self.contract)
         self._merged = merged_nops(self.image)
+        self._architecture = self.image.architecture
+        # Computed at once: a long chain of pending terms would recurse deeply.
+        self._eager = frozenset(self._architecture.general)
 
     def explore(self) -> Paths:
         """All paths of the routine. Raises OutOfTime and TooManyPaths."""
@@ -210,7 +208,8 @@ class Explorer:
         return segments
 
     def _paths(self, graph: Graph, segments: list[Segment]) -> Paths:
-        at_return = frozenset({*self.contract.kept, X86_64.stack_pointer, *_DISCRETE, *self.contract.results})
+        fixed = (self._architecture.stack_pointer, *self._architecture.modes)
+        at_return = frozenset({*self.contract.kept, *fixed, *self.contract.results})
         return Paths(
             entry=self._start,
             locations=tuple(self._slots),
@@ -218,7 +217,7 @@ class Explorer:
             accesses=tuple(self._accesses),
             strays=tuple(self._strays),
             slots=dict(self._slots),
-            live=graph.live(at_return),
+            live=graph.live(self._architecture, at_return),
             instructions={a: i.text for a, i in graph.instructions.items()},
             visited=frozenset(self._seen),
             assumed=tuple(sorted(self._assumed)),
@@ -258,16 +257,29 @@ class Explorer:
         return segments
 
     def _entry_state(self) -> State:
-        values = {name: entry_symbol(name) for name in X86_64.widths}
-        values[X86_64.stack_pointer] = STACK_BASE
-        values |= {name: z3.BitVecVal(0, 1) for name in _DISCRETE}
-        return State(Registers(values), {}).pushed(0, RETURN_ADDRESS)
+        architecture = self._architecture
+        values = {name: entry_symbol(name, bits) for name, bits in architecture.widths.items()}
+        values[architecture.stack_pointer] = STACK_BASE
+        values |= self._modes({})
+        if architecture.link:
+            values[architecture.link] = RETURN_ADDRESS
+        return self._framed(values)
+
+    def _modes(self, changed: Mapping[str, int]) -> dict[str, z3.BitVecRef]:
+        """The modes, those that are `changed` and the others as at entry."""
+        modes = {**self._architecture.modes, **changed}
+        return {name: z3.BitVecVal(value, self._architecture.widths[name]) for name, value in modes.items()}
+
+    def _framed(self, values: Mapping[str, z3.BitVecRef]) -> State:
+        """A state with what the caller's call has left on the stack."""
+        state = State(Registers(values, self._architecture), {})
+        return state if self._architecture.link else state.pushed(0, RETURN_ADDRESS)
 
     def _cut_state(self, location: Location) -> State:
-        values = {name: symbol(name) for name in X86_64.widths}
-        values[X86_64.stack_pointer] = z3.simplify(STACK_BASE + location.stack)
-        values |= {"df": z3.BitVecVal(location.df, 1), "ac": z3.BitVecVal(location.ac, 1)}
-        state = State(Registers(values), {}).pushed(0, RETURN_ADDRESS)
+        values = {name: variable(name, bits) for name, bits in self._architecture.widths.items()}
+        values[self._architecture.stack_pointer] = z3.simplify(STACK_BASE + location.stack)
+        values |= self._modes(dict(location.modes))
+        state = self._framed(values)
         for offset in self._slots[location]:
             state = state.pushed(offset, slot_symbol(offset))
         for offset, address in location.frames:
@@ -276,15 +288,17 @@ class Explorer:
 
     def _arrive(self, source: Location, node: _Node) -> Segment:
         offset = node.state.stack_offset
-        flags = [constant(node.state.registers[name]) for name in _DISCRETE]
-        if offset is None or None in flags:
-            lost = "rsp" if offset is None else "the direction or alignment-check flag"
+        now = {name: constant(node.state.registers[name]) for name in self._architecture.modes}
+        if offset is None or None in now.values():
+            names = " or ".join(self._architecture.mode_names.values())
+            lost = self._architecture.stack_pointer if offset is None else f"the {names}"
             reason = f"{lost} is not a constant at a loop head"
             return self._end(source, node.over(node.address), Ending.LOST, reason=reason)
-        df, ac = (flag or 0 for flag in flags)
+        at_entry = self._architecture.modes
+        modes = tuple((n, value) for n, value in now.items() if value is not None and value != at_entry[n])
         words = {offset: _code_address(node.state.read(offset, 8)) for offset in _words(node.state.stack)}
         frames = tuple((offset, to) for offset, to in words.items() if to is not None)
-        target = Location(node.address, node.faulted, offset, df, ac, node.unfenced, frames=frames)
+        target = Location(node.address, node.faulted, offset, modes, node.unfenced, frames=frames)
         if target not in self._slots:
             if len(self._slots) >= _MAX_LOCATIONS:
                 raise TooManyPaths(f"more than {_MAX_LOCATIONS} loop heads and stack depths (recursion?)")
@@ -369,7 +383,7 @@ class Explorer:
             return z3.BoolVal(False)
         length = entry_symbol(contract.len) if contract.len else word(contract.size or 0)
         bad = FIRST_BAD[kind] if self.options.may_fault(kind) else None
-        line = X86_64.granularity
+        line = self._architecture.granularity
         return is_harmless(address, entry_symbol(register), length, bad, line)
 
     def _prune(self, source: Location, node: _Node, step: Step) -> None:
@@ -401,6 +415,7 @@ class Explorer:
             return
         loads: dict[str, z3.BitVecRef] = {}
         after, here = node, node
+        stored: list[Transfer] = []
         for access in step.accesses:
             address = node.state.registers.evaluate(access.address, loads)
             offset = State.stack_position(address)
@@ -418,14 +433,39 @@ class Explorer:
             transfer = self._transfer(node, access, address, loads)
             self._accesses.append(AccessPoint(source, here.conditions, transfer))
             if self._strikes(transfer):
-                ended_here, at_fixup = self._fault(source, here, transfer)
-                ended += ended_here
-                following += at_fixup
+                if self._may_spill(after):
+                    ended.append(self._spilt(source, node, instruction))
+                    return
+                for before in self._before_fault(here, stored):
+                    ended_here, at_fixup = self._fault(source, before, transfer)
+                    ended += ended_here
+                    following += at_fixup
             if self._may_fault(transfer):
                 fact = survives(transfer, self._base(transfer))
                 here, after = here.knowing(fact), after.knowing(fact)
             after = changed(after, transfers=(*after.transfers, transfer))
+            stored = list(after.transfers[len(node.transfers) :])
         self._go_on(source, after, instruction, step, loads, ended, following)
+
+    def _may_spill(self, after: _Node) -> bool:
+        """Whether an access of an instruction may fault with a store to the own frame done or not."""
+        is_kept = self._architecture.stores_before_fault == "none"
+        return not is_kept and any(touch.kind is Kind.STORE for touch in after.frame)
+
+    def _spilt(self, source: Location, node: _Node, instruction: Instruction) -> Segment:
+        reason = f"{instruction.text} may fault with a store to the stack done, which is not followed"
+        return self._end(source, node.over(node.address), Ending.LOST, reason=reason)
+
+    def _before_fault(self, here: _Node, done: list[Transfer]) -> Iterator[_Node]:
+        """The nodes in which an access may fault after the instruction has `done` others: as before the
+        instruction; and where the architecture says so, with its first store done, its first two, and so
+        on."""
+        yield here
+        if self._architecture.stores_before_fault == "none":
+            return
+        for end, transfer in enumerate(done, 1):
+            if transfer.kind is Kind.STORE:
+                yield changed(here, transfers=(*here.transfers, *done[:end]))
 
     def _stack_access(
         self,
@@ -438,7 +478,7 @@ class Explorer:
         loads: dict[str, z3.BitVecRef],
     ) -> _Node:
         lowest = self._lowest(node.state, step, access.kind, loads)
-        highest = 0 if access.kind is Kind.STORE else 8
+        highest = 0 if access.kind is Kind.STORE else self._architecture.return_bytes
         if lowest is None or offset < lowest or offset + access.size > highest:
             self._strays.append(StrayStack(source, node.address, offset, node.conditions))
         after = changed(after, frame=(*after.frame, FrameAccess(access.kind, offset, access.size)))
@@ -450,15 +490,16 @@ class Explorer:
             value = code_symbol(to)
         return changed(after, state=after.state.pushed(offset, value))
 
-    @staticmethod
-    def _lowest(state: State, step: Step, kind: Kind, loads: dict[str, z3.BitVecRef]) -> int | None:
-        """Offset below which the stack must not be touched: rsp, and for a store what the instruction makes
-        of it."""
-        now = state.stack_offset
-        if kind is Kind.LOAD or X86_64.stack_pointer not in step.writes:
-            return now
-        moved = State.stack_position(state.registers.evaluate(step.writes[X86_64.stack_pointer], loads))
-        return now if now is None or moved is None else min(now, moved)
+    def _lowest(self, state: State, step: Step, kind: Kind, loads: dict[str, z3.BitVecRef]) -> int | None:
+        """Offset below which the stack must not be touched: the end of the red zone below the stack pointer,
+        and for a store below what the instruction makes of it."""
+        now, pointer = state.stack_offset, self._architecture.stack_pointer
+        if now is None:
+            return None
+        if kind is Kind.STORE and pointer in step.writes:
+            moved = State.stack_position(state.registers.evaluate(step.writes[pointer], loads))
+            now = now if moved is None else min(now, moved)
+        return now - self._architecture.red_zone
 
     def _kernel_load(
         self, instruction: Instruction, address: z3.BitVecRef, size: int
@@ -471,8 +512,10 @@ class Explorer:
             known = self.image.constant_at(instruction.address, instruction.size, at, size)
             if known is None:
                 return None
-            return z3.BitVecVal(int.from_bytes(known, "little"), 8 * size), z3.BoolVal(True)
-        for name, model in X86_64.model("percpu.toml").items():
+            return z3.BitVecVal(int.from_bytes(known, self._architecture.byte_order), 8 * size), z3.BoolVal(
+                True
+            )
+        for name, model in self._architecture.model("percpu.toml").items():
             pointer = per_cpu_symbol(name)
             if pointer.decl().name() not in symbols_of(address):
                 continue
@@ -486,7 +529,7 @@ class Explorer:
                 )
                 return value, z3.BoolVal(True)
             self._limits.add(f"{model['summary']} (the word at {name}+{offset:#x})")
-            return value, z3.UGE(value, word(_USER_END))
+            return value, z3.UGE(value, word(self._architecture.limits.user_end))
         return None
 
     def _transfer(
@@ -511,11 +554,13 @@ class Explorer:
     ) -> None:
         undefined = {n for term in step.writes.values() for n in symbols_of(term) if n.startswith(UNDEFINED)}
         chosen = {n: z3.BitVec(f"{n}{next(self._numbers)}", 1) for n in sorted(undefined)}
-        registers = node.state.registers.written(step.writes, loads | chosen)
-        for name in _EAGER & step.writes.keys():
-            registers[name]  # computed now: a long chain of pending terms would recurse deeply
+        before = node.state
+        registers = before.registers.written(step.writes, loads | chosen)
+        for name in self._eager & step.writes.keys():
+            registers[name]
+        registers = self._with_link(registers, step)
         state = changed(node.state, registers=registers)
-        if X86_64.stack_pointer in step.writes:
+        if self._architecture.stack_pointer in step.writes:
             state = _released(node.state, state)
         node = changed(
             node,
@@ -526,8 +571,10 @@ class Explorer:
         if step.target is not Leave.RETURN:
             self._note_exposed(source, changed(node, address=instruction.address))
         if step.target is Leave.RETURN:
-            self._return(source, node, loads["ld0"], ended, following)
-        elif state.stack_offset is None or state.stack_offset < _DEEPEST:
+            assert step.goes_to is not None
+            to = before.registers.evaluate(step.goes_to, loads)
+            self._return(source, node, to, ended, following)
+        elif state.stack_offset is None or state.stack_offset < -self._architecture.limits.own_frame:
             ended.append(self._stack_lost(source, changed(node, address=instruction.address)))
         elif step.target is Leave.INDIRECT:
             reason = f"{instruction.text}: an indirect jump"
@@ -542,6 +589,14 @@ class Explorer:
             else:
                 following.append(changed(node, address=step.target))
 
+    def _with_link(self, registers: Registers, step: Step) -> Registers:
+        """The registers after a step; the address that a call has put into the link register is no
+        constant."""
+        link = self._architecture.link
+        if not step.is_call or link is None or (to := constant(registers[link])) is None:
+            return registers
+        return registers.assigned({link: code_symbol(to)})
+
     def _into_nops(self, source: Location, node: _Node) -> Segment:
         """The end at a way into the middle of nops of which the boot code makes longer ones."""
         reason = (
@@ -552,18 +607,20 @@ class Explorer:
     def _stack_lost(self, source: Location, node: _Node) -> Segment:
         """The end at an instruction after which nobody knows what lies below rsp: interrupts store there."""
         offset = node.state.stack_offset
+        pointer = self._architecture.stack_pointer
         reason = (
-            "rsp is no longer at a known distance from its value at entry"
+            f"{pointer} is no longer at a known distance from its value at entry"
             if offset is None
-            else f"rsp is {-offset} bytes below its value at entry, where the stack may have ended"
+            else f"{pointer} is {-offset} bytes below its value at entry, where the stack may have ended"
         )
         return self._end(source, node, Ending.LOST, reason=reason)
 
     def _note_exposed(self, source: Location, node: _Node) -> None:
         """Note where rsp has risen above the caller's frame, in which an interrupt would now store."""
         offset = node.state.stack_offset
-        if offset is not None and offset > _FRAME:
-            self._strays.append(StrayStack(source, node.address, _FRAME, node.conditions))
+        frame = self._architecture.return_bytes
+        if offset is not None and offset > frame:
+            self._strays.append(StrayStack(source, node.address, frame, node.conditions))
 
     def _return(
         self, source: Location, node: _Node, to: z3.BitVecRef, ended: list[Segment], following: list[_Node]
@@ -581,7 +638,7 @@ class Explorer:
         callee = self._callees.get(node.address)
         if callee is not None:
             return self._callee(source, node, callee)
-        if name not in X86_64.model("externals.toml")["return_thunks"]["names"]:
+        if name not in self._architecture.model("externals.toml")["return_thunks"]["names"]:
             at_jump = changed(node.over(node.address), address=node.trail[-1])
             return [
                 self._end(
@@ -591,12 +648,14 @@ class Explorer:
         return self._return_by_stack(source, node)
 
     def _return_by_stack(self, source: Location, node: _Node) -> tuple[list[Segment], list[_Node]]:
-        """A return from outside the file: to the address on top of the stack."""
-        offset = node.state.stack_offset
+        """A return from outside the file: to the address on top of the stack, or in the link register."""
+        offset, architecture = node.state.stack_offset, self._architecture
         if offset is None:
-            return [self._end(source, node, Ending.LOST, reason="rsp is not known at a return")], []
-        to = node.state.read(offset, 8)
-        popped = node.state.registers.assigned({X86_64.stack_pointer: z3.simplify(STACK_BASE + offset + 8)})
+            reason = f"{architecture.stack_pointer} is not known at a return"
+            return [self._end(source, node, Ending.LOST, reason=reason)], []
+        registers, size = node.state.registers, architecture.return_bytes
+        to = registers[architecture.link] if architecture.link else node.state.read(offset, size)
+        popped = registers.assigned({architecture.stack_pointer: z3.simplify(STACK_BASE + offset + size)})
         ended: list[Segment] = []
         following: list[_Node] = []
         state = _released(node.state, changed(node.state, registers=popped))
@@ -615,7 +674,7 @@ class Explorer:
         if lost := self._callee_refused(node, callee):
             reason = f"goes to {callee.name}{lost}"
             return [self._end(source, at_jump, Ending.LOST, reason=reason)], []
-        wanted = registers["rdx"]
+        wanted = registers[self._architecture.arguments[2]]
         ended: list[Segment] = []
         following: list[_Node] = []
         for ending, fails, reason in self._callee_demands(callee, wanted):
@@ -638,10 +697,11 @@ class Explorer:
 
     def _callee_refused(self, node: _Node, callee: StandIn) -> str:
         """Why nothing is known of the callee where the node is; "" where something is."""
-        registers = node.state.registers
-        if constant(registers["df"]) != 0:
-            return " with the direction flag set"
-        if any(State.stack_position(registers[name]) is not None for name in ("rdi", "rsi")):
+        registers, architecture = node.state.registers, self._architecture
+        for mode, value in architecture.modes.items():
+            if mode != architecture.user_access and constant(registers[mode]) != value:
+                return f" with the {architecture.mode_names[mode]} set"
+        if any(State.stack_position(registers[name]) is not None for name in architecture.arguments[:2]):
             return " on the stack"
         if callee.calls is None:
             return ""
@@ -650,7 +710,7 @@ class Explorer:
             return f" beside another routine in C, {calls}"
         if callee.calls != self.entry:
             return f", {calls}: that is another routine of this file, whose proof is none of this one"
-        if constant(registers["ac"]) != 0:
+        if architecture.user_access and constant(registers[architecture.user_access]) != 0:
             return f" with user access open, {calls}"
         if missing := lacks(self.contract):
             return f", {calls}, and the contract {self.contract.name} {missing}"
@@ -677,9 +737,8 @@ class Explorer:
         )
         yield Ending.ENDLESS, z3.simplify(again), reason
 
-    @staticmethod
-    def _callee_transfers(node: _Node, callee: StandIn, count: z3.BitVecRef) -> list[Transfer]:
-        to, start = node.state.registers["rdi"], node.state.registers["rsi"]
+    def _callee_transfers(self, node: _Node, callee: StandIn, count: z3.BitVecRef) -> list[Transfer]:
+        to, start = (node.state.registers[name] for name in self._architecture.arguments[:2])
         return [
             Transfer(Kind.LOAD, callee.load_at, start, 1, None, count),
             Transfer(Kind.STORE, callee.store_at, to, 1, None, count, start),
@@ -701,7 +760,7 @@ class Explorer:
         is_load = kind is Kind.LOAD
         before = self._callee_transfers(node, callee, done)
         at = callee.load_at if is_load else callee.store_at
-        start = z3.simplify(node.state.registers["rsi" if is_load else "rdi"] + done)
+        start = z3.simplify(node.state.registers[self._architecture.arguments[is_load]] + done)
         access = Transfer(kind, at, start, 1)
         fault = Fault(access, callee.fixup_at, trap, node.state)
         numbers = self.options.load_traps if is_load else self.options.store_traps
@@ -719,11 +778,11 @@ class Explorer:
         at = callee.zero_at
         assert at is not None
         registers = node.state.registers
-        asked = z3.simplify(z3.Extract(31, 0, registers["rcx"]) != 0)
+        asked = z3.simplify(z3.Extract(31, 0, registers[self._architecture.arguments[3]]) != 0)
         node = changed(node, address=at, trail=(*node.trail, node.address))
         ways = [node.assuming(z3.simplify(z3.Not(asked))).over(at)]
         node = node.assuming(asked)
-        to, zero = z3.simplify(registers["rdi"] + done), z3.BitVecVal(0, 8)
+        to, zero = z3.simplify(registers[self._architecture.arguments[0]] + done), z3.BitVecVal(0, 8)
         whole = Transfer(Kind.STORE, at, to, 1, zero, z3.simplify(wanted - done))
         self._accesses.append(AccessPoint(source, node.conditions, whole))
         ways.append(self._passing(node, [whole]).over(at))
@@ -742,12 +801,12 @@ class Explorer:
     def _callee_leaves(self, node: _Node, callee: StandIn, left: z3.BitVecRef) -> _Node:
         """The node at the callee's return, where `left` is its result."""
         number = next(self._numbers)
-        values = {
-            name: variable(f"clobbered{number}.{name}", X86_64.widths[name]) for name in X86_64.clobbered
-        }
-        values["rax"] = left
-        if callee.clears_ac:
-            values["ac"] = z3.BitVecVal(0, 1)
+        architecture = self._architecture
+        widths = {name: architecture.widths[name] for name in architecture.clobbered}
+        values = {name: variable(f"clobbered{number}.{name}", bits) for name, bits in widths.items()}
+        values[architecture.result] = left
+        if callee.clears_ac and architecture.user_access:
+            values[architecture.user_access] = z3.BitVecVal(0, 1)
         return changed(node, state=changed(node.state, registers=node.state.registers.assigned(values)))
 
     # -- faults ---------------------------------------------------------------------------------
@@ -834,27 +893,30 @@ class Explorer:
         rep = instruction.rep
         assert rep is not None
         registers = node.state.registers
-        if constant(registers["df"]) != 0:
+        direction = next(
+            (m for m in rep.modes if constant(registers[m]) != self._architecture.modes[m]), None
+        )
+        if direction is not None:
             return [
                 self._end(
                     source,
                     node.over(node.address),
                     Ending.LOST,
-                    reason=f"{instruction.text} with the direction flag set",
+                    reason=f"{instruction.text} with the {self._architecture.mode_names[direction]} set",
                 )
             ], []
-        used = ("rdi", "rsi") if rep.reads_source else ("rdi",)
+        used = (rep.destination, rep.source) if rep.reads_source else (rep.destination,)
         if any(State.stack_position(registers[name]) is not None for name in used):
             ended_so = node.over(node.address)
             return [self._end(source, ended_so, Ending.LOST, reason=f"{instruction.text} on the stack")], []
-        elements = registers["rcx"]
+        elements = registers[rep.count]
         kinds = (Kind.LOAD, Kind.STORE) if rep.reads_source else (Kind.STORE,)
         whole = self._rep_transfers(node, instruction, elements)
         self._accesses += [AccessPoint(source, node.conditions, transfer) for transfer in whole]
         ended: list[Segment] = []
         following = [self._rep_done(node, instruction, elements, whole)]
         for kind in kinds:
-            if self._strikes(Transfer(kind, node.address, registers["rdi"], rep.size)):
+            if self._strikes(Transfer(kind, node.address, registers[rep.destination], rep.size)):
                 for order_matters, condition in self._orders(elements):
                     more, at_fixup = self._rep_fault(
                         source,
@@ -887,14 +949,22 @@ class Explorer:
         assert rep is not None
         registers = node.state.registers
         if not rep.reads_source:
-            value = z3.simplify(z3.Extract(8 * rep.size - 1, 0, registers["rax"]))
+            value = z3.simplify(z3.Extract(8 * rep.size - 1, 0, registers[rep.value]))
             return [
-                Transfer(Kind.STORE, node.address, registers["rdi"], rep.size, value, elements, None, partial)
+                Transfer(
+                    Kind.STORE,
+                    node.address,
+                    registers[rep.destination],
+                    rep.size,
+                    value,
+                    elements,
+                    None,
+                    partial,
+                )
             ]
-        load = Transfer(Kind.LOAD, node.address, registers["rsi"], rep.size, None, elements)
-        store = Transfer(
-            Kind.STORE, node.address, registers["rdi"], rep.size, None, elements, registers["rsi"], partial
-        )
+        to, start = registers[rep.destination], registers[rep.source]
+        load = Transfer(Kind.LOAD, node.address, start, rep.size, None, elements)
+        store = Transfer(Kind.STORE, node.address, to, rep.size, None, elements, start, partial)
         return [load, store]
 
     def _rep_done(
@@ -934,7 +1004,7 @@ class Explorer:
                 if self._may_fault(transfer):
                     at_fault = at_fault.knowing(survives(transfer, self._base(transfer)))
         at_fault = changed(at_fault, state=state, transfers=(*node.transfers, *stored))
-        address = state.registers["rsi" if kind is Kind.LOAD else "rdi"]
+        address = state.registers[rep.source if kind is Kind.LOAD else rep.destination]
         return self._fault(source, at_fault, Transfer(kind, node.address, address, rep.size))
 
     @staticmethod
@@ -943,24 +1013,31 @@ class Explorer:
         assert rep is not None
         registers, moved = state.registers, elements * rep.size
         values = {
-            "rcx": z3.simplify(registers["rcx"] - elements),
-            "rdi": z3.simplify(registers["rdi"] + moved),
+            rep.count: z3.simplify(registers[rep.count] - elements),
+            rep.destination: z3.simplify(registers[rep.destination] + moved),
         }
         if rep.reads_source:
-            values["rsi"] = z3.simplify(registers["rsi"] + moved)
+            values[rep.source] = z3.simplify(registers[rep.source] + moved)
         return changed(state, registers=registers.assigned(values))
 
 
-def _without_red_zone(state: State) -> State:
-    """The state without what lies below rsp, which the frame of an exception overwrites."""
+def _lowest_kept(state: State) -> int | None:
+    """Offset of the lowest byte of the stack that an interrupt leaves alone."""
     offset = state.stack_offset
+    return None if offset is None else offset - state.registers.architecture.red_zone
+
+
+def _without_red_zone(state: State) -> State:
+    """The state without what lies below the stack pointer and its red zone, which the frame of an exception
+    overwrites."""
+    offset = _lowest_kept(state)
     spilt = offset is not None and any(place < offset for place in state.stack)
     return state.released(offset) if offset is not None and spilt else state
 
 
 def _released(before: State, after: State) -> State:
-    """`after`, without what lay below rsp if that has risen."""
-    old, new = before.stack_offset, after.stack_offset
+    """`after`, without what lay below the stack pointer and its red zone if that has risen."""
+    old, new = _lowest_kept(before), _lowest_kept(after)
     return after.released(new) if new is not None and (old is None or new > old) else after
 
 

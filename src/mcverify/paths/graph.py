@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from mcverify.arch.known import X86_64
+from mcverify.arch.architecture import Architecture
 from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.machine.instruction import Instruction, Leave, Refused
@@ -46,13 +46,13 @@ class Graph:
                 cuts.add(following)
         return frozenset(cuts)
 
-    def live(self, at_return: frozenset[str]) -> dict[int, frozenset[str]]:
+    def live(self, architecture: Architecture, at_return: frozenset[str]) -> dict[int, frozenset[str]]:
         """Registers that may be read before they are written, before each instruction."""
         if self.has_calls:
-            return dict.fromkeys(self.instructions, frozenset(X86_64.widths))
+            return dict.fromkeys(self.instructions, frozenset(architecture.widths))
         live: dict[int, frozenset[str]] = dict.fromkeys(self.instructions, frozenset())
         effects = {
-            address: _effects(i, at_return, leaves=address in self.leaving)
+            address: _effects(architecture, i, at_return, leaves=address in self.leaving)
             for address, i in self.instructions.items()
         }
         changed = True
@@ -67,12 +67,12 @@ class Graph:
         return live
 
 
-_ARGUMENTS = frozenset(("rdi", "rsi", "rdx", "rcx"))
-"""What a routine outside may look at (`models/x86_64/callees.toml`)."""
+_MOST_ARGUMENTS = 4
+"""Of these a routine outside may look at the first (the architecture's `callees.toml`)."""
 
 
 def _effects(
-    instruction: Instruction, at_return: frozenset[str], *, leaves: bool
+    architecture: Architecture, instruction: Instruction, at_return: frozenset[str], *, leaves: bool
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Registers an instruction reads, and those it surely overwrites. One that can fault overwrites
     nothing: its fixup sees the state before it. One that `leaves` goes to a symbol outside."""
@@ -84,11 +84,11 @@ def _effects(
         if not isinstance(step.target, int):
             reads |= at_return
     if leaves:
-        reads |= at_return | _ARGUMENTS
+        reads |= at_return | {*architecture.arguments[:_MOST_ARGUMENTS]}
     if instruction.rep or any(step.accesses for step in instruction.steps):
-        return frozenset(reads) & X86_64.widths.keys(), frozenset()
+        return frozenset(reads) & architecture.widths.keys(), frozenset()
     kills = frozenset.intersection(*(frozenset(step.writes) for step in instruction.steps))
-    return frozenset(reads) & X86_64.widths.keys(), kills
+    return frozenset(reads) & architecture.widths.keys(), kills
 
 
 def build_graph(

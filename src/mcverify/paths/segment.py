@@ -19,17 +19,16 @@ from mcverify.machine.state import State
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A cut point in one discrete mode: code address, whether a fault has been taken, offset of
-    rsp from its value at entry (bytes), direction and alignment-check flags, and whether a
-    non-temporal store waits for a fence. `frames` are the words of the stack, by offset, in which a call has
-    left where it returns to: a loop in a callee is a location of its own for each of its callers. `is_entry`
-    tells the call of the routine from a loop back to its first instruction."""
+    """A cut point in one discrete mode: code address, whether a fault has been taken, offset of the stack
+    pointer from its value at entry (bytes), the modes of the architecture that are not as at entry, with
+    their values, and whether a non-temporal store waits for a fence. `frames` are the words of the stack, by
+    offset, in which a call has left where it returns to: a loop in a callee is a location of its own for each
+    of its callers. `is_entry` tells the call of the routine from a loop back to its first instruction."""
 
     address: int
     faulted: bool
     stack: int
-    df: int = 0
-    ac: int = 0
+    modes: tuple[tuple[str, int], ...] = ()
     unfenced: bool = False
     is_entry: bool = False
     frames: tuple[tuple[int, int], ...] = ()

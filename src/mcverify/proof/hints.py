@@ -150,7 +150,10 @@ def found_by(
     for name in (*X86_64.general, *X86_64.flags, *X86_64.vectors):
         if name in taken:
             continue
-        at_entry, now = here(entry_symbol(name)), here(variable(name, X86_64.widths[name]))
+        at_entry, now = (
+            here(entry_symbol(name, X86_64.widths[name])),
+            here(variable(name, X86_64.widths[name])),
+        )
         if not symbols_of(at_entry).isdisjoint(spoken):
             registers[name] = at_entry
         elif not symbols_of(now).isdisjoint(spoken):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import z3
 
-from mcverify.arch.known import X86_64
+from mcverify.arch.architecture import Architecture
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.count import left_of, result_of
@@ -65,6 +65,10 @@ class _Exit:
     @property
     def contract(self) -> Contract:
         return self.assumptions.contract
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.segment.final.registers.architecture
 
     @property
     def length(self) -> z3.BitVecRef:
@@ -154,8 +158,8 @@ def _right_data(at: _Exit) -> Iterator[Goal]:
 
 def _machine_state(at: _Exit) -> Iterator[Goal]:
     kept = [at.register(name) == entry_symbol(name) for name in at.contract.kept]
-    clear = [at.register(flag) == 0 for flag in ("df", "ac")]
-    stack = at.register(X86_64.stack_pointer) == STACK_BASE + 8
+    clear = [at.register(mode) == value for mode, value in at.architecture.modes.items()]
+    stack = at.register(at.architecture.stack_pointer) == STACK_BASE + at.architecture.return_bytes
     returned = at.segment.returned_to
     assert returned is not None
     yield Goal("O7", z3.And(*kept, *clear, stack, returned == RETURN_ADDRESS))

@@ -145,6 +145,17 @@ class Annotation:
     where: SourceLine
 
 
+@dataclass(frozen=True, slots=True)
+class CodeWord:
+    """A word of data that are never written which tells a place in code, of the section from `first` to
+    `end`: by its distance from somewhere in the data (`relative`), or by its address. `width` is in bytes."""
+
+    width: int
+    relative: bool
+    first: int
+    end: int
+
+
 @dataclass(frozen=True)
 class Image:
     """One input file, laid out and relocated.
@@ -164,6 +175,8 @@ class Image:
     tree, what it says of itself, or what its text uses.
     `table` is a sentence on an exception table that is not one of Linux, `table_bytes` and `entry_bytes` are
     the sizes of the table and of an entry.
+    `code_words` are the words of an object's read-only data that tell places in code, by their addresses;
+    `word_references` the places in code whose relocations refer to such data, with where these begin and end.
     `object_code` is the object that was read, empty where it is `built`.
     """
 
@@ -191,6 +204,8 @@ class Image:
     table: str = ""
     table_bytes: int = 0
     entry_bytes: int = 0
+    code_words: Mapping[int, CodeWord] = field(default_factory=dict)
+    word_references: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     object_code: bytes = field(default=b"", repr=False)
 
     @cached_property
@@ -249,6 +264,12 @@ class Image:
             return None
         start = address - section.address
         return section.data[start : start + size]
+
+    def refers_to_words(self, address: int, size: int, data: int) -> bool:
+        """Whether the instruction of `size` bytes at `address` has a relocation that refers to the read-only
+        data around `data`, by a symbol which no other file may define."""
+        found = (self.word_references.get(place) for place in range(address, address + size))
+        return any(ends is not None and ends[0] <= data < ends[1] for ends in found)
 
     def code_at(self, address: int, size: int = 15) -> bytes:
         """At most `size` bytes of executable code at `address`; empty where there is none."""

@@ -390,6 +390,8 @@ def _image_of_elf(
         relocated=laid_out.in_code(),
         constants=laid_out.constants(),
         repatched=laid_out.named_by(_REPATCHED),
+        code_words=laid_out.code_words,
+        word_references=laid_out.word_references,
         built=not raw.relocatable or raw.is_module,
         linked=not raw.relocatable,
     )

@@ -11,7 +11,7 @@ from elftools.elf.enums import ENUM_RELOC_TYPE_x64
 
 from mcverify.errors import InputError
 from mcverify.image.elf import RawElf, RawRelocation, RawSection, RawSymbol
-from mcverify.image.image import Section, Symbol
+from mcverify.image.image import CodeWord, Section, Symbol
 
 # Below 2^47, so that a user process can map the image at the same addresses; far from where
 # Linux puts programs, libraries and stacks.
@@ -52,6 +52,8 @@ _KINDS = {
     24: Kind(8, True, None),  # R_X86_64_PC64
 }
 _NONE = 0
+_OF_TABLES = (1, 2)
+"""Relocations by which a jump table tells places in code: R_X86_64_64 and R_X86_64_PC32."""
 _NAMES: dict[int, str] = {
     number: name for name, number in ENUM_RELOC_TYPE_x64.items() if isinstance(number, int)
 }
@@ -88,6 +90,8 @@ class LaidOut:
     """The file in one address space.
 
     `relocated` gives, for each allocated section's address, its relocations by offset;
+    `code_words` the words of read-only data that tell places in code (`image.CodeWord`), and
+    `word_references` the places in code by which such data are found;
     `debug` the relocated contents of sections that are not allocated, by section index.
     """
 
@@ -96,6 +100,8 @@ class LaidOut:
     externals: dict[int, str]
     relocated: dict[int, dict[int, Relocated]]
     debug: dict[int, bytes]
+    code_words: dict[int, CodeWord]
+    word_references: dict[int, tuple[int, int]]
 
     def is_relocated(self, address: int) -> bool:
         """Whether a relocation wrote at `address`."""
@@ -169,6 +175,8 @@ class _Layout:
         self.astray = self._astray()
         self.astray_addresses = self._astray_addresses()
         self.relocated: dict[int, dict[int, Relocated]] = {}
+        self.code_words: dict[int, CodeWord] = {}
+        self.word_references: dict[int, tuple[int, int]] = {}
 
     def result(self) -> LaidOut:
         contents = {
@@ -181,6 +189,8 @@ class _Layout:
             | {address: name for name, address in self.astray_addresses.items()},
             relocated={self.addresses[i]: r for i, r in self.relocated.items() if i in self.addresses},
             debug={i: data for i, data in contents.items() if i not in self.addresses},
+            code_words=self.code_words,
+            word_references=self.word_references,
         )
 
     # -- addresses
@@ -323,6 +333,7 @@ class _Layout:
             )
         field = (value & (1 << 8 * kind.width) - 1).to_bytes(kind.width, "little")
         data[relocation.offset : relocation.offset + kind.width] = field
+        self._note_code_word(section, relocation, kind, place)
         done = self.relocated.setdefault(section.index, {})
         constant = self._constant(self.elf.symbols[relocation.symbol])
         done[relocation.offset] = Relocated(relocation.kind, name, target, constant)
@@ -342,6 +353,21 @@ class _Layout:
             return start, start + home.size
         first = start + symbol.value // home.element * home.element
         return first, first + home.element
+
+    def _note_code_word(self, section: RawSection, relocation: RawRelocation, kind: Kind, place: int) -> None:
+        """Note a word of an object's read-only data by which a symbol of its code is told, that no other file
+        may define instead; and the reverse, by which code finds such data."""
+        symbol = self.elf.symbols[relocation.symbol]
+        home = self.elf.sections.get(symbol.section) if symbol.section is not None else None
+        if not self.elf.relocatable or home is None or home.index not in self.addresses:
+            return
+        if relocation.kind not in _OF_TABLES or symbol.binding == "STB_WEAK" or "IFUNC" in symbol.kind:
+            return
+        first = self.addresses[home.index]
+        if _is_only_read(section) and _runs(home):
+            self.code_words[place] = CodeWord(kind.width, kind.relative, first, first + home.size)
+        elif _runs(section) and _is_only_read(home):
+            self.word_references[place] = first, first + home.size
 
     def _kind(self, section: RawSection, relocation: RawRelocation) -> Kind:
         kind = _KINDS.get(relocation.kind)
@@ -416,7 +442,12 @@ def _runs(section: RawSection) -> bool:
 def _is_constant(section: RawSection) -> bool:
     """Whether an object's section holds data that are only read and are complete in the file. (The .rodata of
     a linked kernel has what is written until its init is over, too.)"""
-    return not (section.executable or section.writable or section.nobits or section.relocations)
+    return _is_only_read(section) and not section.relocations
+
+
+def _is_only_read(section: RawSection) -> bool:
+    """Whether a section holds data that are never written once they are relocated."""
+    return section.allocated and not (section.executable or section.writable or section.nobits)
 
 
 def _is_branch(code: bytes, relocation: RawRelocation) -> bool:

@@ -26,7 +26,7 @@ from mcverify.machine.decoder import decoder
 from mcverify.machine.events import Event, EventMemory
 from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Rep, Step
-from mcverify.machine.symbols import per_cpu_symbol, symbol
+from mcverify.machine.symbols import data_symbol, per_cpu_symbol, symbol
 from mcverify.machine.terms import word
 from mcverify.machine.undefined import with_undefined
 from mcverify.machine.vex import amd64g_calculate_rflags_all, angr, archinfo, pyvex
@@ -86,6 +86,9 @@ class Lifter:
         if variable_read is not None:
             return variable_read
         self._refuse_unsettled(decoded)
+        address_of_data = self._address_of_data(decoded)
+        if address_of_data is not None:
+            return address_of_data
         key = code[: decoded.size]
         if key not in self._known:
             start = time.monotonic()
@@ -120,6 +123,23 @@ class Lifter:
             return None
         follows = decoded.address + decoded.size
         step = Step(z3.BoolVal(True), (), {register: per_cpu_symbol(name)}, follows)
+        text = f"{decoded.mnemonic} {decoded.op_str}"
+        return Instruction(decoded.address, decoded.size, text, (step,), form=form_of(decoded))
+
+    def _address_of_data(self, decoded: Any) -> Instruction | None:
+        """The instruction if it is a `lea` that gives the address of a jump table."""
+        if not _is_relative_lea(decoded) or decoded.addr_size != _WORD or _rex_is_ignored(decoded):
+            return None
+        source, target = decoded.operands  # in the order of AT&T
+        register = decoded.reg_name(target.reg)
+        follows = decoded.address + decoded.size
+        at = follows + source.mem.disp
+        refers = self._image.refers_to_words(decoded.address, decoded.size, at)
+        if not refers or at not in self._image.code_words:
+            return None
+        if register not in X86_64.general or register == X86_64.stack_pointer:
+            return None
+        step = Step(z3.BoolVal(True), (), {register: data_symbol(at)}, follows)
         text = f"{decoded.mnemonic} {decoded.op_str}"
         return Instruction(decoded.address, decoded.size, text, (step,), form=form_of(decoded))
 

@@ -6,10 +6,11 @@ followed ends in a segment of kind LOST that names it; nothing else ends a path 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from itertools import count
+from types import MappingProxyType
 
 import z3
 
@@ -19,13 +20,15 @@ from mcverify.contract import MACHINE_CHECK, Contract, can_fault, faults_by_entr
 from mcverify.deadline import Deadline
 from mcverify.image.callees import StandIn, callees, calling
 from mcverify.image.image import Image, TableEntry
+from mcverify.image.jump_tables import Slot, slots
 from mcverify.image.patch import merged_nops
 from mcverify.image.recovery import fatal_entries, handler_of
 from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lift import Lifter
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
-from mcverify.machine.symbols import per_cpu_symbol
+from mcverify.machine.symbols import data_of, data_symbol, per_cpu_symbol, slot_of
+from mcverify.machine.symbols import slot_symbol as slot_symbol_of
 from mcverify.machine.terms import constant, distance, symbols_of, variable, word
 from mcverify.machine.undefined import PREFIX as UNDEFINED
 from mcverify.paths.faults import FIRST_BAD, is_harmless, strikes, survives, trap_numbers
@@ -402,7 +405,10 @@ class Explorer:
         step: Step,
         ended: list[Segment],
         following: list[_Node],
+        slots: Mapping[str, z3.BitVecRef] = MappingProxyType({}),
     ) -> None:
+        """One way through an instruction; `slots` are its loads that are words of a jump table, which are
+        known."""
         if step.target is Leave.TRAP:
             ended.append(
                 self._end(
@@ -413,10 +419,12 @@ class Explorer:
                 )
             )
             return
-        loads: dict[str, z3.BitVecRef] = {}
+        loads: dict[str, z3.BitVecRef] = dict(slots)
         after, here = node, node
         stored: list[Transfer] = []
         for access in step.accesses:
+            if access.value.decl().name() in slots:
+                continue
             address = node.state.registers.evaluate(access.address, loads)
             offset = State.stack_position(address)
             if offset is not None:
@@ -430,6 +438,13 @@ class Explorer:
                 loads[access.value.decl().name()] = value
                 here, after = here.assuming(condition), after.assuming(condition)
                 continue
+            if access.kind is Kind.LOAD and (table := self._table_at(address, access.size)):
+                name = access.value.decl().name()
+                for condition, word_there in self._words_of(address, *table):
+                    way = node.assuming(condition)
+                    self._take(source, way, instruction, step, ended, following, {**slots, name: word_there})
+                ended.append(self._beside_table(source, node, instruction, address, *table))
+                return
             transfer = self._transfer(node, access, address, loads)
             self._accesses.append(AccessPoint(source, here.conditions, transfer))
             if self._strikes(transfer):
@@ -466,6 +481,59 @@ class Explorer:
         for end, transfer in enumerate(done, 1):
             if transfer.kind is Kind.STORE:
                 yield changed(here, transfers=(*here.transfers, *done[:end]))
+
+    # -- jump tables ----------------------------------------------------------------------------
+
+    def _table_at(self, address: z3.BitVecRef, size: int) -> tuple[int, Sequence[Slot]] | None:
+        """The jump table, by its begin, if the `address` of a load of `size` bytes counts from one; else
+        None."""
+        base = data_of(symbols_of(address))
+        if base is None:
+            return None
+        found = slots(self.image, base)
+        return (base, found) if found and found[0].width == size else None
+
+    @staticmethod
+    def _words_of(
+        address: z3.BitVecRef, base: int, table: Sequence[Slot]
+    ) -> Iterator[tuple[z3.BoolRef, z3.BitVecRef]]:
+        """The words of a table, each with the condition that it is the one at `address`."""
+        offset = z3.simplify(address - data_symbol(base))
+        for slot in table:
+            condition = z3.simplify(offset == slot.offset)
+            if not z3.is_false(condition):
+                is_distance = slot.relative
+                value = slot_symbol_of(base, slot.offset) if is_distance else code_symbol(slot.target)
+                yield condition, value
+
+    def _beside_table(
+        self,
+        source: Location,
+        node: _Node,
+        instruction: Instruction,
+        address: z3.BitVecRef,
+        base: int,
+        table: Sequence[Slot],
+    ) -> Segment:
+        """The end at a load that goes beside the words of a jump table, which must be impossible."""
+        beside = [z3.Not(condition) for condition, _ in self._words_of(address, base, table)]
+        reason = f"{instruction.text}: beside the {len(table)} words of the jump table that are known"
+        return self._end(source, node.assuming(*beside).over(node.address), Ending.LOST, reason=reason)
+
+    def _led_to(self, term: z3.BitVecRef) -> int | None:
+        """The address in the image that an indirect jump to `term` leads to, by a jump table; None where that
+        is not known."""
+        known = _code_address(term)
+        if known is not None:
+            return known
+        names = symbols_of(term)
+        slot, base = slot_of(names), data_of(names)
+        if slot is None or base != slot[0] or len(names) != 2:
+            return None
+        expected = data_symbol(base) + z3.SignExt(32, slot_symbol_of(*slot))
+        if not z3.is_true(z3.simplify(term == expected)) and constant(z3.simplify(term - expected)) != 0:
+            return None
+        return next(found.target for found in slots(self.image, base) if found.offset == slot[1])
 
     def _stack_access(
         self,
@@ -553,6 +621,9 @@ class Explorer:
         following: list[_Node],
     ) -> None:
         undefined = {n for term in step.writes.values() for n in symbols_of(term) if n.startswith(UNDEFINED)}
+        led_to = step.target if isinstance(step.target, int) else None
+        if step.target is Leave.INDIRECT and step.goes_to is not None and not step.is_call:
+            led_to = self._led_to(node.state.registers.evaluate(step.goes_to, loads))
         chosen = {n: z3.BitVec(f"{n}{next(self._numbers)}", 1) for n in sorted(undefined)}
         before = node.state
         registers = before.registers.written(step.writes, loads | chosen)
@@ -576,18 +647,17 @@ class Explorer:
             self._return(source, node, to, ended, following)
         elif state.stack_offset is None or state.stack_offset < -self._architecture.limits.own_frame:
             ended.append(self._stack_lost(source, changed(node, address=instruction.address)))
-        elif step.target is Leave.INDIRECT:
+        elif led_to is None:
             reason = f"{instruction.text}: an indirect jump"
             ended.append(
                 self._end(source, changed(node, address=instruction.address), Ending.LOST, reason=reason)
             )
         else:
-            assert isinstance(step.target, int)
-            goes = step.target != instruction.address + instruction.size
-            if goes and step.target in self._merged:
+            goes = led_to != instruction.address + instruction.size
+            if goes and led_to in self._merged:
                 ended.append(self._into_nops(source, changed(node, address=instruction.address)))
             else:
-                following.append(changed(node, address=step.target))
+                following.append(changed(node, address=led_to))
 
     def _with_link(self, registers: Registers, step: Step) -> Registers:
         """The registers after a step; the address that a call has put into the link register is no

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from mcverify.arch.architecture import Architecture
 from mcverify.deadline import Deadline
 from mcverify.image.image import Image
+from mcverify.image.jump_tables import targets
 from mcverify.machine.instruction import Instruction, Leave, Refused
 from mcverify.machine.lift import Lifter
+from mcverify.machine.symbols import data_of
 from mcverify.machine.terms import symbols_of
 
 
@@ -122,6 +124,9 @@ def _following(image: Image, instruction: Instruction) -> Iterable[int]:
     if instruction.rep is not None:
         yield instruction.rep.next
     for step in instruction.steps:
+        for term in step.writes.values():  # a jump table, whose address it gives, is for a jump that follows
+            base = data_of(symbols_of(term))
+            yield from targets(image, base) if base is not None else ()
         if isinstance(step.target, Leave) or instruction.rep is not None:
             continue
         if step.target not in image.externals:

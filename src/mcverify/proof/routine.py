@@ -17,6 +17,7 @@ from mcverify.deadline import Deadline, OutOfMemory, OutOfTime
 from mcverify.errors import InputError
 from mcverify.image.callees import callees, calls_of
 from mcverify.image.image import Image
+from mcverify.image.jump_tables import slots
 from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
 from mcverify.logic.assumptions import USER_END, Assumptions
@@ -27,6 +28,7 @@ from mcverify.machine.compared import not_compared
 from mcverify.machine.instruction import Kind
 from mcverify.machine.lift import Lifter
 from mcverify.machine.rep import closed_form_claims
+from mcverify.machine.symbols import data_of
 from mcverify.machine.terms import symbols_of, word
 from mcverify.paths.explore import Explorer, Options, TooManyPaths, may_strike
 from mcverify.paths.faults import FIRST_BAD
@@ -467,6 +469,12 @@ class RoutineProof:
                 where=str(self._image.path),
                 hint="prove it without --proof, or name the others with --routine",
             )
+        if any(slots(self._image, base) for base in self._data()):
+            raise InputError(
+                f"the proof of {self._task.name} goes by a jump table, which no bundle holds yet",
+                where=str(self._image.path),
+                hint="prove it without --proof, or name the others with --routine",
+            )
         routine = Gatherer(
             image=self._image,
             task=self._task,
@@ -483,6 +491,13 @@ class RoutineProof:
             resting=resting,
         ).routine()
         return Record(routine, self._contract, self._image.object_code)
+
+    def _data(self) -> Iterator[int]:
+        """Addresses of data that the routine's code gives."""
+        for address in self._visited():
+            for step in self._lifter.instruction(address).steps:
+                found = (data_of(symbols_of(term)) for term in step.writes.values())
+                yield from (base for base in found if base is not None)
 
     def _obligations(self) -> Iterator[ObligationResult]:
         grouped: dict[tuple[str, str], list[Finding]] = defaultdict(list)

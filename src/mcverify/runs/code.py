@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from mcverify.arch.decoded import Decoded, Effects
 from mcverify.image.image import Image
+from mcverify.image.jump_tables import targets
 
 
 def reachable(
@@ -33,10 +34,23 @@ def reachable(
         if until(instruction):
             continue
         waiting.extend(instruction.targets)
+        waiting.extend(_led_to(image, instruction))
         table_entry = image.entry_at(address) if faults else None
         if table_entry is not None:
             waiting.append(table_entry.fixup)
     return found
+
+
+def _led_to(image: Image, instruction: Decoded) -> list[int]:
+    """Where a jump table leads to whose address the instruction gives, for a jump that follows."""
+    if not image.code_words:
+        return []
+    done = image.architecture.effects(instruction.code, instruction.address)
+    named = (
+        [o for o in done.explicit if o.relative_to is not None and not o.index] if done is not None else []
+    )
+    bases = (o.relative_to + o.displacement for o in named if o.relative_to is not None)
+    return [target for base in bases for target in targets(image, base)]
 
 
 def decode(image: Image, address: int) -> Decoded | None:

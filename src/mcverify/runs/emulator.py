@@ -308,7 +308,11 @@ class _Machine:
         return (address + self.bias) & _MASK
 
     def loads_constant(self, at: int, address: int, size: int) -> bool:
-        """Whether a load by the instruction at `at` is of data that are never written."""
+        """Whether a load by the instruction at `at` is of data that are never written, or a word of a jump
+        table."""
+        word = self.image.code_words.get(address)
+        if word is not None and word.width == size:
+            return True
         instruction = self.code.get(at)
         length = len(instruction.code) if instruction is not None else 0
         return self.image.constant_at(at, length, address, size) is not None

@@ -310,7 +310,9 @@ def _is_strange(name: str) -> bool:
     up, the address to which the routine or a call returns, what a load gave that is not among the transfers,
     an undefined flag."""
     place = _stack_byte(name)
-    untold = name == _RETURN_ADDRESS or name.startswith(("load", "clobbered", "code#", "undefined."))
+    untold = name == _RETURN_ADDRESS or name.startswith(
+        ("load", "clobbered", "code#", "data#", "slot#", "undefined.")
+    )
     return untold or (place is not None and not 0 <= place - _WORD < len(FRAME))
 
 

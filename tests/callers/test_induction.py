@@ -82,6 +82,13 @@ def test_an_allowance_behind_the_claim_is_no_prefix():
     assert induction.rests_on(CLAIMS["W1"]) is None
 
 
+def test_a_rest_that_may_be_zeroed_is_no_prefix():
+    for name, loop in LOOPS:
+        found = rests_on(loop, Premises(frozenset(OBLIGATIONS), 0, 0, rest_zeroed=True))
+        assert found["W1"] is None, name
+        assert found["W2"] is not None
+
+
 def test_a_wrong_caller_is_not_proved_whatever_the_routine_keeps():
     (loop,) = find(str(Path(__file__).with_name("asked.toml"))).loops
     induction = Induction(loop, ALL, MAX)

@@ -58,6 +58,12 @@ def test_bytes_behind_the_count_show_when_the_call_ends_early():
     assert broken(ended) == ["W1"]
 
 
+def test_without_a_bound_no_call_ends_too_early():
+    ended = carry_out(find("read").loops[0], Call(100, 8, 0, "dst", LIKE), all_or_nothing)
+    assert broken(ended) == ["W3"]
+    assert not any(ended.breaks(claim, None) for claim in claims())
+
+
 def test_a_wrong_caller_claims_what_it_has_not():
     (loop,) = find(str(Path(__file__).with_name("asked.toml"))).loops
     ended = carry_out(loop, Call(100, 8, 0, "dst", LIKE), exact)

@@ -34,6 +34,14 @@ def test_all_shipped_models_are_read():
             "the measure is a condition and not a number",
         ),
         ('name = "write"', "name = ", "it is no TOML"),
+        ('{ choose = "ok"', '{ when = "bytes == 0", choose = "ok"', "a choice or a copy has a when"),
+        (
+            'choose = "fails", where = "0 <= fails and fails <= 1"',
+            'choose = "written", where = "0 <= written and written <= 1"',
+            "the choice of written has the name of something else",
+        ),
+        ("{ set = { status", '{ when = "bytes == 0", set = { status', "status is first set under a when"),
+        ('status = "0 if', 'status = "k if', "set status speaks of k, which has no value there"),
     ],
 )
 def test_a_wrong_model_is_refused(tmp_path, before, after, said):

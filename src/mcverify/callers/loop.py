@@ -15,6 +15,7 @@ from mcverify.proof.result import CallRound, CallShown
 from mcverify.runs.case import PAGE, Case, Ending, Outcome, Place, Placement
 
 _MOST_ROUNDS = 1000
+_MOST_RUNS = 4000
 _SHOWN = 6
 _AROUND = 8
 """Bytes before and behind the call's own that are looked at."""
@@ -68,6 +69,8 @@ def copied(contract: Contract, case: Case, outcome: Outcome) -> Copied:
     """A run as its caller sees it. Raises Undecided."""
     if outcome.ending not in (*_LOST, Ending.RETURNED):
         raise Undecided(outcome.ending.value)
+    if outcome.stored is not None:
+        raise Undecided("too long to be seen byte by byte")
     if outcome.ending is not Ending.RETURNED:
         return Copied(0, {}, f"the routine ended by {outcome.ending.value}", outcome.on)
     count = case.len - contract.result("left", outcome.registers)
@@ -169,15 +172,17 @@ class Ended:
     failed: int
     lost: str
 
-    def breaks(self, claim: Claim, slack: int) -> bool:
-        """Whether it breaks the claim."""
+    def breaks(self, claim: Claim, slack: int | None) -> bool:
+        """Whether it breaks the claim; of what speaks of the slack, no call does where there is none."""
+        if slack is None and claim.formula is not None and "slack" in claim.formula.names:
+            return bool(self.lost)
         if claim.formula is None:
             return bool(self.lost) or self.shown.back_at is not None
         if self.lost:
             return True
         if self.shown.returned is None:
             return False
-        end = {**self.values, "result": self.shown.returned, "failed": self.failed, "slack": slack}
+        end = {**self.values, "result": self.shown.returned, "failed": self.failed, "slack": slack or 0}
         return not all(claim.formula.holds({**end, "k": k, "at_k": at}) for k, at in self.at_k.items())
 
 
@@ -221,11 +226,13 @@ def carry_out(loop: Loop, call: Call, routine: Routine) -> Ended:
 
 
 def memoized(contract: Contract, run: Callable[[Sequence[Case]], Sequence[Outcome]]) -> Routine:
-    """The routine by a runner, which is asked once for each case."""
+    """The routine by a runner, which is asked once for each case, and for so many at most."""
     known: dict[Case, Copied] = {}
 
     def routine(case: Case) -> Copied:
         if case not in known:
+            if len(known) == _MOST_RUNS:
+                raise Undecided("too many runs")
             known[case] = copied(contract, case, run([case])[0])
         return known[case]
 

@@ -29,6 +29,7 @@ CONSTANTS: Mapping[str, int] = {
 GIVEN = ("n", "first_bad", "k", "offset", "max_folio")
 """What a call begins with: docs/callers.md."""
 
+_OF_ONE_BYTE = ("k", "at_k", "new_k")
 _OF_AN_END = ("result", "failed", "slack")
 _OF_A_COPY = ("copied", "new_k")
 _STEPS = ("set", "choose", "copy", "end", "again")
@@ -211,10 +212,14 @@ class _Reader:
                 f"a step has to be one of {', '.join(_STEPS)}, and one has {' and '.join(kinds) or 'none'}"
             )
         values = self._table(row.get("set", {}), "set")
+        everything, known = known, known.difference(_OF_ONE_BYTE)
         read = {key: self._optional(row, key, "number", known) for key in ("copy", "at", "ok", "end")}
         step = Step(
             when=self._optional(row, "when", "condition", known),
-            set={str(n): self._expression(t, "number", known, f"set {n}") for n, t in values.items()},
+            set={
+                str(n): self._expression(t, "number", everything if n == "at_k" else known, f"set {n}")
+                for n, t in values.items()
+            },
             choose=self._text(row, "choose") if "choose" in row else "",
             where=self._optional(row, "where", "condition", {*known, str(row.get("choose"))}),
             values=tuple(self._expression(t, "number", known, "values") for t in self._texts(row, "values")),
@@ -225,14 +230,20 @@ class _Reader:
             failed=row.get("failed") == 1,
             again=bool(row.get("again")),
         )
+        if step.when and (step.choose or step.copy):
+            self._wrong("a choice or a copy has a when: what it makes would have no value without it")
         if step.choose and (step.where is None or not step.values):
             self._wrong(f"the choice of {step.choose} has no where or no values")
         if step.copy and (step.at is None or step.ok is None):
             self._wrong("a copy does not say at which byte, or how many are ok")
         made = [*step.set, *([step.choose] if step.choose else [])]
+        if step.choose in everything:
+            self._wrong(f"the choice of {step.choose} has the name of something else")
+        if fresh := sorted(set(step.set).difference(everything)) if step.when else []:
+            self._wrong(f"{fresh[0]} is first set under a when: it would have no value without it")
         if taken := sorted({*GIVEN, *CONSTANTS, *_OF_A_COPY, *_OF_AN_END}.intersection(made)):
             self._wrong(f"a step sets {taken[0]}, which is not the loop's to set")
-        known.update(made, _OF_A_COPY if step.copy else ())
+        everything.update(made, _OF_A_COPY if step.copy else ())
         return step
 
     # -- the small things

@@ -7,7 +7,7 @@ result; each obligation that was proved leaves out some of them. One that was no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import z3
 
@@ -24,11 +24,13 @@ _WORD = 1 << 64
 @dataclass(frozen=True, slots=True)
 class Premises:
     """Which obligations were proved, at every exit and for the faults that the caller meets; `over_report`
-    is the contract's allowance in bytes, `slack` the proved bound on good bytes left uncopied, or None."""
+    is the contract's allowance in bytes, `slack` the proved bound on good bytes left uncopied, or None.
+    `rest_zeroed`: the contract lets bytes that are reported left be set to zero."""
 
     proved: frozenset[str]
     over_report: int = 0
     slack: int | None = None
+    rest_zeroed: bool = False
 
     @property
     def names(self) -> frozenset[str]:
@@ -37,7 +39,8 @@ class Premises:
 
     def without(self, name: str) -> Premises:
         """The same with one premise less."""
-        return Premises(self.proved - {name}, self.over_report, None if name == SLACK else self.slack)
+        slack = None if name == SLACK else self.slack
+        return replace(self, proved=self.proved - {name}, slack=slack)
 
 
 ALL = Premises(frozenset(OBLIGATIONS), 0, 0)
@@ -64,7 +67,8 @@ def premises_of(result: RoutineResult, traps: tuple[int, ...]) -> Premises:
     for trap in traps:
         proved &= set(contract.binding(trap))
     over_report = max(contract.over_report_after(trap) for trap in (*traps, None))
-    return Premises(frozenset(proved).intersection(OBLIGATIONS), over_report, result.slack)
+    known = frozenset(proved).intersection(OBLIGATIONS)
+    return Premises(known, over_report, result.slack, contract.rest_zeroed)
 
 
 def traps_of(result: RoutineResult, faults: str) -> tuple[int, ...]:
@@ -117,12 +121,27 @@ class Copy:
     def allowed(self, premises: Premises) -> z3.BoolRef:
         """The results that `premises` leave, each as far as its literal (:func:`by`) is true."""
         rules = {name: rule(self) for name, rule in _RULES.items() if name in premises.proved}
-        if "O4" in rules:
+        if premises.rest_zeroed:
+            rules = {**rules, **self._zeroed(rules)}
+        elif "O4" in rules:
             within = z3.Implies(self.stored, self.k < self.copied + premises.over_report)
             rules["O4"] = z3.And(rules["O4"], within)
         if premises.slack is not None:
             rules[SLACK] = z3.Implies(self.faulted, self.ok - self.copied <= premises.slack)
         return z3.And(self._always(), *(z3.Implies(by(name), rule) for name, rule in rules.items()))
+
+    def _zeroed(self, rules: Mapping[str, z3.BoolRef]) -> dict[str, z3.BoolRef]:
+        """What O4 and O6, where they are among the rules, say if the rest may be zeroed: of what is behind
+        the claim, nothing."""
+        claimed, bad = self.k < self.copied, self.ok < self.copied
+        weaker = {
+            "O4": z3.BoolVal(True),
+            "O6": z3.And(
+                z3.Implies(z3.And(self.stored, self._within, claimed), self.right),
+                z3.Implies(z3.And(self.stored_bad, bad), self.right_bad),
+            ),
+        }
+        return {name: rule for name, rule in weaker.items() if name in rules}
 
     @property
     def _within(self) -> z3.BoolRef:

@@ -277,6 +277,68 @@ def test_a_store_that_loses_its_entry_is_worse_also_where_none_asks_whether_it_f
     assert lost == [("copy.S:8", "O1")]
 
 
+def test_a_routine_of_which_no_contract_was_known_that_loses_all_its_entries_is_worse(
+    here: Path, mcverify: Mcverify
+) -> None:
+    """Also where nothing else is left in the file that could be proved."""
+    lone = RIGHT.replace(NAME, b"mine")
+    commit(here, "right", copy=lone)
+    commit(here, "no entry", copy=lone.replace(ENTRIES, b""))
+    code, document = _reviewed(mcverify, "--fail-on", "broken")
+    assert (code, _states(document)) == (1, {"mine": ["undecided", "undecided"]})
+    (step,) = document["routines"][0]["steps"]
+    lost = [(o["exit"], o["id"], o["why"]) for o in step["obligations"] if o["change"] == "undecided"]
+    assert [(row, identifier) for row, identifier, _ in lost] == [("copy.S:7", "O1"), ("copy.S:8", "O1")]
+    assert {why for _, _, why in lost} == {"the access is still there, and has lost its entry"}
+
+
+VARIANTS = b"""#include <linux/linkage.h>
+#include <asm/asm.h>
+#include <asm/alternative.h>
+#include <asm/cpufeatures.h>
+SYM_FUNC_START(copy_user_generic_unrolled)
+	movl %edx,%ecx
+8:	ALTERNATIVE "jmp 1f", "rep movsb", X86_FEATURE_ERMS
+	jmp 9f
+1:	jrcxz 9f
+2:	movb (%rsi),%al
+3:	movb %al,(%rdi)
+	incq %rsi
+	incq %rdi
+	decl %ecx
+	jmp 1b
+9:	xorl %eax,%eax
+	ret
+22:	movl %ecx,%eax
+	ret
+	_ASM_EXTABLE_UA(8b,22b)
+	_ASM_EXTABLE_UA(2b,22b)
+	_ASM_EXTABLE_UA(3b,22b)
+SYM_FUNC_END(copy_user_generic_unrolled)
+"""
+
+
+def test_a_fixup_that_pretends_that_the_copy_succeeded_is_worse_in_each_variant(
+    here: Path, mcverify: Mcverify
+) -> None:
+    """Whatever faults, nothing is said to be left: at every exit of every variant, though none has a label
+    with a name."""
+    commit(here, "right", copy=VARIANTS)
+    commit(here, "pretend", copy=VARIANTS.replace(b"22:\tmovl %ecx,%eax", b"22:\txorl %eax,%eax"))
+    code, document = _reviewed(mcverify, "--fail-on", "broken")
+    assert code == 1
+    assert _states(document) == {
+        "copy_user_generic_unrolled [ERMS]": ["proved", "refuted"],
+        "copy_user_generic_unrolled [!ERMS]": ["proved", "refuted"],
+    }
+    for routine, exits in zip(document["routines"], (1, 2), strict=True):
+        (step,) = routine["steps"]
+        broken = {(o["exit"], o["id"]) for o in step["obligations"] if o["change"] == "broken"}
+        assert {identifier for _, identifier in broken} == {"O3"}
+        assert len(broken) >= exits
+        assert step["behaviour"]["relation"] == "different"
+
+
 def test_what_no_comment_speaks_of_is_unknown_where_comments_speak_of_others(tmp_path: Path) -> None:
     """Also to `prove`: a comment, and the entries, may have gone by mistake. What accesses no memory is no
     copy routine."""

@@ -35,7 +35,8 @@ class ProveOptions:
     solver that must prove what Z3 proves; `callers` are names or files of the callers that are asked
     about; `table` names the layout of exception tables, or a system (None: as the contract's file says, else
     any that is known), `syntax` that of a source ("att", "intel", None: what it shows); so many `jobs` are
-    done at a time."""
+    done at a time; `known` are routines that an earlier revision had: they are looked at whatever the file
+    says of them."""
 
     routines: tuple[str, ...] = ()
     contract: str | None = None
@@ -60,6 +61,7 @@ class ProveOptions:
     table: str | None = None
     syntax: Syntax | None = None
     held: Mapping[str, Held] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
 
     def image(self, path: Path, deadline: Deadline | None = None) -> Image:
         """The image of a file, read as these options say. Raises InputError where it cannot be read."""

@@ -63,7 +63,7 @@ def tasks(image: Image, options: ProveOptions) -> list[Task]:
     _check_annotations(image, functions)
     chosen = [s for name in dict.fromkeys(options.routines) for s in _named(image, functions, name)]
     if not chosen:
-        chosen = _all(image, functions, options.held)
+        chosen = _all(image, functions, options.known)
         chosen += [symbol for symbol in _unsaid(image, functions) if symbol not in chosen]
         if image.built and not options.all_routines and given is None:
             chosen = [s for s in chosen if contract_for(s.name) is not None]
@@ -328,16 +328,16 @@ def _names(functions: Functions) -> list[str]:
     return [s.name for s in functions.starts]
 
 
-def _all(image: Image, functions: Functions, held: Collection[str] = ()) -> list[Symbol]:
+def _all(image: Image, functions: Functions, known: Collection[str] = ()) -> list[Symbol]:
     """Functions that hold a faulting instruction of the table, or that the source gives a contract, or that
-    are `held` to one."""
+    are `known` to have been looked at before."""
     # A contract without an owner is that of every function of the file.
     owners = {a.value.partition(" for ")[2].strip() for a in image.annotations if a.key == "contract"}
     insns = sorted(entry.insn for entry in image.entries)
     found = []
     for symbol in functions.starts:
         holds = bisect_left(insns, symbol.address) < bisect_left(insns, functions.end(symbol))
-        named = symbol.name in owners or symbol.name in held or contract_for(symbol.name) is not None
+        named = symbol.name in owners or symbol.name in known or contract_for(symbol.name) is not None
         if holds or "" in owners or named:
             found.append(symbol)
     return sorted([*found, *_ways_in(image, functions)], key=lambda s: s.address)

@@ -122,6 +122,7 @@ def _step(step: Step) -> _Object:
                 "id": o.obligation,
                 "before": str(o.before) if o.before else None,
                 "after": str(o.after) if o.after else None,
+                "why": o.why,
             }
             for o in step.obligations
         ],

@@ -12,6 +12,7 @@ from mcverify.review.result import Cell, Change, ChangedCount, ChangedObligation
 
 EVERYWHERE = "everywhere"
 NO_RECOVERY = "the kernel no longer recovers from a machine check there"
+NO_ENTRY = "the access is still there, and has lost its entry"
 
 
 def changed_obligations(
@@ -28,14 +29,24 @@ def changed_obligations(
 
 def _of_row(row: Row, old: int, new: int) -> Iterator[ChangedObligation]:
     before, after = row.cells[old], row.cells[new]
-    is_lost = before is not None and after is not None and _loses_recovery(before, after)
-    for changed in _between(row.name, before.verdicts if before else {}, after.verdicts if after else {}):
-        if is_lost and changed.obligation == "O1":
-            yield ChangedObligation(
-                Change.BROKEN, row.name, "O1", Verdict.PROVED, Verdict.REFUTED, why=NO_RECOVERY
-            )
-        else:
+    found = _between(row.name, before.verdicts if before else {}, after.verdicts if after else {})
+    lost = _loss(before, after) if before is not None and after is not None else None
+    for changed in found:
+        if lost is None or changed.obligation != "O1" or changed.change is Change.BROKEN:
             yield changed
+        else:
+            change, was, now, why = lost
+            yield replace(changed, change=change, before=was or changed.before, after=now, why=why)
+
+
+def _loss(before: Cell, after: Cell) -> tuple[Change, Verdict | None, Verdict, str] | None:
+    """What is worse of O1 at an access whatever the verdicts were: it has no entry any more, or one from
+    which the kernel does not recover as it did."""
+    if _loses_recovery(before, after):
+        return Change.BROKEN, Verdict.PROVED, Verdict.REFUTED, NO_RECOVERY
+    if before.has_entry and not after.has_entry and after.verdicts.get("O1") is not Verdict.PROVED:
+        return Change.UNDECIDED, None, Verdict.UNKNOWN, NO_ENTRY
+    return None
 
 
 def _loses_recovery(before: Cell, after: Cell) -> bool:

@@ -82,9 +82,10 @@ class Reader:
             loaded[number] = list(self._loaded(reads[number]))
         for number, found in enumerate(reads):
             held = {} if self._accept_contract else _held_by(reads[:number])
+            known = frozenset(piece.task.name for before in reads[:number] for piece in before.pieces)
             for one in loaded[number]:
                 with self._failing(found, one.name, one.plain):
-                    found.pieces += _pieces(one, held)
+                    found.pieces += _pieces(one, held, known)
         return reads
 
     def _loaded(self, found: Read) -> Iterator[_Loaded]:
@@ -163,8 +164,8 @@ def _without(path: Path, name: str, revision: Revision) -> Words:
     return lambda text: text.replace(folder, "").replace(folder.rstrip("/"), root)
 
 
-def _pieces(loaded: _Loaded, held: Mapping[str, Held]) -> list[Piece]:
-    options = replace(loaded.options, held=held)
+def _pieces(loaded: _Loaded, held: Mapping[str, Held], known: frozenset[str]) -> list[Piece]:
+    options = replace(loaded.options, held=held, known=known)
     jobs = jobs_of(loaded.image, _for_file(loaded.image, options), {})
     return [_piece(own, loaded.plain, options) for own in _by_routine(jobs)]
 

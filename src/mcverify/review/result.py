@@ -220,7 +220,8 @@ class Step:
         """What got worse, what is new and refuted, and what is not asked any more at an exit that is still
         there."""
         new = [o for o in self.of(Change.NEW) if o.after is Verdict.REFUTED]
-        lost = [o for o in self.of(Change.UNDECIDED) if o.before is Verdict.PROVED and not o.is_cut]
+        undecided = self.of(Change.UNDECIDED)
+        lost = [o for o in undecided if o.why or (o.before is Verdict.PROVED and not o.is_cut)]
         return [*self.of(Change.BROKEN), *new, *lost]
 
     @property

@@ -31,8 +31,9 @@ def bare(name: str, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("user_both", ["uaccess", "uaccess_zero_flag", "status"]),
-        ("nontemporal", ["nocache", "uaccess_zero_flag", "status"]),
+        ("user_both", ["uaccess", "status"]),
+        ("nontemporal", ["nocache", "status"]),
+        ("zero_flag", ["uaccess_zero_flag", "uaccess_zeroing"]),
         ("user_rcx", ["uaccess_rcx"]),
         ("clear_stosb", ["clear"]),
         ("status", ["status"]),

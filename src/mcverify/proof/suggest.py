@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from mcverify.contract import Contract, Faults, all_contracts, faults_by_entry
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
+from mcverify.image.live import reads
 from mcverify.proof.select import Task, settled, usual_faults
 from mcverify.runs import cpu
 from mcverify.runs.case import Ending
@@ -34,7 +35,7 @@ class Suggestion:
 
 def suggestions(image: Image, task: Task, deadline: Deadline) -> tuple[Suggestion, ...] | None:
     """The contracts that runs of the routine keep, less those that ask for a part of another's, the longest
-    first; None where no run can tell."""
+    first, and those that take arguments which its code does not read; None where no run can tell."""
     code = reachable(image, task.entry).values()
     if cpu.available() is not None or any(instruction.uses_segment for instruction in code):
         return None
@@ -44,8 +45,9 @@ def suggestions(image: Image, task: Task, deadline: Deadline) -> tuple[Suggestio
     found: list[Suggestion] = []
     try:
         for contract in all_contracts():
+            takes = all(reads(image, task.entry, register) for register in contract.when_reads)
             # That a fence is missing no outcome shows.
-            if is_weak or "O10" not in contract.obligations:
+            if takes and (is_weak or "O10" not in contract.obligations):
                 found += _kept(image, replace(task, contract=contract), contract, own)
     except OutOfTime:
         return None

@@ -56,10 +56,13 @@ def faults_words(result: RoutineResult) -> list[str]:
 
 
 def entries_left(result: RoutineResult) -> list[str]:
-    """The entries that no proved path takes."""
+    """The entries that no proved path takes; and accesses that are taken not to fault, although the contract
+    lets them, as none of their kind has an entry."""
     words = []
     if result.unlooked:
         words.append(f"entries on {result.unstruck} not looked at: {result.unlooked}")
+    elif result.unstruck and result.contract is not None and result.contract.faults == "both":
+        words.append(f"{result.unstruck} taken not to fault: none has an entry")
     if result.untaken:
         shown = ", ".join(short(place) for place in result.untaken[:_ENTRIES])
         more = len(result.untaken) - _ENTRIES

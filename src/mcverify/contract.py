@@ -82,7 +82,10 @@ class Contract:
     `status` (zero or non-zero) exactly one names a register; `trap` may name the one that returns the trap
     number. `told` is how `left` says it: with an address there may be a status besides. `handed` are the
     registers into which the handler of each entry puts the "address" and the number ("trap") of a fault, in
-    place of what the table says of it. `over_report` is how many bytes `left` may exceed the missing ones by.
+    place of what the table says of it. `string_length`: src is a string, of at most `len` bytes, and the
+    register returns how many of them lie before its first zero byte (all, if there is none), with
+    `counts_nul` that one among them (more than `len`, if there is none), or `error`. `over_report` is how
+    many bytes `left` may exceed the missing ones by.
     `given` are registers with a fixed value at entry, `preserved` those
     that must come back unchanged besides the callee-saved ones, `clobbered` such of the latter as need
     not. `user`: the buffer lies below the end of user memory. `obligations` bind after a page fault or none,
@@ -139,6 +142,8 @@ class Contract:
     zero_rest: str | None = None
     callee_saved: tuple[str, ...] = CALLEE_SAVED
     unit: int | None = None
+    string_length: str | None = None
+    counts_nul: bool = False
     told: Told = "left"
     handed: Mapping[str, str] = field(default_factory=dict)
 
@@ -151,7 +156,7 @@ class Contract:
     @property
     def results(self) -> tuple[str, ...]:
         """The registers of which something is asked at the return."""
-        named = (self.left, self.status, self.trap, self.loaded_value)
+        named = (self.left, self.status, self.string_length, self.trap, self.loaded_value)
         return tuple(r for r in named if r is not None)
 
     def bits(self, role: str) -> int:
@@ -165,6 +170,13 @@ class Contract:
         if register in _FLAGS:
             return registers["rflags"] >> X86_64.flags[register] & 1
         return registers[register] % (1 << self.bits(role))
+
+    def length_is_right(self, value: int, nul: int, length: int) -> bool:
+        """Whether `value` is the length of a string whose first zero byte is number `nul` of at most `length`
+        bytes (`length`: it has none)."""
+        if self.counts_nul and nul == length:
+            return value > length
+        return value == nul + self.counts_nul
 
     def left_of(self, registers: Mapping[str, int], initial: Mapping[str, int], length: int) -> int:
         """The count of bytes left of `length` that `registers` tell at a return, where the routine was called
@@ -255,8 +267,8 @@ class Contract:
 
     @property
     def error_bits(self) -> int:
-        """How many low bits of the status are compared with `error`."""
-        return min(32, self.bits("status"))
+        """How many low bits of the status, or of the length of a string, are compared with `error`."""
+        return self.bits("string_length") if self.string_length else min(32, self.bits("status"))
 
     def binding(self, trap: int | None) -> tuple[str, ...]:
         """The obligations that bind after a last fault with number `trap` (None: no fault)."""
@@ -535,6 +547,7 @@ def _contract(top: _Table) -> Contract:
     success_unasked = result.get("success_unasked", bool, False)
     told, left = _told(result)
     results = {"left": left, **{role: result.part(role, _FLAGS) for role in ("status", "trap")}}
+    results["string_length"] = result.part("length")
     status = results["status"]
     if status is not None and status_inverted and not success_unasked and status[1] == 8 * WORD:
         results["status"] = status[0], BOOL
@@ -554,7 +567,9 @@ def _contract(top: _Table) -> Contract:
         over_report_on_machine_check=machine_check.get("over_report", int, over_report),
         traps=cast("Traps", top.word("traps", ("pf", "mc", "both"), "both")),
         fault_model=cast("FaultModel", top.word("fault_model", FAULT_MODELS, "mixed")),
-        dst=arguments.word("dst", registers) if loaded_value else _register(arguments, "dst"),
+        dst=arguments.word("dst", registers)
+        if loaded_value or results["string_length"]
+        else _register(arguments, "dst"),
         src=src,
         len=_register(arguments, "len") if size is None else arguments.word("len", registers),
         size=size,
@@ -577,6 +592,8 @@ def _contract(top: _Table) -> Contract:
         zero_rest=arguments.word("zero_rest", registers),
         callee_saved=top.architecture.callee_saved,
         unit=unit,
+        string_length=_whole(results["string_length"]),
+        counts_nul=result.get("counts_nul", bool, False),
         told=told,
         handed=_handed(fault),
     )
@@ -647,10 +664,8 @@ def _given(table: _Table) -> dict[str, int]:
 
 
 def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
-    both, neither = (
-        None not in (contract.left, contract.status) and contract.told != "address",
-        (contract.left, contract.status) == (None, None),
-    )
+    named = [r for r in (contract.left, contract.status, contract.string_length) if r is not None]
+    both, neither = len(named) > (2 if contract.told == "address" else 1), not named
     if both or (neither and not nothing):
         raise top.wrong("result", "must name exactly one of left and status", "or say nothing = true")
     if nothing and not neither:
@@ -660,14 +675,32 @@ def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
     _check_data(contract, top)
     _check_values(contract, top)
     _check_told(contract, top)
-    if contract.status is None and (contract.success_unasked or contract.error is not None):
+    _check_string(contract, top)
+    told = contract.status is not None or contract.string_length is not None
+    if (contract.status is None and contract.success_unasked) or (not told and contract.error is not None):
         raise top.wrong("result", "says what the status is, but names no status")
     for identifier in {*contract.obligations, *contract.on_machine_check}:
-        if not makes_sense(identifier, counts=contract.left is not None):
+        if not makes_sense(identifier, contract):
             raise top.wrong("obligations", f"holds {identifier}, about a count, but result.left names none")
     if contract.src is None and contract.faults != "stores":
         raise top.wrong("faults", f'is "{contract.faults}", but a routine without a source has stores only')
     _check_registers(contract, top)
+
+
+def _check_string(contract: Contract, top: _Table) -> None:
+    """Refuse what the length of a string does not go together with."""
+    if contract.string_length is None:
+        if contract.counts_nul:
+            raise top.wrong("result.counts_nul", "is about the length of a string: result.length names none")
+        return
+    if contract.src is None or contract.len is None:
+        raise top.wrong("result.length", "is that of a string in src, of at most len bytes")
+    if contract.error is None or not (contract.error < 0 or (contract.error == 0 and contract.counts_nul)):
+        raise top.wrong("result.error", "must be a negative number, what no length is (or 0 with counts_nul)")
+    if contract.dst is None and (contract.faults != "loads" or "O4" in contract.obligations):
+        raise top.wrong("result.length", 'without a dst goes with faults = "loads", and without O4')
+    if contract.loaded_value or contract.rest_zeroed or contract.trap:
+        raise top.wrong("result.length", "is all that a string's routine returns")
 
 
 def _check_told(contract: Contract, top: _Table) -> None:

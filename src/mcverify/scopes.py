@@ -32,19 +32,21 @@ def _rows() -> dict[str, dict[str, tuple[Scope, ...]]]:
         rows[identifier] = {
             "scope": scope,
             "without_count": tuple(row.get("without_count", scope)),
+            "of_string": tuple(row.get("of_string", row.get("without_count", scope))),
             "safety": tuple(row.get("safety", ())),
         }
     return rows
 
 
-def makes_sense(identifier: str, *, counts: bool) -> bool:
-    """Whether a contract that returns a count of bytes left (`counts`), or none, may name the obligation."""
-    return bool(_rows()[identifier]["scope" if counts else "without_count"])
+def makes_sense(identifier: str, contract: Contract) -> bool:
+    """Whether the contract may name the obligation: some are about a count of bytes left."""
+    return bool(scopes(identifier, contract))
 
 
 def scopes(identifier: str, contract: Contract) -> tuple[Scope, ...]:
     """To what an obligation of the contract must have an answer."""
-    return _rows()[identifier]["scope" if contract.left is not None else "without_count"]
+    kind = "of_string" if contract.string_length else "without_count" if contract.left is None else "scope"
+    return _rows()[identifier][kind]
 
 
 def named(contract: Contract) -> tuple[str, ...]:

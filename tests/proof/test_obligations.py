@@ -20,11 +20,11 @@ from mcverify.machine.instruction import Kind
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
 from mcverify.machine.terms import word
 from mcverify.paths.explore import Options, entry_symbol
-from mcverify.paths.faults import FIRST_BAD, LAST_TRAP
+from mcverify.paths.faults import FIRST_BAD, LAST_TRAP, NUL
 from mcverify.paths.segment import AccessPoint, Ending, Fault, Location, Segment, Transfer
 from mcverify.proof.obligations import access_goal, exit_goals
 from mcverify.runs import case as runs
-from mcverify.runs.case import Case, Outcome, Place, Placement
+from mcverify.runs.case import Case, Outcome, Place, Placement, Preset
 from mcverify.runs.judge import judge
 from mcverify.runs.pattern import LEAD, contents
 
@@ -56,6 +56,7 @@ class End:
     seed: int = 1
     persistent: bool = False
     entry: Mapping[str, int] = field(default_factory=dict)
+    nul: int = 0
 
     def first_bad(self, buffer: str) -> int | None:
         return next((offset for name, offset in self.faults if name == buffer), None)
@@ -90,10 +91,14 @@ def right_end(contract: Contract, choose: random.Random) -> End:
         faults = [(name, places[name]) for name in taken]
     trap = choose.choice(contract.load_traps or (PAGE_FAULT,))
     done = min(offset for _, offset in faults) if faults else length
+    nul = choose.randint(0, length) if contract.string_length else 0
+    if contract.string_length:
+        done = min(done, nul + 1, length)
     if faults and not contract.left:
         done = choose.randint(0, done)
     entry = {name: choose.getrandbits(64) for name in X86_64.general}
     entry[X86_64.stack_pointer] = STACK
+    entry |= {r: BASE[name] for name, r in (("src", contract.src), ("dst", contract.dst)) if r is not None}
     registers = dict(entry) | {X86_64.stack_pointer: STACK + 8}
     seed = choose.randrange(1, 100)
     end = End(
@@ -107,9 +112,13 @@ def right_end(contract: Contract, choose: random.Random) -> End:
         seed=seed,
         persistent=choose.random() < 0.5,
         entry=entry,
+        nul=nul,
     )
     if contract.left:
-        registers[contract.left] = length - done
+        registers[contract.left] = told(contract, end, done)
+    if contract.string_length:
+        error = (contract.error or 0) % (1 << contract.error_bits)
+        registers[contract.string_length] = error if faults else nul
     if contract.trap:
         registers[contract.trap] = end.last_trap if faults else 0
     if contract.status:
@@ -119,6 +128,13 @@ def right_end(contract: Contract, choose: random.Random) -> End:
     if contract.loaded_value:
         registers[contract.loaded_value] = 0 if faults else right_value(contract, seed)
     return end
+
+
+def told(contract: Contract, end: End, done: int) -> int:
+    """What the register of the count returns where so many bytes are done."""
+    if contract.told == "address":
+        return next((BASE[name] + at for name, at in end.faults if at == done), 0)
+    return done if contract.told == "done" else end.length - done
 
 
 def changed(contract: Contract, end: End, choose: random.Random) -> End:
@@ -165,7 +181,8 @@ def broken_for_the_judge(contract: Contract, end: End) -> set[str]:
         name: Placement(Place.FREE) if (bad := end.first_bad(name)) is None else Placement(Place.HOLE, bad)
         for name in BASE
     }
-    case = Case(end.length, placed["src"], placed["dst"], end.trap, end.seed)
+    ends = Preset(pieces=((end.nul, b"\0"),)) if contract.string_length and end.nul < end.length else None
+    case = Case(end.length, placed["src"], placed["dst"], end.trap, end.seed, preset=ends)
     written = bytes(i in end.stored for i in range(end.length))
     correct = bytes(i in end.stored - end.wrong for i in range(end.length))
     outcome = Outcome(
@@ -234,6 +251,7 @@ def known(contract: Contract, end: End) -> list[tuple[z3.ExprRef, z3.ExprRef]]:
     bad = {kind: end.first_bad(name) for kind, name in ((Kind.LOAD, "src"), (Kind.STORE, "dst"))}
     return [
         *((entry_symbol(name), value) for name, value in values.items() if name != X86_64.stack_pointer),
+        (NUL, bits(end.nul)),
         (STACK_BASE, bits(STACK)),
         (RETURN_ADDRESS, bits(RETURN_TO)),
         (RETURNED, z3.BoolVal(bool(right))),
@@ -268,7 +286,7 @@ def broken_for_the_proof(contract: Contract, end: End) -> set[str]:
 def resting_on_addresses(contract: Contract, end: End) -> set[str]:
     """Obligations of which a goal speaks of first bad bytes."""
     asked = set(contract.obligations) | set(contract.on_machine_check)
-    found = {"O5"} if end.faults and contract.left else set()
+    found = {"O5"} if end.faults and (contract.left or contract.string_length) else set()
     if end.faults and (end.before or end.persistent):
         found.add("O4")
     return found & asked
@@ -280,12 +298,21 @@ def each_byte(end: End) -> Iterator[list[tuple[z3.ExprRef, z3.ExprRef]]]:
         yield [(J, bits(j)), (HIT, z3.BoolVal(j in end.stored)), (OK, z3.BoolVal(right))]
 
 
+def variant(name: str, of: str, **terms: object) -> Contract:
+    return replace(load_contract(of), name=name, **terms)
+
+
+DONE = variant("done", "uaccess", told="done")
+FLAGGED = variant("flagged", "fault_address", status="rcx", told="address")
+COUNTED = variant("counted", "copy_string", counts_nul=True, error=0)
 LENIENT = replace(load_contract("bytes_left"), name="lenient", over_report=1, over_report_on_machine_check=3)
 INVERTED = replace(load_contract("status"), name="inverted", status_inverted=True)
 
 
 @pytest.mark.parametrize(
-    "contract", [*all_contracts(), LENIENT, INVERTED], ids=lambda contract: contract.name
+    "contract",
+    [*all_contracts(), LENIENT, INVERTED, DONE, FLAGGED, COUNTED],
+    ids=lambda contract: contract.name,
 )
 def test_the_goals_are_what_the_judge_asks(contract: Contract) -> None:
     choose = random.Random(contract.name)

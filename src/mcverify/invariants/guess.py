@@ -28,6 +28,7 @@ from mcverify.machine.terms import replace, variable, word
 from mcverify.paths.faults import LAST_TRAP, trap_numbers
 from mcverify.paths.segment import Location, Paths
 from mcverify.runs.case import PAGE, Case, Visit
+from mcverify.runs.pattern import first_zero
 
 _SMALL = 1 << 40
 _MAX_ROWS = 400
@@ -87,7 +88,7 @@ def _rows(
         depth = visit.registers[X86_64.stack_pointer] - start.registers[X86_64.stack_pointer]
         for location in modes.get((visit.address, visit.faulted), ()):
             if location.stack == depth and _is_called_as(location, visit):
-                rows.setdefault(location, []).append(_row(visit, start, cases[visit.case]))
+                rows.setdefault(location, []).append(_row(contract, visit, start, cases[visit.case]))
     return rows
 
 
@@ -97,7 +98,7 @@ def _is_called_as(location: Location, visit: Visit) -> bool:
     return all((visit.stack.get(offset, to) - to) % PAGE == 0 for offset, to in location.frames)
 
 
-def _row(visit: Visit, start: Visit, case: Case) -> dict[str, int]:
+def _row(contract: Contract, visit: Visit, start: Visit, case: Case) -> dict[str, int]:
     row = {name: visit.registers[name] for name in X86_64.general}
     row |= {f"{name}@0": start.registers[name] for name in X86_64.general}
     row |= {f"stack{offset}": value for offset, value in visit.stack.items()}
@@ -105,6 +106,8 @@ def _row(visit: Visit, start: Visit, case: Case) -> dict[str, int]:
     for name, placement in (("bad_src", case.src), ("bad_dst", case.dst)):
         bad = placement.first_bad
         row[name] = length if bad is None else min(bad, length)
+    if contract.string_length is not None:
+        row["nul@0"] = first_zero(case, contract)
     row["top"] = visit.top
     on_store = row["bad_dst"] < length and row["bad_dst"] <= row["bad_src"]
     row["last_trap"] = 14 if on_store else case.trap
@@ -264,6 +267,8 @@ class _Guesser:
     def _facts(self, changing: Sequence[str], definitions: Mapping[str, z3.ExprRef]) -> list[z3.BoolRef]:
         names = [*changing, "top", *(() if self._length is None else (self._length,))]
         bases: dict[str, str] = {n: self._parameters[n] for n in ("src", "dst") if n in self._parameters}
+        if self._contract.string_length is not None:
+            names.append("nul@0")
         if self._persistent:
             names += self._first_bad
         found = quantities(self._rows, names, bases)

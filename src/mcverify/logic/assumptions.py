@@ -12,7 +12,7 @@ from mcverify.logic.ghost import J
 from mcverify.machine.instruction import Kind
 from mcverify.machine.terms import word
 from mcverify.paths.explore import entry_symbol
-from mcverify.paths.faults import FIRST_BAD
+from mcverify.paths.faults import FIRST_BAD, NUL
 
 USER_END = X86_64.limits.user_end
 """The kernel's TASK_SIZE_MAX: user memory lies below."""
@@ -49,6 +49,8 @@ class Assumptions:
     def bounds(self) -> dict[str, int]:
         """Upper bounds of the entry's symbols, by name."""
         names = [J, *(FIRST_BAD[kind] for kind, _ in self.buffers)]
+        if self.contract.string_length is not None:
+            names.append(NUL)
         if self.contract.len is not None:
             names.append(self.length)
         return {n.decl().name(): self.len_max for n in names}
@@ -68,6 +70,8 @@ class Assumptions:
         length = self.length
         found = [z3.ULE(length, word(self.len_max))]
         found += [z3.ULE(base, word(-1) - length) for _, base in self.buffers]
+        if self.contract.string_length is not None:
+            found.append(z3.ULE(NUL, length))
         if self.contract.told == "address" and self.contract.status is None:
             found += [base != 0 for _, base in self.buffers]
         if self.contract.user:

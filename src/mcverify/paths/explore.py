@@ -31,7 +31,7 @@ from mcverify.machine.symbols import data_of, data_symbol, per_cpu_symbol, slot_
 from mcverify.machine.symbols import slot_symbol as slot_symbol_of
 from mcverify.machine.terms import constant, distance, symbols_of, variable, word
 from mcverify.machine.undefined import PREFIX as UNDEFINED
-from mcverify.paths.faults import FIRST_BAD, is_harmless, strikes, survives, trap_numbers
+from mcverify.paths.faults import FIRST_BAD, is_harmless, of_string, strikes, survives, trap_numbers
 from mcverify.paths.graph import Graph, build_graph
 from mcverify.paths.segment import (
     AccessPoint,
@@ -458,7 +458,7 @@ class Explorer:
             if self._may_fault(transfer):
                 fact = survives(transfer, self._base(transfer))
                 here, after = here.knowing(fact), after.knowing(fact)
-            after = changed(after, transfers=(*after.transfers, transfer))
+            after = self._passed(after, transfer)
             stored = list(after.transfers[len(node.transfers) :])
         self._go_on(source, after, instruction, step, loads, ended, following)
 
@@ -534,6 +534,15 @@ class Explorer:
         if not z3.is_true(z3.simplify(term == expected)) and constant(z3.simplify(term - expected)) != 0:
             return None
         return next(found.target for found in slots(self.image, base) if found.offset == slot[1])
+
+    def _passed(self, node: _Node, transfer: Transfer) -> _Node:
+        """The node after a transfer that did not fault: what was loaded of a string tells where it ends."""
+        node = changed(node, transfers=(*node.transfers, transfer))
+        contract, value = self.contract, transfer.value
+        if contract.string_length is None or transfer.kind is Kind.STORE or value is None:
+            return node
+        length = entry_symbol(contract.len or "")
+        return node.assuming(*of_string(transfer.address, value, self._base(transfer), length))
 
     def _stack_access(
         self,

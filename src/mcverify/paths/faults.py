@@ -9,6 +9,8 @@ included.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import z3
 
 from mcverify.machine.instruction import Kind
@@ -17,6 +19,10 @@ from mcverify.paths.segment import Transfer
 
 FIRST_BAD = {Kind.LOAD: z3.BitVec("bad_src", 64), Kind.STORE: z3.BitVec("bad_dst", 64)}
 """Offset of the first bad byte of src (for loads) and of dst (for stores)."""
+
+
+NUL = z3.BitVec("nul@0", 64)
+"""Offset of the first zero byte of a string in src, its largest length if there is none."""
 
 
 LAST_TRAP = z3.BitVec("last_trap", 64)
@@ -33,6 +39,16 @@ def strikes(transfer: Transfer, base: z3.BitVecRef) -> z3.BoolRef:
     """That `transfer` faulted: one of its bytes is bad, so the first bad one is not behind them."""
     offset = transfer.address - base
     return z3.ULT(FIRST_BAD[transfer.kind], offset + transfer.bytes)
+
+
+def of_string(
+    address: z3.BitVecRef, value: z3.BitVecRef, base: z3.BitVecRef, length: z3.BitVecRef
+) -> Iterator[z3.BoolRef]:
+    """What a load of `value` from `address` tells of where the first zero byte of the string at `base` is."""
+    for k in range(value.size() // 8):
+        offset, byte = z3.simplify(address - base + k), z3.Extract(8 * k + 7, 8 * k, value)
+        yield z3.Implies(z3.ULT(offset, NUL), byte != 0)
+        yield z3.Implies(z3.And(offset == NUL, z3.ULT(NUL, length)), byte == 0)
 
 
 def trap_numbers(trap: z3.BitVecRef, numbers: tuple[int, ...]) -> z3.BoolRef:

@@ -16,7 +16,7 @@ from mcverify.logic.standpoint import last_trap
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.terms import word
 from mcverify.paths.explore import Options, entry_symbol
-from mcverify.paths.faults import FIRST_BAD, strikes
+from mcverify.paths.faults import FIRST_BAD, NUL, strikes
 from mcverify.paths.segment import AccessPoint, Segment
 
 __all__ = ["Goal", "access_goal", "exit_goals"]
@@ -103,6 +103,8 @@ def _no_over_claim(at: _Exit) -> Iterator[Goal]:
 
 
 def _nothing_beyond(at: _Exit) -> Iterator[Goal]:
+    if at.contract.string_length is not None:
+        yield Goal("O4", z3.Implies(HIT, z3.ULE(J, NUL)))
     if at.left is not None:
         end = at.length - at.left + _over_report(at)
         yield Goal("O4", z3.Implies(z3.And(z3.ULE(at.left, at.length), HIT), z3.ULT(J, end)))
@@ -131,20 +133,41 @@ def _fault_offsets(at: _Exit) -> Iterator[z3.BitVecRef]:
 
 
 def _progress(at: _Exit) -> Iterator[Goal]:
+    if at.contract.string_length is not None and at.segment.faulted:
+        within = z3.Or([z3.And(z3.ULE(bad, NUL), z3.ULT(bad, at.length)) for bad in at.bad])
+        sooner = z3.Implies(_is_error(at), _struck(at, NUL)) if at.segment.faults else None
+        yield Goal("O5", z3.Implies(_is_error(at), within), bad_bytes=True, sooner=sooner)
     if at.left is not None and at.segment.faulted:
         nothing = z3.And(at.left == at.length, at.length != 0)
         first_is_bad = z3.Or([bad == 0 for bad in at.bad])
-        sooner = z3.Implies(nothing, _struck_first(at)) if at.segment.faults else None
+        sooner = z3.Implies(nothing, _struck(at, word(0))) if at.segment.faults else None
         yield Goal("O5", z3.Implies(nothing, first_is_bad), bad_bytes=True, sooner=sooner)
 
 
-def _struck_first(at: _Exit) -> z3.BoolRef:
-    """That the last fault was of byte 0, wherever the bad bytes were before it: of all places of the first
-    one that would make that access fault, 0 is the only one."""
+def _struck(at: _Exit, most: z3.BitVecRef) -> z3.BoolRef:
+    """That the last fault was of a byte up to number `most`, wherever the bad bytes were before it: there is
+    none beyond of all places of the first one that would make that access fault."""
     access = at.segment.faults[-1].access
     bad, base = FIRST_BAD[access.kind], dict(at.assumptions.buffers)[access.kind]
     possible = z3.And(strikes(access, base), *at.assumptions.bad_byte_terms())
-    return z3.Implies(possible, bad == 0)
+    return z3.Implies(possible, z3.ULE(bad, most))
+
+
+def _is_error(at: _Exit) -> z3.BoolRef:
+    """That a string's routine returns the error in place of a length."""
+    assert at.contract.error is not None
+    return at.result("string_length") == word(at.contract.error % (1 << at.contract.error_bits))
+
+
+def _string(at: _Exit) -> z3.BoolRef:
+    """That the length of the string is returned, and all of it is copied, the zero byte as well."""
+    contract, value = at.contract, at.result("string_length")
+    right = value == NUL
+    if contract.counts_nul:
+        right = z3.If(z3.ULT(NUL, at.length), value == NUL + 1, z3.UGT(value, at.length))
+    if contract.dst is None:
+        return right
+    return z3.And(right, z3.Implies(z3.And(z3.ULE(J, NUL), z3.ULT(J, at.length)), HIT))
 
 
 def _right_data(at: _Exit) -> Iterator[Goal]:
@@ -171,6 +194,9 @@ def _outcome(at: _Exit) -> Iterator[Goal]:
 
 
 def _success(at: _Exit) -> Iterator[z3.BoolRef]:
+    if at.contract.string_length is not None:
+        yield _string(at)
+        return
     if at.contract.dst is not None:
         yield z3.Implies(z3.ULT(J, at.length), HIT)
     if at.left is not None:
@@ -187,6 +213,9 @@ def _success(at: _Exit) -> Iterator[z3.BoolRef]:
 
 
 def _failure(at: _Exit) -> Iterator[z3.BoolRef]:
+    if at.contract.string_length is not None:
+        yield z3.Or(_is_error(at), _string(at))
+        return
     trap, status = at.result("trap"), at.result("status")
     if trap is not None:
         yield trap == last_trap(at.segment)

@@ -456,10 +456,11 @@ class RoutineProof:
         self._progress("proof: writing it down")
         asked = {q for f in self._findings if f.proved and f.is_staying for q in f.answers if q[1] != "end"}
         resting = tuple(sorted({identifier if scope == "exit" else scope for identifier, scope, _ in asked}))
-        if self._contract.handed:
+        unheld = "handlers that the contract speaks of ([fault])" if self._contract.handed else ""
+        unheld = unheld or ("a string" if self._contract.string_length else "")
+        if unheld:
             raise InputError(
-                f"the proof of {self._task.name} has handlers that the contract speaks of ([fault]), which no"
-                " bundle holds yet",
+                f"the proof of {self._task.name} is about {unheld}, which no bundle holds yet",
                 where=str(self._image.path),
                 hint="prove it without --proof, or name the others with --routine",
             )

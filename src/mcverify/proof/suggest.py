@@ -84,7 +84,7 @@ def _asks_more(one: Contract, other: Contract) -> bool:
 
 def _call(contract: Contract) -> tuple[object, ...]:
     results = (contract.left, contract.status, contract.trap, contract.loaded_value, dict(contract.widths))
-    told = contract.told, dict(contract.handed)
+    told = contract.told, dict(contract.handed), contract.string_length, contract.unit
     return (*contract.arguments, contract.size, *results, *told, dict(contract.given), contract.data)
 
 

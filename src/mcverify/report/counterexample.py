@@ -189,8 +189,11 @@ def _returned(found: Counterexample, contract: Contract | None) -> str:
         return _ENDINGS.get(outcome.ending, f"did not return: {outcome.ending.value}")
     if contract is None:
         return f"rax {number(outcome.registers['rax'])}"
-    roles = [role for role in ("left", "status", "trap") if contract.named(role) is not None]
-    words = {"left": {"left": "left", "done": "done", "address": "address"}[contract.told]}
+    roles = [role for role in ("left", "status", "string_length", "trap") if contract.named(role) is not None]
+    words = {
+        "string_length": "length",
+        "left": {"left": "left", "done": "done", "address": "address"}[contract.told],
+    }
     named = [
         (words.get(role, role), contract.result(role, outcome.registers), contract.named(role))
         for role in roles

@@ -142,6 +142,8 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "stored_value": contract.stored_value,
         "loaded_value": contract.loaded_value,
         "unit": contract.unit,
+        "string_length": contract.string_length,
+        "counts_nul": contract.counts_nul,
         "told": contract.told,
         "handed": dict(contract.handed),
         "success_unasked": contract.success_unasked,

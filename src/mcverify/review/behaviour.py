@@ -66,7 +66,7 @@ def _calling(proved: Proved) -> tuple[object, ...]:
     contract = proved.task.contract
     assert contract is not None
     results = (contract.left, contract.status, contract.trap, contract.loaded_value, contract.size)
-    told = contract.told, dict(contract.handed), contract.unit
+    told = contract.told, dict(contract.handed), contract.unit, contract.string_length, contract.counts_nul
     faults = proved.task.faults.removesuffix(" and entries")  # these are what may differ
     called = dict(contract.widths), dict(contract.given), contract.data, faults
     return (*contract.arguments, *results, *told, *called)

@@ -281,7 +281,7 @@ class Pair:
     def _results(self, old: Outcome, new: Outcome) -> Iterator[tuple[str, int, int]]:
         """Each result's register, or part of one, with its two values."""
         contract = self.contract
-        for role in ("left", "status", "trap"):
+        for role in ("left", "status", "string_length", "trap"):
             name = contract.named(role)
             if name is not None:
                 yield name, contract.result(role, old.registers), contract.result(role, new.registers)

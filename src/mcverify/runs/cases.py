@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from mcverify.contract import Contract, Faults, can_fault
-from mcverify.runs.case import Case, Place, Placement
+from mcverify.runs.case import Case, Place, Placement, Preset
 
 _FREE = Placement(Place.FREE)
 _FEW_LONG = 24
@@ -106,7 +106,15 @@ def _case(contract: Contract, faults: Faults, length: int, number: int, random: 
         dst,
         random.choice(contract.load_traps or (14,)),
         seed=number + 1,
+        preset=_ending(length, random) if contract.string_length else None,
     )
+
+
+def _ending(length: int, random: Random) -> Preset | None:
+    """Where a string of at most `length` bytes ends: mostly within."""
+    if random.random() < 0.25 or not length:
+        return None
+    return Preset(pieces=((random.randrange(length), b"\0"),))
 
 
 def _which_fault(contract: Contract, faults: Faults, random: Random) -> tuple[bool, bool]:

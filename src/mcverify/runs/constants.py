@@ -62,7 +62,13 @@ def presets(image: Image, entry: int, contract: Contract) -> tuple[Preset, ...]:
     found = [preset for value in _EDGES for preset in _edges(value, free, contract)]
     for constant in constants:
         found += _holding(constant, free, contract)
+    if contract.string_length is not None:
+        found += [Preset(pieces=((at, b"\0"),)) for at in _ENDS]
     return tuple(dict.fromkeys(found))
+
+
+_ENDS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 71)
+"""Where a string may end."""
 
 
 def _edges(value: int, free: tuple[str, ...], contract: Contract) -> Iterator[Preset]:

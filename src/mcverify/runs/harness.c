@@ -101,6 +101,7 @@ struct contract_ {
 	u64 unstruck;				/* faults of accesses without an entry are no failure: 1 loads, 2 stores */
 	u64 unit;				/* of a fill: bytes of stored_value that repeat; else 0 */
 	u64 told;				/* of enum told */
+	u64 string_length, length_mask, counts_nul;	/* register that returns the length of the string in src; NONE */
 	u64 rest_zeroed, zero_rest;		/* bytes left may be zeroed, if the register (NONE: always) says so */
 	u64 n_given, given[16], value[16];
 };
@@ -1795,6 +1796,45 @@ static bool value_ok(u64 value)
 	return value == wanted_value;
 }
 
+/* The offset of the first zero byte of src; the length if there is none. */
+static u64 first_zero(void)
+{
+	u64 n = run.test.len < PERIOD - LEAD ? run.test.len : PERIOD - LEAD;
+	const u8 *zero = memchr(contents + LEAD, 0, n);
+
+	return zero ? (u64)(zero - contents - LEAD) : run.test.len;
+}
+
+static bool string_failed(void)
+{
+	return run.n_faults && (run.final[contract.string_length] & contract.length_mask) == contract.error;
+}
+
+/* Of the length of a string: it is right, and all of the string is copied. */
+static bool string_ok(const struct facts *facts)
+{
+	u64 value = run.final[contract.string_length] & contract.length_mask, nul = first_zero(), len = run.test.len;
+
+	if (string_failed())
+		return true;
+	if (contract.counts_nul && nul == len ? value <= len : value != nul + contract.counts_nul)
+		return false;
+	return contract.dst == NONE || facts->missing >= (nul < len ? nul + 1 : len);
+}
+
+/* The error only where a byte up to the string's end is bad, and no byte behind that stored. */
+static u64 judge_string(const struct facts *facts)
+{
+	const struct test *test = &run.test;
+	u64 nul = first_zero(), src = NONE, dst = NONE;
+
+	if (test->src_place == HOLE || test->src_place == INSIDE)
+		src = test->src_place == HOLE ? test->src_at : 0;
+	if (contract.dst != NONE && (test->dst_place == HOLE || test->dst_place == INSIDE))
+		dst = test->dst_place == HOLE ? test->dst_at : 0;
+	return BREAKS(5, string_failed() && (src < dst ? src : dst) > nul) | BREAKS(4, facts->last > nul + 1);
+}
+
 static bool result_ok(const struct facts *facts)
 {
 	bool faulted = run.n_faults != 0;
@@ -1804,6 +1844,8 @@ static bool result_ok(const struct facts *facts)
 		return false;
 	if (contract.status != NONE && !status_ok(run.final[contract.status] & contract.status_mask, faulted))
 		return false;
+	if (contract.string_length != NONE)
+		return string_ok(facts);
 	if (faulted || contract.dst == NONE)
 		return true;
 	return facts->missing == run.test.len &&
@@ -1818,6 +1860,8 @@ static u64 judge_return(const struct facts *facts)
 		broken |= BREAKS(6, !value_ok(run.final[contract.loaded_value]));
 	if (contract.left != NONE)
 		broken |= judge_count(facts, left_returned());
+	if (contract.string_length != NONE)
+		broken |= judge_string(facts);
 	return broken;
 }
 

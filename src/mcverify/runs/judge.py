@@ -8,7 +8,7 @@ from functools import cached_property
 
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Run
-from mcverify.runs.pattern import LEAD, contents_of
+from mcverify.runs.pattern import LEAD, contents_of, first_zero
 from mcverify.scopes import Scope, needs_transient
 
 _FLAG_DF = 1 << 10
@@ -73,6 +73,7 @@ def _violations(run: Judged) -> Iterator[Violation]:
     if run.outcome.ending is Ending.RETURNED:
         yield from _value(run)
         yield from _count(run)
+        yield from _string(run)
         yield from _state(run)
         yield from _result(run)
 
@@ -147,6 +148,24 @@ class Judged:
         return self.contract.result(role, self.outcome.registers)
 
     @cached_property
+    def nul(self) -> int:
+        """The offset of the first zero byte of a string in src, its largest length if there is none."""
+        return first_zero(self.case, self.contract)
+
+    @property
+    def bad(self) -> list[int]:
+        """The first bad bytes of the buffers that have some."""
+        named = ((self.contract.src, self.case.src), (self.contract.dst, self.case.dst))
+        found = (placement.first_bad for register, placement in named if register is not None)
+        return [offset for offset in found if offset is not None and offset < self.case.len]
+
+    @property
+    def is_error(self) -> bool:
+        """Whether a string's routine returned the error in place of a length."""
+        error = self.contract.error
+        return error is not None and self.result("string_length") == error % (1 << self.contract.error_bits)
+
+    @cached_property
     def left(self) -> int:
         """The count of bytes left that the routine tells at its return."""
         return self.contract.left_of(self.outcome.registers, self.outcome.initial, self.case.len)
@@ -210,6 +229,8 @@ def _fault(fault: Fault, run: Judged) -> str:
 
 def _memory(run: Judged) -> Iterator[Violation]:
     length, point = run.case.len, run.fault_point
+    if run.contract.string_length is not None and run.last > run.nul + 1:
+        yield Violation("O4", f"byte {run.last - 1} of dst was stored, though the string ends at {run.nul}")
     if point is not None and run.last > point:
         yield Violation("O4", f"byte {run.last - 1} of dst was stored, though byte {point} faulted")
     clipped = ((max(a, 0), min(b, length)) for a, b in run.wrong)
@@ -275,6 +296,30 @@ def _out_of_range(run: Judged) -> str:
     return f"{run.left} bytes are reported left of {run.case.len}"
 
 
+def _string(run: Judged) -> Iterator[Violation]:
+    """Of a routine that returns the length of a string: the error only if a byte up to its end is bad."""
+    contract = run.contract
+    if contract.string_length is None or not (run.outcome.faults and run.is_error):
+        return
+    point = run.fault_point if run.case.flicker else min(run.bad, default=None)
+    if point is None or point > run.nul:
+        yield Violation(
+            "O5", f"the error is returned, though the string ends at {run.nul}, before a bad byte"
+        )
+
+
+def _wrong_string(run: Judged) -> Iterator[str]:
+    contract, length = run.contract, run.case.len
+    if contract.string_length is None or (run.outcome.faults and run.is_error):
+        return
+    value = run.result("string_length")
+    if not contract.length_is_right(value, run.nul, length):
+        end = f"ends at {run.nul}" if run.nul < length else f"does not end within {length} bytes"
+        yield f"the length returned is {value}, and the string {end}"
+    if contract.dst is not None and run.missing < min(run.nul + 1, length):
+        yield f"byte {run.missing} of dst was not stored"
+
+
 def _first_is_bad(run: Judged) -> bool:
     case = run.case
     if case.flicker:
@@ -299,7 +344,7 @@ def _state(run: Judged) -> Iterator[Violation]:
 
 
 def _result(run: Judged) -> Iterator[Violation]:
-    wrong = [*_wrong_trap(run), *_wrong_status(run), *_wrong_success(run)]
+    wrong = [*_wrong_trap(run), *_wrong_status(run), *_wrong_string(run), *_wrong_success(run)]
     if wrong:
         yield Violation("O9", ", ".join(wrong))
 
@@ -319,7 +364,7 @@ def _wrong_status(run: Judged) -> Iterator[str]:
 
 
 def _wrong_success(run: Judged) -> Iterator[str]:
-    if run.outcome.faults:
+    if run.outcome.faults or run.contract.string_length is not None:
         return
     if run.contract.left is not None and run.left != 0:
         yield f"{run.left} bytes are reported left without a fault"

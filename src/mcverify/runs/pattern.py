@@ -95,6 +95,16 @@ def contents_of(case: Case, contract: Contract, size: int) -> bytes:
     return (value[: contract.unit] * (size // contract.unit + 1))[:size]
 
 
+def first_zero(case: Case, contract: Contract) -> int:
+    """The offset of the first zero byte of src, the length if there is none. A seed that is no value puts no
+    zero there, so only what the case names needs to be looked at of a long one."""
+    pieces = case.preset.pieces if case.preset is not None else ()
+    named = max((offset + len(piece) for offset, piece in pieces), default=0)
+    looked_at = max(0, min(case.len, max(PAGE, named)))
+    found = contents_of(case, contract, LEAD + looked_at).find(0, LEAD)
+    return case.len if found < 0 else found - LEAD
+
+
 def _contents_of(case: Case, contract: Contract, size: int) -> bytes:
     known = contents(case.seed, size, signed=contract.size is not None and contract.size <= WORD)
     return known if case.preset is None else _with_preset(known, case.preset)

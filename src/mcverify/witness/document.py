@@ -87,6 +87,8 @@ class Terms(Struct):
     faults_by_table: bool = False
     when_reads: tuple[str, ...] = ()
     unit: int | None = None
+    string_length: str | None = None
+    counts_nul: bool = False
     told: Told = "left"
     handed: dict[str, str] = {}
 

@@ -111,10 +111,15 @@ def _refuse(subject: Subject, found: Counterexample) -> None:
             hint="mcverify replay runs it on the emulator",
         )
     contract = subject.contract
-    if contract.handed or contract.told != "left" or contract.status in X86_64.flags:
+    if (
+        contract.string_length
+        or contract.handed
+        or contract.told != "left"
+        or contract.status in X86_64.flags
+    ):
         raise InputError(
-            "no C program can show it: it knows no contract with a count of bytes done, the address of a"
-            " fault, or a flag",
+            "no C program can show it: it knows no contract with a string, a count of bytes done, the address"
+            " of a fault, or a flag",
             where=where,
             hint="mcverify replay runs it",
         )

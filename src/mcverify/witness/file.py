@@ -251,11 +251,13 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
                 _TOLD[terms.told]: _named(terms, "left"),
                 "status": _named(terms, "status"),
                 "trap": _named(terms, "trap"),
+                "length": _named(terms, "string_length"),
                 "value": terms.loaded_value,
                 "error": terms.error,
             }
         )
         | {"status_inverted": terms.status_inverted, "success_unasked": terms.success_unasked}
+        | {"counts_nul": terms.counts_nul}
         | {"nothing": _asks_of_no_result(terms)}
         | {"rest_zeroed": terms.rest_zeroed},
         "state": {

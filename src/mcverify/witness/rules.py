@@ -94,6 +94,8 @@ def _no_over_claim(run: Judged) -> str:
 
 def _nothing_beyond(run: Judged) -> str:
     point = run.fault_point
+    if run.contract.string_length is not None and run.last > run.nul + 1:
+        return f"nothing behind the string's end, {run.nul}, may have been stored: dst[{run.last - 1}] was"
     if run.contract.left is not None and (point is None or run.last <= point):
         allowed = run.contract.over_report_after(run.last_trap)
         but = f", save {counted(allowed, 'byte')}" if allowed else ""
@@ -103,6 +105,9 @@ def _nothing_beyond(run: Judged) -> str:
 
 
 def _progress(run: Judged) -> str:
+    if run.contract.string_length is not None:
+        end = f"which ends at {run.nul}"
+        return f"the error may be returned only if a byte of the string cannot be copied, {end}"
     good = "src[0] can be read and dst[0] can be written" if run.contract.src else "dst[0] can be written"
     return (
         "left may be len after a fault only if not even the first byte could be copied:"
@@ -156,6 +161,10 @@ def _outcome(run: Judged) -> str:
         of = "of the fault must be returned" if expected else "returned without a fault must be 0"
         value = shown(run.result("trap"))
         return f"the trap number {of}: {contract.named('trap')} must be {expected} and is {value}"
+    if contract.string_length is not None:
+        must = "the length of the string must be returned, and all of it copied"
+        end = f"ends at {run.nul}" if run.nul < run.case.len else f"does not end within {run.nul} bytes"
+        return f"{must}: {shown(run.result('string_length'))} is returned, and it {end}"
     if contract.status is not None:
         failed = bool(run.outcome.faults)
         must = "not be 0" if failed != contract.status_inverted else "be 0"

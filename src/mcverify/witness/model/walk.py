@@ -18,10 +18,10 @@ from mcverify.deadline import Deadline
 from mcverify.image.callees import StandIn
 from mcverify.machine.instruction import Kind
 from mcverify.paths.explore import Options
-from mcverify.paths.faults import FIRST_BAD
+from mcverify.paths.faults import FIRST_BAD, NUL
 from mcverify.paths.segment import Ending, Location, Paths, Segment
 from mcverify.runs.case import Case, Fault
-from mcverify.runs.pattern import initial_vectors
+from mcverify.runs.pattern import first_zero, initial_vectors
 from mcverify.witness.model.memory import Memory, Store, Touch, Unpredictable
 from mcverify.witness.model.way import RETURNED_TO, Values, Way, compiled, entry_names
 
@@ -135,7 +135,7 @@ class _Walk:
         src = initial[contract.src] if contract.src is not None else 0
         dst = initial[contract.dst] if contract.dst is not None else 0
         self._memory = Memory(contract, case, dst, src)
-        self._values = _entry_values(initial, case)
+        self._values = _entry_values(contract, initial, case)
         self._unknown = frozenset(name for name in entry_names() if name not in self._values)
         self._values |= dict.fromkeys(self._unknown, 0)
         self._faults: list[Fault] = []
@@ -276,7 +276,7 @@ _NOTHING: frozenset[str] = frozenset()
 _KINDS = (Kind.LOAD, Kind.STORE)
 
 
-def _entry_values(initial: Mapping[str, int], case: Case) -> Values:
+def _entry_values(contract: Contract, initial: Mapping[str, int], case: Case) -> Values:
     """The values of the symbols at entry that are known, and of the registers at it."""
     flags = {name: initial["rflags"] >> bit & 1 for name, bit in X86_64.flags.items()} | {"df": 0, "ac": 0}
     known = {name: initial[name] for name in X86_64.general} | flags | initial_vectors(case)
@@ -284,6 +284,8 @@ def _entry_values(initial: Mapping[str, int], case: Case) -> Values:
     for kind, placement in ((Kind.LOAD, case.src), (Kind.STORE, case.dst)):
         bad = placement.first_bad
         values[FIRST_BAD[kind].decl().name()] = case.len if bad is None else min(bad, case.len)
+    if contract.string_length is not None:
+        values[NUL.decl().name()] = first_zero(case, contract)
     return values
 
 

@@ -19,6 +19,7 @@ from mcverify.arch.known import X86_64
 from mcverify.machine.instruction import Kind
 from mcverify.machine.state import RETURN_ADDRESS
 from mcverify.machine.terms import replace, symbols_of
+from mcverify.paths.faults import NUL
 from mcverify.paths.segment import Ending, Location, Paths, Segment, Transfer
 from mcverify.runs.pattern import FRAME
 from mcverify.witness.model.concrete import Source
@@ -79,6 +80,7 @@ def known_at(paths: Paths, location: Location) -> list[str]:
 def entry_names() -> frozenset[str]:
     """Names of the symbols of the entry, a lane for each part of a vector register."""
     names = [name for name in X86_64.widths if name not in X86_64.vectors]
+    names.append(NUL.decl().name())
     names += [f"{name}@0.{i}" for name in X86_64.vectors for i in range(LANES)]
     return frozenset(name if "@" in name else f"{name}@0" for name in names)
 

@@ -17,6 +17,9 @@ from support.results import (
 
 from mcverify.proof.result import Counterexample, RoutineResult, TraceStep, Verdict
 from mcverify.report.cause import also_at, also_repaired, cause_of, causes
+from mcverify.report.github import to_annotations, to_summary
+from mcverify.report.invocation import Invocation
+from mcverify.report.sarif import log
 from mcverify.report.summary import verdict_words
 from mcverify.runs.case import Access, Fault
 
@@ -124,3 +127,25 @@ def test_one_repair_is_one_mistake_and_different_ones_are_listed():
 def test_runs_that_were_not_explained_stand_alone():
     runs = [replace(EXPLAINED_COUNTEREXAMPLE, exit=e, explanation=None) for e in EXITS]
     assert [len(c.runs) for c in causes(result(*runs))] == [1, 1, 1]
+
+
+def test_one_mistake_is_one_result_with_its_places_for_tools_too():
+    """In SARIF each place must be changed, so all are locations; GitHub shows an error, not one for each."""
+    changes = [replace(REPAIR, where=f"asm/memcpy_64.S:{114 + n}") for n in range(3)]
+    runs = [run(e, parted="begins here", repair=r) for e, r in zip(EXITS, changes, strict=True)]
+    alone = run(".Lfix_b4 (b4)", parted="elsewhere", repair=None)
+    found = result(*runs, alone)
+    call = Invocation(("prove", "a.S"), 1)
+    first, other = log([found], call)["runs"][0]["results"]
+    lines = [place["physicalLocation"]["region"]["startLine"] for place in first["locations"]]
+    assert lines == [114, 115, 116]
+    assert len(other["locations"]) == 1
+    assert first["occurrenceCount"] == sum(1 + r.others for r in runs)
+    (line,) = [line for line in first["message"]["text"].splitlines() if "also at" in line]
+    assert ".Lfix_w, .Lfix_c (one mistake in 3 places)" in line
+    assert "also at" not in other["message"]["text"]
+    assert len(log([found], call, by_exit=True)["runs"][0]["results"]) == 4
+    errors = to_annotations([found]).splitlines()
+    assert len(errors) == 2
+    assert "also at" in errors[0]
+    assert "and 2 more places" in to_summary([found])

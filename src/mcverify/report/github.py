@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mcverify.proof.result import RoutineResult, Verdict
-from mcverify.report.account import plain
-from mcverify.report.finding import Finding, gaps, not_understood, refutations, undecided
+from mcverify.report.finding import gaps, not_understood, undecided
+from mcverify.report.mistake import Mistake, mistakes
 from mcverify.report.obligations import title
 from mcverify.report.place import Place, shared
 from mcverify.report.summary import verdict_words
-from mcverify.report.words import harmless
+from mcverify.report.words import counted, harmless
 
 _MARKS = {Verdict.PROVED: "✅ proved", Verdict.REFUTED: "❌ refuted", Verdict.UNKNOWN: "❔ unknown"}
 
@@ -29,14 +29,15 @@ def to_summary(results: Sequence[RoutineResult]) -> str:
     """The results as Markdown for the job's summary page."""
     rows = ["| routine | file | verdict | what |", "| --- | --- | --- | --- |"]
     rows += [_row(result) for result in results]
-    details = [_details(finding) for result in results for finding in refutations(result)]
+    details = [_details(mistake) for result in results for mistake in mistakes(result)]
     return "\n".join(["### mcverify", "", *rows, "", *details]) + "\n"
 
 
 def _annotations(result: RoutineResult) -> Iterator[str]:
-    for finding in refutations(result):
-        run = plain(finding.run, result) if finding.run else []
-        yield _command("error", finding.place, title(finding.id), "\n".join([finding.headline, *run]))
+    for mistake in mistakes(result):
+        first = mistake.first
+        text = "\n".join([first.headline, *mistake.lines])
+        yield _command("error", first.place, title(first.id), text)
     for gap in gaps(result):
         yield _command(
             "warning", gap.place, "not understood", f"{result.title} is not proved: {gap.sentence}"
@@ -80,17 +81,23 @@ def _what(result: RoutineResult) -> str:
         case Verdict.PROVED:
             return verdict_words(result)
         case Verdict.REFUTED:
-            return ", ".join(finding.name for finding in refutations(result))
+            return ", ".join(map(_named, mistakes(result)))
         case Verdict.UNKNOWN:
             reasons = [*not_understood(result), *(f"{f.name}: {f.sentence}" for f in undecided(result))]
             more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
             return (reasons[0] if reasons else "") + more
 
 
-def _details(finding: Finding) -> str:
-    """A refutation as a block that does not read its content as Markdown."""
-    run = plain(finding.run, finding.routine) if finding.run else []
-    lines = harmless("\n".join([f"{finding.place}: {finding.headline}", "", *run])).split("\n")
+def _named(mistake: Mistake) -> str:
+    others = len(mistake.findings) - 1
+    more = f" (and {counted(others, 'more place')})" if others else ""
+    return mistake.first.name + more
+
+
+def _details(mistake: Mistake) -> str:
+    """A mistake as a block that does not read its content as Markdown."""
+    first = mistake.first
+    lines = harmless("\n".join([f"{first.place}: {first.headline}", "", *mistake.lines])).split("\n")
     fence = "`" * max(3, 1 + max((len(m) for line in lines for m in re.findall("`+", line)), default=0))
     return "\n".join([f"{fence}text", *lines, fence, ""])
 

@@ -29,7 +29,7 @@ def log(review: Review, exit_code: int, arguments: tuple[str, ...] = ("review",)
     """The SARIF log as plain dicts, lists, strings and numbers."""
     invocation = Invocation(arguments, int(exit_code))
     now = [r for routine in review.routines if (r := routine.results[-1]) is not None]
-    found = sarif.log(now, invocation)
+    found = sarif.log(now, invocation, by_exit=True)
     (run,) = found["runs"]
     known = list(_of_the_last(review, invocation))
     there = {_at(result) for result in run["results"]}
@@ -62,7 +62,7 @@ def _of_the_last(review: Review, invocation: Invocation) -> Iterator[_Object]:
     for routine in review.routines:
         before = _before(routine)
         if before is not None:
-            yield from sarif.log([before], invocation)["runs"][0]["results"]
+            yield from sarif.log([before], invocation, by_exit=True)["runs"][0]["results"]
 
 
 def _before(routine: RoutineReview) -> RoutineResult | None:

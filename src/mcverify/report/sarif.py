@@ -16,9 +16,9 @@ from typing import Any
 
 from mcverify import __version__
 from mcverify.proof.result import EVERYWHERE, Counterexample, Exit, RoutineResult
-from mcverify.report.account import plain
 from mcverify.report.finding import Finding, Gap, at, gaps, placed, refutations, undecided
 from mcverify.report.invocation import Invocation
+from mcverify.report.mistake import Mistake, mistakes
 from mcverify.report.obligations import OBLIGATIONS, title
 from mcverify.report.place import Place, parse, shared, source_line
 from mcverify.report.sarif_fix import fix
@@ -49,15 +49,16 @@ def is_ours(text: str) -> bool:
     return _MARK.match(text) is not None
 
 
-def log(results: Sequence[RoutineResult], invocation: Invocation) -> _Object:
-    """The SARIF log as plain dicts, lists, strings and numbers."""
-    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(results, invocation)]}
+def log(results: Sequence[RoutineResult], invocation: Invocation, *, by_exit: bool = False) -> _Object:
+    """The SARIF log as plain dicts, lists, strings and numbers. `by_exit`: what is refuted has a result for
+    each exit, also where one mistake breaks several."""
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(results, invocation, by_exit=by_exit)]}
 
 
-def _run(results: Sequence[RoutineResult], invocation: Invocation) -> _Object:
+def _run(results: Sequence[RoutineResult], invocation: Invocation, *, by_exit: bool) -> _Object:
     rules = list(_rules())
     index = {rule["id"]: number for number, rule in enumerate(rules)}
-    found = [_with_index(r, index) for result in results for r in _results(result)]
+    found = [_with_index(r, index) for result in results for r in _results(result, by_exit=by_exit)]
     return {
         "tool": {"driver": _driver(rules)},
         "automationDetails": {"id": _category(results)},
@@ -191,30 +192,34 @@ def _summary(result: RoutineResult) -> _Object:
 # -- results ----------------------------------------------------------------------------------------------
 
 
-def _results(result: RoutineResult) -> Iterator[_Object]:
-    yield from (_refuted(finding) for finding in refutations(result))
+def _results(result: RoutineResult, *, by_exit: bool) -> Iterator[_Object]:
+    found = [Mistake((f,)) for f in refutations(result)] if by_exit else mistakes(result)
+    yield from (_refuted(mistake) for mistake in found)
     yield from (_not_understood(gap) for gap in gaps(result))
     yield from (_undecided(finding) for finding in undecided(result))
 
 
-def _refuted(finding: Finding) -> _Object:
+def _refuted(mistake: Mistake) -> _Object:
+    """One result for a mistake: where each of its places must be changed, it has all of them (3.27.12)."""
+    finding = mistake.first
     found = {
         "ruleId": _rule(finding),
         "kind": "fail",
         "level": "error",
-        "message": {"text": _message(finding)},
+        "message": {"text": "\n".join([_sentence(finding.headline), *mistake.lines])},
         **_where(finding.place, finding.routine, _related(finding)),
         "partialFingerprints": _fingerprint(finding.routine, finding.id, _stable_exit(finding)),
     }
-    run = finding.run
-    if run is None:
+    found["locations"] = [_location(place, finding.routine) for place in mistake.places]
+    runs = [f.run for f in mistake.findings if f.run is not None]
+    if not runs:
         return found
-    if run.trace:
-        found["codeFlows"] = [_code_flow(run, finding.routine)]
-    repair = run.explanation.repair if run.explanation else None
-    if repair is not None and (replacement := fix(repair, _artifact)):
-        found["fixes"] = [replacement]
-    found["occurrenceCount"] = 1 + run.others
+    if flows := [_code_flow(run, finding.routine) for run in runs if run.trace]:
+        found["codeFlows"] = flows
+    repairs = dict.fromkeys(r.explanation.repair for r in runs if r.explanation and r.explanation.repair)
+    if replacements := [made for repair in repairs if (made := fix(repair, _artifact))]:
+        found["fixes"] = replacements
+    found["occurrenceCount"] = mistake.runs
     return found
 
 
@@ -246,12 +251,6 @@ def _not_understood(gap: Gap) -> _Object:
 
 def _rule(finding: Finding) -> str:
     return finding.id if finding.id in OBLIGATIONS else NOT_UNDERSTOOD
-
-
-def _message(finding: Finding) -> str:
-    """One sentence that stands alone, as viewers show it; then the run in lines."""
-    run = plain(finding.run, finding.routine) if finding.run else []
-    return "\n".join([_sentence(finding.headline), *run])
 
 
 def _sentence(text: str) -> str:

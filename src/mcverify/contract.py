@@ -35,7 +35,7 @@ keeps the kernel safe under transient faults (`scopes.needs_transient`), and the
 where that is needed."""
 
 KindName = Literal["load", "store"]
-Data = Literal["copy", "zero", "value", "fill"]
+Data = Literal["copy", "zero", "value", "fill", "compare", "swap", "add"]
 Told = Literal["left", "done", "address"]
 """How a register tells the count of bytes left: it is that count, the count of bytes done, or the address of
 the byte that faulted (0: none did)."""
@@ -66,6 +66,9 @@ _LARGEST, _LONGEST_LINE = 64 << 10, 1000
 
 WORD = 8
 """Bytes of a register: a routine that moves a value between one and memory moves no more."""
+
+EXCHANGES = ("compare", "swap", "add")
+"""Kinds of `data` where one locked instruction loads and stores a word."""
 
 _OF_A_VALUE = ("O1", "O6", "O7", "O8", "O9")
 """What can be asked of a routine that has no destination: the others speak of stored bytes."""
@@ -103,6 +106,9 @@ class Contract:
     reads the registers `when_reads`. A routine may return nothing of which anything is asked.
     `rest_zeroed`: bytes of dst that are reported left may have been set to zero, where the low 32 bits of the
     register `zero_rest`, if there is one, are not zero at entry.
+    Where `data` is one of `EXCHANGES` the word at dst is exchanged by one locked instruction: "swap" puts
+    `stored_value` there, "add" adds it, "compare" puts it there if the word is that of the register
+    `compared`; `found` returns the word as it was, unless a fault was taken.
     """
 
     name: str
@@ -146,17 +152,24 @@ class Contract:
     counts_nul: bool = False
     told: Told = "left"
     handed: Mapping[str, str] = field(default_factory=dict)
+    compared: str | None = None
+    found: str | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """The argument registers, dst first."""
-        named = (self.dst, self.src, self.len, self.stored_value, self.zero_rest)
+        named = (self.dst, self.src, self.len, self.stored_value, self.zero_rest, self.compared)
         return tuple(r for r in named if r is not None)
+
+    @property
+    def is_exchange(self) -> bool:
+        """Whether one locked instruction is to load and store a word."""
+        return self.data in EXCHANGES
 
     @property
     def results(self) -> tuple[str, ...]:
         """The registers of which something is asked at the return."""
-        named = (self.left, self.status, self.string_length, self.trap, self.loaded_value)
+        named = (self.left, self.status, self.string_length, self.trap, self.loaded_value, self.found)
         return tuple(r for r in named if r is not None)
 
     def bits(self, role: str) -> int:
@@ -548,6 +561,7 @@ def _contract(top: _Table) -> Contract:
     told, left = _told(result)
     results = {"left": left, **{role: result.part(role, _FLAGS) for role in ("status", "trap")}}
     results["string_length"] = result.part("length")
+    results["found"] = result.part("found")
     status = results["status"]
     if status is not None and status_inverted and not success_unasked and status[1] == 8 * WORD:
         results["status"] = status[0], BOOL
@@ -561,7 +575,9 @@ def _contract(top: _Table) -> Contract:
         reads_user=machine_check.word("src", ("user", "kernel"), "user" if is_user else "kernel") == "user",
         recoverable=machine_check.get("recoverable", bool, False),
         faults=cast("Faults", top.word("faults", ("loads", "stores", "both"), "loads" if src else "stores")),
-        data=cast("Data", top.word("data", ("copy", "zero", "value", "fill"), data)),
+        data=cast("Data", top.word("data", ("copy", "zero", "value", "fill", *EXCHANGES), data)),
+        compared=arguments.word("old", registers),
+        found=_whole(results["found"]),
         faults_by_table=top.get("faults_by_table", bool, False),
         over_report=over_report,
         over_report_on_machine_check=machine_check.get("over_report", int, over_report),
@@ -673,6 +689,7 @@ def _check(contract: Contract, top: _Table, *, nothing: bool) -> None:
     if min(contract.over_report, contract.over_report_on_machine_check) < 0:
         raise top.wrong("over_report", "must not be negative; it is a number of bytes")
     _check_data(contract, top)
+    _check_exchange(contract, top)
     _check_values(contract, top)
     _check_told(contract, top)
     _check_string(contract, top)
@@ -721,14 +738,28 @@ def _check_data(contract: Contract, top: _Table) -> None:
     """Refuse a kind of data that does not go together with the registers which hold it."""
     if contract.data == "copy" and contract.src is None:
         raise top.wrong("data", 'is "copy", but arguments.src names no register', 'a clear has data = "zero"')
-    if contract.data in ("value", "fill") and contract.stored_value is None:
+    if contract.data in ("value", "fill", *EXCHANGES) and contract.stored_value is None:
         raise top.wrong("data", f'is "{contract.data}", but arguments.value names no register')
     if contract.stored_value is not None and (contract.data == "fill") != (contract.unit is not None):
         raise top.wrong("data", 'is "fill" where arguments has a len, "value" where it has a size')
     if contract.data != "copy" and contract.src is not None:
         raise top.wrong("data", f'is "{contract.data}", but arguments.src names a register')
-    if contract.data not in ("value", "fill") and contract.stored_value is not None:
+    if contract.data not in ("value", "fill", *EXCHANGES) and contract.stored_value is not None:
         raise top.wrong("data", f'is "{contract.data}", but arguments.value names a register')
+
+
+def _check_exchange(contract: Contract, top: _Table) -> None:
+    """Refuse an exchange that does not say of what, and what belongs to one elsewhere."""
+    if (contract.data == "compare") != (contract.compared is not None):
+        raise top.wrong("arguments.old", 'is for data = "compare", which needs it')
+    if not contract.is_exchange:
+        if contract.found is not None:
+            raise top.wrong("result.found", "is for data that are exchanged")
+        return
+    if contract.size not in (4, WORD) or contract.status is None:
+        raise top.wrong("data", f'is "{contract.data}", of a word of 4 or 8 bytes, which returns a status')
+    if contract.found is not None and contract.bits("found") < 8 * contract.size:
+        raise top.wrong("result.found", f"has less than {contract.size} bytes")
 
 
 def _check_values(contract: Contract, top: _Table) -> None:

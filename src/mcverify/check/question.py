@@ -90,6 +90,8 @@ def asked_of(routine: Routine, image: Image, asked: Asked, where: str) -> Questi
     where it is less, or where nothing but the bundle knows the contract.
     """
     contract, why = _contract(routine, image, asked, where)
+    if contract.is_exchange:
+        raise InputError(f"{routine.title} is about an exchange, which is not checked yet", where=where)
     contract = contract.restricted(routine.traps)
     if asked.fault_model is not None:
         contract = contract.under(asked.fault_model)

@@ -77,6 +77,7 @@ class GhostRules:
 
     def __init__(self, contract: Contract, definitions: Mapping[str, z3.ExprRef]) -> None:
         self._definitions = definitions
+        self._contract = contract
         self._src = entry_symbol(contract.src) if contract.src else None
         self._dst = address_of(contract.dst)
         self._expected = _expected(contract)
@@ -132,7 +133,38 @@ class GhostRules:
         is_zero = value is not None and constant(value) == 0
         return replace(self._may_zero, self._definitions) if is_zero else z3.BoolVal(False)
 
+    def _exchanged(self, ghost: Ghost, store: _Store) -> Ghost:
+        """The ghost after a store where the contract asks for one exchange of the whole word: it is right if
+        nothing was stored before, and what is stored is what the contract makes of what was found."""
+        right = z3.And(z3.Not(ghost.hit), self._right_exchange(store.transfer, store.offset))
+        ok = z3.simplify(z3.If(store.covers, right, z3.BoolVal(False)))
+        return Ghost(
+            z3.Or(ghost.hit, store.covers),
+            ok,
+            z3.simplify(z3.If(z3.ULT(ghost.top, store.end), store.end, ghost.top)),
+        )
+
+    def _right_exchange(self, transfer: Transfer, offset: z3.BitVecRef) -> z3.BoolRef:
+        found, contract = transfer.locked, self._contract
+        if (
+            found is None
+            or transfer.value is None
+            or transfer.size != contract.size
+            or transfer.elements is not None
+        ):
+            return z3.BoolVal(False)
+        assert contract.stored_value is not None
+        given = z3.Extract(8 * transfer.size - 1, 0, entry_symbol(contract.stored_value))
+        becomes = {"swap": given, "add": found + given}.get(contract.data)
+        if contract.compared is not None:
+            old = z3.Extract(8 * transfer.size - 1, 0, entry_symbol(contract.compared))
+            becomes = z3.If(found == old, given, found)
+        assert becomes is not None
+        return z3.And(offset == 0, replace(transfer.value == becomes, self._definitions))
+
     def _stored(self, ghost: Ghost, store: _Store) -> Ghost:
+        if self._contract.is_exchange:
+            return self._exchanged(ghost, store)
         if z3.is_false(store.zeroes):
             return self._moved(ghost, store)
         zeroed = Ghost(z3.And(ghost.hit, z3.Not(store.covers)), ghost.ok, ghost.top)

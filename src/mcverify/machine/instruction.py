@@ -83,7 +83,7 @@ class Instruction:
     cover every state; `rep` is set for the string instructions, whose steps are those of one iteration.
     `is_nontemporal` marks stores that only a fence orders, `is_fence` such a fence. `hint` is the address of
     the byte whose cache line an instruction like clwb is about: it faults where a load of that byte would.
-    `form` is the key of `machine.forms`."""
+    `form` is the key of `machine.forms`. `is_locked`: its load and its store are one access to all others."""
 
     address: int
     size: int
@@ -94,6 +94,7 @@ class Instruction:
     is_nontemporal: bool = False
     hint: z3.BitVecRef | None = None
     form: str = ""
+    is_locked: bool = False
 
 
 class Refused(Exception):

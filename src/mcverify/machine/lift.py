@@ -26,8 +26,8 @@ from mcverify.machine.decoder import decoder
 from mcverify.machine.events import Event, EventMemory
 from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Rep, Step
+from mcverify.machine.locked import address_of_operand, locked_exchange
 from mcverify.machine.symbols import data_symbol, per_cpu_symbol, symbol
-from mcverify.machine.terms import word
 from mcverify.machine.undefined import with_undefined
 from mcverify.machine.vex import amd64g_calculate_rflags_all, angr, archinfo, pyvex
 
@@ -46,7 +46,7 @@ _FLAG_THUNK = ("cc_op", "cc_dep1", "cc_dep2", "cc_ndep")
 _MODELLED_VEX = {*X86_64.general, *X86_64.vectors, *_FLAG_THUNK, "rip", "d", "ac", "id"}
 _LOW_HALF = {f"xmm{n}": f"ymm{n}" for n in range(16)}
 
-_OPERAND_SIZE = 0x66
+_OPERAND_SIZE, _LOCK = 0x66, 0xF0
 _BY_SIZE = {"refused_16_bit": 2, "refused_32_bit": 4}
 """Tables of `models/x86_64/instructions.toml`, by the size in bytes of an operand."""
 _MOST_KEPT = 5000
@@ -176,6 +176,10 @@ class Lifter:
     def _lift(self, decoded: Any) -> Instruction:
         text = f"{decoded.mnemonic} {decoded.op_str}".strip()
         name = decoded.mnemonic.split()[-1]
+        if _repeating(decoded) <= {_LOCK} and not _rex_is_ignored(decoded):
+            locked = locked_exchange(decoded, text)
+            if locked is not None:
+                return replace(locked, form=form_of(decoded))
         for reason in self._refusals(decoded, name):
             raise Refused(decoded.address, text, reason)
         model = self._models.get(name)
@@ -442,14 +446,7 @@ def _from_model(decoded: Any, text: str, model: Mapping[str, Any]) -> Instructio
 def _hinted_at(decoded: Any, text: str) -> z3.BitVecRef:
     """The address that is the operand of a hint."""
     (operand,) = decoded.operands
-    memory = operand.mem
-    registers = [decoded.reg_name(r) for r in (memory.base, memory.index) if r]
-    if memory.segment in (capstone.x86.X86_REG_FS, capstone.x86.X86_REG_GS) or any(
-        name not in X86_64.general for name in registers
-    ):
-        raise Refused(decoded.address, text, "has an address that is not modelled")
-    base, index = (symbol(decoded.reg_name(r)) if r else word(0) for r in (memory.base, memory.index))
-    return z3.simplify(base + index * memory.scale + word(memory.disp))
+    return address_of_operand(decoded, operand, text)
 
 
 def _rep(decoded: Any) -> Rep | None:

@@ -445,7 +445,7 @@ class Explorer:
                     self._take(source, way, instruction, step, ended, following, {**slots, name: word_there})
                 ended.append(self._beside_table(source, node, instruction, address, *table))
                 return
-            transfer = self._transfer(node, access, address, loads)
+            transfer = self._transfer(node, access, address, loads, is_locked=instruction.is_locked)
             self._accesses.append(AccessPoint(source, here.conditions, transfer))
             if self._strikes(transfer):
                 if self._may_spill(after):
@@ -610,14 +610,21 @@ class Explorer:
         return None
 
     def _transfer(
-        self, node: _Node, access: Access, address: z3.BitVecRef, loads: dict[str, z3.BitVecRef]
+        self,
+        node: _Node,
+        access: Access,
+        address: z3.BitVecRef,
+        loads: dict[str, z3.BitVecRef],
+        *,
+        is_locked: bool,
     ) -> Transfer:
         if access.kind is Kind.STORE:
             value = node.state.registers.evaluate(access.value, loads)
         else:
             value = z3.BitVec(f"load{next(self._numbers)}", 8 * access.size)
             loads[access.value.decl().name()] = value
-        return Transfer(access.kind, node.address, address, access.size, value)
+        locked = next(iter(loads.values())) if is_locked else None
+        return Transfer(access.kind, node.address, address, access.size, value, locked=locked)
 
     def _go_on(
         self,

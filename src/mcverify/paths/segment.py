@@ -41,7 +41,8 @@ class Transfer:
     One access of `size` bytes at `address`: `value` is a load's fresh symbol, or the term stored. Under REP
     there are `elements` (a term) of `size` bytes each; what a REP stores is `value`, again and again, or
     comes from the address `source`. `partial` says that only some of its bytes, nobody knows which, were
-    transferred: a fault struck a REP that promises no order.
+    transferred: a fault struck a REP that promises no order. Where one locked instruction loads and stores a
+    word, `locked` is the loaded value, of both.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Transfer:
     elements: z3.BitVecRef | None = None
     source: z3.BitVecRef | None = None
     partial: bool = False
+    locked: z3.BitVecRef | None = None
 
     @property
     def bytes(self) -> z3.BitVecRef:

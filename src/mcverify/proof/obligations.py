@@ -13,6 +13,7 @@ from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.count import left_of, result_of
 from mcverify.logic.ghost import HIT, OK, RETURNED, J
 from mcverify.logic.standpoint import last_trap
+from mcverify.machine.instruction import Kind
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.terms import word
 from mcverify.paths.explore import Options, entry_symbol
@@ -177,6 +178,18 @@ def _right_data(at: _Exit) -> Iterator[Goal]:
     if at.contract.loaded_value is not None:
         value = at.register(at.contract.loaded_value)
         yield Goal("O6", value == 0 if at.segment.faulted else RETURNED)
+    if at.contract.is_exchange:
+        yield Goal("O6", z3.Not(HIT) if at.segment.faulted else _found(at))
+
+
+def _found(at: _Exit) -> z3.BoolRef:
+    """That the word is returned which the one exchange of the way here has found."""
+    exchanges = [t.locked for t in at.segment.transfers if t.kind is Kind.STORE and t.locked is not None]
+    if at.contract.found is None:
+        return z3.BoolVal(True)
+    if len(exchanges) != 1:
+        return z3.BoolVal(False)
+    return z3.Extract(exchanges[0].size() - 1, 0, at.register(at.contract.found)) == exchanges[0]
 
 
 def _machine_state(at: _Exit) -> Iterator[Goal]:
@@ -247,7 +260,8 @@ def access_goal(point: AccessPoint, assumptions: Assumptions) -> z3.BoolRef:
     """O8 of one access: it lies inside its buffer. The elements of a REP are few enough that their bytes
     can be counted."""
     transfer = point.transfer
-    base = dict(assumptions.buffers).get(transfer.kind)
+    is_exchange = transfer.locked is not None and assumptions.contract.is_exchange
+    base = dict(assumptions.buffers).get(Kind.STORE if is_exchange else transfer.kind)
     if base is None:
         return z3.BoolVal(False)
     offset, length = transfer.address - base, assumptions.length

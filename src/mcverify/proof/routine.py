@@ -470,6 +470,12 @@ class RoutineProof:
                 where=str(self._image.path),
                 hint="prove it without --proof, or name the others with --routine",
             )
+        if self._contract.is_exchange:
+            raise InputError(
+                f"the proof of {self._task.name} is about an exchange, which no bundle holds yet",
+                where=str(self._image.path),
+                hint="prove it without --proof, or name the others with --routine",
+            )
         if any(slots(self._image, base) for base in self._data()):
             raise InputError(
                 f"the proof of {self._task.name} goes by a jump table, which no bundle holds yet",

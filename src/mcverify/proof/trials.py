@@ -135,7 +135,10 @@ class Trials:
 
     @cached_property
     def is_faithful(self) -> bool:
-        """Whether a run shows anything: fs and gs lead elsewhere here than in the kernel."""
+        """Whether a run shows anything: fs and gs lead elsewhere here than in the kernel, and of what a word
+        is exchanged for nobody judges a run yet."""
+        if self.contract.is_exchange:
+            return False
         return not any(i.uses_segment for i in reachable(self.image, self._entry).values())
 
     @cached_property

@@ -146,6 +146,8 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "counts_nul": contract.counts_nul,
         "told": contract.told,
         "handed": dict(contract.handed),
+        "compared": contract.compared,
+        "found": contract.found,
         "success_unasked": contract.success_unasked,
         "rest_zeroed": contract.rest_zeroed,
         "zero_rest": contract.zero_rest,

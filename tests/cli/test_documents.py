@@ -84,7 +84,6 @@ def test_the_proof_of_the_readme(mcverify: Callable[..., Any]) -> None:
 
 
 @needs_cpu
-@pytest.mark.xfail(strict=False, reason="differed once on a busy machine, and why is not known yet")
 @pytest.mark.usefixtures("there")
 def test_the_refutation_of_the_readme_and_its_reports(mcverify: Callable[..., Any], tmp_path: Path) -> None:
     formats = ("json", "sarif", "ktap", "junit", "mail")

@@ -23,6 +23,9 @@ from mcverify.machine.terms import symbols_of
 z3.set_param("memory_max_size", (MEMORY + MEMORY // 2) >> 20)  # within one question; in MiB
 
 _QUICK_SECONDS = 1.5
+_QUICK_UNITS = 10_000_000
+"""What Z3 does in about that time, in its own units ("rlimit"). What the first try leads to is seen in the
+report, as an assumption that is needed or not, so that it must not end sooner on a busy machine."""
 _SHARE = 0.5
 """Part of the CPU below which Z3 has not had the seconds it was given."""
 _MOST_PATIENCE = 20
@@ -112,7 +115,7 @@ class Solver:
         self._deadline.check("proof")
         self.queries += 1
         quick = min(_QUICK_SECONDS, limit)
-        answer, model = self._run(_core().solver, terms, quick)
+        answer, model = self._tried(terms, quick)
         if answer is Answer.TIMEOUT and quick < limit:
             self._deadline.check("proof")
             answer, model = self._run(lambda: z3.SolverFor("QF_BV"), terms, limit - quick)
@@ -125,6 +128,13 @@ class Solver:
     def _within(self, seconds: float) -> float:
         remaining = self._deadline.remaining()
         return seconds if remaining is None else min(seconds, remaining + 0.001)
+
+    def _tried(self, terms: Sequence[z3.BoolRef], seconds: float) -> tuple[Answer, z3.ModelRef | None]:
+        """The answer of the SMT core to as much work as it mostly does in `seconds`; the clock ends it where that
+        takes far longer."""
+        solver = _core().solver()
+        solver.set("rlimit", max(1, int(_QUICK_UNITS * seconds / _QUICK_SECONDS)))
+        return self._asked(solver, terms, seconds * _MOST_PATIENCE)
 
     def _run(
         self, make: Callable[[], z3.Solver], terms: Sequence[z3.BoolRef], seconds: float

@@ -1,14 +1,12 @@
 """`check --certificates`: what is a proof is accepted, what is none is not."""
 
-import os
 import random
 import re
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
 import pytest
+from support.command import in_process
 
 from mcverify.check import certificates
 from mcverify.check.certificates import Certified, certify, is_proof
@@ -152,14 +150,10 @@ def test_a_checker_that_accepts_anything_is_not_used(monkeypatch):
 
 
 def test_all_of_a_bundle(tmp_path):
-    def mcverify(*arguments):
-        command = [sys.executable, "-m", "mcverify", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
-
-    made = mcverify("prove", ASM / "get_half.S", "--proof", tmp_path / "proof", "-q")
+    made = in_process("prove", ASM / "get_half.S", "--proof", tmp_path / "proof", "-q")
     assert made.returncode == 0, made.stderr
     count = len(list((tmp_path / "proof").glob("*/*.smt2")))
-    done = mcverify("check", tmp_path / "proof", "--certificates")
+    done = in_process("check", tmp_path / "proof", "--certificates")
     assert done.returncode == 0, done.stdout + done.stderr
     made = re.search(r"certificates: (\d+) checked, (\d+) identity; in", done.stdout)
     assert int(made[1]) + int(made[2]) == count

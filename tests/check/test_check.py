@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import work
+from support.command import in_process
 from support.processes import until, until_gone
 
 from mcverify.check.check import Checked, complete
@@ -29,6 +30,9 @@ ASM = Path(__file__).parents[2] / "asm"
 
 
 def mcverify(*arguments, env=None, cwd=None):
+    """The command: in a process of its own where it needs an environment or a folder of its own."""
+    if env is None and cwd is None:
+        return in_process(*arguments)
     return subprocess.run(
         [sys.executable, "-m", "mcverify", *map(str, arguments)],
         capture_output=True, text=True, env={**os.environ, **(env or {})}, cwd=cwd, check=False,
@@ -99,6 +103,7 @@ def fails(folder):
     return [o.name for _, o in found if ask("bitwuzla", o.text, 10).said is Said.SAT]
 
 
+@pytest.mark.slow
 def test_both_solvers_agree(loop):
     done = mcverify("check", loop, "-v")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -251,6 +256,7 @@ def test_an_invariant_made_too_strong(copy):
     assert any("initiation" in name for name in fails(rewritten(copy, strengthen)))
 
 
+@pytest.mark.slow
 def test_an_obligation_that_does_not_hold_is_loud(copy):
     def change(routine):
         routine["measures"][0]["term"] = "#x0000000000000001"
@@ -281,6 +287,7 @@ def test_what_two_answers_make_together(said, standing):
     assert _code([result]) is codes.get(standing, ExitCode.INTERNAL)
 
 
+@pytest.mark.slow
 def test_an_altered_path_condition(copy):
     """A branch that is said to be taken less often leaves states for which there is no way."""
 
@@ -299,6 +306,7 @@ def test_an_altered_path_condition(copy):
         assert any(name.endswith("-ways") for name in fails(copy))
 
 
+@pytest.mark.slow
 def test_a_measure_that_does_not_fall(copy):
     def change(routine):
         for measure in routine["measures"]:
@@ -307,6 +315,7 @@ def test_a_measure_that_does_not_fall(copy):
     assert any("falls" in name for name in fails(rewritten(copy, change)))
 
 
+@pytest.mark.slow
 def test_a_slack_that_is_too_small(copy):
     def change(routine):
         assert routine["slack"] == 7
@@ -349,6 +358,7 @@ def test_what_is_there_is_kept(tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_nothing_is_written_where_nothing_is_proved(tmp_path):
     done = mcverify("prove", ASM / "rep_movsb_wrong_count.S", "--proof", tmp_path / "proof", "-q")
     assert done.returncode == 1
@@ -403,6 +413,7 @@ def called(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_loop_in_a_callee_returns_to_each_of_its_callers(called):
     done = mcverify("check", called)
     assert done.returncode == 0, done.stdout + done.stderr

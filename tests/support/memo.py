@@ -35,7 +35,7 @@ class Memo:
         def ask(self: Children, jobs: Sequence[Job], *rest: Any, **more: Any) -> list[Answer]:
             def made() -> list[Answer]:
                 found = _asked(self, jobs, *rest, **more)
-                if any(answer.died or answer.expired for answer in found):
+                if any(answer.died or answer.expired or answer.flooded for answer in found):
                     raise _NotKept(found)
                 return found
 
@@ -53,6 +53,6 @@ class Memo:
 
 
 def _key(jobs: Sequence[Job]) -> bytes:
-    """The harness and each job, with its length before it."""
-    parts = (harness().read_bytes(), *(job.words for job in jobs))
+    """The harness and each job, each part with its length before it."""
+    parts = (harness().read_bytes(), *(job.most.to_bytes(8, "little") + job.words for job in jobs))
     return b"".join(len(part).to_bytes(8, "little") + part for part in parts)

@@ -22,8 +22,12 @@ prove: $(VENV)/.installed ## prove asm/memcpy_64.S (or FILE=...)
 	@$(VENV)/bin/mcverify prove $(FILE)
 
 .PHONY: test
-test: $(VENV)/.installed ## run the tests
+test: $(VENV)/.installed ## run all tests
 	$(PY) -m pytest -n auto $(TESTFLAGS)
+
+.PHONY: test-quick
+test-quick: $(VENV)/.installed ## run some tests of every room, in two minutes
+	$(PY) -m pytest -n auto --quick $(TESTFLAGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed ## ruff (rules and format) and mypy --strict

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.memo import Memo
 from support.once import Once, folder_of_run
+from support.quick import chosen, without_any
 
 KERNEL_61 = Path("/usr/src/linux-source-6.1.tar.xz")
 COPY_MC = "arch/x86/lib/copy_mc_64.S"
@@ -19,6 +20,21 @@ ABOUT_RUNS = ("runs", "security", "silicon", "crew")
 """Folders whose tests are about runs and processes themselves: what they ask is run each time."""
 
 memo = Memo()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="run some tests of every room (make test-quick)")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        kept = list(chosen(items))
+        if missing := without_any(items, kept):
+            raise pytest.UsageError(f"--quick leaves nothing of {', '.join(missing)}")
+        left_out = set(items).difference(kept)
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = kept
 
 
 @pytest.hookimpl(wrapper=True)

@@ -237,6 +237,7 @@ def test_symbols_that_nobody_gave_a_value(wrong: Forger) -> None:
 
 
 @pytest.mark.parametrize("name", ["rep_movsb", "get_half"])
+@pytest.mark.slow
 def test_no_leaf_can_be_changed(bundles: Callable[[Path], Forger], name: str) -> None:
     """Every value in the record of a wrong routine, each replaced by several, one at a time."""
     forger = bundles(WRONG[name])

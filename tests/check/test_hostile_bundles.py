@@ -126,6 +126,7 @@ def test_many_steps(copy: Path) -> None:
     assert "has no steps, or too many" in refused(change(copy, lengthen))
 
 
+@pytest.mark.slow
 def test_many_paths(copy: Path) -> None:
     def multiply(routine: Any) -> None:
         path = routine["paths"][0]

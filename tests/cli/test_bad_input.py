@@ -341,6 +341,7 @@ def test_what_is_not_understood_is_unknown_and_named(prove, text, reason):
     assert ran.err == ""
 
 
+@pytest.mark.slow
 def test_recursion_is_unknown_and_refuted_by_no_run_beyond_the_largest_length(prove):
     body = BYTES.replace("	mov %rdx, %rcx\n	test %rcx, %rcx\n", "	test %rdx, %rdx\n")
     body = body.replace("dec %rcx\n	jnz .Lread", "dec %rdx\n	call f\n	RET").replace(
@@ -352,6 +353,7 @@ def test_recursion_is_unknown_and_refuted_by_no_run_beyond_the_largest_length(pr
     assert re.search(r"recursion|time limit", ran.out)
 
 
+@pytest.mark.slow
 def test_one_that_never_returns_is_refuted_in_time(prove):
     """No long calls of it are tried: each would be run until its limit of steps."""
     write(routine("1:	jmp 1b\n" + BYTES + ENTRY))
@@ -382,6 +384,7 @@ MEMFD_CREATE = 319
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="skipped: the numbers are those of x86-64")
+@pytest.mark.slow
 def test_a_host_that_forbids_what_runs_need_is_told_of():
     write(routine(REP + ENTRY))
     words = [sys.executable, "-c", FORBIDDING, str(MEMFD_CREATE), *TOOL[:-1], "sweep", "a.S"]
@@ -394,6 +397,7 @@ def test_a_host_that_forbids_what_runs_need_is_told_of():
     )
 
 
+@pytest.mark.slow
 def test_a_useless_entry_is_told_beside_the_verdict(prove):
     write(routine(BYTES + ENTRY + "	_ASM_EXTABLE(.Ldone, .Lfix)\n"))
     ran = prove("a.S", "--len-max", "64")

@@ -76,6 +76,7 @@ SYM_FUNC_END(claims_all)
 
 
 @pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
+@pytest.mark.slow
 def test_a_wrong_model_of_a_handler_ends_a_real_run(
     mcverify: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +126,7 @@ SYM_FUNC_END(claims_some)
     ids=["at the fixup", "behind a loop"],
 )
 @pytest.mark.skipif(cpu.available() is not None, reason="skipped: needs a CPU to run routines on")
+@pytest.mark.slow
 def test_a_proof_of_what_a_run_breaks_ends_it_too(
     mcverify: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, exit_id: str
 ) -> None:

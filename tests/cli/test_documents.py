@@ -85,6 +85,7 @@ def test_the_proof_of_the_readme(mcverify: Callable[..., Any]) -> None:
 
 @needs_cpu
 @pytest.mark.usefixtures("there")
+@pytest.mark.slow
 def test_the_refutation_of_the_readme_and_its_reports(mcverify: Callable[..., Any], tmp_path: Path) -> None:
     formats = ("json", "sarif", "ktap", "junit", "mail")
     wanted = [word for name in formats for word in (f"--{name}", tmp_path / name)]

@@ -92,6 +92,7 @@ def source(folder: Path, contract: str = "uaccess", **parts: str) -> Path:
     ],
     ids=["of 8 bytes only", "of the source", "for one length and address"],
 )
+@pytest.mark.slow
 def test_a_crash_is_refuted_with_its_run(
     parts: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,6 +131,7 @@ NONTEMPORAL = {
 
 @needs_cpu
 @pytest.mark.parametrize("parts", NONTEMPORAL.values(), ids=NONTEMPORAL)
+@pytest.mark.slow
 def test_a_fence_that_is_missing_at_a_fault_is_refuted(parts: dict[str, str], tmp_path: Path) -> None:
     path = source(tmp_path, contract="nocache", fence="sfence", **parts)
     (result,) = prove(path, faults="both").values()

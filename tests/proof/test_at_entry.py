@@ -87,6 +87,7 @@ def parameters() -> list:
 
 @needs_cpu
 @pytest.mark.parametrize("place", parameters())
+@pytest.mark.slow
 def test_what_goes_wrong_for_one_value_is_refuted(place: dict[str, str], tmp_path: Path) -> None:
     (result,) = prove(source(tmp_path, **place), faults="both").values()
     assert result.verdict is Verdict.REFUTED
@@ -138,6 +139,7 @@ SYM_FUNC_END(stale)
 
 
 @needs_cpu
+@pytest.mark.slow
 def test_the_trap_number_of_an_earlier_fault_is_no_result(tmp_path: Path) -> None:
     path = tmp_path / "stale.S"
     path.write_text(STALE)
@@ -213,6 +215,7 @@ SYM_FUNC_END(spills)
 
 
 @needs_cpu
+@pytest.mark.slow
 def test_a_register_that_is_kept_below_rsp_over_a_fault_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "spills.S"
     path.write_text(SPILLS.format(spill="mov %rbx, -8(%rsp)", fill="mov -8(%rsp), %rbx"))
@@ -222,6 +225,7 @@ def test_a_register_that_is_kept_below_rsp_over_a_fault_is_lost(tmp_path: Path) 
     assert Verdict.REFUTED in verdicts.values()
 
 
+@pytest.mark.slow
 def test_one_that_is_pushed_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "spills.S"
     path.write_text(SPILLS.format(spill="push %rbx", fill="pop %rbx"))
@@ -230,6 +234,7 @@ def test_one_that_is_pushed_is_kept(tmp_path: Path) -> None:
 
 
 @needs_cpu
+@pytest.mark.slow
 def test_a_result_that_hangs_on_the_value_of_rsp_is_refuted(tmp_path: Path) -> None:
     (result,) = prove(source(tmp_path, fixup="test $8, %spl; jz .Lnothing"), faults="both").values()
     assert result.verdict is Verdict.REFUTED

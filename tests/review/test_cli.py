@@ -140,6 +140,7 @@ def test_a_revision_that_does_not_assemble_is_named_and_the_others_are_reviewed(
     assert "equivalent for all inputs" in ran.out
 
 
+@pytest.mark.slow
 def test_objects_are_compared_by_their_instructions(mcverify: Mcverify, tmp_path: Path) -> None:
     for name in ("bytes", "status"):
         with assembled(PAIRS / f"{name}.S", Config.of((), ())) as made:

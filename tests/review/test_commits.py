@@ -55,6 +55,7 @@ def _verdicts(document: dict[str, Any]) -> dict[str, list[str | None]]:
 
 
 @pytest.mark.parametrize("how", ["range", "patch", "mbox", "applied"])
+@pytest.mark.slow
 def test_an_exit_without_a_label_keeps_its_obligations(
     here: Path, mcverify: Mcverify, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -83,6 +84,7 @@ def test_an_exit_without_a_label_keeps_its_obligations(
     assert any(said in note for note in document["notes"]) is (how == "applied")
 
 
+@pytest.mark.slow
 def test_two_equal_runs_give_equal_documents(here: Path, mcverify: Mcverify) -> None:
     commit(here, "right", copy=RIGHT)
     commit(here, "wrong", copy=WRONG)
@@ -94,6 +96,7 @@ def test_two_equal_runs_give_equal_documents(here: Path, mcverify: Mcverify) -> 
 # -- files --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_files_may_define_one_name(here: Path, mcverify: Mcverify) -> None:
     commit(here, "both right", a=RIGHT, b=RIGHT)
     commit(here, "one wrong", a=WRONG, b=RIGHT + b"\n")
@@ -162,6 +165,7 @@ def _columns(found: Gathered) -> dict[str, list[str]]:
     return {revision.title: [titles[n] for n in (revision.parents or ())] for revision in found.revisions}
 
 
+@pytest.mark.slow
 def test_a_merged_branch_is_walked_from_where_it_began(here: Path, mcverify: Mcverify) -> None:
     commit(here, "first", copy=RIGHT)
     git(here, "checkout", "-q", "-b", "topic")
@@ -178,6 +182,7 @@ def test_a_merged_branch_is_walked_from_where_it_began(here: Path, mcverify: Mcv
     assert "2 worse" in ran.out
 
 
+@pytest.mark.slow
 def test_a_merge_that_takes_a_repair_back_is_compared_with_both(here: Path, mcverify: Mcverify) -> None:
     commit(here, "first", copy=WRONG)
     git(here, "checkout", "-q", "-b", "topic")

@@ -53,6 +53,7 @@ def test_each_commit_of_a_range_is_a_column(repository: Path, monkeypatch: pytes
     assert found.notes == ()
 
 
+@pytest.mark.slow
 def test_a_history_has_the_verdicts_of_the_mails_it_was_made_from(
     series: Review, reviewed: Reviewed, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_other_registers_make_no_difference(name: str) -> None:
     assert _same(PAIRS / "bytes.S", PAIRS / f"{name}.S", invariants=False) == ""
 
 
+@pytest.mark.slow
 def test_counters_of_32_bits_are_the_same_as_long_as_the_length_fits() -> None:
     assert _same(PAIRS / "bytes.S", PAIRS / "far.S", invariants=True) == ""
 
@@ -134,6 +135,7 @@ def test_a_difference_for_one_alignment_or_one_exit_is_none_to_be_missed(name: s
     ],
     ids=["other place", "other byte", "no entry", "kept register", "flag", "one more store", "16 bits"],
 )
+@pytest.mark.slow
 def test_whatever_a_caller_could_see_is_a_difference(tmp_path: Path, edit: tuple[str, str]) -> None:
     assert _same(PAIRS / "bytes.S", _edited(tmp_path, BYTES, edit), invariants=True) != ""
 
@@ -198,6 +200,7 @@ SYM_FUNC_END(copy)
         (("mov\t%r9, 8(%rdi)", "mov\t%r8, 8(%rdi)"), {"success", ".Lbyte"}),
     ],
 )
+@pytest.mark.slow
 def test_what_fails_concerns_the_exits_on_its_way_and_no_others(
     tmp_path: Path, edit: tuple[str, str], differing: set[str]
 ) -> None:
@@ -246,6 +249,7 @@ TABLE = ("_ASM_EXTABLE(.Lread, .Lfix)", "_ASM_EXTABLE(.Lread, .Lfix)\n\t_ASM_EXT
 
 
 @pytest.mark.parametrize(("offset", "is_same"), [(0, True), (1, False), (-1, False)])
+@pytest.mark.slow
 def test_what_has_faulted_faults_again_and_its_neighbours_may_not(
     tmp_path: Path, offset: int, is_same: bool
 ) -> None:

@@ -100,6 +100,7 @@ def test_the_files_fit_their_schemas(tmp_path: Path, heading: str, schema: str, 
     assert ran[1].returncode == 1
 
 
+@pytest.mark.slow
 def test_the_github_action(clone: Path, sh) -> None:  # type: ignore[no-untyped-def]
     """The base may have gone on since: that is no change of the pull request."""
     git(clone, "checkout", "-q", "-b", "topic")
@@ -136,6 +137,7 @@ def test_the_gitlab_job_of_a_change_without_routines(clone: Path, sh) -> None:  
     assert not (clone / "review.html").exists()
 
 
+@pytest.mark.slow
 def test_the_hook_lets_nothing_out_that_breaks_something(clone: Path, sh) -> None:  # type: ignore[no-untyped-def]
     (hook,) = _blocks("A git hook", "sh")
     zero, old = "0" * 40, git(clone, "rev-parse", "HEAD").strip()
@@ -150,6 +152,7 @@ def test_the_hook_lets_nothing_out_that_breaks_something(clone: Path, sh) -> Non
     assert "2 worse" in ran.stdout
 
 
+@pytest.mark.slow
 def test_what_b4_and_patchwork_give(clone: Path, sh) -> None:  # type: ignore[no-untyped-def]
     one, two, patchwork = _blocks("b4 and patchwork", "sh")
     ran = sh(one)

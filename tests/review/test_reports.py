@@ -284,6 +284,7 @@ def test_a_line_that_is_missed_is_quoted(reviewed: Reviewed, pairs: Path, tmp_pa
     assert 'It was right before this patch ("less").' in text
 
 
+@pytest.mark.slow
 def test_files_have_no_mail_to_reply_to(reviewed: Reviewed, pairs: Path) -> None:
     text = _mail(reviewed(pairs / "bytes.S", pairs / "status.S"))
     assert not text.startswith(("To:", "Subject:"))

@@ -125,6 +125,7 @@ def _step(review: Review) -> Step:
     return step
 
 
+@pytest.mark.slow
 def test_each_exit_is_asked_of_the_solver_also_where_runs_differ_at_another(
     reviewed: Reviewed, pairs: Path, tmp_path: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_each_exit_is_asked_of_the_solver_also_where_runs_differ_at_another(
     assert step.exits(Relation.OPEN) == step.exits(Relation.EQUIVALENT) == []
 
 
+@pytest.mark.slow
 def test_an_exit_that_changed_without_effect_is_proved_beside_one_that_differs(
     reviewed: Reviewed, pairs: Path, tmp_path: Path
 ) -> None:
@@ -201,6 +203,7 @@ class Always:
         return True
 
 
+@pytest.mark.slow
 def test_a_difference_beyond_the_domain_is_told_and_one_within_a_wider_domain_counts(
     reviewed: Reviewed, pairs: Path
 ) -> None:
@@ -220,6 +223,7 @@ def test_files_without_a_routine_in_common_are_refused(reviewed: Reviewed, pairs
     )
 
 
+@pytest.mark.slow
 def test_the_repair_of_entries_that_count_loads_as_copied_is_seen_at_these_loads(
     reviewed: Reviewed, tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ def test_what_was_proved_and_is_undecided_for_a_limit_is_not_worse(
     assert not document["routines"][0]["steps"][0]["worse"]
 
 
+@pytest.mark.slow
 def test_a_proof_serves_a_file_in_which_labels_came_and_went(here: Path, mcverify: Mcverify) -> None:
     commit(here, "one", copy=WRONG)
     commit(here, "labels", copy=WRONG.replace(b"22:", b".Lfix: 22:").replace(b"9:\t", b"\n9:\t"))
@@ -191,6 +192,7 @@ main()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_what_is_known_is_told_where_it_is_interrupted(
     here: Path, mcverify: Mcverify, user_cache: Path, number: int
 ) -> None:
@@ -234,6 +236,7 @@ def test_quietly_a_new_routine_that_is_refuted_has_lines_too(here: Path, mcverif
     assert "  refuted: O3 at copy.S:15: " in ran.out
 
 
+@pytest.mark.slow
 def test_the_run_that_refutes_is_a_difference_and_as_simple_as_that_of_prove(
     here: Path, mcverify: Mcverify
 ) -> None:
@@ -247,6 +250,7 @@ def test_the_run_that_refutes_is_a_difference_and_as_simple_as_that_of_prove(
 # -- not there any more -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_routine_that_loses_all_its_entries_is_worse(here: Path, mcverify: Mcverify) -> None:
     commit(here, "right", copy=ANNOTATED)
     commit(here, "no entry", copy=ANNOTATED.replace(ENTRIES, b"").replace(b" for one", b" for two"))
@@ -263,6 +267,7 @@ def test_a_routine_that_loses_all_its_entries_is_worse(here: Path, mcverify: Mcv
     assert lost == {"copy.S:7", "copy.S:8"}
 
 
+@pytest.mark.slow
 def test_a_store_that_loses_its_entry_is_worse_also_where_none_asks_whether_it_faults(
     here: Path, mcverify: Mcverify
 ) -> None:

@@ -52,6 +52,7 @@ def results() -> Iterator[RoutineResult]:
         yield from (result for result in found.broken(found.ASM / f"{name}.S") if result.counterexamples)
 
 
+@pytest.mark.slow
 def test_every_counterexample_under_asm_is_predicted_by_the_model() -> None:
     broken = set()
     for result in results():

@@ -59,6 +59,7 @@ def checked(tally: Tally) -> Tally:
     return tally
 
 
+@pytest.mark.slow
 def test_every_run_of_the_routines_under_asm_is_predicted() -> None:
     tally = checked(cosimulate(ASM, count=60, seed=1))
     assert tally.runs >= 3000
@@ -67,6 +68,7 @@ def test_every_run_of_the_routines_under_asm_is_predicted() -> None:
     assert not tally.reachable - tally.executed.keys(), "instructions that no run executed"
 
 
+@pytest.mark.slow
 def test_runs_of_the_hostile_routines_are_predicted() -> None:
     tally = checked(cosimulate(HOSTILE, count=50, seed=2))
     assert tally.agreed >= 2500

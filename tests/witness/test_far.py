@@ -61,6 +61,7 @@ def studied(folder: Path, wrong: str, **options: int) -> RoutineResult:
     return result
 
 
+@pytest.mark.slow
 def test_a_failure_of_long_calls_is_shown_by_the_shortest_with_the_first_byte_bad(tmp_path: Path) -> None:
     result = studied(tmp_path, "\tcmp\t$0x7ff00000, %rcx")
     assert {(o.id, o.exit) for o in result.obligations if o.verdict is not Verdict.PROVED} == {
@@ -77,6 +78,7 @@ def test_a_failure_of_long_calls_is_shown_by_the_shortest_with_the_first_byte_ba
     assert lengths.startswith("2146435072 or more")
 
 
+@pytest.mark.slow
 def test_a_failure_behind_a_far_fault_is_shown_by_the_first(tmp_path: Path) -> None:
     result = studied(tmp_path, "\tcmp\t$0x654321, %r8")
     [found] = result.counterexamples

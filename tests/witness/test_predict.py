@@ -351,6 +351,7 @@ def test_buffers_too_long_for_a_map_are_predicted(name: str) -> None:
 
 
 @pytest.mark.parametrize("length", [20_000, (1 << 20) + 4099])
+@pytest.mark.slow
 def test_thousands_of_holes_in_dst_are_predicted(tmp_path: Path, length: int) -> None:
     halves = (
         "shr %rdx\n1: mov (%rsi), %al\nmov %al, (%rdi)\nadd $2, %rsi\nadd $2, %rdi\ndec %rdx\njnz 1b\nRET"

@@ -130,8 +130,8 @@ class Solver:
         return seconds if remaining is None else min(seconds, remaining + 0.001)
 
     def _tried(self, terms: Sequence[z3.BoolRef], seconds: float) -> tuple[Answer, z3.ModelRef | None]:
-        """The answer of the SMT core to as much work as it mostly does in `seconds`; the clock ends it where that
-        takes far longer."""
+        """The answer of the SMT core to as much work as it mostly does in `seconds`; the clock ends it where
+        that takes far longer."""
         solver = _core().solver()
         solver.set("rlimit", max(1, int(_QUICK_UNITS * seconds / _QUICK_SECONDS)))
         return self._asked(solver, terms, seconds * _MOST_PATIENCE)

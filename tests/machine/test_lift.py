@@ -331,3 +331,21 @@ def test_no_code_is_refused(tmp_path) -> None:
     image: Image = assembled(tmp_path, "nop")
     with pytest.raises(Refused, match="code"):
         Lifter(image).instruction(0x10)
+
+
+@pytest.mark.parametrize(
+    ("names", "is_refused"), [(["nop"], False), ([], True)], ids=["listed", "not listed"]
+)
+def test_an_instruction_without_any_effect_is_believed_from_a_list_alone(
+    tmp_path, monkeypatch, names, is_refused
+):
+    image = assembled(tmp_path, "nopl 0x77(%rax, %rax)")
+    monkeypatch.setattr(Lifter, "_known", {})
+    lifter = Lifter(image)
+    lifter._models = {**lifter._models, "silent": {"names": names}}
+    address = image.functions[0].address
+    if is_refused:
+        with pytest.raises(Refused, match="without any effect to the lifter"):
+            lifter.instruction(address)
+    else:
+        assert not lifter.instruction(address).steps[0].writes

@@ -186,6 +186,7 @@ class Lifter:
         if model is not None:
             return replace(_from_model(decoded, text, model), form=form_of(decoded))
         irsb = self._vex(decoded, text)
+        self._refuse_silent(decoded, text, irsb)
         written = _written(irsb)
         steps = [self._step(decoded, text, s, written) for s in self._successors(decoded, text, irsb)]
         _check_sizes(decoded, text, steps)
@@ -201,6 +202,13 @@ class Lifter:
             is_nontemporal=name.startswith(("movnt", "vmovnt")) and not name.endswith("a"),
             form=form_of(decoded),
         )
+
+    def _refuse_silent(self, decoded: Any, text: str, irsb: Any) -> None:
+        """Refuse what has no effect to the lifter, unless it is known to have none: a lifter says the same of
+        what it does not know."""
+        known = self._models["silent"]["names"]
+        if _is_silent(irsb) and not _is_branch(decoded) and decoded.insn_name() not in known:
+            raise Refused(decoded.address, text, "is without any effect to the lifter, which is not believed")
 
     def _refusals(self, decoded: Any, name: str) -> Iterator[str]:
         """Why the instruction is refused though the lifter takes it."""
@@ -327,6 +335,17 @@ def _target(successor: Any, jumpkind: str) -> int | Leave:
         return Leave.RETURN
     target = successor.history.jump_target
     return target.concrete_value if target.concrete else Leave.INDIRECT
+
+
+def _is_silent(irsb: Any) -> bool:
+    """Whether a block does nothing but go on: it puts no register but rip, and accesses nothing."""
+    quiet = (pyvex.stmt.IMark, pyvex.stmt.AbiHint, pyvex.stmt.NoOp, pyvex.stmt.MBE)
+    return irsb.jumpkind == "Ijk_Boring" and all(
+        isinstance(s, quiet)
+        or (isinstance(s, pyvex.stmt.Put) and _register_name(s.offset) == "rip")
+        or (isinstance(s, pyvex.stmt.WrTmp) and not isinstance(s.data, pyvex.expr.Load))
+        for s in irsb.statements
+    )
 
 
 def _goes_to(successor: Any) -> z3.BitVecRef | None:

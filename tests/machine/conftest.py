@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mcverify.arch.x86_64.lift import Lifter
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.machine.instruction import Instruction, Refused
-from mcverify.machine.lift import Lifter
 
 Lift = Callable[[str], list[Instruction]]
 

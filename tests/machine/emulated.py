@@ -13,9 +13,8 @@ import z3
 from unicorn import x86_const as uc
 
 from mcverify.arch.known import X86_64
-from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Step
+from mcverify.machine.instruction import UNDEFINED, Access, Instruction, Kind, Leave, Step
 from mcverify.machine.terms import replace, symbols_of
-from mcverify.machine.undefined import PREFIX as UNDEFINED
 
 PAGE = 4096
 HIGHEST = 1 << 46

@@ -16,11 +16,11 @@ import pytest
 from asm_corpus.expectations import FILES
 
 from mcverify.arch.known import X86_64
+from mcverify.arch.x86_64.lift import Lifter
 from mcverify.image.callees import assumed_at
 from mcverify.image.image import Image
 from mcverify.image.load import load
 from mcverify.machine.instruction import Instruction
-from mcverify.machine.lift import Lifter
 
 from .conftest import assembled
 from .emulated import Effect, NotHere, by_emulator, by_steps

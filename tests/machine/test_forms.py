@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from asm_corpus.expectations import FILES
 
+from mcverify.arch.x86_64.decoder import decoder
+from mcverify.arch.x86_64.forms import form_of
 from mcverify.image.load import load
 from mcverify.machine.compared import AGREES, compared, not_compared
-from mcverify.machine.decoder import decoder
-from mcverify.machine.forms import form_of
 from mcverify.silicon.compare import encodings
 
 from .conftest import assembled

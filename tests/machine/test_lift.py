@@ -8,9 +8,9 @@ import pytest
 import z3
 from support.valid import is_valid
 
+from mcverify.arch.x86_64.lift import Lifter
 from mcverify.image.image import Image
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
-from mcverify.machine.lift import Lifter
 from mcverify.machine.symbols import symbol
 from mcverify.machine.terms import symbols_of
 

@@ -10,10 +10,10 @@ import pytest
 
 from mcverify.arch.architecture import Architecture
 from mcverify.arch.known import X86_64
+from mcverify.arch.x86_64.lift import Lifter
 from mcverify.contract import load_contract
 from mcverify.deadline import Deadline
 from mcverify.image.load import load
-from mcverify.machine.lift import Lifter
 from mcverify.paths.explore import Explorer, Options
 from mcverify.paths.segment import Ending, Location, Paths, Segment
 

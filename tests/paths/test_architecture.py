@@ -8,8 +8,8 @@ import pytest
 import z3
 
 from mcverify.arch.known import X86_64
+from mcverify.arch.x86_64.lift import Lifter
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Step
-from mcverify.machine.lift import Lifter
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
 from mcverify.machine.symbols import symbol
 from mcverify.paths.segment import Ending, Segment

@@ -43,7 +43,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "logic/assumptions.py": ("tests/logic", *BLIND),
     "logic/ghost.py": ("tests/logic", "tests/proof/test_rep_model.py", *BLIND),
     "logic/standpoint.py": ("tests/logic", *BLIND),
-    "machine/handlers.py": ("tests/machine/test_handlers.py", "tests/proof/test_layouts.py", *BLIND),
+    "arch/x86_64/handlers.py": ("tests/machine/test_handlers.py", "tests/proof/test_layouts.py", *BLIND),
     "machine/rep.py": ("tests/machine/test_rep.py", *BLIND),
     "paths/faults.py": ("tests/paths/test_faults.py", "tests/proof/test_traps.py", *BLIND),
     "proof/discharge.py": ("tests/proof/test_discharge.py", *BLIND),

@@ -12,10 +12,10 @@ from asm_corpus.expectations import FILES
 from click import UsageError
 from click.testing import CliRunner
 
+from mcverify.arch.x86_64.lift import Lifter
 from mcverify.cli.main import cli
 from mcverify.image.load import load
 from mcverify.machine.instruction import Instruction
-from mcverify.machine.lift import Lifter
 from mcverify.machine.symbols import symbol
 from mcverify.runs.native import unavailable
 from mcverify.silicon import every

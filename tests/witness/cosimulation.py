@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from mcverify.arch.x86_64.lift import Lifter
 from mcverify.contract import Contract
 from mcverify.errors import Disagreement, InputError
 from mcverify.image.image import Image
 from mcverify.image.load import load
-from mcverify.machine.lift import Lifter
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.select import Task, tasks
 from mcverify.proof.variants import variants

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import z3
 
+from mcverify.arch.x86_64.lift import Lifter
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import Disagreement
 from mcverify.image.image import Image
 from mcverify.machine import handlers
 from mcverify.machine.instruction import Instruction
-from mcverify.machine.lift import Lifter
 from mcverify.machine.terms import word
 from mcverify.paths import explore
 from mcverify.paths.segment import Transfer

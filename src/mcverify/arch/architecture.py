@@ -161,9 +161,9 @@ class Architecture:
 
     @cached_property
     def _decoder(self) -> _Decoder:
-        return cast("_Decoder", self._code("decode"))
+        return cast("_Decoder", self.code("decode"))
 
-    def _code(self, name: str) -> ModuleType:
+    def code(self, name: str) -> ModuleType:
         """A module of the architecture's folder of code."""
         return import_module(f"mcverify.arch.{self.folder}.{name}")
 

@@ -12,6 +12,9 @@ from enum import Enum
 
 import z3
 
+UNDEFINED = "undefined."
+"""Begins the name of the symbol that stands for an undefined flag; each execution has another one."""
+
 
 class Kind(Enum):
     """Direction of a memory access."""
@@ -83,7 +86,7 @@ class Instruction:
     cover every state; `rep` is set for the string instructions, whose steps are those of one iteration.
     `is_nontemporal` marks stores that only a fence orders, `is_fence` such a fence. `hint` is the address of
     the byte whose cache line an instruction like clwb is about: it faults where a load of that byte would.
-    `form` is the key of `machine.forms`. `is_locked`: its load and its store are one access to all others."""
+    `form` is the key of `silicon.tsv`. `is_locked`: its load and its store are one access to all others."""
 
     address: int
     size: int

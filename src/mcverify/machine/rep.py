@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import z3
 
-from mcverify.machine.instruction import Instruction, Kind, Step
+from mcverify.machine.instruction import Instruction, Kind, Rep, Step
 from mcverify.machine.terms import replace, word
 
 _N, _S, _D, _K = (z3.BitVec(name, 64) for name in ("rep.n", "rep.s", "rep.d", "rep.k"))
@@ -26,42 +26,47 @@ def closed_form_claims(instruction: Instruction) -> Iterator[tuple[str, z3.BoolR
     if len(done) != 1 or len(iteration) != 1 or len(instruction.steps) != 2:
         yield "one step ends the instruction and one repeats it", z3.BoolVal(False)
         return
-    at_k = _state(rep.size, _K)
+    at_k = _state(rep, _K)
     more = z3.ULT(_K, _N)
-    yield "at k = n it ends", replace(done[0].guard, _state(rep.size, _N))
+    yield "at k = n it ends", replace(done[0].guard, _state(rep, _N))
     yield "it ends without a change", z3.BoolVal(not done[0].writes)
     yield "below n it goes on", z3.Implies(more, replace(iteration[0].guard, at_k))
-    yield "element k leaves the registers of k + 1", z3.Implies(more, _advances(iteration[0], rep.size))
+    yield "element k leaves the registers of k + 1", z3.Implies(more, _advances(iteration[0], rep))
     yield (
         "element k lies where the closed form says",
-        _accesses_match(iteration[0], rep.size, rep.reads_source),
+        _accesses_match(iteration[0], rep),
     )
     yield "one more element is e more bytes", _bytes_grow(rep.size)
 
 
-def _state(size: int, k: z3.BitVecRef) -> dict[str, z3.BitVecRef]:
-    moved = word(size) * k
-    return {"rcx": _N - k, "rsi": _S + moved, "rdi": _D + moved, "df": z3.BitVecVal(0, 1)}
+def _state(rep: Rep, k: z3.BitVecRef) -> dict[str, z3.BitVecRef]:
+    moved = word(rep.size) * k
+    modes = {mode: z3.BitVecVal(0, 1) for mode in rep.modes}
+    return {rep.count: _N - k, rep.source: _S + moved, rep.destination: _D + moved, **modes}
 
 
-def _advances(step: Step, size: int) -> z3.BoolRef:
-    now, following = _state(size, _K), _state(size, _K + 1)
-    written = {name for name in step.writes if name not in ("rcx", "rsi", "rdi")}
+def _advances(step: Step, rep: Rep) -> z3.BoolRef:
+    now, following = _state(rep, _K), _state(rep, _K + 1)
+    written = {name for name in step.writes if name not in (rep.count, rep.source, rep.destination)}
     same = [
         replace(step.writes.get(name, z3.BitVec(name, 64)), now) == following[name]
-        for name in ("rcx", "rdi", *(("rsi",) if "rsi" in step.writes else ()))
+        for name in (rep.count, rep.destination, *((rep.source,) if rep.source in step.writes else ()))
     ]
     return z3.And(z3.BoolVal(not written), *same)
 
 
-def _accesses_match(step: Step, size: int, reads_source: bool) -> z3.BoolRef:
+def _accesses_match(step: Step, rep: Rep) -> z3.BoolRef:
+    size, reads_source = rep.size, rep.reads_source
     kinds = (Kind.LOAD, Kind.STORE) if reads_source else (Kind.STORE,)
     if tuple(a.kind for a in step.accesses) != kinds or any(a.size != size for a in step.accesses):
         return z3.BoolVal(False)
-    now = _state(size, _K)
+    now = _state(rep, _K)
     store = step.accesses[-1]
-    stored = step.accesses[0].value if reads_source else z3.Extract(8 * size - 1, 0, z3.BitVec("rax", 64))
-    places = [replace(a.address, now) == now["rsi" if a.kind is Kind.LOAD else "rdi"] for a in step.accesses]
+    stored = step.accesses[0].value if reads_source else z3.Extract(8 * size - 1, 0, z3.BitVec(rep.value, 64))
+    places = [
+        replace(a.address, now) == now[rep.source if a.kind is Kind.LOAD else rep.destination]
+        for a in step.accesses
+    ]
     return z3.And(*places, store.value == stored)
 
 

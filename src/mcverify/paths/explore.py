@@ -24,13 +24,12 @@ from mcverify.image.jump_tables import Slot, slots
 from mcverify.image.patch import merged_nops
 from mcverify.image.recovery import fatal_entries, handler_of
 from mcverify.machine.handlers import apply_handler
-from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
-from mcverify.machine.lift import Lifter
+from mcverify.machine.instruction import UNDEFINED, Access, Instruction, Kind, Leave, Refused, Step
+from mcverify.machine.lifter import Lifts
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
 from mcverify.machine.symbols import data_of, data_symbol, per_cpu_symbol, slot_of
 from mcverify.machine.symbols import slot_symbol as slot_symbol_of
 from mcverify.machine.terms import constant, distance, symbols_of, variable, word
-from mcverify.machine.undefined import PREFIX as UNDEFINED
 from mcverify.paths.faults import FIRST_BAD, is_harmless, of_string, strikes, survives, trap_numbers
 from mcverify.paths.graph import Graph, build_graph
 from mcverify.paths.segment import (
@@ -144,7 +143,7 @@ class Explorer:
     options: Options
     deadline: Deadline
     progress: Callable[[str], None]
-    lifter: Lifter
+    lifter: Lifts
     _cuts: set[int] = field(default_factory=set)
     _slots: dict[Location, frozenset[int]] = field(default_factory=dict)
     _accesses: list[AccessPoint] = field(default_factory=list)

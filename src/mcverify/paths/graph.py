@@ -14,7 +14,7 @@ from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.image.jump_tables import targets
 from mcverify.machine.instruction import Instruction, Leave, Refused
-from mcverify.machine.lift import Lifter
+from mcverify.machine.lifter import Lifts
 from mcverify.machine.symbols import data_of
 from mcverify.machine.terms import symbols_of
 
@@ -94,7 +94,7 @@ def _effects(
 
 
 def build_graph(
-    image: Image, lifter: Lifter, entry: int, deadline: Deadline, progress: Callable[[str], None]
+    image: Image, lifter: Lifts, entry: int, deadline: Deadline, progress: Callable[[str], None]
 ) -> Graph:
     """Lift everything that can be reached from `entry`, fixups included."""
     graph = Graph(entry)

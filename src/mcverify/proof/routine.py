@@ -26,7 +26,7 @@ from mcverify.logic.second import SecondSolver
 from mcverify.logic.solver import Answer, Solver
 from mcverify.machine.compared import not_compared
 from mcverify.machine.instruction import Kind
-from mcverify.machine.lift import Lifter
+from mcverify.machine.lifter import lifter_of
 from mcverify.machine.rep import closed_form_claims
 from mcverify.machine.symbols import data_of
 from mcverify.machine.terms import symbols_of, word
@@ -105,7 +105,7 @@ class RoutineProof:
         self._phases = defaultdict(float, phases)
         self._second = None if options.second_solver is None else SecondSolver(options.second_solver)
         self._solver = Solver(_QUERY_SECONDS, deadline, self._second)
-        self._lifter = Lifter(image)
+        self._lifter = lifter_of(image)
         self._findings: list[Finding] = []
         self._unknowns: list[str] = []
         self._exits: tuple[Exit, ...] = ()

@@ -18,7 +18,7 @@ from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.solver import Reply, Solver
 from mcverify.logic.standpoint import Invariant
 from mcverify.machine.instruction import Kind
-from mcverify.machine.lift import Lifter
+from mcverify.machine.lifter import lifter_of
 from mcverify.paths.explore import Explorer, Options, TooManyPaths, address_of
 from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Location, Paths
@@ -225,7 +225,7 @@ class Explored:
             options=Options.of(contract, proved.task.faults, options.rep_model),
             deadline=deadline,
             progress=lambda _: None,
-            lifter=Lifter(proved.image),
+            lifter=lifter_of(proved.image),
         )
         return cls(proved, explorer.explore(), options, deadline)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mcverify.arch.known import X86_64
+from mcverify.arch.x86_64.decoder import decoder
+from mcverify.arch.x86_64.forms import form_of
+from mcverify.arch.x86_64.lift import Lifter
 from mcverify.crew import Progress, crew
 from mcverify.image.image import Image, Section
-from mcverify.machine.decoder import decoder
-from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Instruction, Leave, Refused
-from mcverify.machine.lift import Lifter
 from mcverify.silicon.cpu import CODE, WINDOW, Result, Test, contents, execute
 from mcverify.silicon.predict import OutOfReach, Predicted, Predictor
 from mcverify.silicon.states import States

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from itertools import product
 from random import Random
 
-from mcverify.machine.decoder import decoder
-from mcverify.machine.forms import form_of
+from mcverify.arch.x86_64.decoder import decoder
+from mcverify.arch.x86_64.forms import form_of
 from mcverify.silicon.cpu import CODE
 
 MOST_ENCODINGS = 40

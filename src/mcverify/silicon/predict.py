@@ -8,9 +8,8 @@ from typing import Any
 
 import z3
 
-from mcverify.machine.instruction import Instruction, Kind, Leave, Step
+from mcverify.machine.instruction import UNDEFINED, Instruction, Kind, Leave, Step
 from mcverify.machine.terms import symbols_of
-from mcverify.machine.undefined import PREFIX
 from mcverify.silicon.cpu import WINDOW, WINDOW_SIZE
 from mcverify.witness.model.concrete import Source
 
@@ -129,7 +128,7 @@ class Predictor:
 
 
 def _needs_undefined(step: Step) -> bool:
-    return any(name.startswith(PREFIX) for term in step.writes.values() for name in symbols_of(term))
+    return any(name.startswith(UNDEFINED) for term in step.writes.values() for name in symbols_of(term))
 
 
 Compiled = Callable[[Registers, int, Callable[[int, int], int]], Any]
@@ -145,7 +144,7 @@ def _compiled_address(term: z3.BitVecRef) -> Callable[[Registers], int]:
 
 
 def _compiled(step: Step) -> Compiled:
-    source = Source(lambda name: "u" if name.startswith(PREFIX) else f"v[{name!r}]")
+    source = Source(lambda name: "u" if name.startswith(UNDEFINED) else f"v[{name!r}]")
     source.lines.append(f"if not ({source.value(step.guard)}): return None")
     stores, first = [], "0"
     for access in step.accesses:

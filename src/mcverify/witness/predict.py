@@ -17,7 +17,7 @@ from mcverify.deadline import Deadline
 from mcverify.errors import Disagreement
 from mcverify.image.callees import callees
 from mcverify.image.image import Image
-from mcverify.machine.lift import Lifter
+from mcverify.machine.lifter import Lifts, lifter_of
 from mcverify.paths.explore import Explorer, Options, TooManyPaths
 from mcverify.paths.segment import Ending as PathEnding
 from mcverify.paths.segment import Paths
@@ -70,7 +70,7 @@ class Predictor:
         *,
         rep_model: str = "ordered",
         deadline: Deadline | None = None,
-        lifter: Lifter | None = None,
+        lifter: Lifts | None = None,
     ) -> None:
         self._image, self._entry, self._contract = image, entry, contract
         self._options = Options.of(contract, faults, rep_model)
@@ -99,7 +99,7 @@ class Predictor:
             options=self._options,
             deadline=self.deadline,
             progress=lambda _: None,
-            lifter=self._lifter or Lifter(self._image),
+            lifter=self._lifter or lifter_of(self._image),
         ).explore()
 
     def agree(self, case: Case, outcome: Outcome, trace: Trace | None = None) -> Prediction:

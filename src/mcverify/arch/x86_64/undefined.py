@@ -13,11 +13,9 @@ from typing import Any
 import z3
 from capstone import x86_const
 
-from mcverify.machine.decoder import counts_in_cl
+from mcverify.arch.x86_64.decoder import counts_in_cl
+from mcverify.machine.instruction import UNDEFINED
 from mcverify.machine.symbols import symbol
-
-PREFIX = "undefined."
-"""Begins the name of the symbol that stands for an undefined flag; each execution has another one."""
 
 
 def with_undefined(
@@ -30,7 +28,7 @@ def with_undefined(
     found = dict(writes)
     for flag, condition in _undefined(decoded, table):
         known = found.get(flag, symbol(flag))
-        found[flag] = z3.simplify(z3.If(condition, z3.BitVec(f"{PREFIX}{flag}", 1), known))
+        found[flag] = z3.simplify(z3.If(condition, z3.BitVec(f"{UNDEFINED}{flag}", 1), known))
     return found
 
 

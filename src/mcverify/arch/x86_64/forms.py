@@ -18,7 +18,7 @@ from typing import Any
 
 from capstone import CS_GRP_BRANCH_RELATIVE, x86_const
 
-from mcverify.machine.decoder import counts_in_cl
+from mcverify.arch.x86_64.decoder import counts_in_cl
 
 _HIGH = {x86_const.X86_REG_AH, x86_const.X86_REG_BH, x86_const.X86_REG_CH, x86_const.X86_REG_DH}
 _SEGMENTS = {x86_const.X86_REG_FS, x86_const.X86_REG_GS}

@@ -20,15 +20,15 @@ import claripy
 import z3
 
 from mcverify.arch.known import X86_64
+from mcverify.arch.x86_64.boot import is_rip_relative
+from mcverify.arch.x86_64.decoder import decoder
+from mcverify.arch.x86_64.forms import form_of
+from mcverify.arch.x86_64.locked import address_of_operand, locked_exchange
+from mcverify.arch.x86_64.undefined import with_undefined
 from mcverify.image.image import Image
-from mcverify.image.patch import is_rip_relative
-from mcverify.machine.decoder import decoder
 from mcverify.machine.events import Event, EventMemory
-from mcverify.machine.forms import form_of
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Rep, Step
-from mcverify.machine.locked import address_of_operand, locked_exchange
 from mcverify.machine.symbols import data_symbol, per_cpu_symbol, symbol
-from mcverify.machine.undefined import with_undefined
 from mcverify.machine.vex import amd64g_calculate_rflags_all, angr, archinfo, pyvex
 
 logging.getLogger("angr").setLevel(logging.CRITICAL)

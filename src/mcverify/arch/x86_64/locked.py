@@ -14,10 +14,9 @@ import capstone
 import z3
 
 from mcverify.arch.known import X86_64
-from mcverify.machine.instruction import Access, Instruction, Kind, Refused, Step
+from mcverify.machine.instruction import UNDEFINED, Access, Instruction, Kind, Refused, Step
 from mcverify.machine.symbols import symbol
 from mcverify.machine.terms import word
-from mcverify.machine.undefined import PREFIX
 
 _LOCK = 0xF0
 _SIZES = (4, 8)
@@ -80,7 +79,7 @@ def _effects(
     kept = symbol("rax")
     if found.size() == 32:
         # Whether the upper half is cleared where rax is not written, manuals leave open.
-        kept = z3.If(z3.BitVec(f"{PREFIX}rax", 1) == 1, kept, _whole(expected))
+        kept = z3.If(z3.BitVec(f"{UNDEFINED}rax", 1) == 1, kept, _whole(expected))
     difference = expected - found
     flags = _flags(expected, ~found, difference, z3.ULT(expected, found), borrows=True)
     return z3.If(is_equal, given, found), {"rax": z3.If(is_equal, kept, _whole(found)), **flags}

@@ -61,6 +61,10 @@ def test_the_options_that_matter_are_there():
         "config": None,
         "second_solver": None,
         "ignore_annotations": False,
+        "callers": [],
+        "resumable": False,
+        "table": None,
+        "syntax": None,
     }
 
 

@@ -112,6 +112,12 @@ if TYPE_CHECKING:
     metavar="write|read|dax-read|FILE.toml",
     help="Say what the routines mean for this system call (docs/callers.md); may be repeated.",
 )
+@click.option(
+    "--resumable",
+    is_flag=True,
+    help="Say whether the routine ends as if there had been no fault where the cause of one is repaired and"
+    " the instruction executed again (docs/callers.md).",
+)
 @click.option("--timeout", metavar="S", help="End after S seconds; what is not decided by then is unknown.")
 @click.option(
     "--rep-model",
@@ -151,6 +157,7 @@ def prove(
     proof: Path | None,
     second_solver: str | None,
     callers: tuple[str, ...],
+    resumable: bool,
     timeout: str | None,
     rep_model: str,
     include: tuple[Path, ...],
@@ -212,6 +219,7 @@ def prove(
         record=proof is not None,
         second_solver=second_solver,
         callers=callers,
+        resumable=resumable,
         table=table,
         syntax=syntax,
         jobs=jobs or usable_cpus(),
@@ -241,6 +249,7 @@ def exit_code(results: Sequence[RoutineResult]) -> ExitCode:
         raise InputError("no routine has an exception-table entry", hint="nothing to prove")
     verdicts = {result.verdict for result in results}
     verdicts |= {caller.verdict for result in results for caller in result.callers}
+    verdicts |= {result.resume.verdict for result in results if result.resume is not None}
     if Verdict.REFUTED in verdicts:
         return ExitCode.REFUTED
     return ExitCode.UNKNOWN if Verdict.UNKNOWN in verdicts else ExitCode.PROVED
@@ -280,11 +289,15 @@ def _studied(
     from mcverify.witness.study import study
 
     studied = study(image, result, options, deadline, progress)
-    if not options.callers:
-        return studied
-    from mcverify.callers.judge import with_callers
+    if options.callers:
+        from mcverify.callers.judge import with_callers
 
-    return with_callers(image, studied, options, deadline, progress)
+        studied = with_callers(image, studied, options, deadline, progress)
+    if options.resumable:
+        from mcverify.resume.judge import with_resumption
+
+        studied = with_resumption(image, studied, options, deadline, progress)
+    return studied
 
 
 def _refuse_unknown(callers: Sequence[str]) -> None:

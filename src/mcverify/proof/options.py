@@ -33,10 +33,10 @@ class ProveOptions:
     `readable` are folders of which a source may read besides its own and its tree's; with
     `ignore_annotations` no comment in a source says what its routines promise; `second_solver` names another
     solver that must prove what Z3 proves; `callers` are names or files of the callers that are asked
-    about; `table` names the layout of exception tables, or a system (None: as the contract's file says, else
-    any that is known), `syntax` that of a source ("att", "intel", None: what it shows); so many `jobs` are
-    done at a time; `known` are routines that an earlier revision had: they are looked at whatever the file
-    says of them."""
+    about, `resumable`: whether routines can be resumed; `table` names the layout of exception tables, or a
+    system (None: as the contract's file says, else any that is known), `syntax` that of a source ("att",
+    "intel", None: what it shows); so many `jobs` are done at a time; `known` are routines that an earlier
+    revision had: they are looked at whatever the file says of them."""
 
     routines: tuple[str, ...] = ()
     contract: str | None = None
@@ -58,6 +58,7 @@ class ProveOptions:
     readable: tuple[Path, ...] = ()
     ignore_annotations: bool = False
     callers: tuple[str, ...] = ()
+    resumable: bool = False
     table: str | None = None
     syntax: Syntax | None = None
     held: Mapping[str, Held] = field(default_factory=dict)

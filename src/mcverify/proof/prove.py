@@ -151,7 +151,9 @@ def proved(
         studied = [
             found
             if isinstance(found, InputError)
-            else _studied(hands, plan, found, deadline, study, everything=bool(options.callers))
+            else _studied(
+                hands, plan, found, deadline, study, everything=bool(options.callers) or options.resumable
+            )
             for plan, found in zip(plans, results, strict=True)
         ]
         return [

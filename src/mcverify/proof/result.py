@@ -286,6 +286,20 @@ class CallerResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeResult:
+    """Whether the routine ends as if there had been no fault where the cause of one is repaired and the
+    instruction executed again. `accesses` were proved to bear that, `cases` were run with it and took
+    `faults` faults in all; `sentence` says what is wrong, `case` is the one that was seen to go wrong."""
+
+    verdict: Verdict
+    sentence: str
+    accesses: int = 0
+    cases: int = 0
+    faults: int = 0
+    case: Case | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """The lengths for which the verdict holds, in bytes, both ends included. `breaks_at` is a length beyond
     `len_max` for which a run was seen to break the contract, `breaks_how` one sentence on it."""
@@ -313,7 +327,8 @@ class RoutineResult:
     `held` are the rows that the proof holds whatever runs have shown: a run that breaks one contradicts it.
     `by_comment` says what a comment in the file makes other than the routine's name has it.
     `proof` is the proof as it was written down, if that was asked for, `second` what a second solver said.
-    `callers` are the system calls that were asked about, which the `verdict` leaves out.
+    `callers` are the system calls that were asked about, and `resume` whether it can be resumed, if that was;
+    the `verdict` leaves both out.
     """
 
     name: str
@@ -345,6 +360,7 @@ class RoutineResult:
     second: SecondOpinion | None = None
     by_comment: tuple[str, ...] = ()
     callers: tuple[CallerResult, ...] = ()
+    resume: ResumeResult | None = None
 
     @property
     def title(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mcverify.proof.result import CallerResult, ClaimResult, RoutineResult, Verdict
+from mcverify.proof.result import CallerResult, ClaimResult, ResumeResult, RoutineResult, Verdict
 
 _MARKS = {Verdict.PROVED: "ok", Verdict.REFUTED: "FAIL", Verdict.UNKNOWN: "?"}
 
@@ -64,6 +64,18 @@ def _together(names: Sequence[str]) -> str:
     return " ".join(f"{part[0]}-{part[-1]}" if len(part) > 2 else " ".join(part) for part in parts)
 
 
+def resume_words(resume: ResumeResult) -> str:
+    """Whether a routine can be resumed, in a line."""
+    said = f"{_MARKS[resume.verdict]}: "
+    if resume.verdict is Verdict.PROVED:
+        said += (
+            f"after a fault at any of {resume.accesses} accesses, repaired, it ends as if there had been none"
+        )
+    else:
+        said += resume.sentence
+    return f"{said}; {resume.cases} runs resumed after {resume.faults} faults"
+
+
 def caller_document(caller: CallerResult) -> dict[str, Any]:
     """One loop of a caller, for JSON."""
     return {
@@ -94,7 +106,11 @@ def _claim_document(claim: ClaimResult) -> dict[str, Any]:
 
 def refuted_claims(result: RoutineResult) -> list[str]:
     """The claims that were refuted or are open, in short: `write 6.12: W4`."""
-    return [
+    resume = result.resume
+    not_resumed = (
+        [] if resume is None or resume.verdict is Verdict.PROVED else [f"resumable: {resume.verdict}"]
+    )
+    return not_resumed + [
         f"{caller.caller} {caller.kernels}: {' '.join(bad)}"
         for caller in result.callers
         if (bad := [c.id for c in caller.claims if c.verdict is not Verdict.PROVED])

@@ -24,6 +24,7 @@ from mcverify.proof.result import (
     ObligationResult,
     Prediction,
     Repair,
+    ResumeResult,
     RoutineResult,
     TraceStep,
 )
@@ -72,6 +73,7 @@ def _options(options: ProveOptions) -> dict[str, Any]:
         "second_solver": options.second_solver,
         "ignore_annotations": options.ignore_annotations,
         "callers": list(options.callers),
+        "resumable": options.resumable,
         "table": options.table,
         "syntax": options.syntax,
     }
@@ -104,6 +106,7 @@ def routine_document(result: RoutineResult) -> dict[str, Any]:
         "unknowns": list(result.unknowns),
         "notes": list(result.notes),
         "callers": [caller_document(caller) for caller in result.callers],
+        "resume": None if result.resume is None else _resume(result.resume),
         "only_if_faults_stay": list(result.resting),
         "entries_not_looked_at": result.unlooked,
         "entries_not_taken": list(result.untaken),
@@ -221,6 +224,17 @@ def _counterexample(found: Counterexample) -> dict[str, Any]:
         "trace": [step_document(step) for step in found.trace],
         "explanation": _explanation(found.explanation) if found.explanation else None,
         "prediction": _prediction(found.prediction) if found.prediction else None,
+    }
+
+
+def _resume(resume: ResumeResult) -> dict[str, Any]:
+    return {
+        "verdict": str(resume.verdict),
+        "sentence": resume.sentence,
+        "accesses": resume.accesses,
+        "cases": resume.cases,
+        "faults": resume.faults,
+        "case": None if resume.case is None else case_document(resume.case),
     }
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from mcverify.contract import contract_for
 from mcverify.proof.result import SUCCESS, Exit, RoutineResult, Verdict
-from mcverify.report.callers import assumed_of, caller_lines, refuted_claims
+from mcverify.report.callers import assumed_of, caller_lines, refuted_claims, resume_words
 from mcverify.report.cause import Cause, causes
 from mcverify.report.obligations import NAMES, title
 from mcverify.report.place import parse
@@ -245,6 +245,8 @@ def _facts(result: RoutineResult) -> Table:
         grid.add_row("slack", slack_words(result.slack))
     if result.second is not None:
         grid.add_row("confirmed", second_words(result.second))
+    if result.resume is not None:
+        grid.add_row("resumable", resume_words(result.resume))
     for head, text in caller_lines(result):
         grid.add_row(head, Text(text))
     for index, sentence in enumerate((*result.assumptions, *assumed_of(result))):

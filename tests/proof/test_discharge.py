@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ import z3
 
 from mcverify.contract import FaultModel, load_contract
 from mcverify.logic.assumptions import Assumptions
+from mcverify.logic.normal import Normalizer
 from mcverify.logic.solver import Answer, Reply
 from mcverify.machine.instruction import Kind
 from mcverify.machine.state import Registers, State
@@ -25,6 +26,7 @@ from mcverify.proof.answers import Question
 from mcverify.proof.discharge import Discharger, Finding
 from mcverify.proof.exits import EVERYWHERE, SUCCESS
 from mcverify.proof.obligations import Goal
+from mcverify.proof.result import Row
 from mcverify.proof.termination import Termination
 
 HOME = Location(0x1000, False, 0)
@@ -34,8 +36,14 @@ IMAGE: Any = SimpleNamespace(
 )
 OPTIONS = Options.of(load_contract("bytes_left"), "loads", "ordered")
 REPLIES = (Answer.FAILED, Answer.TIMEOUT, Answer.UNCONFIRMED)
-MODEL = z3.Solver()
-MODEL.check()
+
+
+def _model(failing: str, others: set[str]) -> z3.ModelRef:
+    """One in which one of the goals fails, and the others hold."""
+    solver = z3.Solver()
+    solver.add(z3.Not(z3.Bool(failing)), *map(z3.Bool, others))
+    assert solver.check() == z3.sat
+    return solver.model()
 
 
 @dataclass
@@ -70,10 +78,11 @@ class Oracle:
         needed = {way} if z3.is_false(z3.simplify(goal)) else named
         for name in needed:
             self.asked[name, bad_bytes, briefly] += 1
-        if needed <= self.provable | (self.with_bad_bytes if bad_bytes else set()):
+        missing = needed - self.provable - (self.with_bad_bytes if bad_bytes else set())
+        if not missing:
             return Reply(Answer.PROVED, 4.0)
-        model = MODEL.model() if self.otherwise is Answer.FAILED else None
-        return Reply(self.otherwise, 4.0, model)
+        model = _model(min(missing), named - {min(missing)}) if self.otherwise is Answer.FAILED else None
+        return Reply(self.otherwise, 4.0, model, Normalizer({}))
 
 
 def way(number: int, target: Ending | Location, reason: str = "") -> Segment:
@@ -92,6 +101,8 @@ def findings(
     obligations: Sequence[str] = ("O7", "O8", "O9"),
     fault_model: FaultModel = "persistent",
     only: frozenset[Question] | None = None,
+    refuted: Collection[Row] = (),
+    failed: Collection[Row] = (),
 ) -> list[Finding]:
     contract = replace(load_contract("bytes_left"), obligations=tuple(obligations)).under(fault_model)
     assumptions = Assumptions(contract, 1 << 20, 64, persistent=False)
@@ -100,7 +111,8 @@ def findings(
     monkeypatch.setattr(discharge, "access_goal", lambda point, _: z3.Bool(f"access {point.transfer.at}"))
     monkeypatch.setattr(discharge, "termination", lambda *_: Termination((), tuple(endless)))
     at: Any = lambda _: oracle  # noqa: E731
-    return list(Discharger(IMAGE, paths, assumptions, OPTIONS, at, lambda _: None, only).findings())
+    asked = Discharger(IMAGE, paths, assumptions, OPTIONS, at, lambda _: None, only, refuted, failed)
+    return list(asked.findings())
 
 
 def access(number: int, condition: z3.BoolRef, source: Location = HOME) -> AccessPoint:
@@ -253,6 +265,31 @@ def test_a_hint_is_the_model_of_what_failed(monkeypatch: pytest.MonkeyPatch) -> 
     solver = z3.Solver()
     solver.add(oracle.questions[-1] != z3.Implies(z3.Bool("more"), z3.Bool("goal")))
     assert solver.check() == z3.unsat, "a call in which the goal fails, and more holds"
+
+
+def test_of_what_is_refuted_one_goal_that_fails_is_enough_and_must_be_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = "abcdef"
+    goals = {n: [Goal("O3", z3.Bool(names[2 * n])), Goal("O4", z3.Bool(names[2 * n + 1]))] for n in range(3)}
+    ways = [way(n, Ending.RETURN) for n in range(3)]
+    broken = {("O3", SUCCESS)}
+
+    def asked_and_found(provable: str, failed: Collection[Row] = ()) -> tuple[set[str], list[bool]]:
+        oracle = Oracle(set(provable), set(), Answer.FAILED)
+        found = findings(
+            monkeypatch, oracle, ways, goals, fault_model="transient", refuted=broken, failed=failed
+        )
+        kept = [f.proved for f in found if f.id == "O3"]
+        assert [f.proved for f in found if f.id == "O4"] == [name in provable for name in "bdf"]
+        return {name for name, _, _ in oracle.asked}, kept
+
+    # The first way keeps O3: the others are asked until one does not.
+    assert asked_and_found("abdf") == (set("abcdf"), [True, False, False])
+    # None fails: what the runs break is proved, and that shows.
+    assert asked_and_found("abcdef") == (set(names), [True, True, True])
+    # What failed under weaker assumptions is not asked again.
+    assert asked_and_found("abdf", broken) == (set("bdf"), [False, False, False])
 
 
 def test_seconds_are_those_of_the_questions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,6 +19,7 @@ from mcverify.proof.answers import LOOPS, Question, obligation_of
 from mcverify.proof.exits import EVERYWHERE, exit_of_segment, place
 from mcverify.proof.hints import Hint, found_by, terms_of
 from mcverify.proof.obligations import Goal, access_goal, exit_goals
+from mcverify.proof.result import Row
 from mcverify.proof.termination import Falling, termination
 from mcverify.scopes import Scope, needs_transient
 
@@ -46,6 +47,9 @@ class Finding:
     is_staying: bool = False
 
 
+_BROKEN = "a run breaks it"
+
+
 def _without_facts(goal: Goal) -> Goal:
     """The goal in the form that does not rest on faults being a property of addresses."""
     return goal if goal.sooner is None else replace(goal, term=goal.sooner)
@@ -65,7 +69,8 @@ class Discharger:
     all. `falling` are the measures of its loops once all has been asked.
 
     Where faults are not taken to stay, and an obligation may rest on that, it is given up after its first
-    failure: it is asked again when they are.
+    failure: it is asked again when they are. Of a row that runs have `refuted` one goal that is not proved is
+    enough (it must be there, or proof and run contradict each other); those with one before are `failed`.
     """
 
     def __init__(
@@ -77,8 +82,12 @@ class Discharger:
         standpoint: StandpointAt,
         progress: Callable[[str], None],
         only: frozenset[Question] | None = None,
+        refuted: Collection[Row] = (),
+        failed: Collection[Row] = (),
     ) -> None:
         self._only = only
+        self._refuted = refuted
+        self._failed = set(failed)
         self._given_up: set[str] = set()
         self._image = image
         self._paths = paths
@@ -95,6 +104,8 @@ class Discharger:
             self._progress(f"proof: segment {number + 1} of {total}")
             if segment.target is Ending.RETURN:
                 for found in self._return(segment, number):
+                    if not found.proved:
+                        self._failed.add((found.id, found.exit))
                     yield replace(found, answers=_asked(found.id, "exit", number))
             elif isinstance(segment.target, Ending):
                 end = _asked(obligation_of(segment), "end", number)
@@ -128,12 +139,16 @@ class Discharger:
     # -- exits ----------------------------------------------------------------------------------
 
     def _return(self, segment: Segment, number: int) -> Iterator[Finding]:
-        standpoint = self._standpoint(segment.source)
-        goals = [
+        standpoint, exit_id = self._standpoint(segment.source), exit_of_segment(self._image, segment)
+        asked = [
             goal
             for goal in exit_goals(segment, self._assumptions, self._options)
             if self._is_asked((goal.id, "exit", number)) and goal.id not in self._given_up
         ]
+        goals = [goal for goal in asked if not self._has_failed(goal, exit_id)]
+        for goal in asked:
+            if self._has_failed(goal, exit_id):
+                yield Finding(goal.id, exit_id, False, 0.0, _BROKEN, segment.at)
         plain = {n: _without_facts(goal) for n, goal in enumerate(goals) if _stands_alone(goal)}
         rest = {n: goal for n, goal in enumerate(goals) if n not in plain}
         for n, found in self._ask_together(standpoint, segment, plain, bad_bytes=False):
@@ -146,7 +161,7 @@ class Discharger:
             yield found
         for goal in (goal for n, goal in rest.items() if n not in allowed):
             reason = "nothing tells where the first bad byte is, if it does not stay bad"
-            yield Finding(goal.id, exit_of_segment(self._image, segment), False, 0.0, reason, segment.at)
+            yield Finding(goal.id, exit_id, False, 0.0, reason, segment.at)
 
     def _may_use_facts(self, goal: Goal) -> bool:
         """Whether the goal is about the first bad byte, and may rest on that staying bad."""
@@ -156,30 +171,64 @@ class Discharger:
     def _ask_together(
         self, standpoint: Standpoint, segment: Segment, goals: Mapping[int, Goal], *, bad_bytes: bool
     ) -> Iterator[tuple[int, Finding]]:
-        """One question for all goals; one each if that fails. Each answer comes with the number of its
-        goal."""
+        """One question for all goals; if that fails one for those that its model leaves, or one each. Each
+        answer comes with the number of its goal."""
         exit_id = exit_of_segment(self._image, segment)
         terms = {n: standpoint.with_ghost(segment, goal.term) for n, goal in goals.items()}
         final = {n: bad_bytes or self._is_final(goal.id, "exit") for n, goal in goals.items()}
-        whole = standpoint.ask_at_end(
-            segment,
-            z3.And(*terms.values(), z3.BoolVal(True)),
-            bad_bytes=bad_bytes,
-            briefly=len(terms) > 1 or list(final.values()) == [False],
-        )
+        ask = partial(standpoint.ask_at_end, segment, bad_bytes=bad_bytes)
         by_address = bad_bytes or self._assumptions.persistent
-        if whole.answer is Answer.PROVED:
-            share = whole.seconds / max(1, len(goals))
-            for n, goal in goals.items():
-                yield n, Finding(goal.id, exit_id, True, share, by_address=by_address)
-            return
-        for n, goal in goals.items():
-            ask = partial(standpoint.ask_at_end, segment, bad_bytes=bad_bytes)
-            reply = whole if len(goals) == 1 else ask(terms[n], briefly=not final[n])
-            if not final[n] and reply.answer is not Answer.PROVED and not goal.bad_bytes:
-                self._given_up.add(goal.id)
+        waiting = dict(goals)
+        while True:
+            whole = ask(
+                z3.And(*(terms[n] for n in waiting), z3.BoolVal(True)),
+                briefly=len(waiting) > 1 or [final[n] for n in waiting] == [False],
+            )
+            if whole.answer is Answer.PROVED:
+                share = whole.seconds / max(1, len(waiting))
+                for n, goal in waiting.items():
+                    yield n, Finding(goal.id, exit_id, True, share, by_address=by_address)
+                return
+            # Of what is refuted, or asked again, nobody needs a model of its own.
+            shown = self._shown(whole, waiting, terms, final, exit_id)
+            for n in shown:
+                goal = waiting.pop(n)
+                self._give_up(goal, is_final=final[n])
+                is_known = (goal.id, exit_id) in self._refuted
+                hint = None if is_known else self._hint(whole, standpoint, terms[n], ask, segment)
+                yield n, self._finding(goal.id, exit_id, whole, segment.at, hint, by_address=by_address)
+            if not shown or not waiting:
+                break
+        for n, goal in waiting.items():
+            reply = whole if len(waiting) == 1 else ask(terms[n], briefly=not final[n])
+            if reply.answer is not Answer.PROVED:
+                self._give_up(goal, is_final=final[n])
             hint = self._hint(reply, standpoint, terms[n], ask, segment)
             yield n, self._finding(goal.id, exit_id, reply, segment.at, hint, by_address=by_address)
+
+    def _shown(
+        self,
+        reply: Reply,
+        goals: Mapping[int, Goal],
+        terms: Mapping[int, z3.BoolRef],
+        final: Mapping[int, bool],
+        exit_id: str,
+    ) -> list[int]:
+        """The numbers of the goals that fail in the model of `reply`, of those that runs have refuted or that
+        are not `final`."""
+        if reply.model is None:
+            return []
+        asked = [n for n, goal in goals.items() if not final[n] or (goal.id, exit_id) in self._refuted]
+        return [n for n in asked if not z3.is_true(reply.value(terms[n]))]
+
+    def _give_up(self, goal: Goal, *, is_final: bool) -> None:
+        """Ask no more for an obligation that was not proved and is asked again when faults stay."""
+        if not is_final and not goal.bad_bytes:
+            self._given_up.add(goal.id)
+
+    def _has_failed(self, goal: Goal, exit_id: str) -> bool:
+        """Whether runs refute the goal's row, and one of its goals was not proved either."""
+        return (goal.id, exit_id) in self._refuted and (goal.id, exit_id) in self._failed
 
     def _finding(
         self,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from msgspec import structs
@@ -340,11 +341,11 @@ def _prove(
         image, task.entry, task.contract, task.faults, options.rep_model, options.len_max, deadline
     )
     search = pool.submit(witnesses.search)
-    beyond = pool.submit(witnesses.beyond if options.is_thorough else _no_length, options.len_max)
     start = time.monotonic()
     progress("loading angr")
     from mcverify.proof.routine import RoutineProof
 
     phases = {**job.phases, "load angr": time.monotonic() - start}
     proof = RoutineProof(image, task, options, deadline, progress, witnesses, phases)
-    return proof.result(search.result, beyond.result)
+    beyond = witnesses.beyond if options.is_thorough else _no_length
+    return proof.result(search.result, partial(beyond, options.len_max))

@@ -46,6 +46,7 @@ from mcverify.proof.result import (
     ObligationResult,
     Record,
     RoutineResult,
+    Row,
     SecondOpinion,
     Verdict,
 )
@@ -200,8 +201,9 @@ class RoutineProof:
         rest = frozenset(questions(paths, self._contract)) - settled
         if not rest:
             return self._free.houdini
-        self._staying = self._attempt(paths, cases, visits, persistent=True, only=rest)
         kept = [f for f in free if not rest.intersection(f.answers)]
+        failed = frozenset((f.id, f.exit) for f in kept if not f.proved)
+        self._staying = self._attempt(paths, cases, visits, persistent=True, only=rest, failed=failed)
         self._findings = [*kept, *(self._allowed(f, free) for f in self._findings)]
         return self._staying.houdini
 
@@ -223,9 +225,10 @@ class RoutineProof:
         *,
         persistent: bool,
         only: frozenset[Question] | None = None,
+        failed: frozenset[Row] = frozenset(),
     ) -> _Attempt:
         """Find invariants and ask the goals of the questions in `only`, or every one, with faults that
-        persist or without."""
+        persist or without. In the rows `failed` a goal was not proved before."""
         self._persistent = persistent
         assumptions = self._assumptions(persistent)
         with self._phase("invariants"):
@@ -237,7 +240,15 @@ class RoutineProof:
         with self._phase("proof"):
             options = self._path_options()
             discharger = Discharger(
-                self._image, paths, assumptions, options, houdini.standpoint, self._progress, only
+                self._image,
+                paths,
+                assumptions,
+                options,
+                houdini.standpoint,
+                self._progress,
+                only,
+                self._witnesses.found,
+                failed,
             )
             self._findings = []
             for finding in discharger.findings():

@@ -6,6 +6,7 @@ Z3 is asked is about a few short bit-vectors.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -61,11 +62,12 @@ class Standpoint:
     A symbol ``rsi~rsi@0`` of an invariant is the distance of the register from the entry's symbol behind
     the tilde.
 
-    What was proved is kept: the variants of a routine for CPUs with and without a feature ask the same again.
-    A question is known by its very terms, which are kept with it so that no other is taken for one of them.
+    What was proved, or failed in a model, is kept: the variants of a routine for CPUs with and without a
+    feature ask the same again. A question is known by its very terms, which are kept with it so that no other
+    is taken for one of them.
     """
 
-    _proved: ClassVar[dict[object, object]] = {}
+    _answered: ClassVar[dict[object, tuple[Reply, object]]] = {}
 
     def __init__(
         self,
@@ -161,13 +163,15 @@ class Standpoint:
             premises += [*self._bad_bytes, *(self.here(f) for f in fault_facts)]
         goal = self.here(goal)
         key = self._known, _ids(premises), goal.get_id()
-        if key in self._proved:
-            return Reply(Answer.PROVED, 0.0)
+        known = self._answered.get(key)
+        if known is not None:
+            return dataclasses.replace(known[0], seconds=0.0)
         reply = self._solver.ask(premises, goal, self._normal.fork(), briefly=briefly)
-        if reply.answer is Answer.PROVED:
-            if len(self._proved) >= _MOST_KEPT:
-                self._proved.clear()
-            self._proved[key] = self._premises, self._bad_bytes, premises, goal
+        if reply.answer in (Answer.PROVED, Answer.FAILED):
+            if len(self._answered) >= _MOST_KEPT:
+                self._answered.clear()
+            kept = Reply(Answer.PROVED, 0.0) if reply.answer is Answer.PROVED else reply
+            self._answered[key] = kept, (self._premises, self._bad_bytes, premises, goal)
         return reply
 
     def ask_at_end(

@@ -48,6 +48,8 @@ from mcverify.paths.segment import (
 
 _MAX_LOCATIONS = 200
 _MAX_NODES = 40_000
+_MOST_SYMBOLS = 1_000_000
+"""Symbols for what is loaded and the like on the ways from one location, which are numbered."""
 _FATAL = "a machine check at this entry is fatal: the kernel does not recover there"
 
 
@@ -195,11 +197,14 @@ class Explorer:
     def _explore_all(self) -> list[Segment] | None:
         """The segments of all locations; None if a loop without a cut point turned up (it has one now)."""
         start = self._start
-        self._slots, self._accesses, self._strays, self._numbers = {start: frozenset()}, [], [], count()
+        self._slots, self._accesses, self._strays = {start: frozenset()}, [], []
         self._pruned = []
-        waiting, segments = [start], []
+        waiting, segments, done = [start], [], 0
         while waiting:
             location = waiting.pop(0)
+            # What comes before does not change the names of symbols: routines that go on in the same code ask
+            # the same questions of it.
+            self._numbers, done = count(_MOST_SYMBOLS * done), done + 1
             known = len(self._slots)
             found = self._from_location(location)
             if found is None:

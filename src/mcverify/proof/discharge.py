@@ -149,10 +149,12 @@ class Discharger:
         for goal in asked:
             if self._has_failed(goal, exit_id):
                 yield Finding(goal.id, exit_id, False, 0.0, _BROKEN, segment.at)
-        plain = {n: _without_facts(goal) for n, goal in enumerate(goals) if _stands_alone(goal)}
+        # Where faults stay the facts are there anyway: all is asked together.
+        together = [n for n, goal in enumerate(goals) if self._assumptions.persistent or _stands_alone(goal)]
+        plain = {n: _without_facts(goals[n]) for n in together}
         rest = {n: goal for n, goal in enumerate(goals) if n not in plain}
         for n, found in self._ask_together(standpoint, segment, plain, bad_bytes=False):
-            if found.proved or not self._may_use_facts(goals[n]):
+            if found.proved or goals[n].sooner is None or not self._may_use_facts(goals[n]):
                 yield found
             else:
                 rest[n] = goals[n]

@@ -114,6 +114,9 @@ class RoutineProof:
         self._free: _Attempt | None = None
         self._staying: _Attempt | None = None
         self._slack: int | None = None
+        # Facts about bad bytes, the last ones, with which a bound of the slack is asked; 0 for all. The very
+        # last, that the access which faulted reaches a bad byte, mostly suffices; what did is tried first.
+        self._facts_for_slack = [1, 0]
         self._persistent = False
         self._beyond: Callable[[], tuple[int, str] | None] = lambda: None
 
@@ -389,11 +392,14 @@ class RoutineProof:
         bad = [FIRST_BAD[kind] for kind, _ in assumptions.buffers if options.may_fault(kind)]
         for slack in (s for s in _SLACKS if s >= at_least):
             reaches = z3.Or([z3.ULE(b, done + word(slack)) for b in bad])
-            # The last fact, that the access which faulted reaches a bad byte, mostly suffices.
-            for facts in (segment.fault_facts[-1:], segment.fault_facts):
+            for count in self._facts_for_slack:
+                facts = segment.fault_facts[-count:]
                 reply = standpoint.ask(reaches, segment.conditions, facts, bad_bytes=True)
                 if reply.answer is Answer.PROVED:
+                    self._facts_for_slack.sort(key=lambda n: n != count)
                     return slack
+                if not count and reply.answer is Answer.FAILED:
+                    break  # with fewer facts it does not hold either
         return None
 
     # -- the result -------------------------------------------------------------------------------

@@ -41,6 +41,9 @@ from mcverify.witness.walk import walk
 SECONDS = 60.0
 """A search for repairs takes so long at most, and as long again as a few proofs of the routine took."""
 
+MOST_TRIALS = 480
+"""Changes of one routine that are tried: of each exit that is wrong an equal share, and what others left."""
+
 MOST_PROOFS = 5
 """Changes that are proved, or tried in vain to be."""
 
@@ -101,12 +104,29 @@ class _Bench:
     deadline: Deadline
     path: Path
     grid: Grid
+    _known: dict[str, tuple[Image, CpuRunner] | None] = field(default_factory=dict)
+
+    @property
+    def trials(self) -> int:
+        """How many changed sources have been assembled."""
+        return len(self._known)
+
+    def share(self, of: int) -> int:
+        """How many may have been when one of so many exits has had its share of what is left."""
+        return self.trials + (MOST_TRIALS - self.trials) // of
 
     def runner(self, edits: Sequence[Edit]) -> tuple[Image, CpuRunner] | None:
-        """The changed routine, ready to run; None if it does not assemble or is not there any more."""
+        """The changed routine, ready to run; None if it does not assemble or is not there any more. Each is
+        assembled once: what is wrong at one exit is so at others too, and the same changes are tried."""
         self.deadline.check("repair")
+        text = applied(self.source, edits)
+        if text not in self._known:
+            self._known[text] = self._assembled(text)
+        return self._known[text]
+
+    def _assembled(self, text: str) -> tuple[Image, CpuRunner] | None:
         assert self.result.contract is not None
-        self.path.write_text(applied(self.source, edits), encoding="utf-8")
+        self.path.write_text(text, encoding="utf-8")
         try:
             image = self.options.image(self.path)
             entry = tasks(image, replace(self.options, routines=(self.result.name,)))[0].entry
@@ -175,6 +195,7 @@ class _Search:
         self._bench = bench
         self._result = result
         self._progress: Progress = lambda text: progress(f"{result.name}: {text}")
+        self._end = MOST_TRIALS
 
     def repairs(self) -> dict[int, Repair]:
         """Repairs by the number of the counterexample."""
@@ -183,13 +204,15 @@ class _Search:
             return {}
         faults = self._faults(broken)
         chosen: list[Edit] = []
-        for fault in faults:
+        for number, fault in enumerate(faults):
+            self._end = self._bench.share(len(faults) - number)
             if not self._is_clean(chosen, fault.cases):
                 fault.survivors = self._survivors(fault, tuple(chosen), set(broken))
                 fault.chosen = next(fault.survivors, None)
                 chosen += [fault.chosen] if fault.chosen is not None else []
             elif chosen:
                 fault.chosen = self._responsible(chosen, fault)
+        self._end = MOST_TRIALS
         return self._proved(faults) if chosen else {}
 
     def _faults(self, broken: dict[_Key, list[Case]]) -> list[_Fault]:
@@ -214,6 +237,8 @@ class _Search:
         for number, edit in enumerate(tried, start=1):
             if taken & edit.lines:
                 continue
+            if self._bench.trials >= self._end:
+                return
             self._progress(f"repair: trying change {number} of {len(tried)}")
             if self._survives(edit, others, fault, allowed):
                 removed = without(edit, suspects)

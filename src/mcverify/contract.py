@@ -23,6 +23,7 @@ from mcverify.layouts import Layout, layout_of, named
 from mcverify.models import models_dir
 from mcverify.scopes import makes_sense
 from mcverify.shown import printable
+from mcverify.windows import Window, window_of
 
 Faults = Literal["loads", "stores", "both", "loads and entries", "stores and entries"]
 """Which accesses may fault: all loads, all stores, all of both; or all of one kind, and of the other those
@@ -108,7 +109,8 @@ class Contract:
     register `zero_rest`, if there is one, are not zero at entry.
     Where `data` is one of `EXCHANGES` the word at dst is exchanged by one locked instruction: "swap" puts
     `stored_value` there, "add" adds it, "compare" puts it there if the word is that of the register
-    `compared`; `found` returns the word as it was, unless a fault was taken.
+    `compared`; `found` returns the word as it was, unless a fault was taken. `window` is what stands in place
+    of an exception table, if the file says.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Contract:
     handed: Mapping[str, str] = field(default_factory=dict)
     compared: str | None = None
     found: str | None = None
+    window: Window | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -614,6 +617,10 @@ def _contract(top: _Table) -> Contract:
         handed=_handed(fault),
     )
     nothing = result.get("nothing", bool, False)
+    if (window := top.get("window", dict)) is not None:
+        contract = replace(contract, window=window_of("window", window, top.where, top.architecture))
+        if contract.window is not None and contract.window.argument in contract.arguments:
+            raise top.wrong("window.argument", "is the register of another argument")
     top.get("table", dict)  # of the file's exception table: `table_of`
     for table in (top, arguments, result, state, machine_check, fault):
         table.done()

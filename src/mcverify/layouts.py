@@ -161,7 +161,7 @@ def layout_of(name: str, values: Mapping[str, Any], where: str, arch: Architectu
             "a table lies in its sections, or from the symbol start to the symbol end", where=where
         )
     effects, register, imm = _strings(values, "effects", where), values.get("register"), values.get("imm", 0)
-    _check_effects(effects, register, imm, where, arch)
+    check_effects(effects, register, imm, where, arch)
     return Layout(
         name=name,
         kernels=str(values.get("kernels", "")),
@@ -196,7 +196,7 @@ def _word(text: str, where: str) -> Word:
     return Word(cast("Role", role), origin, width)
 
 
-def _check_effects(
+def check_effects(
     effects: Iterable[str], register: object, imm: object, where: str, arch: Architecture
 ) -> None:
     """Refuse what no handler does here."""

@@ -90,6 +90,10 @@ def asked_of(routine: Routine, image: Image, asked: Asked, where: str) -> Questi
     where it is less, or where nothing but the bundle knows the contract.
     """
     contract, why = _contract(routine, image, asked, where)
+    if contract.window is not None:
+        raise InputError(
+            f"{routine.title} is about a handler that is set, which is not checked yet", where=where
+        )
     if contract.is_exchange:
         raise InputError(f"{routine.title} is about an exchange, which is not checked yet", where=where)
     contract = contract.restricted(routine.traps)

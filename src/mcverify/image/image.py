@@ -176,7 +176,8 @@ class Image:
     `table` is a sentence on an exception table that is not one of Linux, `table_bytes` and `entry_bytes` are
     the sizes of the table and of an entry.
     `code_words` are the words of an object's read-only data that tell places in code, by their addresses;
-    `word_references` the places in code whose relocations refer to such data, with where these begin and end.
+    `word_references` the places in code whose relocations refer to such data, with where these begin and end;
+    `code_references` those at which an address of the file's own code is held.
     `object_code` is the object that was read, empty where it is `built`.
     """
 
@@ -206,6 +207,7 @@ class Image:
     entry_bytes: int = 0
     code_words: Mapping[int, CodeWord] = field(default_factory=dict)
     word_references: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    code_references: Mapping[int, int] = field(default_factory=dict)
     object_code: bytes = field(default=b"", repr=False)
 
     @cached_property

@@ -392,6 +392,7 @@ def _image_of_elf(
         repatched=laid_out.named_by(_REPATCHED),
         code_words=laid_out.code_words,
         word_references=laid_out.word_references,
+        code_references=laid_out.code_references,
         built=not raw.relocatable or raw.is_module,
         linked=not raw.relocatable,
     )

@@ -52,6 +52,8 @@ _KINDS = {
     24: Kind(8, True, None),  # R_X86_64_PC64
 }
 _NONE = 0
+_ADDRESSES = (1, 10, 11)
+"""Relocations by which an instruction holds an address: R_X86_64_64, R_X86_64_32 and R_X86_64_32S."""
 _OF_TABLES = (1, 2)
 """Relocations by which a jump table tells places in code: R_X86_64_64 and R_X86_64_PC32."""
 _NAMES: dict[int, str] = {
@@ -91,7 +93,8 @@ class LaidOut:
 
     `relocated` gives, for each allocated section's address, its relocations by offset;
     `code_words` the words of read-only data that tell places in code (`image.CodeWord`), and
-    `word_references` the places in code by which such data are found;
+    `word_references` the places in code by which such data are found, `code_references` those at which code
+    holds addresses of the file's own code, with these;
     `debug` the relocated contents of sections that are not allocated, by section index.
     """
 
@@ -102,6 +105,7 @@ class LaidOut:
     debug: dict[int, bytes]
     code_words: dict[int, CodeWord]
     word_references: dict[int, tuple[int, int]]
+    code_references: dict[int, int]
 
     def is_relocated(self, address: int) -> bool:
         """Whether a relocation wrote at `address`."""
@@ -177,6 +181,7 @@ class _Layout:
         self.relocated: dict[int, dict[int, Relocated]] = {}
         self.code_words: dict[int, CodeWord] = {}
         self.word_references: dict[int, tuple[int, int]] = {}
+        self.code_references: dict[int, int] = {}
 
     def result(self) -> LaidOut:
         contents = {
@@ -191,6 +196,7 @@ class _Layout:
             debug={i: data for i, data in contents.items() if i not in self.addresses},
             code_words=self.code_words,
             word_references=self.word_references,
+            code_references=self.code_references,
         )
 
     # -- addresses
@@ -361,7 +367,11 @@ class _Layout:
         home = self.elf.sections.get(symbol.section) if symbol.section is not None else None
         if not self.elf.relocatable or home is None or home.index not in self.addresses:
             return
-        if relocation.kind not in _OF_TABLES or symbol.binding == "STB_WEAK" or "IFUNC" in symbol.kind:
+        if symbol.binding == "STB_WEAK" or "IFUNC" in symbol.kind:
+            return
+        if relocation.kind in _ADDRESSES and _runs(section) and _runs(home):
+            self.code_references[place] = self._value(relocation.symbol) + relocation.addend
+        if relocation.kind not in _OF_TABLES:
             return
         first = self.addresses[home.index]
         if _is_only_read(section) and _runs(home):

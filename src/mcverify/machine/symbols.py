@@ -9,6 +9,7 @@ import z3
 from mcverify.arch.known import X86_64
 from mcverify.machine.terms import variable
 
+_CODE = "code#"
 _DATA = "data#"
 _SLOT = "slot#"
 
@@ -16,6 +17,22 @@ _SLOT = "slot#"
 def per_cpu_symbol(name: str) -> z3.BitVecRef:
     """The value of a per-CPU variable of the architecture's `percpu.toml` while the routine runs."""
     return variable(f"{name}@0")
+
+
+GS_BASE = variable("gs_base@0")
+"""Where the segment gs begins."""
+
+
+def code_symbol(address: int) -> z3.BitVecRef:
+    """Where the code lies, when it runs, that is at `address` of the image. It is no constant: nobody knows
+    before it is loaded, and so nothing but a return or a jump may make sense of it."""
+    return variable(f"{_CODE}{address:x}")
+
+
+def code_of(term: z3.BitVecRef) -> int | None:
+    """The address of the image for which `term` stands if it is a :func:`code_symbol`, None for any other."""
+    name = term.decl().name() if z3.is_const(term) else ""
+    return int(name.removeprefix(_CODE), 16) if name.startswith(_CODE) else None
 
 
 def data_symbol(address: int) -> z3.BitVecRef:

@@ -27,7 +27,7 @@ from mcverify.machine.handlers import apply_handler
 from mcverify.machine.instruction import UNDEFINED, Access, Instruction, Kind, Leave, Refused, Step
 from mcverify.machine.lifter import Lifts
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
-from mcverify.machine.symbols import data_of, data_symbol, per_cpu_symbol, slot_of
+from mcverify.machine.symbols import code_of, code_symbol, data_of, data_symbol, per_cpu_symbol, slot_of
 from mcverify.machine.symbols import slot_symbol as slot_symbol_of
 from mcverify.machine.terms import constant, distance, symbols_of, variable, word
 from mcverify.paths.faults import FIRST_BAD, is_harmless, of_string, strikes, survives, trap_numbers
@@ -45,6 +45,7 @@ from mcverify.paths.segment import (
     Taken,
     Transfer,
 )
+from mcverify.paths.window import Windows
 
 _MAX_LOCATIONS = 200
 _MAX_NODES = 40_000
@@ -94,7 +95,8 @@ def may_strike(options: Options, image: Image, at: int, kind: Kind) -> bool:
 
 @dataclass(frozen=True)
 class _Node:
-    """A point on a path: the state before the instruction at `address`, and what happened so far."""
+    """A point on a path: the state before the instruction at `address`, and what happened so far. `window` is
+    where a fault continues while a handler is set."""
 
     address: int
     state: State
@@ -108,6 +110,7 @@ class _Node:
     steps: tuple[Taken, ...] = ()
     frame: tuple[FrameAccess, ...] = ()
     hint: z3.BitVecRef | None = None
+    window: int | None = None
 
     def over(self, at: int, fault: Kind | None = None, undefined: tuple[str, ...] = ()) -> _Node:
         """The node once the instruction at `at` is over, or has faulted."""
@@ -135,6 +138,16 @@ def address_of(register: str | None) -> z3.BitVecRef:
     return entry_symbol(register) if register else word(0)
 
 
+@dataclass(frozen=True)
+class _Own:
+    """An access to the kernel's own memory: the node past it, what is assumed, or why it is not
+    understood."""
+
+    after: _Node
+    conditions: tuple[z3.BoolRef, ...] = ()
+    lost: str = ""
+
+
 @dataclass
 class Explorer:
     """Explores one routine of an image."""
@@ -158,6 +171,7 @@ class Explorer:
     _callees: Mapping[int, StandIn] = field(default_factory=dict)
     _merged: frozenset[int] = frozenset()
     _fatal: frozenset[int] = frozenset()
+    _windows: Windows = field(init=False)
     _architecture: Architecture = field(init=False)
     _eager: frozenset[str] = frozenset()
 
@@ -165,6 +179,7 @@ class Explorer:
         self._callees = callees(self.image)
         self._fatal = fatal_entries(self.image, self.contract)
         self._merged = merged_nops(self.image)
+        self._windows = Windows(self.image, self.contract, self._limits)
         self._architecture = self.image.architecture
         # Computed at once: a long chain of pending terms would recurse deeply.
         self._eager = frozenset(self._architecture.general)
@@ -240,7 +255,8 @@ class Explorer:
 
     def _from_location(self, location: Location) -> list[Segment] | None:
         state = self._entry_state() if location.is_entry else self._cut_state(location)
-        return self._follow(location, [_Node(location.address, state, location.faulted, location.unfenced)])
+        node = _Node(location.address, state, location.faulted, location.unfenced, window=location.window)
+        return self._follow(location, [node])
 
     def _follow(self, location: Location, stack: list[_Node]) -> list[Segment] | None:
         """All ways on from the nodes of `stack`; None if a loop without a cut point turned up."""
@@ -303,9 +319,11 @@ class Explorer:
             return self._end(source, node.over(node.address), Ending.LOST, reason=reason)
         at_entry = self._architecture.modes
         modes = tuple((n, value) for n, value in now.items() if value is not None and value != at_entry[n])
-        words = {offset: _code_address(node.state.read(offset, 8)) for offset in _words(node.state.stack)}
+        words = {offset: code_of(node.state.read(offset, 8)) for offset in _words(node.state.stack)}
         frames = tuple((offset, to) for offset, to in words.items() if to is not None)
-        target = Location(node.address, node.faulted, offset, modes, node.unfenced, frames=frames)
+        target = Location(
+            node.address, node.faulted, offset, modes, node.unfenced, frames=frames, window=node.window
+        )
         if target not in self._slots:
             if len(self._slots) >= _MAX_LOCATIONS:
                 raise TooManyPaths(f"more than {_MAX_LOCATIONS} loop heads and stack depths (recursion?)")
@@ -414,14 +432,8 @@ class Explorer:
         """One way through an instruction; `slots` are its loads that are words of a jump table, which are
         known."""
         if step.target is Leave.TRAP:
-            ended.append(
-                self._end(
-                    source,
-                    node.over(node.address),
-                    Ending.TRAP,
-                    reason=f"{instruction.text} may raise an exception",
-                )
-            )
+            reason = f"{instruction.text} may raise an exception"
+            ended.append(self._end(source, node.over(node.address), Ending.TRAP, reason=reason))
             return
         loads: dict[str, z3.BitVecRef] = dict(slots)
         after, here = node, node
@@ -434,37 +446,76 @@ class Explorer:
             if offset is not None:
                 after = self._stack_access(source, here, after, step, access, offset, loads)
                 continue
-            if (
-                access.kind is Kind.LOAD
-                and (read := self._kernel_load(instruction, address, access.size)) is not None
-            ):
-                value, condition = read
-                loads[access.value.decl().name()] = value
-                here, after = here.assuming(condition), after.assuming(condition)
+            own = self._kernels_own(node, after, instruction, access, address, loads)
+            if own is not None and own.lost:
+                ended.append(self._end(source, node.over(node.address), Ending.LOST, reason=own.lost))
+                return
+            if own is not None:
+                here, after = here.assuming(*own.conditions), own.after
                 continue
-            if access.kind is Kind.LOAD and (table := self._table_at(address, access.size)):
+            table = self._table_at(address, access)
+            if table is not None:
+                words = self._words_of(address, *table)
                 name = access.value.decl().name()
-                for condition, word_there in self._words_of(address, *table):
-                    way = node.assuming(condition)
-                    self._take(source, way, instruction, step, ended, following, {**slots, name: word_there})
+                ways = [(node.assuming(condition), {**slots, name: there}) for condition, there in words]
+                for way, known in ways:
+                    self._take(source, way, instruction, step, ended, following, known)
                 ended.append(self._beside_table(source, node, instruction, address, *table))
                 return
             transfer = self._transfer(node, access, address, loads, is_locked=instruction.is_locked)
             self._accesses.append(AccessPoint(source, here.conditions, transfer))
-            if self._strikes(transfer):
+            if self._strikes(here, transfer):
                 if self._may_spill(after):
                     ended.append(self._spilt(source, node, instruction))
                     return
-                for before in self._before_fault(here, stored):
-                    ended_here, at_fixup = self._fault(source, before, transfer)
-                    ended += ended_here
-                    following += at_fixup
+                self._fork(source, self._before_fault(here, stored), transfer, ended, following)
             if self._may_fault(transfer):
                 fact = survives(transfer, self._base(transfer))
                 here, after = here.knowing(fact), after.knowing(fact)
             after = self._passed(after, transfer)
             stored = list(after.transfers[len(node.transfers) :])
         self._go_on(source, after, instruction, step, loads, ended, following)
+
+    def _kernels_own(
+        self,
+        node: _Node,
+        after: _Node,
+        instruction: Instruction,
+        access: Access,
+        address: z3.BitVecRef,
+        loads: dict[str, z3.BitVecRef],
+    ) -> _Own | None:
+        """What an access to the kernel's own memory does, which does not fault: to the slot of a handler, or
+        a load of what is known there. None for any other access."""
+        is_load, name = access.kind is Kind.LOAD, access.value.decl().name()
+        value = None if is_load else node.state.registers.evaluate(access.value, loads)
+        touch = self._windows.touch(access, address, value, node.window is not None)
+        if touch is not None:
+            if touch.lost:
+                return _Own(after, lost=f"{instruction.text}: {touch.lost}")
+            if touch.value is None:
+                return _Own(changed(after, window=touch.handler))
+            loads[name] = touch.value
+            return _Own(after)
+        read = self._kernel_load(instruction, address, access.size) if is_load else None
+        if read is None:
+            return None
+        loads[name], condition = read
+        return _Own(after.assuming(condition), (condition,))
+
+    def _fork(
+        self,
+        source: Location,
+        befores: Iterator[_Node],
+        transfer: Transfer,
+        ended: list[Segment],
+        following: list[_Node],
+    ) -> None:
+        """The branches on which `transfer` faults in the states of these nodes."""
+        for before in befores:
+            ended_here, at_fixup = self._fault(source, before, transfer)
+            ended += ended_here
+            following += at_fixup
 
     def _may_spill(self, after: _Node) -> bool:
         """Whether an access of an instruction may fault with a store to the own frame done or not."""
@@ -488,14 +539,13 @@ class Explorer:
 
     # -- jump tables ----------------------------------------------------------------------------
 
-    def _table_at(self, address: z3.BitVecRef, size: int) -> tuple[int, Sequence[Slot]] | None:
-        """The jump table, by its begin, if the `address` of a load of `size` bytes counts from one; else
-        None."""
-        base = data_of(symbols_of(address))
+    def _table_at(self, address: z3.BitVecRef, access: Access) -> tuple[int, Sequence[Slot]] | None:
+        """The jump table, by its begin, if an access is a load whose `address` counts from one; else None."""
+        base = data_of(symbols_of(address)) if access.kind is Kind.LOAD else None
         if base is None:
             return None
         found = slots(self.image, base)
-        return (base, found) if found and found[0].width == size else None
+        return (base, found) if found and found[0].width == access.size else None
 
     @staticmethod
     def _words_of(
@@ -527,7 +577,7 @@ class Explorer:
     def _led_to(self, term: z3.BitVecRef) -> int | None:
         """The address in the image that an indirect jump to `term` leads to, by a jump table; None where that
         is not known."""
-        known = _code_address(term)
+        known = code_of(term)
         if known is not None:
             return known
         names = symbols_of(term)
@@ -715,10 +765,13 @@ class Explorer:
     def _return(
         self, source: Location, node: _Node, to: z3.BitVecRef, ended: list[Segment], following: list[_Node]
     ) -> None:
-        known = _code_address(to)
+        known = code_of(to)
         if known is not None and self.image.code_at(known):
             self._note_exposed(source, node)  # `ret N` pops more than its call pushed
             following.append(changed(node, address=known))
+        elif node.window is not None:
+            reason = f"returns while the handler at {self.image.where(node.window)} is still set"
+            ended.append(self._end(source, node, Ending.LOST, reason=reason))
         else:
             ended.append(self._end(source, node, Ending.RETURN, returned_to=to))
 
@@ -905,8 +958,10 @@ class Explorer:
         """Whether there may be bad bytes where it goes: that it does not fault tells something."""
         return self.options.may_fault(transfer.kind)
 
-    def _strikes(self, transfer: Transfer) -> bool:
-        """Whether it may fault itself."""
+    def _strikes(self, node: _Node, transfer: Transfer) -> bool:
+        """Whether it may fault itself: where a handler is set, as where there is an entry."""
+        if node.window is not None and self._may_fault(transfer):
+            return True
         return may_strike(self.options, self.image, transfer.at, transfer.kind)
 
     def _base(self, transfer: Transfer) -> z3.BitVecRef:
@@ -916,7 +971,7 @@ class Explorer:
         """The branch on which `transfer` faults in the node's state: to its fixup, or to an oops."""
         trap = z3.BitVec(f"trap{next(self._numbers)}", 64)
         numbers = self.options.load_traps if transfer.kind is Kind.LOAD else self.options.store_traps
-        entry = self.image.entry_at(node.address)
+        entry = self._entry_at(node)
         struck = node.knowing(strikes(transfer, self._base(transfer)))
         struck, told = self._telling_address(struck, transfer)
 
@@ -937,6 +992,13 @@ class Explorer:
             return ended, []
         handled, following = self._handle(source, faulted(entry.fixup, rest), entry, trap, told)
         return [*ended, *handled], following
+
+    def _entry_at(self, node: _Node) -> TableEntry | None:
+        """The entry for a fault at the node's instruction: of the table, or of the handler that is set."""
+        entry = self.image.entry_at(node.address)
+        if entry is None and node.window is not None:
+            return TableEntry(node.address, node.window, self._windows.handler(), -1)
+        return entry
 
     def _telling_address(self, node: _Node, transfer: Transfer) -> tuple[_Node, z3.BitVecRef | None]:
         """What is known of the address that the handler is told, where the contract says that it hands it on:
@@ -1006,7 +1068,7 @@ class Explorer:
         ended: list[Segment] = []
         following = [self._rep_done(node, instruction, elements, whole)]
         for kind in kinds:
-            if self._strikes(Transfer(kind, node.address, registers[rep.destination], rep.size)):
+            if self._strikes(node, Transfer(kind, node.address, registers[rep.destination], rep.size)):
                 for order_matters, condition in self._orders(elements):
                     more, at_fixup = self._rep_fault(
                         source,
@@ -1129,21 +1191,6 @@ def _released(before: State, after: State) -> State:
     """`after`, without what lay below the stack pointer and its red zone if that has risen."""
     old, new = _lowest_kept(before), _lowest_kept(after)
     return after.released(new) if new is not None and (old is None or new > old) else after
-
-
-_CODE = "code#"
-
-
-def code_symbol(address: int) -> z3.BitVecRef:
-    """What a call pushes, to return to `address` of the image. It is no constant: where the code lies when it
-    runs, nobody knows before it is loaded, and so nothing but a return may make sense of it."""
-    return variable(f"{_CODE}{address:x}")
-
-
-def _code_address(term: z3.BitVecRef) -> int | None:
-    """The address of the image for which `term` stands if a call pushed it, None for any other term."""
-    name = term.decl().name() if z3.is_const(term) else ""
-    return int(name.removeprefix(_CODE), 16) if name.startswith(_CODE) else None
 
 
 def slot_symbol(offset: int) -> z3.BitVecRef:

@@ -15,7 +15,7 @@ from mcverify.image.image import Image
 from mcverify.image.jump_tables import targets
 from mcverify.machine.instruction import Instruction, Leave, Refused
 from mcverify.machine.lifter import Lifts
-from mcverify.machine.symbols import data_of
+from mcverify.machine.symbols import code_of, data_of
 from mcverify.machine.terms import symbols_of
 
 
@@ -127,6 +127,10 @@ def _following(image: Image, instruction: Instruction) -> Iterable[int]:
         for term in step.writes.values():  # a jump table, whose address it gives, is for a jump that follows
             base = data_of(symbols_of(term))
             yield from targets(image, base) if base is not None else ()
+        for term in (*step.writes.values(), *(access.value for access in step.accesses)):
+            handler = code_of(term)  # set for a fault that follows
+            if handler is not None:
+                yield handler
         if isinstance(step.target, Leave) or instruction.rep is not None:
             continue
         if step.target not in image.externals:

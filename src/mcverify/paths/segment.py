@@ -23,7 +23,8 @@ class Location:
     pointer from its value at entry (bytes), the modes of the architecture that are not as at entry, with
     their values, and whether a non-temporal store waits for a fence. `frames` are the words of the stack, by
     offset, in which a call has left where it returns to: a loop in a callee is a location of its own for each
-    of its callers. `is_entry` tells the call of the routine from a loop back to its first instruction."""
+    of its callers. `window` is where a fault continues while a handler is set
+    (`windows.toml`). `is_entry` tells the call of the routine from a loop back to its first instruction."""
 
     address: int
     faulted: bool
@@ -32,6 +33,7 @@ class Location:
     unfenced: bool = False
     is_entry: bool = False
     frames: tuple[tuple[int, int], ...] = ()
+    window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,10 @@ def exit_of_segment(image: Image, segment: Segment) -> str:
     if segment.target is not Ending.RETURN:
         return place(image, segment.at)
     if segment.faults:
-        return exit_of_fault(image, segment.faults[-1].access.at)
+        last = segment.faults[-1]
+        if last.fixup is not None and image.entry_at(last.access.at) is None:
+            return place(image, last.fixup)  # of a handler that was set (`paths.window`)
+        return exit_of_fault(image, last.access.at)
     return AFTER_FAULT if segment.faulted else SUCCESS
 
 

@@ -487,6 +487,16 @@ class RoutineProof:
                 where=str(self._image.path),
                 hint="prove it without --proof, or name the others with --routine",
             )
+        if any(
+            f.fixup is not None and self._image.entry_at(f.access.at) is None
+            for s in self._paths.segments
+            for f in s.faults
+        ):
+            raise InputError(
+                f"the proof of {self._task.name} is about a handler that is set, which no bundle holds yet",
+                where=str(self._image.path),
+                hint="prove it without --proof, or name the others with --routine",
+            )
         if self._contract.is_exchange:
             raise InputError(
                 f"the proof of {self._task.name} is about an exchange, which no bundle holds yet",

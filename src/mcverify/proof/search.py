@@ -133,6 +133,8 @@ class Witnesses:
     def beyond(self, len_max: int) -> tuple[int, str] | None:
         """A length of 2^32 or more, beyond `len_max`, for which a run breaks the contract, and how. None is
         looked for where a routine may zero what it leaves: that would be 4 GiB."""
+        if not self._trials.is_faithful:
+            return None
         if self._trials.cpu is None or self._stopped:
             return None  # it does not return from short ones
         if self._contract.rest_zeroed:

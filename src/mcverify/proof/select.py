@@ -22,6 +22,7 @@ from mcverify.contract import (
     shipped_contract,
 )
 from mcverify.errors import InputError
+from mcverify.image.extable import NO_TABLE
 from mcverify.image.functions import Functions
 from mcverify.image.image import Annotation, Image, Symbol
 from mcverify.image.live import borne
@@ -64,6 +65,8 @@ def tasks(image: Image, options: ProveOptions) -> list[Task]:
     chosen = [s for name in dict.fromkeys(options.routines) for s in _named(image, functions, name)]
     if not chosen:
         chosen = _all(image, functions, options.known)
+        if given is not None and not chosen:
+            chosen = _setting_handlers(image, functions)
         chosen += [symbol for symbol in _unsaid(image, functions) if symbol not in chosen]
         if image.built and not options.all_routines and given is None:
             chosen = [s for s in chosen if contract_for(s.name) is not None]
@@ -341,6 +344,16 @@ def _all(image: Image, functions: Functions, known: Collection[str] = ()) -> lis
         if holds or "" in owners or named:
             found.append(symbol)
     return sorted([*found, *_ways_in(image, functions)], key=lambda s: s.address)
+
+
+def _setting_handlers(image: Image, functions: Functions) -> list[Symbol]:
+    """Functions that hold addresses of the file's code, as those do that set a handler; of a file without a
+    table."""
+    if image.layout != NO_TABLE:
+        return []
+    places = sorted(image.code_references)
+    ends = [(symbol, functions.end(symbol)) for symbol in functions.starts]
+    return [s for s, end in ends if bisect_left(places, s.address) < bisect_left(places, end)]
 
 
 def _unsaid(image: Image, functions: Functions) -> Iterator[Symbol]:

@@ -137,7 +137,7 @@ class Trials:
     def is_faithful(self) -> bool:
         """Whether a run shows anything: fs and gs lead elsewhere here than in the kernel, and of what a word
         is exchanged for nobody judges a run yet."""
-        if self.contract.is_exchange:
+        if self.contract.is_exchange or self.contract.window is not None:
             return False
         return not any(i.uses_segment for i in reachable(self.image, self._entry).values())
 

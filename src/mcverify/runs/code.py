@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from mcverify.arch.decoded import Decoded, Effects
+from mcverify.image.extable import NO_TABLE
 from mcverify.image.image import Image
 from mcverify.image.jump_tables import targets
 
@@ -42,7 +43,11 @@ def reachable(
 
 
 def _led_to(image: Image, instruction: Decoded) -> list[int]:
-    """Where a jump table leads to whose address the instruction gives, for a jump that follows."""
+    """Where a jump table leads to whose address the instruction gives, for a jump that follows; and code of
+    which it holds the address, where a handler may be set in place of a table."""
+    if image.layout == NO_TABLE:
+        places = range(instruction.address, instruction.end)
+        return [image.code_references[place] for place in places if place in image.code_references]
     if not image.code_words:
         return []
     done = image.architecture.effects(instruction.code, instruction.address)

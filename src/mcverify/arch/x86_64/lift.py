@@ -23,6 +23,7 @@ from mcverify.arch.known import X86_64
 from mcverify.arch.x86_64.boot import is_rip_relative
 from mcverify.arch.x86_64.decoder import decoder
 from mcverify.arch.x86_64.forms import form_of
+from mcverify.arch.x86_64.handler_slots import of_handler
 from mcverify.arch.x86_64.locked import address_of_operand, locked_exchange
 from mcverify.arch.x86_64.undefined import with_undefined
 from mcverify.image.image import Image
@@ -85,6 +86,9 @@ class Lifter:
         variable_read = self._per_cpu(decoded)
         if variable_read is not None:
             return variable_read
+        of_slot = of_handler(self._image, decoded, f"{decoded.mnemonic} {decoded.op_str}".strip())
+        if of_slot is not None and not _rex_is_ignored(decoded):
+            return replace(of_slot, form=form_of(decoded))
         self._refuse_unsettled(decoded)
         address_of_data = self._address_of_data(decoded)
         if address_of_data is not None:

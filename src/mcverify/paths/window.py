@@ -85,8 +85,8 @@ class Windows:
                 return self._slot(window, offset, access, value, is_open)
             if offset is not None and offset == window.pointer and access.kind is Kind.LOAD:
                 self.assumed.add(
-                    f"the word at %gs:{offset:#x} is the kernel's own: to read it does not fault, and it has one"
-                    " value in a call"
+                    f"the word at %gs:{offset:#x} is the kernel's own: to read it does not fault, and it has"
+                    " one value in a call"
                 )
                 return Touch(value=variable(f"{window.name}@0"))
         return Touch(lost="goes to gs, and nothing is known of what lies there")
@@ -125,6 +125,7 @@ def _sentence(window: Window, offset: int) -> str:
         place = f"the slot at {offset:#x} behind the pointer at %gs:{window.pointer:#x}"
     does = f", after {', '.join(window.effects)}" if window.effects else ""
     return (
-        f"while {place} holds the address of a handler, a fault continues there{does}; the slot is"
-        " the kernel's own memory, beside the buffers and the stack, to reach it does not fault, and it holds no handler of the file at entry"
+        f"while {place} holds the address of a handler, a fault continues there{does}; the slot is the"
+        " kernel's own memory, beside the buffers and the stack, to reach it does not fault, and it holds no"
+        " handler of the file at entry"
     )

@@ -118,3 +118,12 @@ def test_the_room_imports_no_other(file):
     ]  # fmt: skip
     ours = {name for name in names if name.startswith("mcverify")}
     assert all(name.startswith("mcverify.arch") or name == "mcverify.models" for name in ours), ours
+
+
+def test_capstone_has_one_door_beside_the_checkers_own_decoder_and_the_comparison_with_a_cpu():
+    asking = {
+        path.relative_to(SOURCES).parts[0]
+        for path in SOURCES.rglob("*.py")
+        if re.search(r"^\s*(import|from) capstone\b", path.read_text(), re.MULTILINE)
+    }
+    assert asking == {"arch", "check", "silicon"}

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations
 
-from mcverify.arch.known import X86_64
 from mcverify.check.code import decode
 from mcverify.check.manifest import Manifest, Routine
 from mcverify.errors import InputError
@@ -26,16 +25,18 @@ def variant_image(image: Image, routine: Routine) -> Image:
         raise InputError(f"the object has no alternative {unknown[0]}", where=routine.title)
     now = patched(image, [by_index[number] for number in routine.alternatives])
     for alternative in _touched(image, now, routine):
-        wanted = not alternative.computed and _applies(alternative, routine)
+        wanted = not alternative.computed and _applies(image, alternative, routine)
         if wanted != (alternative.index in routine.alternatives):
             sentence = "is not the one that its features choose"
             raise InputError(f"alternative {alternative.index} of {routine.title} {sentence}")
     return now
 
 
-def _applies(alternative: Alternative, routine: Routine) -> bool:
+def _applies(image: Image, alternative: Alternative, routine: Routine) -> bool:
     """Whether the boot code writes an alternative. Raises InputError where the features do not say."""
-    always = alternative.feature == str(X86_64.model("altinstructions.toml")["features"]["always"])
+    always = alternative.feature == str(
+        image.architecture.model("altinstructions.toml")["features"]["always"]
+    )
     if not always and alternative.feature not in routine.features:
         raise InputError(
             f"alternative {alternative.index} hangs on {alternative.feature}, which the bundle does not name",

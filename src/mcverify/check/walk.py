@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mcverify.arch.known import X86_64
 from mcverify.bytewise import lacks
 from mcverify.check.code import Instruction, decode
 from mcverify.check.manifest import Location, Path, Routine
@@ -75,7 +74,7 @@ class _Walk:
         self._fatal = fatal_entries(image, question.contract)
         self._zeroing = {s.zero_at for s in self._callees.values()}
         self._merged = merged_nops(image)
-        self._thunks = X86_64.model("externals.toml")["return_thunks"]["names"]
+        self._thunks = image.architecture.model("externals.toml")["return_thunks"]["names"]
 
     # -- ends
 

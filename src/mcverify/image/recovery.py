@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.errors import InputError
 from mcverify.image.callees import ASSUMED
@@ -16,19 +15,19 @@ _REX = range(0x40, 0x50)
 def recovers(image: Image, entry: TableEntry, *, from_user: bool) -> bool:
     """Whether a machine check on a load of the entry's instruction ends at its fixup; `from_user`: it reads
     user memory."""
-    known = X86_64.model("machine_check.toml")["layouts"].get(image.layout)
+    known = image.architecture.model("machine_check.toml")["layouts"].get(image.layout)
     if known is None:
         return False
     name = entry.handler.name
     if name in known["always"]:
         return True
-    moved = from_user and _moves(image.code_at(entry.insn, _LONGEST))
+    moved = from_user and _moves(image, image.code_at(entry.insn, _LONGEST))
     return moved and bool({name, "*"} & set(known["from_user"]))
 
 
-def _moves(code: bytes) -> bool:
+def _moves(image: Image, code: bytes) -> bool:
     """Whether it is one of the instructions that the kernel decodes: mov, movzx or movs."""
-    table = X86_64.model("machine_check.toml")["from_user"]
+    table = image.architecture.model("machine_check.toml")["from_user"]
     prefixes = {int(prefix, 16) for prefix in table["prefixes"]}
     start = next((n for n, byte in enumerate(code) if byte not in prefixes), len(code))
     if code[start : start + 1] and code[start] in _REX:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mcverify.arch.known import X86_64
 from mcverify.image.image import Alternative, Image, Moves, Section
 from mcverify.image.relocate import REPLACEMENTS
 
@@ -67,7 +66,8 @@ def with_constants(image: Image) -> Image:
     known: list[Alternative] = []
     unknown: dict[int, str] = {}
     for constant in constants(image):
-        section, said = image.section_at(constant.address), X86_64.model("runtime.toml").get(constant.name)
+        section = image.section_at(constant.address)
+        said = image.architecture.model("runtime.toml").get(constant.name)
         if said is None or constant.section != f"{_CONSTANTS[0]}{constant.name}" or not _is_code(section):
             unknown[constant.address] = constant.section
             continue

@@ -307,7 +307,10 @@ class Discharger:
             if not self._is_asked(("O7", "frame", number)):
                 continue
             reply = self._standpoint(stray.source).ask(z3.BoolVal(False), stray.conditions)
-            reason = f"{self._image.where(stray.at)}: reaches the stack at rsp{stray.offset:+d} of the entry"
+            pointer = self._image.architecture.stack_pointer
+            reason = (
+                f"{self._image.where(stray.at)}: reaches the stack at {pointer}{stray.offset:+d} of the entry"
+            )
             proved, asked = reply.answer is Answer.PROVED, _asked("O7", "frame", number)
             yield Finding("O7", EVERYWHERE, proved, reply.seconds, reason, stray.at, None, by_address, asked)
 

@@ -11,7 +11,6 @@ from functools import partial
 
 import z3
 
-from mcverify.arch.known import X86_64
 from mcverify.contract import Contract, faults_in_words
 from mcverify.deadline import Deadline, OutOfMemory, OutOfTime
 from mcverify.errors import InputError
@@ -265,7 +264,7 @@ class RoutineProof:
         return Discharger(self._image, paths, short, self._path_options(), at, self._progress).findings()
 
     def _assumptions(self, persistent: bool) -> Assumptions:
-        granularity = X86_64.granularity
+        granularity = self._image.architecture.granularity
         return Assumptions(self._contract, self._options.len_max, granularity, persistent)
 
     @contextmanager
@@ -354,7 +353,7 @@ class RoutineProof:
         steps = self._lifter.instruction(address).steps
         stores = any(access.kind is Kind.STORE for step in steps for access in step.accesses)
         used = {n for s in steps for t in (s.guard, *s.writes.values()) for n in (*symbols_of(t), *s.writes)}
-        return stores or not used.isdisjoint(X86_64.vectors)
+        return stores or not used.isdisjoint(self._image.architecture.vectors)
 
     def _check_rep(self, paths: Paths) -> None:
         """Prove the closed form of every REP that was met, against the lifted iteration."""
@@ -599,7 +598,7 @@ class RoutineProof:
         yield faults_in_words(self._task.faults) + _MAY_FAULT[self._contract.traps]
         needed = self._resting_on_addresses()
         if needed:
-            size = X86_64.granularity
+            size = self._image.architecture.granularity
             yield (
                 f"a bad address stays bad, and bad regions begin and end on multiples of {size} bytes"
                 f" (for {', '.join(needed)})"
@@ -611,13 +610,14 @@ class RoutineProof:
         stand_ins = {s.name: s for s in callees(self._image).values()}
         yield from (stand_ins[name].summary(self._task.entry) for name in assumed)
         if any(self._lifter.instruction(a).rep for a in self._visited()):
-            yield f"REP: {X86_64.model('rep.toml')[self._options.rep_model]['summary']}"
+            yield f"REP: {self._image.architecture.model('rep.toml')[self._options.rep_model]['summary']}"
         yield from self._constants()
         hints = {
             i.text.split()[0] for a in self._visited() if (i := self._lifter.instruction(a)).hint is not None
         }
         if hints:
-            yield f"{', '.join(sorted(hints))}: {X86_64.model('instructions.toml')['hints']['summary']}"
+            said = self._image.architecture.model("instructions.toml")["hints"]["summary"]
+            yield f"{', '.join(sorted(hints))}: {said}"
         forms = not_compared(self._lifter.instruction(a).form for a in self._visited())
         if forms:
             yield f"what these instructions do was not compared with a CPU: {', '.join(forms)}"
@@ -635,7 +635,7 @@ class RoutineProof:
                     written.constant
                     and self._image.bytes_at(written.site, written.length) == written.replacement
                 ):
-                    said = X86_64.model("runtime.toml")[written.constant]["summary"]
+                    said = self._image.architecture.model("runtime.toml")[written.constant]["summary"]
                     value = int.from_bytes(written.replacement, "little")
                     where = self._image.where(address)
                     yield f"{where}: the boot code writes {written.constant} there, {said}: {value:#x}"

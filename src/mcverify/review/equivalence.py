@@ -9,9 +9,9 @@ from functools import partial
 
 import z3
 
-from mcverify.arch.known import X86_64
 from mcverify.contract import Contract, faults_by_entry
 from mcverify.deadline import Deadline, OutOfMemory
+from mcverify.image.image import Image
 from mcverify.invariants.guess import guesses
 from mcverify.invariants.houdini import Houdini
 from mcverify.logic.assumptions import Assumptions
@@ -126,7 +126,7 @@ class Equivalence:
         )
         contract = self.new.task.contract
         assert contract is not None
-        assumptions = _assumptions(contract, self.options)
+        assumptions = _assumptions(self.new.image, contract, self.options)
         solver = Solver(_QUERY_SECONDS, self.deadline)
         return Simulation(one, other, contract, assumptions, solver, self.deadline, self.different).walk()
 
@@ -136,7 +136,7 @@ class Equivalence:
             return None
         contract = self.new.task.contract
         assert contract is not None
-        return _hint(failed.reply, _assumptions(contract, self.options))
+        return _hint(failed.reply, _assumptions(self.new.image, contract, self.options))
 
 
 def _hint(reply: Reply | None, assumptions: Assumptions) -> Hint | None:
@@ -156,9 +156,8 @@ def _hint(reply: Reply | None, assumptions: Assumptions) -> Hint | None:
     return lambda name: values[name]
 
 
-def _assumptions(contract: Contract, options: ProveOptions) -> Assumptions:
-    granularity = X86_64.granularity
-    return Assumptions(contract, options.len_max, granularity, persistent=True)
+def _assumptions(image: Image, contract: Contract, options: ProveOptions) -> Assumptions:
+    return Assumptions(contract, options.len_max, image.architecture.granularity, persistent=True)
 
 
 def _same_terms(old: RoutineResult, new: RoutineResult) -> bool:
@@ -242,7 +241,7 @@ class Explored:
         trials = Trials(self.proved.image, self.proved.task.entry, contract, faults, deadline=self.deadline)
         cases, visits = sampled(paths, contract, faults, trials.runner, len_max)
         guessed = guesses(paths, contract, cases, visits, len_max, persistent=False)
-        granularity = X86_64.granularity
+        granularity = self.proved.image.architecture.granularity
         assumptions = Assumptions(contract, len_max, granularity, persistent=False)
         Houdini(paths, guessed, assumptions, Solver(_QUERY_SECONDS, self.deadline)).run(progress)
         return {location: found.invariant() for location, found in guessed.items()}

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from mcverify.arch.known import X86_64
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline
 from mcverify.errors import Disagreement
@@ -199,10 +198,14 @@ class Predictor:
         """The registers and flags at the end, without arithmetic flags that the manual leaves undefined."""
         segment, values = arrival.segment, arrival.values
         if segment is None:
-            return {name: values[name] for name in X86_64.general if name in values}
+            return {name: values[name] for name in self._image.architecture.general if name in values}
         faulted = {fault.access.at for fault in segment.faults}
         executed = [address for address in segment.trail[:-1] if address not in faulted]
-        names = [*X86_64.general, *sorted(defined_flags(self._image, executed)), "df", "ac"]
+        names = [
+            *self._image.architecture.general,
+            *sorted(defined_flags(self._image, executed)),
+            *self._image.architecture.modes,
+        ]
         return {name: values[name] for name in names if name in values}
 
     # -- comparing --------------------------------------------------------------------------------
@@ -220,7 +223,9 @@ class Predictor:
         if predicted.ending is not Ending.RETURNED:
             return  # a contract speaks of returns only
         contract = self._contract
-        spoken_of = (*contract.kept, *contract.results, X86_64.stack_pointer, "df", "ac")
+        architecture = self._image.architecture
+        fixed = (architecture.stack_pointer, *architecture.modes)
+        spoken_of = (*contract.kept, *contract.results, *fixed)
         missing = [name for name in spoken_of if name not in predicted.registers]
         if missing:
             raise Unpredictable(f"the model does not know {', '.join(missing)} at the end")

@@ -78,6 +78,16 @@ def test_the_right_routine_and_the_wrong_caller(right):
     assert wrong["verdict"] == "refuted"
 
 
+def test_a_count_that_claims_too_much(tmp_path):
+    out = tmp_path / "out.json"
+    assert run(["prove", "asm/rep_movsb_wrong_zero.S", "--caller", "write", "--json", str(out), "-q"]) == 1
+    for caller in json.loads(out.read_text())["routines"][0]["callers"]:
+        found = claim(caller, "W2")
+        assert found["verdict"] == "refuted"
+        assert found["lacking"] == ["O3"]
+        assert found["shown"]["returned"] > found["shown"]["first_bad"]
+
+
 def test_what_the_proof_did_not_look_at_is_unknown(capsys):
     assert run(["prove", "asm/memcpy_64.S", "--caller", "dax-read", "-q"]) == 3
     assert "dax-read 6.1 to 7.3: W1 W2 W3 W4" in capsys.readouterr().out

@@ -159,8 +159,6 @@ class _Asked:
         used = self._induction.rests_on(self._claim)
         if used is not None:
             return replace(blank, verdict=Verdict.PROVED, rests_on=used)
-        if unmet := self._induction.unmet_choice:
-            return replace(blank, sentence=f"the model leaves no value for {unmet}")
         example = self._induction.example(self._claim)
         in_numbers = _flat(example) if example else {}
         lacking = self._lacking()
@@ -174,6 +172,8 @@ class _Asked:
                 example=in_numbers,
                 shown=ended.shown,
             )
+        if unmet := self._induction.unmet_choice:
+            return replace(blank, lacking=lacking, sentence=f"the model may leave no value for {unmet}")
         said = missing or self._not_proved(lacking, example) + self._asked_too_much()
         return replace(blank, lacking=lacking, sentence=said, example=in_numbers)
 

@@ -16,7 +16,7 @@ from mcverify.contract import Contract, load_contract
 from mcverify.errors import InputError
 from mcverify.image.image import Image
 from mcverify.image.load import load
-from mcverify.runs import child, cpu, jailed, native
+from mcverify.runs import child, cpu, emulator, jailed, native
 from mcverify.runs.case import Case, Ending, Place, Placement
 from mcverify.runs.cpu import CpuRunner
 from mcverify.silicon import cpu as silicon
@@ -311,3 +311,56 @@ def test_attack_instruction_that_calls_the_kernel() -> None:
 
 def test_what_the_process_lacks_is_told() -> None:
     assert set(native.missing_spaces()) <= {"user", "network", "mount", "IPC", "process"}
+
+
+# -- less than the CPU
+
+
+def test_nothing_is_run_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: Mcverify
+) -> None:
+    """What is proved without a run is; what a run would refute, or a loop would need one for, is unknown."""
+    monkeypatch.setenv("MCVERIFY_RUN", "cpu")  # as it was, after the test
+
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("something was run")
+
+    monkeypatch.setattr(child, "start", started)
+    monkeypatch.setattr(emulator._Emulation, "run", started)
+    loop = "1: mov $0, %eax\n dec %rdx\n jnz 1b\n mov %rdx, %rax\n ret"
+    path = written(tmp_path, right=RIGHT, loop=loop)
+    wrong = written_beside(
+        path, "movq %rdx, %rcx\n1: rep movsb\n2: xor %eax, %eax\n ret\n _ASM_EXTABLE(1b, 2b)"
+    )
+    ran = inside(
+        "prove", "--no-run", "-q", "-j", 1, path, wrong, "--routine", "right", "--routine", "routine"
+    )
+    verdicts = {line.split()[1]: line.split()[0] for line in ran.said.splitlines() if ".S" in line}
+    assert verdicts == {"right": "proved", "routine": "unknown"}, ran.said
+    assert ran.code == 3
+    ran = inside("prove", "--no-run", "--routine", "loop", path)
+    assert ran.code == 3
+    assert "nothing was run (--no-run)" in ran.said
+
+
+def written_beside(path: Path, body: str) -> Path:
+    folder = path.parent / "beside"
+    folder.mkdir()
+    return written(folder, routine=body)
+
+
+def test_runs_are_the_emulators_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: Mcverify
+) -> None:
+    monkeypatch.setenv("MCVERIFY_RUN", "cpu")
+
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("something was run on the CPU")
+
+    monkeypatch.setattr(child, "start", started)
+    path = written(tmp_path, routine=RIGHT)
+    ran = inside("prove", "--on", "emulator", path)
+    assert ran.code == 0
+    assert "routines ran in the emulator: the emulator was asked for (--on emulator)" in " ".join(
+        ran.said.split()
+    )

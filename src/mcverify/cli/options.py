@@ -10,6 +10,7 @@ import click
 
 from mcverify.errors import InputError
 from mcverify.permit import permit
+from mcverify.runs.choice import choose
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -72,6 +73,23 @@ syntax_option = click.option(
     type=click.Choice(["att", "intel"]),
     help="The syntax of a source. [default: AT&T; Intel where a source without a % before a register is"
     " refused in AT&T's]",
+)
+
+on_option = click.option(
+    "--on",
+    type=click.Choice(["cpu", "emulator"]),
+    expose_value=False,
+    callback=lambda context, option, given: choose(given) if given else None,
+    help="Run on this machine's CPU, confined, and in the emulator what that cannot show; or in the emulator"
+    " alone, which is slower and tries less. [default: the CPU if it can]",
+)
+
+no_run_option = click.option(
+    "--no-run",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda context, option, given: choose("nowhere") if given else None,
+    help="Run nothing of the routine: prove it, or leave it unknown. Loops need runs to be proved.",
 )
 
 

@@ -20,6 +20,8 @@ from mcverify.cli.options import (
     include_option,
     jobs_option,
     need_solvers,
+    no_run_option,
+    on_option,
     syntax_option,
     table_option,
     unconfined_option,
@@ -139,6 +141,8 @@ if TYPE_CHECKING:
 @config_option
 @ignore_annotations_option
 @unconfined_option
+@on_option
+@no_run_option
 @jobs_option("Prove so many routines at a time, each in a process of its own.")
 @output_options
 @click.option("-q", "--quiet", is_flag=True, help="One line for each routine instead of the table.")

@@ -14,6 +14,8 @@ from mcverify.cli.options import (
     fault_model_option,
     ignore_annotations_option,
     include_option,
+    no_run_option,
+    on_option,
     syntax_option,
     table_option,
     unconfined_option,
@@ -78,6 +80,8 @@ if TYPE_CHECKING:
 @config_option
 @ignore_annotations_option
 @unconfined_option
+@on_option
+@no_run_option
 @click.option(
     "--fail-on",
     multiple=True,

@@ -40,6 +40,7 @@ from mcverify.proof.select import (
 from mcverify.proof.suggest import in_words, suggestions
 from mcverify.proof.variants import Variant, variants
 from mcverify.runs.code import reachable
+from mcverify.runs.native import remarks
 
 __all__ = ["ProveOptions", "finished", "prove_file", "prove_files"]
 
@@ -319,6 +320,8 @@ def _notes(
         said.append(_Said(tuple(words), tuple(image.where(entry.insn) for entry in (*idle, *unreached))))
         said += [_Said()] * (len(its_variants) - 1)
         all_reached.append(reached)
+    if said:
+        said[-1] = replace(said[-1], notes=(*said[-1].notes, *remarks()))
     if all_routines:
         routines = [range(task.entry, task.end) for task in chosen]
         rest = [not_looked_at(image, chosen)]

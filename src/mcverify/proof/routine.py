@@ -49,7 +49,7 @@ from mcverify.proof.result import (
     SecondOpinion,
     Verdict,
 )
-from mcverify.proof.samples import sampled
+from mcverify.proof.samples import NothingSeen, sampled
 from mcverify.proof.search import Witnesses, probes, quick_cases
 from mcverify.proof.select import Task, not_struck
 from mcverify.proof.values import valued_cases
@@ -132,8 +132,8 @@ class RoutineProof:
             self._prove(search)
         except OutOfTime as late:
             self._unknowns.append(str(late))
-        except TooManyPaths as many:
-            self._unknowns.append(str(many))
+        except (TooManyPaths, NothingSeen) as why:
+            self._unknowns.append(str(why))
         except z3.Z3Exception as failed:
             if "out of memory" not in str(failed):
                 raise

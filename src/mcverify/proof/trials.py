@@ -13,11 +13,13 @@ from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
 from mcverify.runs import cpu
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Place, Preset, Visit
+from mcverify.runs.choice import chosen
 from mcverify.runs.code import decode, is_fence, is_nontemporal, modifies, reachable
 from mcverify.runs.constants import presets
 from mcverify.runs.cpu import CpuRunner
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.judge import Violation, counts, judge
+from mcverify.runs.nowhere import NoRunner
 from mcverify.runs.rep import SCHEDULES, Schedule, repeats
 from mcverify.runs.wire import Mark, is_long
 
@@ -110,8 +112,10 @@ class Trials:
         self._bytes_to_look_up = _LOOKED_UP
 
     @cached_property
-    def emulator(self) -> EmulatorRunner:
+    def emulator(self) -> EmulatorRunner | NoRunner:
         """What runs a case and records every access, wherever the others run."""
+        if chosen() == "nowhere":
+            return NoRunner()
         if self._schedule is None:
             return EmulatorRunner(
                 self.image, self._entry, self.contract, deadline=self._deadline, unstruck=self._unstruck
@@ -142,10 +146,12 @@ class Trials:
         return not any(i.uses_segment for i in reachable(self.image, self._entry).values())
 
     @cached_property
-    def _unordered(self) -> tuple[EmulatorRunner, ...]:
+    def _unordered(self) -> tuple[EmulatorRunner | NoRunner, ...]:
         return tuple(self._unordered_by(schedule) for schedule in SCHEDULES)
 
-    def _unordered_by(self, schedule: Schedule) -> EmulatorRunner:
+    def _unordered_by(self, schedule: Schedule) -> EmulatorRunner | NoRunner:
+        if chosen() == "nowhere":
+            return NoRunner()
         return EmulatorRunner(
             self.image,
             self._entry,

@@ -34,6 +34,7 @@ from mcverify.proof.options import ProveOptions
 from mcverify.proof.prove import Job
 from mcverify.proof.result import RoutineResult
 from mcverify.review.essence import code_of
+from mcverify.runs.choice import chosen
 
 LARGEST = 128 << 20
 """Bytes that the entries may have together; the least recently used go first."""
@@ -135,6 +136,7 @@ def key_of(jobs: Sequence[Job], options: ProveOptions) -> str:
     task = jobs[0].task
     about = (
         _tools(),
+        chosen(),
         task.name,
         _terms(task.contract),
         options.len_max,

@@ -241,7 +241,7 @@ class Pair:
     def _try_batch(self, cases: Sequence[Case]) -> int:
         """Try cases; how many runs did not end."""
         olds, news = (trials.runner.run(cases) for trials in self._trials)
-        self.tried += len(cases)
+        self.tried += sum(outcome.ending is not Ending.REFUSED for outcome in olds)
         for case, *both in zip(cases, olds, news, strict=True):
             old, new = self._confirmed(case, both[0], both[1])
             kinds = self._kinds(old, new)

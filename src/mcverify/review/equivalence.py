@@ -24,7 +24,7 @@ from mcverify.paths.faults import FIRST_BAD
 from mcverify.paths.segment import Location, Paths
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import EVERYWHERE, RoutineResult, Verdict
-from mcverify.proof.samples import sampled
+from mcverify.proof.samples import NothingSeen, sampled
 from mcverify.proof.trials import Trials
 from mcverify.review.access import fault_points
 from mcverify.review.answer import Answer, Hint
@@ -99,7 +99,7 @@ class Equivalence:
             self.progress("proving that nothing else changed")
             try:
                 walk = self._walk(sides, ways, with_invariants)
-            except NotProved as failed:
+            except (NotProved, NothingSeen) as failed:
                 why = str(failed)
                 continue
             still_open = walk.open if still_open is None else still_open & walk.open

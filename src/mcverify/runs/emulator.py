@@ -24,6 +24,7 @@ from mcverify.image.image import Image
 from mcverify.image.recovery import fatal_entries, handler_of
 from mcverify.runs.apart import Apart
 from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit, touches
+from mcverify.runs.choice import chosen
 from mcverify.runs.code import must_be_aligned, opens_user_access, reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.layout import Buffer, bias_of, by_page, lay_out, needed, page_end
@@ -72,6 +73,8 @@ _MOST_THUNKS = 4
 
 def available() -> str | None:
     """Why Unicorn cannot be used; None if it can."""
+    if chosen() == "nowhere":
+        return "nothing is to be run (--no-run)"
     try:
         _unicorn()
         # It translates code into such memory, and ends the process if it gets none.

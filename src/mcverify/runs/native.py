@@ -22,13 +22,16 @@ NO_FILTER = "this host does not let a program give up its system calls (seccomp)
 _CODES = {3: "there is not enough memory", 6: NO_RIGHTS, 7: NO_FILTER}
 _SPACES = ("user", "network", "mount", "IPC", "process")
 _SECONDS = 20.0
+_UNCHOSEN = {
+    "cpu": None,
+    "emulator": "the emulator was asked for (--on emulator)",
+    "nowhere": "nothing is to be run (--no-run)",
+}
 
 
 def unavailable() -> str | None:
     """Why routines cannot be run on this host's CPU, or are not to be; None if they can."""
-    if chosen() != "cpu":
-        return "another way to run was chosen"
-    return forbidden()
+    return _UNCHOSEN[chosen()] or forbidden()
 
 
 def forbidden() -> str | None:
@@ -50,6 +53,19 @@ def missing_spaces() -> tuple[str, ...]:
         return ()
     bits = int.from_bytes(_probed().output[:8], "little")
     return tuple(name for number, name in enumerate(_SPACES) if bits >> number & 1)
+
+
+def remarks() -> tuple[str, ...]:
+    """What a report says of where routines ran, unless that is the CPU and nothing was missing."""
+    if chosen() == "nowhere":
+        return ("nothing was run (--no-run): counterexamples were not looked for, and loops are unknown",)
+    why = unavailable()
+    if why is not None:
+        return (f"routines ran in the emulator: {why}",)
+    missing = missing_spaces()
+    if missing:
+        return (f"routines ran on the CPU without these name spaces of their own: {', '.join(missing)}",)
+    return ()
 
 
 @cache

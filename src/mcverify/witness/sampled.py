@@ -19,6 +19,7 @@ from mcverify.runs.case import Case, Ending, Outcome
 from mcverify.runs.emulator import EmulatorRunner
 from mcverify.runs.grid import Grid
 from mcverify.runs.judge import Violation, judge
+from mcverify.runs.nowhere import NoRunner
 
 FULL, QUICK = 500, 150
 """Cases that are drawn of a million, and of some ten thousand."""
@@ -43,7 +44,7 @@ class Check:
 def check(
     grid: Grid,
     contract: Contract,
-    runner: Callable[[], EmulatorRunner],
+    runner: Callable[[], EmulatorRunner | NoRunner],
     count: int,
     deadline: Deadline,
     progress: Callable[[str], None],
@@ -82,7 +83,10 @@ def draw(grid: Grid, count: int) -> list[Case]:
 
 
 def _outcomes(
-    runner: EmulatorRunner, cases: Sequence[Case], deadline: Deadline, progress: Callable[[str], None]
+    runner: EmulatorRunner | NoRunner,
+    cases: Sequence[Case],
+    deadline: Deadline,
+    progress: Callable[[str], None],
 ) -> Iterator[tuple[Case, Outcome]]:
     for start in range(0, len(cases), _BATCH):
         deadline.check("runs")

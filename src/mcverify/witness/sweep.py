@@ -25,7 +25,7 @@ from mcverify.proof.result import ListingLine, titled
 from mcverify.proof.select import Task, no_contract, not_looked_at, settled, tasks
 from mcverify.proof.trials import STALE, Trials
 from mcverify.proof.variants import Variant, variants
-from mcverify.runs import cpu
+from mcverify.runs import cpu, native
 from mcverify.runs.case import Case, Ending, Outcome
 from mcverify.runs.cases import flickering_cases, sample_cases
 from mcverify.runs.code import keeps_hidden, reachable, text_at
@@ -158,7 +158,11 @@ def sweep_file(path: Path, options: SweepOptions, progress: Progress) -> list[Sw
     image = _as_proof(options).image(path, deadline)
     chosen = tasks(image, _as_proof(options))
     jobs = [(task, variant) for task in chosen for variant in _variants(image, task)]
-    notes = tuple(filter(None, [*image.notes, why, "" if options.routines else not_looked_at(image, chosen)]))
+    notes = tuple(
+        filter(
+            None, [*image.notes, why, *_missing(on), "" if options.routines else not_looked_at(image, chosen)]
+        )
+    )
     return [_Sweep(v, task, options, on, deadline, progress, notes).result() for task, v in jobs]
 
 
@@ -168,6 +172,11 @@ def _variants(image: Image, task: Task) -> tuple[Variant, ...]:
     for variant in found:
         entries.refuse_misplaced(variant.image, reachable(variant.image, task.entry))
     return found
+
+
+def _missing(on: On) -> tuple[str, ...]:
+    """What the confinement of the CPU's runs has not on this host."""
+    return native.remarks() if on == "cpu" else ()
 
 
 def _choose(asked: On | None) -> tuple[On, str]:

@@ -88,6 +88,15 @@ def test_a_count_that_claims_too_much(tmp_path):
         assert found["shown"]["returned"] > found["shown"]["first_bad"]
 
 
+@pytest.mark.parametrize(("caller", "trap"), [("write", "mc"), ("dax-read", "pf")])
+def test_a_proof_about_other_traps_says_nothing(capsys, caller, trap):
+    options = ("--faults", "both", "--trap", trap, "--caller", caller, "-q")
+    assert run(["prove", "asm/rep_movsb.S", *options]) == 3
+    said = capsys.readouterr().out
+    assert said.startswith("proved ")
+    assert f"{caller} " in said
+
+
 def test_what_the_proof_did_not_look_at_is_unknown(capsys):
     assert run(["prove", "asm/memcpy_64.S", "--caller", "dax-read", "-q"]) == 3
     assert "dax-read 6.1 to 7.3: W1 W2 W3 W4" in capsys.readouterr().out

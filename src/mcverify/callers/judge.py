@@ -15,6 +15,7 @@ from mcverify.callers.induction import Example, Induction
 from mcverify.callers.loop import Bad, Call, Ended, Routine, Undecided, carry_out, memoized
 from mcverify.callers.model import Caller, Claim, Loop, claims, find
 from mcverify.callers.premises import ALL, OBLIGATIONS, SLACK, Premises, premises_of, traps_of
+from mcverify.contract import MACHINE_CHECK
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.image.image import Image
 from mcverify.proof.options import ProveOptions
@@ -25,7 +26,7 @@ from mcverify.proof.result import (
     RoutineResult,
     Verdict,
 )
-from mcverify.runs.case import PAGE, Case, Outcome, Place, Placement
+from mcverify.runs.case import PAGE, PAGE_FAULT, Case, Outcome, Place, Placement
 from mcverify.witness.again import trials_of
 
 Run = Callable[[Sequence[Case]], Sequence[Outcome]]
@@ -97,9 +98,21 @@ def _unasked(caller: Caller, result: RoutineResult) -> str:
         if result.faults not in ("both", f"{kind}s", f"{kind}s and entries"):
             more = f"(--faults {caller.faults})"
             return f"the proof takes {kind}s not to fault, and those of {caller.call} do {more}"
+        if _trap_of(caller, kind) not in _traps(result, kind):
+            name = "machine check" if _trap_of(caller, kind) == MACHINE_CHECK else "page fault"
+            return f"the proof takes no {kind} to meet a {name}, and those of {caller.call} do (--trap)"
     if result.domain.len_min > 1:
         return f"the proof is about {result.domain.len_min} bytes and more"
     return ""
+
+
+def _trap_of(caller: Caller, kind: str) -> int:
+    return caller.trap_on_loads if kind == "load" else PAGE_FAULT
+
+
+def _traps(result: RoutineResult, kind: str) -> tuple[int, ...]:
+    assert result.contract is not None
+    return result.contract.load_traps if kind == "load" else result.contract.store_traps
 
 
 def _of_loop(
@@ -239,8 +252,7 @@ class _Asked:
                 yield Call(n, first_bad, 0, bad, like)
 
     def _trap(self, bad: Bad) -> int:
-        assert self._result.contract is not None
-        return self._result.contract.load_traps[0] if bad == "src" else 14
+        return _trap_of(self._caller, "load" if bad == "src" else "store")
 
 
 def _like(case: Case, bads: Sequence[Bad]) -> Iterator[Call]:

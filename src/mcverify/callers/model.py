@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, cast
 
 from mcverify.callers.expression import Expression, ExpressionError, Sort, expression
+from mcverify.contract import MACHINE_CHECK
 from mcverify.errors import InputError
 from mcverify.foreign import read_regular
 from mcverify.models import models_dir, read_toml
+from mcverify.runs.case import PAGE_FAULT
 
 CLAIMS = ("W1", "W2", "W3", "W4")
 OLD, RIGHT, WRONG = 0, 1, 2
@@ -88,8 +90,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The loops of one system call. `faults`: which accesses of the routine meet bad bytes; `source` and
-    `destination` in words."""
+    """The loops of one system call. `faults`: which accesses of the routine meet bad bytes, `trap_on_loads`:
+    the number of the trap by which loads do; `source` and `destination` in words."""
 
     name: str
     call: str
@@ -97,6 +99,7 @@ class Caller:
     source: str
     destination: str
     faults: Faults
+    trap_on_loads: int
     assumed: tuple[str, ...]
     loops: tuple[Loop, ...]
 
@@ -154,6 +157,9 @@ class _Reader:
         faults = self._text(table, "faults")
         if faults not in ("loads", "stores", "both"):
             self._wrong(f"faults is {faults!r}, and not loads, stores or both")
+        trap = table.get("trap_on_loads", "pf")
+        if trap not in _TRAPS:
+            self._wrong(f"trap_on_loads is {trap!r}, and not pf or mc")
         versions = table.get("versions")
         if not isinstance(versions, list) or not versions:
             self._wrong("there are no versions")
@@ -164,6 +170,7 @@ class _Reader:
             self._text(table, "source"),
             self._text(table, "destination"),
             cast("Faults", faults),
+            _TRAPS[trap],
             tuple(self._texts(table, "assumed")),
             tuple(self._loop(self._table(version, "a version")) for version in versions),
         )
@@ -287,4 +294,7 @@ class _Reader:
         raise InputError(f"it is no model of a caller: {message}", where=self._path)
 
 
-_KEYS = ("name", "call", "summary", "source", "destination", "faults", "assumed", "versions")
+_TRAPS = {"pf": PAGE_FAULT, "mc": MACHINE_CHECK}
+_KEYS = (
+    *("name", "call", "summary", "source", "destination", "faults", "trap_on_loads", "assumed", "versions"),
+)

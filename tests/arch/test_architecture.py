@@ -7,12 +7,16 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import mcverify
 from mcverify.arch.known import BY_ELF, BY_NAME, X86_64
+from mcverify.errors import InputError
+from mcverify.image.cut import cut_out, read_cut
+from mcverify.image.image import Image
 
 SOURCES = Path(mcverify.__file__).parent
 ROOM = SOURCES / "arch"
@@ -127,3 +131,14 @@ def test_capstone_has_one_door_beside_the_checkers_own_decoder_and_the_compariso
         if re.search(r"^\s*(import|from) capstone\b", path.read_text(), re.MULTILINE)
     }
     assert asking == {"arch", "check", "silicon"}
+
+
+def test_a_cut_says_its_architecture_unless_it_is_the_first_one():
+    image = Image(Path("routine.o"), X86_64, (), (), (), {}, {}, "none")
+    cut = cut_out(image)
+    assert b"architecture" not in cut
+    assert read_cut(cut, Path("cut")).architecture is X86_64
+    other = cut.replace(b'"layout"', b'"architecture": "vax", "layout"', 1)
+    with pytest.raises(InputError, match="'vax', which is no architecture that is known"):
+        read_cut(other, Path("cut"))
+    assert b'"architecture": "vax"' in cut_out(replace(image, architecture=replace(X86_64, name="vax")))

@@ -16,6 +16,9 @@ from mcverify.errors import InputError
 from mcverify.image.callees import ASSUMED, known
 from mcverify.image.image import Alternative, Image, Section, Symbol, TableEntry
 
+_UNSAID = "x86-64"
+"""The architecture of a file that says none."""
+
 
 class _Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layout: str
@@ -25,7 +28,7 @@ class _Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alternatives: tuple[Alternative, ...]
     externals: dict[int, str]
     repatched: dict[int, str] = {}
-    architecture: str = "x86-64"
+    architecture: str | msgspec.UnsetType = msgspec.UNSET
     table: str = ""
 
 
@@ -39,7 +42,7 @@ def cut_out(image: Image) -> bytes:
         image.alternatives,
         dict(sorted(image.externals.items())),
         dict(sorted(image.repatched.items())),
-        image.architecture.name,
+        msgspec.UNSET if image.architecture.name == _UNSAID else image.architecture.name,
         image.table,
     )
     return (json.dumps(msgspec.to_builtins(cut, str_keys=True), indent=1) + "\n").encode()
@@ -52,11 +55,12 @@ def read_cut(content: bytes, path: Path) -> Image:
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         sentence = f"it is no code that was cut out: {str(error)[:1].lower()}{str(error)[1:]}"
         raise InputError(sentence, where=str(path)) from error
-    if cut.architecture not in BY_NAME:
-        raise InputError(f"it is for {cut.architecture}, which is not known", where=str(path))
+    name = _UNSAID if cut.architecture is msgspec.UNSET else cut.architecture
+    if name not in BY_NAME:
+        raise InputError(f"it is for {name!r}, which is no architecture that is known", where=str(path))
     return Image(
         path=path,
-        architecture=BY_NAME[cut.architecture],
+        architecture=BY_NAME[name],
         sections=cut.sections,
         symbols=cut.symbols,
         entries=cut.entries,

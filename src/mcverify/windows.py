@@ -29,6 +29,13 @@ class Window:
     register: str | None = None
     imm: int = 0
 
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The table of TOML that describes it."""
+        found = {"pointer": self.pointer, "slot": self.slot, "argument": self.argument, "offset": self.offset}
+        more = {"effects": list(self.effects), "register": self.register, "imm": self.imm}
+        return {key: value for key, value in (found | more).items() if value is not None}
+
 
 @cache
 def known_windows(arch: Architecture) -> tuple[Window, ...]:

@@ -11,7 +11,7 @@ from support.valid import is_valid
 from mcverify.arch.x86_64.lift import Lifter
 from mcverify.image.image import Image
 from mcverify.machine.instruction import Access, Instruction, Kind, Leave, Refused, Step
-from mcverify.machine.symbols import symbol
+from mcverify.machine.symbols import code_of, symbol
 from mcverify.machine.terms import symbols_of
 
 from .conftest import Lift, assembled
@@ -101,7 +101,7 @@ def test_an_access_is_as_wide_as_the_operand(lift: Lift) -> None:
         (".byte 0x66, 0x0f, 0x84, 0, 0, 0, 0", "not all CPUs read alike"),
         (".byte 0x66, 0xe8, 0, 0, 0, 0", "not all CPUs read alike"),
         ("lea 8(%rip), %rax", "not known before it is loaded"),
-        ("mov $routine, %rax", "not known before it is linked"),
+        ("mov $elsewhere, %rax", "not known before it is linked"),
         (".byte 0xb8; .long elsewhere - .", "not known before it is linked"),  # mov $distance, %eax
         ("xgetbv", "depends on the CPU"),
         ("swapgs", "not modelled"),
@@ -349,3 +349,43 @@ def test_an_instruction_without_any_effect_is_believed_from_a_list_alone(
             lifter.instruction(address)
     else:
         assert not lifter.instruction(address).steps[0].writes
+
+
+@pytest.mark.parametrize("text", ["mov $routine, %rax", "1: lea 1b(%rip), %rax", "movabs $routine, %rax"])
+def test_an_address_of_its_own_code_is_a_free_symbol_where_there_is_no_table(lift: Lift, text: str) -> None:
+    # Where handlers are set in place of a table (`windows.toml`); nobody knows the number.
+    [step] = lift(text)[0].steps
+    assert code_of(step.writes["rax"]) is not None
+
+
+@pytest.mark.parametrize("text", ["mov $routine, %rax", "1: lea 1b(%rip), %rax", "mov %gs:0x20, %rax"])
+def test_with_a_table_no_handler_is_set(refusal: Refusal, text: str) -> None:
+    table = '.pushsection __ex_table, "a"; .balign 4; .long 7f - ., 7f - ., 1; .popsection'
+    entry = f" ret\n{table}\n7: mov (%rsi), %al"
+    assert refusal(f"{text}\n{entry}").reason
+
+
+@pytest.mark.parametrize(
+    "text", ["lock cmpxchg %edx, (%rdi)", "lock xadd %rdx, 8(%rdi,%rcx,2)", "xchg %r9d, (%rsi)"]
+)
+def test_a_locked_exchange_is_a_load_and_a_store_of_one_address(lift: Lift, text: str) -> None:
+    found = lift(text)[0]
+    [step] = found.steps
+    load, store = step.accesses
+    assert found.is_locked
+    assert (load.kind, store.kind) == (Kind.LOAD, Kind.STORE)
+    assert load.address.eq(store.address)
+    assert load.size == store.size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lock cmpxchg %dx, (%rdi)",
+        "xchg %al, (%rsi)",
+        "xchg %eax, %gs:(%rsi)",
+        ".byte 0xf2; xchg %eax, (%rsi)",
+    ],
+)
+def test_other_locked_accesses_are_refused(refusal: Refusal, text: str) -> None:
+    assert refusal(text).reason

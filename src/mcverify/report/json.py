@@ -151,6 +151,7 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "handed": dict(contract.handed),
         "compared": contract.compared,
         "found": contract.found,
+        "window": None if contract.window is None else contract.window.keys,
         "success_unasked": contract.success_unasked,
         "rest_zeroed": contract.rest_zeroed,
         "zero_rest": contract.zero_rest,

@@ -62,7 +62,7 @@ class Terms(Struct):
     obligations: tuple[str, ...]
     on_machine_check: tuple[str, ...]
     faults: Faults
-    data: Literal["copy", "zero", "value", "fill"]
+    data: Literal["copy", "zero", "value", "fill", "compare", "swap", "add"]
     over_report: Count
     status_inverted: bool
     given: Words
@@ -91,6 +91,9 @@ class Terms(Struct):
     counts_nul: bool = False
     told: Told = "left"
     handed: dict[str, str] = {}
+    compared: str | None = None
+    found: str | None = None
+    window: dict[str, str | int | list[str]] | None = None
 
 
 class Line(Struct):

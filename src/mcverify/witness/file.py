@@ -244,6 +244,7 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
                 "size": terms.size,
                 "value": _value(terms),
                 "zero_rest": terms.zero_rest,
+                "old": terms.compared,
             }
         ),
         "result": _given(
@@ -252,6 +253,7 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
                 "status": _named(terms, "status"),
                 "trap": _named(terms, "trap"),
                 "length": _named(terms, "string_length"),
+                "found": _named(terms, "found"),
                 "value": terms.loaded_value,
                 "error": terms.error,
             }
@@ -267,6 +269,7 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
             "clobbered": list(terms.clobbered),
         },
         "fault": dict(terms.handed),
+        **({} if terms.window is None else {"window": dict(terms.window)}),
         "traps": terms.traps,
         "machine_check": _machine_check(terms),
         "routines": dict(terms.routines),

@@ -19,6 +19,7 @@ from asm_corpus.expectations import ROOT
 from support.forger import Forger, forced, hostile_values, leaves, replaced, single_tokens
 
 from mcverify.check.check import completed
+from mcverify.check.question import Asked
 from mcverify.check.solvers import Said, ask
 from mcverify.contract import all_contracts
 from mcverify.errors import InputError
@@ -231,6 +232,26 @@ def test_symbols_that_nobody_gave_a_value(wrong: Forger) -> None:
 
     assert not accepted(wrong, count)
     assert not accepted(wrong, stale)
+
+
+def test_what_lies_below_the_stack_pointer_is_forgotten(bundles: Callable[[Path], Forger]) -> None:
+    """A routine that keeps something in the red zone, which the kernel does not have: its terms forget it."""
+    forger = bundles(HOSTILE / "red_zone.S")
+    with pytest.raises(InputError, match="its terms are not what the code does"):
+        completed(forger.bundle, seed="1")
+
+
+@pytest.mark.parametrize("told", [[], [0], "one more"])
+def test_which_routines_in_c_call_this_one(bundles: Callable[[Path], Forger], told: Any) -> None:
+    """Else nobody asks what becomes of a copy of one byte that comes back to such a routine: for ever."""
+    forger = bundles(HOSTILE / "tail_comes_back.S")
+    own = json.loads(forger.text)["proofs"][0]["routine"]["recursive"]
+    assert own
+    other = [*own, own[-1] + 1] if told == "one more" else told
+    content = forger.changed(lambda r: r.update(recursive=other))
+    asked = Asked(fault_model="persistent")
+    with pytest.raises(InputError, match="is wrong about which routines in C call it for each byte"):
+        completed(forger.rewritten(json.dumps(content), asked), seed="1", asked=asked)
 
 
 # -- every change

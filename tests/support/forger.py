@@ -50,6 +50,9 @@ def forced(path: Path, folder: Path, **options: Any) -> Path:
     return folder
 
 
+_NOTHING = Asked()
+
+
 @dataclass
 class Forger:
     """Changes one bundle in memory, and asks whether it is accepted: then `check` would end with exit 0."""
@@ -77,7 +80,7 @@ class Forger:
         asked = asked or Asked()
         with _quick(self.rounds):
             try:
-                made = self._rewritten(text, asked)
+                made = self.rewritten(text, asked)
                 found = check.completed(made, asked, "forger")
             except (InputError, Unanswered):
                 return None
@@ -87,7 +90,7 @@ class Forger:
         texts.sort(key=lambda each: _ANSWERS.get(each) is Said.UNSAT)
         return found.proofs[0].question if all(map(_holds, texts)) else None
 
-    def _rewritten(self, text: str, asked: Asked) -> Bundle:
+    def rewritten(self, text: str, asked: Asked = _NOTHING) -> Bundle:
         """The bundle with another manifest, and the files and lists that follow from it."""
         try:
             manifest = decoded(text.encode("utf-8", "surrogatepass"))

@@ -76,7 +76,7 @@ bench: $(VENV)/.installed ## measure what a proof costs, by phase and by size
 	$(PY) bench/run.py $(BENCHFLAGS)
 
 .PHONY: kernels
-kernels: $(VENV)/.installed ## docs/kernels.md anew, from linux-source-6.1 and 6.12
+kernels: $(VENV)/.installed ## docs/kernels.md anew, from linux-source-5.10 to 7.3
 	$(PY) bench/kernels.py $(KERNELSFLAGS)
 
 .PHONY: boot-check

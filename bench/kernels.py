@@ -1,9 +1,10 @@
 """`make kernels`: docs/kernels.md, what is proved of the copy routines of the kernels that Debian packages.
 
-The assembly files of arch/x86/lib come out of /usr/src/linux-source-*.tar.xz, the linked kernel of 6.12
-lies in /usr/lib/debug/boot. Each routine with table entries is proved alone, under its contract, for page
-faults and for machine checks apart; where the count of whole blocks after a machine check is refuted, under
-the contract that allows it as well. The page ends with a comparison of 6.12's linked code with its source.
+The trees come out of /usr/src/linux-source-*.tar.xz, or lie unpacked in a folder (--trees), one for each
+version; a linked kernel lies in /usr/lib/debug/boot, or in --images. Each routine with table entries is
+proved with the headers of its tree, under its contract, for page faults and for machine checks apart; where
+the count of whole blocks after a machine check is refuted, under the contract that allows it as well. The
+page ends with a comparison of linked code with its source.
 """
 
 from __future__ import annotations
@@ -19,19 +20,24 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcverify.contract import contract_for
 from mcverify.deadline import Deadline
 from mcverify.errors import InputError
+from mcverify.image.callees import ASSUMED
 from mcverify.image.image import Image
+from mcverify.image.recovery import recovers
 from mcverify.proof.prove import ProveOptions, jobs_of, proved
 from mcverify.proof.result import RoutineResult, Verdict
 from mcverify.proof.select import Task, tasks
+from mcverify.runs.code import effects, reachable
+from mcverify.runs.operands import directions
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "kernels.md"
-VERSIONS = ("6.1", "6.12")
-LINKED = "6.12 vmlinux"
+VERSIONS = ("5.10", "6.1", "6.12", "7.3")
+LINKED = "7.3 vmlinux"
 """The kernel that Debian built and linked of the sources of `LINKED_FROM`."""
-LINKED_FROM = "6.12"
+LINKED_FROM = "7.3"
 KERNELS = (*VERSIONS, LINKED)
 DEBUG = Path("/usr/lib/debug/boot")
 LIBRARY = "arch/x86/lib"
@@ -39,10 +45,16 @@ FILES = (
     "clear_page_64.S", "copy_mc_64.S", "copy_user_64.S", "copy_user_uncached_64.S", "csum-copy_64.S",
     "getuser.S", "putuser.S",
 )  # fmt: skip
-"""Those of arch/x86/lib in 6.1 and 6.12 with entries in an exception table for user or poisoned memory."""
+"""Those of arch/x86/lib with entries in an exception table for user or poisoned memory."""
+_NEEDED = ("arch/x86/", "include/", "scripts/", "Kbuild", "Kconfig", "Makefile")
+"""What of a tree its assembly files are assembled with."""
 _ROUNDED = {"uaccess": "uaccess_rounded", "nocache": "nocache_rounded"}
 """The same contract where the count after a machine check may be that of whole blocks."""
-_HEAD = ("kernel", "routine", "contract", "may fault", "verdict", "lengths", "slack")
+_ROUNDING = frozenset(("O4", "O5"))
+"""What such a count breaks."""
+_HEAD = (
+    "kernel", "routine", "contract", "may fault", "if faults stay", "recovers", "verdict", "lengths", "slack",
+)  # fmt: skip
 _SECONDS = 900.0
 
 
@@ -62,35 +74,47 @@ def archive(version: str) -> Path:
     return Path(f"/usr/src/linux-source-{version}.tar.xz")
 
 
-def extract(version: str, folder: Path) -> list[Path]:
-    """The files of `FILES` that the version has, put into `folder`."""
-    wanted = {f"linux-source-{version}/{LIBRARY}/{name}": folder / name for name in FILES}
+def extract(version: str, folder: Path) -> Path:
+    """The tree of that version, put into `folder`, as far as it is needed; a minute."""
+    top = f"linux-source-{version}/"
     with tarfile.open(archive(version), "r|xz") as members:
         for member in members:
-            target = wanted.get(member.name)
-            if target is not None and (text := members.extractfile(member)) is not None:
-                target.write_bytes(text.read())
-            elif member.name > f"linux-source-{version}/arch/x86/m":
-                break  # the archive is in the order of names
-    return sorted(path for path in wanted.values() if path.exists())
+            if member.name.removeprefix(top).startswith(_NEEDED):
+                members.extract(member, folder, filter="data")
+    return folder / top
 
 
-def vmlinux() -> Path | None:
+def files(tree: Path) -> list[Path]:
+    """The files of `FILES` that a tree has, and whose routines have entries or a contract."""
+    found = [tree / LIBRARY / name for name in FILES]
+    return [path for path in found if path.exists() and _has_jobs(path)]
+
+
+def _has_jobs(path: Path) -> bool:
+    """Whether something of a file is to be proved; 5.10's clear_page_64.S has no entries."""
+    read = image(path)
+    return bool(read.entries) or any(contract_for(symbol.name) is not None for symbol in read.functions)
+
+
+def vmlinux(images: Path = DEBUG) -> Path | None:
     """Debian's linked kernel with symbols, None where its package is not installed."""
-    return next(iter(sorted(DEBUG.glob(f"vmlinux-{LINKED_FROM}.*"))), None)
+    return next(iter(sorted(images.glob(f"vmlinux-{LINKED_FROM}*"))), None)
 
 
-def inputs(kernel: str, folder: Path) -> list[Path]:
+def inputs(kernel: str, folder: Path, trees: Path | None, images: Path) -> list[Path]:
     """The files in which the routines of one of `KERNELS` are; those of an archive are put into `folder`."""
-    linked = vmlinux()
-    return ([linked] if linked else []) if kernel == LINKED else extract(kernel, folder)
+    if kernel == LINKED:
+        linked = vmlinux(images)
+        return [linked] if linked else []
+    return files(extract(kernel, folder) if trees is None else trees / kernel)
 
 
-def missing(kernel: str) -> str | None:
+def missing(kernel: str, trees: Path | None = None, images: Path = DEBUG) -> str | None:
     """What has to be installed for the rows of one of `KERNELS`; None if nothing has to."""
     if kernel == LINKED:
-        return None if vmlinux() else f"{DEBUG}/vmlinux-{LINKED_FROM}.* (linux-image-*-cloud-amd64-dbg)"
-    return None if archive(kernel).exists() else str(archive(kernel))
+        return None if vmlinux(images) else f"{images}/vmlinux-{LINKED_FROM}* (linux-image-*-cloud-amd64-dbg)"
+    needed = archive(kernel) if trees is None else trees / kernel
+    return None if needed.exists() else str(needed)
 
 
 @functools.lru_cache(maxsize=1)
@@ -119,38 +143,66 @@ def rows(job: Job) -> list[tuple[str, ...]]:
     """The rows of the table for one job, without the kernel."""
     results = _proved(job)
     found = _merged(job, results)
-    rounded = _ROUNDED.get(results[0].contract.name) if results[0].contract is not None else None
-    if job.trap == "mc" and rounded and any(r.verdict is Verdict.REFUTED for r in results):
+    contract = results[0][0].contract
+    rounded = _ROUNDED.get(contract.name) if contract is not None else None
+    refuted = {o.id for r, _ in results for o in r.obligations if o.verdict is Verdict.REFUTED}
+    if job.trap == "mc" and rounded and refuted and refuted <= _ROUNDING:
         job = Job(job.file, job.routine, rounded, job.faults, job.trap)
         found += _merged(job, _proved(job))
     return found
 
 
-def _proved(job: Job) -> Sequence[RoutineResult]:
+def _proved(job: Job) -> Sequence[tuple[RoutineResult, Image]]:
+    """The results of the variants, each with its image."""
     options = ProveOptions(routines=(job.routine,), contract=job.contract, faults=job.faults, trap=job.trap)
-    read = image(job.file)
-    (results,) = proved(
-        [jobs_of(read, options, {})],
-        options,
-        Deadline(_SECONDS),
-        lambda _: None,
-        lambda _, result, *__: result,
-    )
+    plan = jobs_of(image(job.file), options, {})
+    (results,) = proved([plan], options, Deadline(_SECONDS), lambda _: None, lambda _, result, *__: result)
     assert not isinstance(results, InputError)
-    return results
+    return [(result, each.variant.image) for result, each in zip(results, plan, strict=True)]
 
 
-def _merged(job: Job, results: Sequence[RoutineResult]) -> list[tuple[str, ...]]:
+def _merged(job: Job, results: Sequence[tuple[RoutineResult, Image]]) -> list[tuple[str, ...]]:
     """One row for all variants of a routine where they agree."""
     made: dict[tuple[str, ...], list[str]] = {}
-    for result in results:
+    for result, its_image in results:
         contract = result.contract.name if result.contract is not None else "none"
-        row = (contract, _may_fault(job), _verdict(result), _domain(result), _slack(result))
+        row = (
+            contract,
+            _may_fault(job),
+            _if_faults_stay(result),
+            _recovers(job, result, its_image),
+            _verdict(result),
+            _domain(result),
+            _slack(result),
+        )
         made.setdefault(row, []).append(result.variant)
     return [
         (f"`{job.routine}`" + (f" [{'; '.join(variants)}]" if len(made) > 1 else ""), *row)
         for row, variants in made.items()
     ]
+
+
+def _if_faults_stay(result: RoutineResult) -> str:
+    """What was proved only for bad addresses that stay bad."""
+    if result.verdict is not Verdict.PROVED:
+        return "-"
+    return ", ".join(result.resting) or "none"
+
+
+def _recovers(job: Job, result: RoutineResult, its_image: Image) -> str:
+    """At how many of the loads with an entry the kernel recovers from a machine check."""
+    if job.faults == "stores" or result.contract is None:
+        return "-"
+    found = []
+    for address, instruction in reachable(its_image, result.entry).items():
+        entry = its_image.entry_at(address)
+        kinds = directions(effects(its_image, address)) or ()
+        is_load = not all(kinds) and not instruction.mnemonic.startswith("prefetch")
+        if entry is not None and entry.handler.name != ASSUMED and is_load:
+            found.append(recovers(its_image, entry, from_user=result.contract.reads_user))
+    if not found:
+        return "-"
+    return {0: "none", len(found): "all"}.get(sum(found), f"{sum(found)} of {len(found)}")
 
 
 def _may_fault(job: Job) -> str:
@@ -221,13 +273,13 @@ def rows_of(text: str) -> list[tuple[str, ...]]:
     return table[1:]
 
 
-_TEXT = """# The copy routines of Linux 6.1 and 6.12
+_TEXT = """# The copy routines of Linux 5.10, 6.1, 6.12 and 7.3
 
-Made by `make kernels`, from arch/x86/lib of Debian's linux-source-6.1 and
-linux-source-6.12; each file is assembled alone, with the headers and CONFIGs that
-`prove` assumes and prints. *6.12 vmlinux* is the kernel that Debian links of the
-latter (linux-image-cloud-amd64-dbg): its code is proved as it is linked, relocated
-and patched at boot. Do not edit it.
+Made by `make kernels`, from arch/x86/lib of Debian's linux-source-5.10 to 7.3; each
+file is assembled with the headers of its tree, which no configuration was made for:
+the CONFIGs are those that `prove` assumes and prints. *7.3 vmlinux* is the kernel
+that Debian links of the latter (linux-image-cloud-amd64-dbg): its code is proved as
+it is linked, relocated and patched at boot. Do not edit it.
 
 Each row is one proof, for all lengths in its column, all alignments of both buffers
 and a fault anywhere. The combinations of CPU features that select different code
@@ -237,19 +289,26 @@ of [contracts.md](contracts.md), the obligations those of
 *Slack* is how many bytes before the first bad one are at most left uncopied.
 Machine checks strike loads alone.
 
-- The user copies of 6.1 answer a machine check with a count of whole blocks
-  (3376136300a0): part of a block may be stored behind the claim (O4), or no
+*If faults stay* names what was proved only for bad addresses that stay bad; all else
+holds with each access faulting or not by itself. *Recovers* says at which of the loads
+with an entry the kernel comes back from a machine check (`models/machine_check.toml`);
+where machine checks are asked about, O1 is refuted at any other.
+
+- The user copies of 5.10 return 0 after a machine check, as if all had been copied
+  (their shared tail; 3376136300a0 in 5.17 ends that).
+- Those of 6.1 answer a machine check with a count of whole blocks
+  instead: part of a block may be stored behind the claim (O4), or no
   progress reported where there was some (O5). `uaccess_rounded` and
   `nocache_rounded` are the same contracts where that is allowed.
 - `copy_mc_fragile` goes on in C after a fault on a store: what that routine does is
-  assumed (`models/x86_64/callees.toml`) from source. The vmlinux holds it: there it is
+  assumed (`models/callees.toml`) from source. The vmlinux holds it: there it is
   proved with the rest.
 - Of `csum_partial_copy_generic` it is not asked which sum is returned, of
   `__get_user_N` and `__put_user_N` not that an address of the kernel is refused.
 
 """
 
-_COMPARED = """## The linked code of 6.12 against its source
+_COMPARED = f"""## The linked code of {LINKED_FROM} against its source
 
 """
 
@@ -258,10 +317,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kernel", action="append", choices=KERNELS, help="only this one's rows anew")
     parser.add_argument("--routine", action="append", help="only rows of this routine anew")
+    parser.add_argument("--trees", type=Path, help="a folder of unpacked trees [default: Debian's archives]")
+    parser.add_argument("--images", type=Path, default=DEBUG, help="where the linked kernel lies")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes [default: all CPUs]")
     arguments = parser.parse_args()
     asked = arguments.kernel or KERNELS
-    absent = [what for kernel in asked if (what := missing(kernel)) is not None]
+    absent = [what for kernel in asked if (what := missing(kernel, arguments.trees, arguments.images))]
     if absent:
         print(f"{absent[0]} is missing: install its package", file=sys.stderr)
         return 2
@@ -270,11 +331,15 @@ def main() -> int:
         for kernel in asked:
             folder = Path(scratch, kernel)
             folder.mkdir()
-            wanted = [job for file in inputs(kernel, folder) for job in jobs(file)]
+            wanted = [
+                job
+                for file in inputs(kernel, folder, arguments.trees, arguments.images)
+                for job in jobs(file)
+            ]
             if arguments.routine:
                 wanted = [job for job in wanted if job.routine in arguments.routine]
             for job, found in zip(wanted, pool.map(rows, wanted), strict=True):
-                print(kernel, job.routine, job.faults, job.trap, [row[3] for row in found], flush=True)
+                print(kernel, job.routine, job.faults, job.trap, [row[5] for row in found], flush=True)
                 known = replaced(known, kernel, job, found)
                 PAGE.write_text(page(known), encoding="utf-8")
     return 0

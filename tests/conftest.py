@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tarfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -20,6 +21,13 @@ ABOUT_RUNS = ("runs", "security", "silicon", "crew")
 """Folders whose tests are about runs and processes themselves: what they ask is run each time."""
 
 memo = Memo()
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is no matter of who started the tests: a shell's background jobs ignore it, and what they start
+    does too, so that a test of it would wait in vain."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mcverify.proof.result import Verdict
 
 from .conftest import prove
@@ -23,12 +25,14 @@ def proved_copies(folder: Path, copies: int, change: tuple[str, str] = ("", ""))
     return prove(file)["copy_blocks"]
 
 
+@pytest.mark.slow
 def test_blocks_counted_beside_the_bytes_that_are_left_are_proved(tmp_path):
     result = proved_copies(tmp_path, 6)
     assert (result.verdict, result.unknowns) == (Verdict.PROVED, ())
     assert result.slack == 31
 
 
+@pytest.mark.slow
 def test_a_byte_count_that_falls_too_slowly_is_refuted(tmp_path):
     result = proved_copies(tmp_path, 1, ("\tsub\t$64, %rdx\n", "\tsub\t$63, %rdx\n"))
     assert result.verdict is Verdict.REFUTED

@@ -79,6 +79,7 @@ SYM_FUNC_END(copy)
 @pytest.mark.parametrize(
     ("name", "verdicts"), [("USER_PTR_MAX", {Verdict.UNKNOWN, Verdict.REFUTED}), ("other", {Verdict.UNKNOWN})]
 )
+@pytest.mark.slow
 def test_the_number_in_the_file_is_not_believed(tmp_path: Path, name: str, verdicts: set[Verdict]) -> None:
     path = tmp_path / "copy.S"
     path.write_text(CONSTANT.format(name=name, value="0xffffffffffffffff"))
@@ -96,6 +97,7 @@ def nops(inside: bool) -> str:
 
 
 @pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.slow
 def test_a_jump_into_nops_that_the_kernel_merges_is_not_followed(tmp_path: Path, inside: bool) -> None:
     path = tmp_path / "copy.S"
     path.write_text(nops(inside))

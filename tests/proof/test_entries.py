@@ -35,6 +35,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int,
 
 
 @needs_cpu
+@pytest.mark.slow
 def test_what_an_option_leaves_out_is_in_the_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +56,7 @@ def test_what_an_option_leaves_out_is_in_the_verdict(
 
 @needs_cpu
 @pytest.mark.parametrize("faults", ["both", "stores"])
+@pytest.mark.slow
 def test_the_store_is_looked_at_where_stores_may_fault(
     faults: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +74,7 @@ def test_a_sweep_sees_it_too(capsys: pytest.CaptureFixture[str]) -> None:
 
 @needs_cpu
 @pytest.mark.parametrize("on", [(), ("--on", "emulator")])
+@pytest.mark.slow
 def test_a_store_without_an_entry_does_not_fault(
     on: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:

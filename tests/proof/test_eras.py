@@ -270,6 +270,7 @@ def test_the_verdict_is_that_of_every_other_era(tmp_path: Path, era: str) -> Non
     assert {(r.verdict, r.slack, r.unknowns) for r in results} == {(Verdict.PROVED, 7, ())}
 
 
+@pytest.mark.slow
 def test_one_that_aligns_its_destination_goes_on_in_c(tmp_path: Path) -> None:
     results = proved(written(tmp_path, ALIGNED))
     assert {(r.verdict, r.slack, r.unknowns) for r in results} == {(Verdict.PROVED, 0, ())}

@@ -168,6 +168,7 @@ def test_there_are_cases_for_each_way_to_come_and_go() -> None:
 
 
 @pytest.mark.parametrize("model", [(), ("--fault-model", "transient")])
+@pytest.mark.slow
 def test_a_retry_that_is_exact_only_if_faults_stay(
     model: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,6 +201,7 @@ def test_a_load_without_an_entry_behind_one_with_an_entry(
     assert ("O1 only if a bad address stays bad" in said) == (not code)
 
 
+@pytest.mark.slow
 def test_a_run_of_pages_that_come_and_go_can_be_replayed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,6 +222,7 @@ def test_a_run_of_pages_that_come_and_go_can_be_replayed(
     assert answer(capsys, "replay", witness)[0] == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_tries_such_pages_where_all_is_asked_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("sweep", "--quick", RACE, "--contract", RACE_CONTRACT)
     assert answer(capsys, *arguments)[0] == 0

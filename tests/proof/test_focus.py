@@ -75,6 +75,7 @@ def linked(tmp_path: Path):
     return made
 
 
+@pytest.mark.slow
 def test_a_linked_routine_is_proved_with_what_it_calls(linked) -> None:
     (result,) = prove(linked(COPY)).values()
     assert result.verdict is Verdict.PROVED
@@ -83,6 +84,7 @@ def test_a_linked_routine_is_proved_with_what_it_calls(linked) -> None:
     assert "unrelated" not in {line.label for line in result.listing}
 
 
+@pytest.mark.slow
 def test_a_mistake_in_what_it_calls_is_refuted(linked) -> None:
     wrong = COPY.replace("mov	%ecx, %eax", "lea	-1(%rcx), %eax")
     assert wrong != COPY
@@ -144,6 +146,7 @@ def constant(name: str, kind: str = "ptr", back: int = 8) -> str:
     return f'{text}	.section runtime_{kind}_{name}, "a"\n	.long	9b - {back} - .\n'
 
 
+@pytest.mark.slow
 def test_a_constant_that_the_boot_code_writes_is_what_it_writes(linked) -> None:
     results = prove(linked(constant("USER_PTR_MAX")))
     assert {r.verdict for r in results.values()} == {Verdict.PROVED}

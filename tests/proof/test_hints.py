@@ -66,6 +66,7 @@ SYM_FUNC_END(flushed)
         "clwb -8(%rsp); cldemote (%rdi); prefetchwt1 99(%rdi)",
     ],
 )
+@pytest.mark.slow
 def test_one_about_a_byte_that_was_accessed_is_proved(tmp_path: Path, hint: str) -> None:
     path = source(tmp_path, f"{STORED}\n	{hint}")
     (result,) = prove(path, faults="both", trap="pf", fault_model="persistent").values()
@@ -80,6 +81,7 @@ def test_the_page_of_a_byte_that_was_accessed_may_vanish_before_one(tmp_path: Pa
     assert ("O1", Verdict.REFUTED) in {(o.id, o.verdict) for o in result.obligations}
 
 
+@pytest.mark.slow
 def test_a_wrong_fixup_beside_one_is_refuted(tmp_path: Path) -> None:
     """One more byte is claimed than was copied."""
     path = source(tmp_path, f"{STORED}\n	clwb (%rdi)", ".Lwrong:\n	lea -1(%rcx), %rax\n	RET")
@@ -90,6 +92,7 @@ def test_a_wrong_fixup_beside_one_is_refuted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hint", ["clwb 1(%rdi)"])
+@pytest.mark.slow
 def test_one_that_may_lie_elsewhere_is_unknown_and_named(
     tmp_path: Path, hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +105,7 @@ def test_one_that_may_lie_elsewhere_is_unknown_and_named(
     assert "may fault, which is not followed" in said
 
 
+@pytest.mark.slow
 def test_one_about_a_byte_that_is_not_stored_yet_may_fault_where_stores_do(tmp_path: Path) -> None:
     early = source(tmp_path, "clwb (%rdi)\n	mov (%rsi), %al\n.Lstore:\n	mov %al, (%rdi)")
     early.write_text(
@@ -114,6 +118,7 @@ def test_one_about_a_byte_that_is_not_stored_yet_may_fault_where_stores_do(tmp_p
     assert result.verdict is Verdict.PROVED
 
 
+@pytest.mark.slow
 def test_an_entry_at_one_that_never_faults_changes_nothing(tmp_path: Path) -> None:
     path = source(tmp_path, f"{STORED}\n.Lhint:\n	clwb (%rdi)", "_ASM_EXTABLE(.Lhint, .Ldone)")
     (result,) = prove(path, faults="both", fault_model="persistent").values()

@@ -33,6 +33,7 @@ def without_times(value: Any) -> Any:
     return [without_times(each) for each in value] if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 def test_two_at_a_time_find_what_one_after_the_other_does() -> None:
     one, two = found(1), found(2)
     assert [r["verdict"] for r in one["routines"]] == ["refuted", "proved"]

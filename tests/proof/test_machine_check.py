@@ -65,6 +65,7 @@ def test_where_the_kernel_recovers(layout: str, handler: str, kernel: bool, user
 
 
 @pytest.mark.parametrize(("name", "code"), [("safe", 0), ("fatal", 1), ("from_user", 0)])
+@pytest.mark.slow
 def test_o1_asks_for_it_where_machine_checks_are_asked_about(
     name: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +77,7 @@ def test_o1_asks_for_it_where_machine_checks_are_asked_about(
         assert answer(capsys, "prove", "-q", SOURCE, "--routine", name)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_contract_can_ask_for_it_beside_page_faults(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +111,7 @@ def test_a_move_that_the_kernel_does_not_decode_is_fatal_in_user_memory() -> Non
     assert not fatal_entries(image, load_contract("uaccess")), "only where it is asked"
 
 
+@pytest.mark.slow
 def test_check_looks_itself(tmp_path: Path) -> None:
     folder = tmp_path / "proof"
     command = ["prove", "-q", str(SOURCE), "--routine", "fatal", "--trap", "pf", "--proof", str(folder)]
@@ -121,6 +124,7 @@ def test_check_looks_itself(tmp_path: Path) -> None:
     assert any("(uncovered) by a fault of the load is missing" in gap.says for gap in found)
 
 
+@pytest.mark.slow
 def test_review_shows_an_entry_that_recovers_no_more(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,6 +130,7 @@ f:
     assert not any(said in note for note in scan(load(make_object(wrong))).notes)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_entries(make_object: Callable[..., Path]) -> None:
     text = """
 	.globl f

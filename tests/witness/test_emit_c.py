@@ -340,6 +340,20 @@ def test_what_no_cpu_shows_is_refused(tmp_path):
         program(witness)
 
 
+def test_runs_and_contracts_that_no_program_knows_are_refused(tmp_path):
+    """A page that comes and goes; a result of another kind than those that the program's judge has."""
+    witness = silent(tmp_path, ASM / "rep_movsb.S", Case(4, Placement(Place.HOLE, 2), FREE), "O3")
+    own, found = subject(witness, Path(witness.file)), witness.counterexample
+    assert "int main(" in emit_c(own, found, "repro.c")
+    comes_and_goes = replace(found, case=replace(found.case, flicker="0(1)"))
+    with pytest.raises(InputError, match="a page comes and goes in this run"):
+        emit_c(own, comes_and_goes, "repro.c")
+    for change in ({"told": "done"}, {"string_length": "rax"}, {"handed": {"r8": "rdx"}}, {"status": "zf"}):
+        other = replace(own, contract=replace(own.contract, **change))
+        with pytest.raises(InputError, match="it knows no contract with a string"):
+            emit_c(other, found, "repro.c")
+
+
 def test_a_handler_that_is_not_modelled_is_refused(tmp_path):
     body = byte_copy().replace("_ASM_EXTABLE(1b, 3b)", "_ASM_EXTABLE_TYPE(1b, 3b, EX_TYPE_BPF)")
     witness = silent(tmp_path, routine(tmp_path, body), Case(1, FREE, FREE), "O3")

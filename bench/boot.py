@@ -77,6 +77,9 @@ def main() -> int:
     except InputError as error:
         print(f"boot-check: error: {error}", file=sys.stderr)
         return 2
+    except subprocess.CalledProcessError as error:
+        print(f"boot-check: error: {error}", file=sys.stderr)
+        return 2
 
 
 def _options() -> argparse.Namespace:

@@ -163,3 +163,15 @@ def test_what_is_not_decided_is_unknown(monkeypatch: pytest.MonkeyPatch, right: 
     prove_wrongly(monkeypatch, [late])
     finding = examine(one(*NARROW))
     assert (finding.fate, finding.remark) == (Fate.UNKNOWN, "Z3 did not decide it in time")
+
+
+def test_a_mutant_that_only_the_proof_refutes_is_refuted_and_says_what_it_breaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the runs that come first do not show it."""
+    monkeypatch.setattr(examination, "killing", lambda path: ())
+    finding = examine(one("rep_movsb", "mov %rcx, %rax", "mov %rdx, %rax"))
+    assert finding.fate is Fate.REFUTED
+    assert finding.broken == (("O4", ".Lfix_rep"),)
+    assert finding.reason is None
+    assert not finding.remark

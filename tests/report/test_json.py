@@ -84,7 +84,8 @@ def test_a_second_opinion_is_told():
 def test_the_contract_is_there_by_value():
     [routine] = document([FULL])["routines"]
     assert routine["terms"]["name"] == routine["contract"] == "mcsafe_ret"
-    assert {f.name for f in fields(Contract)} == routine["terms"].keys()
+    # Which registers a routine must restore is the architecture's business.
+    assert {f.name for f in fields(Contract)} - {"callee_saved"} == routine["terms"].keys()
 
 
 def test_the_code_and_its_table_are_there():

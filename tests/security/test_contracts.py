@@ -9,7 +9,11 @@ import pytest
 
 from mcverify.errors import InputError
 from mcverify.proof.options import ProveOptions
+from mcverify.proof.result import Verdict
 from mcverify.proof.select import tasks
+from mcverify.review.behaviour import identical
+from mcverify.review.changes import changed_obligations
+from mcverify.review.result import Cell, Row, Step
 
 from .conftest import Mcverify
 
@@ -139,6 +143,7 @@ def revisions(tree: Path, old: str, new: str) -> tuple[Path, Path]:
 def test_attack_patch_that_changes_its_contract(after: str, words: str, tree: Path, inside: Mcverify) -> None:
     paths = revisions(tree, STRICT + RIGHT, after + RIGHT)
     reports = ["--json", tree / "r.json", "--html", tree / "r.html", "--mail", tree / "r.txt"]
+    reports += ["--sarif", tree / "r.sarif"]
     ran = inside("review", "-q", *paths, *reports, "--no-differences")
     assert ran.code == 1
     assert words in ran.said
@@ -149,6 +154,9 @@ def test_attack_patch_that_changes_its_contract(after: str, words: str, tree: Pa
     assert document["routines"][0]["results"][1]["contract"] == "bytes_left"
     for report in ("r.html", "r.txt"):
         assert words in " ".join((tree / report).read_text().split())
+    (run,) = json.loads((tree / "r.sarif").read_text())["runs"]
+    told = run["invocations"][0]["toolExecutionNotifications"]
+    assert [n["level"] for n in told if words in n["message"]["text"]] == ["error"]
 
 
 def test_attack_patch_that_drops_its_table(tree: Path, inside: Mcverify) -> None:
@@ -176,3 +184,21 @@ def test_the_same_contract_is_no_news(tree: Path, inside: Mcverify) -> None:
     ran = inside("review", "-q", *revisions(tree, STRICT + RIGHT, STRICT + "\n\n" + RIGHT))
     assert ran.code == 0
     assert "contract" not in ran.said
+
+
+def test_an_obligation_that_is_gone_is_worse_while_its_exit_is_there() -> None:
+    """Also where no contract has changed; and not for an exit that is gone, or a limit that was reached."""
+
+    def cell(*proved: str) -> Cell:
+        return Cell("success", "a.S:1", "", "", "", "0", dict.fromkeys(proved, Verdict.PROVED))
+
+    def worse(row: Row, everywhere: list[dict[str, Verdict]], *, is_cut: bool) -> list[tuple[str, str]]:
+        found = changed_obligations([row], everywhere, 0, 1, is_cut=is_cut)
+        return [(o.row, o.obligation) for o in Step(0, 1, found, (), identical(), code_changed=True).worse]
+
+    nothing: list[dict[str, Verdict]] = [{}, {}]
+    fewer, gone = Row("success", (cell("O3", "O9"), cell("O9"))), Row("success", (cell("O3"), None))
+    assert worse(fewer, nothing, is_cut=False) == [("success", "O3")]
+    assert worse(fewer, nothing, is_cut=True) == []
+    assert worse(gone, nothing, is_cut=False) == []
+    assert worse(gone, [{"O8": Verdict.PROVED}, {}], is_cut=False) == [("everywhere", "O8")]

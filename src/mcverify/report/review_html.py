@@ -180,7 +180,7 @@ class _Step:
             ("better", "proved", folded(step.of(Change.FIXED))),
             ("undecided", "unknown", folded([c for c in step.of(Change.UNDECIDED) if c not in worse])),
             ("new", "", folded([c for c in step.of(Change.NEW) if c not in worse])),
-            ("gone", "", folded(step.of(Change.GONE))),
+            ("gone", "", folded([c for c in step.of(Change.GONE) if c not in worse])),
             ("returns", "", returns),
             ("same", "unasked", [unchanged(step)]),
         ]

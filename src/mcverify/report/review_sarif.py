@@ -37,7 +37,7 @@ def log(review: Review, exit_code: int, arguments: tuple[str, ...] = ("review",)
         before = _taken(result, known, there)
         result["baselineState"] = "new" if before is None else "unchanged"
     run["results"] += [{**result, "baselineState": "absent"} for result in known]
-    run["invocations"][0]["toolExecutionNotifications"] += [*_unread(review)]
+    run["invocations"][0]["toolExecutionNotifications"] += [*_unread(review), *_contracts(review)]
     run["invocations"][0]["executionSuccessful"] = not (review.failures or review.cut)
     with_text = _Snippets(review.revisions[-1])
     with_text.put_into(run)
@@ -53,6 +53,20 @@ def _unread(review: Review) -> Iterator[_Object]:
                 yield {
                     "descriptor": {"id": sarif.NOTE, "index": 0},
                     "level": level,
+                    "message": {"text": text},
+                }
+
+
+def _contracts(review: Review) -> Iterator[_Object]:
+    """A notification for each revision that asks for another contract than the one before it: the results
+    are about the old one, or about the new one if the operator accepts it."""
+    for routine in review.routines:
+        for step in routine.steps:
+            if step.contract is not None:
+                text = f"{review.revisions[step.new].name}: {routine.name}: {step.contract.sentence}"
+                yield {
+                    "descriptor": {"id": sarif.NOTE, "index": 0},
+                    "level": "note" if step.contract.accepted else "error",
                     "message": {"text": text},
                 }
 

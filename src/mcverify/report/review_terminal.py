@@ -103,7 +103,7 @@ def _summary(step: Step) -> str:
         (len(step.worse), "worse"),
         (len(step.of(Change.FIXED)), "better"),
         (len(step.of(Change.NEW)), "new"),
-        (len(step.of(Change.GONE)), "gone"),
+        (len([o for o in step.of(Change.GONE) if o not in step.worse]), "gone"),
     ]
     said = ", ".join(f"{count} {word}" for count, word in counts if count) or "no verdict changed"
     return changed + said
@@ -206,7 +206,7 @@ def _step(step: Step, routine: RoutineReview, names: Sequence[str]) -> Iterator[
     _add(grid, "better", folded(better), "green")
     _add(grid, "undecided", folded(rest), "yellow")
     _add(grid, "new", folded(new))
-    _add(grid, "gone", folded(step.of(Change.GONE)))
+    _add(grid, "gone", folded([c for c in step.of(Change.GONE) if c not in worse]))
     _add(grid, "returns", [f"{c.row}: {c.before or '?'} -> {c.after or '?'}" for c in step.counts])
     grid.add_row("same", Text(unchanged(step)))
     grid.add_row("behaviour", Text(relation(step.behaviour), _RELATIONS[step.behaviour.relation]))

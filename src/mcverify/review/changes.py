@@ -12,6 +12,7 @@ from mcverify.review.result import Cell, Change, ChangedCount, ChangedObligation
 
 EVERYWHERE = "everywhere"
 NO_RECOVERY = "the kernel no longer recovers from a machine check there"
+NOT_ASKED = "nobody asks it any more"
 NO_ENTRY = "the access is still there, and has lost its entry"
 
 
@@ -21,9 +22,12 @@ def changed_obligations(
     """Every obligation of the two revisions, the worse ones first. `is_cut`: a limit was reached in the proof
     of the newer one."""
     found = [c for row in rows for c in _of_row(row, old, new)]
-    found += _between(EVERYWHERE, everywhere[old], everywhere[new])
+    found += [
+        replace(c, why=NOT_ASKED if c.change is Change.GONE else c.why)
+        for c in _between(EVERYWHERE, everywhere[old], everywhere[new])
+    ]
     order = list(Change)
-    told = (replace(c, is_cut=is_cut and c.after is Verdict.UNKNOWN) for c in found)
+    told = (replace(c, is_cut=is_cut and c.after in (Verdict.UNKNOWN, None)) for c in found)
     return tuple(sorted(told, key=lambda c: order.index(c.change)))
 
 
@@ -32,7 +36,9 @@ def _of_row(row: Row, old: int, new: int) -> Iterator[ChangedObligation]:
     found = _between(row.name, before.verdicts if before else {}, after.verdicts if after else {})
     lost = _loss(before, after) if before is not None and after is not None else None
     for changed in found:
-        if lost is None or changed.obligation != "O1" or changed.change is Change.BROKEN:
+        if changed.change is Change.GONE and after is not None:
+            yield replace(changed, why=NOT_ASKED)
+        elif lost is None or changed.obligation != "O1" or changed.change is Change.BROKEN:
             yield changed
         else:
             change, was, now, why = lost

@@ -222,7 +222,15 @@ class Step:
         new = [o for o in self.of(Change.NEW) if o.after is Verdict.REFUTED]
         undecided = self.of(Change.UNDECIDED)
         lost = [o for o in undecided if o.why or (o.before is Verdict.PROVED and not o.is_cut)]
-        return [*self.of(Change.BROKEN), *new, *lost]
+        return [*self.of(Change.BROKEN), *new, *lost, *self._unasked]
+
+    @property
+    def _unasked(self) -> list[ChangedObligation]:
+        """What was proved, and is not asked any more where its exit is still there, unless by a contract
+        that the operator accepts, or for lack of time."""
+        if self.contract is not None and self.contract.accepted:
+            return []
+        return [o for o in self.of(Change.GONE) if o.why and o.before is Verdict.PROVED and not o.is_cut]
 
     @property
     def is_worse(self) -> bool:

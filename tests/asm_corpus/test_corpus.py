@@ -103,6 +103,7 @@ def test_every_proofs_file_belongs_to_a_routine():
     assert stems == {path.stem for path in FILES}
 
 
+@pytest.mark.slow
 def test_every_contract_has_a_right_and_a_wrong_routine():
     right, wrong = set(), set()
     for path in FILES:

@@ -42,6 +42,7 @@ def claim(caller, name):
     return next(c for c in caller["claims"] if c["id"] == name)
 
 
+@pytest.mark.slow
 def test_a_write_does_not_return(progress):
     code, callers = progress
     assert code == 1
@@ -66,6 +67,7 @@ def test_a_read_ends_early(progress):
     assert claim(read, "W4")["verdict"] == "proved"
 
 
+@pytest.mark.slow
 def test_the_right_routine_and_the_wrong_caller(right):
     code, routine = right
     assert code == 1
@@ -97,6 +99,7 @@ def test_a_proof_about_other_traps_says_nothing(capsys, caller, trap):
     assert f"{caller} " in said
 
 
+@pytest.mark.slow
 def test_what_the_proof_did_not_look_at_is_unknown(capsys):
     assert run(["prove", "asm/memcpy_64.S", "--caller", "dax-read", "-q"]) == 3
     assert "dax-read 6.1 to 7.3: W1 W2 W3 W4" in capsys.readouterr().out

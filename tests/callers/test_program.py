@@ -92,6 +92,7 @@ def test_a_case_becomes_the_call_that_makes_its_copy():
         program([SystemCall("write", 8, 9)], "")
 
 
+@pytest.mark.slow
 def test_replay_prints_the_program(tmp_path, capsys):
     witness = tmp_path / "w.json"
     run(["prove", "asm/user_both_wrong_progress.S", "--faults", "loads", "-q", "--json", str(witness)])

@@ -29,6 +29,7 @@ def parameters() -> list[Any]:
 
 
 @pytest.mark.parametrize("case", parameters())
+@pytest.mark.slow
 def test_the_answer_is_right(
     case: dict[str, Any],
     tmp_path: Path,

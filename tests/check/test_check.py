@@ -114,6 +114,7 @@ def test_both_solvers_agree(loop):
     assert "none is missing" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_bundle_is_the_same_from_run_to_run_and_folder_to_folder(loop, tmp_path):
     again = tmp_path / "again"
     done = mcverify("prove", ASM / "count32.S", "--proof", again, env={"PYTHONHASHSEED": "2"}, cwd=tmp_path)
@@ -239,6 +240,7 @@ def test_a_changed_byte_of_the_object(copy):
     assert "the proof is not complete" in refused(copy)
 
 
+@pytest.mark.slow
 def test_a_weakened_invariant(copy):
     """Without the equalities nothing follows any more from what is left."""
 
@@ -249,6 +251,7 @@ def test_a_weakened_invariant(copy):
     assert any("consecution" in name for name in fails(rewritten(copy, weaken)))
 
 
+@pytest.mark.slow
 def test_an_invariant_made_too_strong(copy):
     def strengthen(routine):
         routine["locations"][1]["invariant"] = [{"says": "false", "term": "false"}]
@@ -378,6 +381,7 @@ def variants(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_each_variant_has_a_proof_of_its_own(variants):
     done = mcverify("check", variants)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -436,6 +440,7 @@ def test_a_location_that_returns_elsewhere_is_noticed(called, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["byte_retry", "sse", "tail_in_c"])
+@pytest.mark.slow
 def test_no_way_is_missing_where(name, tmp_path):
     """Faults that persist, operands that must be aligned, a routine in C that is assumed."""
     done = mcverify("prove", ASM / f"{name}.S", "--proof", tmp_path / "proof")

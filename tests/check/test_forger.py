@@ -62,6 +62,7 @@ def accepted(forger: Forger, change: Callable[[Any], object]) -> bool:
     return forger.accepts(forger.changed(change)) is not None
 
 
+@pytest.mark.slow
 def test_a_wrong_routine_fails_by_an_obligation_alone(wrong: Forger) -> None:
     """Otherwise the forger would have nothing to do: all but some obligation is in order."""
     found = completed(wrong.bundle, seed="1")
@@ -208,6 +209,7 @@ def test_symbols_that_stand_for_two_things(wrong: Forger) -> None:
         assert wrong.accepts(content) is None
 
 
+@pytest.mark.slow
 def test_paths_that_end_elsewhere(wrong: Forger) -> None:
     paths = json.loads(wrong.text)["proofs"][0]["routine"]["paths"]
     for number in range(len(paths)):
@@ -273,6 +275,7 @@ def test_no_leaf_can_be_changed(bundles: Callable[[Path], Forger], name: str) ->
 
 
 @pytest.mark.parametrize("name", ["rep_movsb", "get_half"])
+@pytest.mark.slow
 def test_no_token_of_a_wrong_routine_can_be_changed(bundles: Callable[[Path], Forger], name: str) -> None:
     forger = bundles(WRONG[name])
     for text, what in single_tokens(forger.text, Random(13), TOKENS):

@@ -124,6 +124,7 @@ def test_what_is_no_code_is_told(proof: Path, tmp_path: Path) -> None:
         complete(changed(proof, tmp_path, add))
 
 
+@pytest.mark.slow
 def test_several_files_make_a_folder_of_bundles_and_one_table(tmp_path: Path) -> None:
     module = made(tmp_path, TEXT + MODULE, "f.ko", "-c")
     folder = tmp_path / "proofs"

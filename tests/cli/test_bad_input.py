@@ -476,6 +476,7 @@ def test_a_full_disk_is_one_sentence():
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_no_home_and_a_folder_that_may_not_be_written(tmp_path):
     write(routine(REP + ENTRY))
     shutil.copytree(".", "sub", ignore=shutil.ignore_patterns("sub"))

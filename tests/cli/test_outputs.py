@@ -271,6 +271,7 @@ def test_a_named_pipe_takes_a_report(tmp_path):
     assert [test.passed for test in read_ktap(out)] == [True]
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_takes_no_report_and_no_summary_with_it():
     environment = os.environ | {SUMMARY: "summary.md"}
     process = subprocess.Popen(

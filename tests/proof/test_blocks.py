@@ -34,5 +34,5 @@ def test_blocks_counted_beside_the_bytes_that_are_left_are_proved(tmp_path):
 
 @pytest.mark.slow
 def test_a_byte_count_that_falls_too_slowly_is_refuted(tmp_path):
-    result = proved_copies(tmp_path, 1, ("\tsub\t$64, %rdx\n", "\tsub\t$63, %rdx\n"))
+    result = proved_copies(tmp_path, 1, ("\tsub\t$64, %rdx\n", "\tsub\t$32, %rdx\n"))
     assert result.verdict is Verdict.REFUTED

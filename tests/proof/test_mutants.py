@@ -94,6 +94,7 @@ def mutant(request: pytest.FixtureRequest) -> Mutant:
     return request.param
 
 
+@pytest.mark.slow
 def test_a_mutant_is_refuted_where_it_is_wrong(mutant: Mutant, tmp_path: Path) -> None:
     path = written(mutant, tmp_path)
     (result,) = prove(path).values()

@@ -27,6 +27,7 @@ def test_with_the_promise_of_an_order_it_is_proved() -> None:
     assert any("elements 0 to k-1 have been moved and none other" in a for a in result.assumptions)
 
 
+@pytest.mark.slow
 def test_without_it_the_count_is_refuted(unordered: RoutineResult) -> None:
     assert unordered.verdict is Verdict.REFUTED
     assert refuted(unordered) == {("O3", ".Lfix_rep"), ("O4", ".Lfix_rep")}

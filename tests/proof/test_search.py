@@ -50,6 +50,7 @@ SYM_FUNC_END(further)
     return load(path), load_contract("bytes_left")
 
 
+@pytest.mark.slow
 def test_the_instruction_is_looked_up_in_short_runs_and_a_few_long_ones(one_further) -> None:
     image, contract = one_further
     on_cpu = Trials(image, image.functions[0].address, contract, "loads")
@@ -72,6 +73,7 @@ def test_a_long_run_that_was_not_looked_up_is_not_said_to_be_right(one_further) 
     assert emulated.broken(cases, keys) == [None, keys]
 
 
+@pytest.mark.slow
 def test_a_store_that_is_placed_makes_one_that_is_not_superfluous(one_further) -> None:
     image, contract = one_further
     witnesses = Witnesses(image, image.functions[0].address, contract, "loads", "ordered", 1 << 30)

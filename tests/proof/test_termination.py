@@ -233,6 +233,7 @@ def test_what_runs_for_ever_has_no_measure(seed: int) -> None:
             assert ends_from(ways, start), (start, [step for *_, step in ways])
 
 
+@pytest.mark.slow
 def test_some_of_them_end_and_some_do_not() -> None:
     """So that the test before is about something."""
     counted = [random_system(seed) for seed in range(SEEDS)]

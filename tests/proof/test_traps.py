@@ -26,6 +26,7 @@ ROUNDED = ASM / "retry_by_trap_wrong_rounded.S"
         ("mc", {("O4", ".Lfix_w1")}, "loads may fault, by machine checks alone"),
     ],
 )
+@pytest.mark.slow
 def test_a_count_that_is_rounded_after_a_machine_check_is_exact_after_page_faults(trap, broken, sentence):
     [result] = prove(ROUNDED, trap=trap).values()
     assert refuted(result) == broken
@@ -34,6 +35,7 @@ def test_a_count_that_is_rounded_after_a_machine_check_is_exact_after_page_fault
     assert all(c.case.trap == 18 for c in result.counterexamples)
 
 
+@pytest.mark.slow
 def test_what_is_refuted_strictly_is_proved_where_the_contract_allows_it():
     [result] = prove(ASM / "user_rounded.S", contract="uaccess", trap="mc").values()
     assert refuted(result) == {("O4", ".Lfix_pair"), ("O5", ".Lfix_pair")}

@@ -99,6 +99,7 @@ SYM_FUNC_END(rdmsr_safe)
 """
 
 
+@pytest.mark.slow
 def test_what_faults_without_a_memory_access_is_no_copy_routine_and_does_not_count(tree: Path) -> None:
     for name in ("b.S", "c.S"):
         (tree / "arch/x86/lib" / name).unlink()

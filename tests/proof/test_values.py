@@ -24,6 +24,7 @@ needs_cpu = pytest.mark.skipif(cpu.available() is not None, reason="skipped: nee
 
 @needs_cpu
 @pytest.mark.parametrize("register", ["r8d", "edi"])
+@pytest.mark.slow
 def test_a_trap_number_looked_for_in_another_register_is_refuted(register: str, tmp_path: Path) -> None:
     """Nothing is tried again if the data, or the low half of an address, is 18."""
     text = (ASM / "user_rounded.S").read_text()

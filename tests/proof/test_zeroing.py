@@ -36,6 +36,7 @@ def only(path: Path, **options: object) -> RoutineResult:
     return result
 
 
+@pytest.mark.slow
 def test_a_fixup_that_goes_on_in_c_is_proved_where_that_zeroes_the_rest() -> None:
     result = only(HERE / "aligned.S")
     assert (result.verdict, result.contract.name) == (Verdict.PROVED, "uaccess_zeroing")
@@ -49,6 +50,7 @@ def test_the_wrong_register_is_refuted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("contract", ["uaccess_zeroing", "uaccess_zero_flag"])
+@pytest.mark.slow
 def test_the_rest_may_be_zeroed(contract: str) -> None:
     assert only(HERE / "blocks.S", contract=contract).verdict is Verdict.PROVED
 
@@ -60,6 +62,7 @@ def test_no_more_than_a_contract_says_may_be_zeroed(tmp_path: Path) -> None:
     assert only(HERE / "blocks.S", contract="uaccess").verdict is Verdict.REFUTED
 
 
+@pytest.mark.slow
 def test_entries_that_count_loads_as_copied_are_refuted_there_alone(tmp_path: Path) -> None:
     wrong = changed(tmp_path, "blocks.S", ("Lload2, Lleft2", "Lload2, Lleft1"))
     assert {obligation for obligation, _ in refuted(only(wrong))} == {"O3"}
@@ -79,6 +82,7 @@ ZERO = "	xorl	%eax, %eax\nLzero:"
         ("	movl	$1, %eax\n", "O4"),
     ],
 )
+@pytest.mark.slow
 def test_what_else_is_written_over_the_rest_is_refuted(tmp_path: Path, before: str, obligation: str) -> None:
     wrong = changed(tmp_path, "blocks.S", (ZERO, f"{before}Lzero:"))
     assert obligation in {identifier for identifier, _ in refuted(only(wrong))}

@@ -247,6 +247,7 @@ def test_of_each_revision_it_is_told_whose_headers_it_had(
     assert f"{other}: arch/x86/include/asm/own.h:1: " in ran.out
 
 
+@pytest.mark.slow
 def test_a_configuration_can_be_named(tree: Path, tmp_path: Path, mcverify: Callable[..., Ran]) -> None:
     config = tmp_path / "config"
     config.write_text("CONFIG_X86_64=y\n")

@@ -91,6 +91,7 @@ def test_where_the_domain_ends_before_it_the_routine_is_proved(tmp_path: Path) -
     assert result.verdict is Verdict.PROVED
 
 
+@pytest.mark.slow
 def test_a_failure_at_one_alignment_of_a_page_is_found(tmp_path: Path) -> None:
     result = studied(tmp_path, ONE_PLACE)
     [found] = result.counterexamples

@@ -243,6 +243,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", ["macro", "absolute"])
+@pytest.mark.slow
 def test_an_entry_may_need_another_target(
     form: str, believing: Callable[..., Believing], tmp_path: Path
 ) -> None:
@@ -337,6 +338,7 @@ def test_the_repaired_routine_is_proved(name: str) -> None:
         assert repair.sentence == f"{TWINS[name]}: assembled with this change, the routine is proved"
 
 
+@pytest.mark.slow
 def test_several_exits_are_repaired_together(believing: Callable[..., Believing]) -> None:
     image, result = refuted(ASM / "memcpy_64_wrong_subtract.S")
     prover = believing(result)

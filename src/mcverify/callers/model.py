@@ -130,13 +130,19 @@ def claims() -> tuple[Claim, ...]:
 def find(name: str) -> Caller:
     """The caller of this name, or of the file of this name. Raises InputError."""
     if name in names():
-        path = models_dir() / "callers" / f"{name}.toml"
-    elif name.endswith(".toml"):
-        path = Path(name)
-    else:
-        raise InputError(
-            f"there is no caller {name!r}", hint=f"there are {', '.join(names())}, or a FILE.toml"
-        )
+        return _shipped(name)
+    if name.endswith(".toml"):
+        return _read(Path(name))
+    raise InputError(f"there is no caller {name!r}", hint=f"there are {', '.join(names())}, or a FILE.toml")
+
+
+@cache
+def _shipped(name: str) -> Caller:
+    return _read(models_dir() / "callers" / f"{name}.toml")
+
+
+def _read(path: Path) -> Caller:
+    """The caller that a file describes. Raises InputError."""
     try:
         table = tomllib.loads(read_regular(path, _LARGEST).decode())
     except OSError as error:

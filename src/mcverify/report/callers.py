@@ -104,7 +104,7 @@ def _claim_document(claim: ClaimResult) -> dict[str, Any]:
     }
 
 
-def refuted_claims(result: RoutineResult) -> list[str]:
+def open_claims(result: RoutineResult) -> list[str]:
     """The claims that were refuted or are open, in short: `write 6.12: W4`."""
     resume = result.resume
     not_resumed = (

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mcverify.proof.result import RoutineResult, Verdict
+from mcverify.report.callers import open_claims
 from mcverify.report.summary import at, counts, narrowed, said, wrong
 from mcverify.report.terminal import STYLES, print_trimmed, standard_output
 from mcverify.report.wide import fits, print_hanging, print_whole
@@ -101,8 +102,10 @@ def _row(result: RoutineResult) -> list[Text]:
 
 def _wrong(result: RoutineResult) -> str:
     broken = [] if result.verdict is Verdict.PROVED else wrong(result, result.verdict)
-    if broken:
-        return ", ".join(at(o) for o in broken[:_SHOWN]) + (", ..." if len(broken) > _SHOWN else "")
+    parts = [", ".join(at(o) for o in broken[:_SHOWN]) + (", ..." if len(broken) > _SHOWN else "")]
+    parts += open_claims(result)
+    if any(parts):
+        return "; ".join(filter(None, parts))
     return "" if result.contract is None or not result.unknowns else result.unknowns[0]
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from mcverify.contract import contract_for
 from mcverify.proof.result import SUCCESS, Exit, RoutineResult, Verdict
-from mcverify.report.callers import assumed_of, caller_lines, refuted_claims, resume_words
+from mcverify.report.callers import assumed_of, caller_lines, open_claims, resume_words
 from mcverify.report.cause import Cause, causes
 from mcverify.report.obligations import NAMES, title
 from mcverify.report.place import parse
@@ -90,7 +90,7 @@ def print_lines(results: Sequence[RoutineResult], console: Console | None = None
             line.append(f"  ({', '.join(less)})")
         if broken:
             line.append("  " + ", ".join(at(o) for o in broken[:3]) + (", ..." if len(broken) > 3 else ""))
-        if claims := refuted_claims(result):
+        if claims := open_claims(result):
             line.append("  " + "; ".join(claims))
         print_trimmed(line, out, soft_wrap=True)
 

@@ -106,7 +106,7 @@ class Contract:
     that kind. `routines` maps a routine's name to the kernels in which it bears the contract, if its code
     reads the registers `when_reads`. A routine may return nothing of which anything is asked.
     `rest_zeroed`: bytes of dst that are reported left may have been set to zero, where the low 32 bits of the
-    register `zero_rest`, if there is one, are not zero at entry.
+    register `zero_rest`, if there is one, are not zero at entry; with `zeroes_rest` they must be.
     Where `data` is one of `EXCHANGES` the word at dst is exchanged by one locked instruction: "swap" puts
     `stored_value` there, "add" adds it, "compare" puts it there if the word is that of the register
     `compared`; `found` returns the word as it was, unless a fault was taken. `window` is what stands in place
@@ -150,6 +150,7 @@ class Contract:
     zero_rest: str | None = None
     callee_saved: tuple[str, ...] = CALLEE_SAVED
     unit: int | None = None
+    zeroes_rest: bool = False
     string_length: str | None = None
     counts_nul: bool = False
     told: Told = "left"
@@ -186,6 +187,11 @@ class Contract:
         if register in _FLAGS:
             return registers["rflags"] >> X86_64.flags[register] & 1
         return registers[register] % (1 << self.bits(role))
+
+    def zeroes(self, initial: Mapping[str, int]) -> bool:
+        """Whether what is left may be, or must be, zeroed in a call with `initial` registers."""
+        is_asked = self.zero_rest is None or bool(initial[self.zero_rest] % (1 << 32))
+        return self.rest_zeroed and is_asked
 
     def length_is_right(self, value: int, nul: int, length: int) -> bool:
         """Whether `value` is the length of a string whose first zero byte is number `nul` of at most `length`
@@ -562,6 +568,9 @@ def _contract(top: _Table) -> Contract:
     status_inverted = result.get("status_inverted", bool, False)
     success_unasked = result.get("success_unasked", bool, False)
     told, left = _told(result)
+    zeroes_rest = result.get("zeroes_rest", bool, False)
+    may_zero = result.get("rest_zeroed", bool, False) or arguments.get("zero_rest", str) is not None
+    rest_zeroed = zeroes_rest or may_zero
     results = {"left": left, **{role: result.part(role, _FLAGS) for role in ("status", "trap")}}
     results["string_length"] = result.part("length")
     results["found"] = result.part("found")
@@ -607,7 +616,8 @@ def _contract(top: _Table) -> Contract:
         preserved=state.words("preserved", registers, ()),
         routines=top.table("routines").pairs(str),
         when_reads=state.words("when_reads", top.architecture.arguments[2:], ()),
-        rest_zeroed=result.get("rest_zeroed", bool, False) or arguments.get("zero_rest", str) is not None,
+        rest_zeroed=rest_zeroed,
+        zeroes_rest=zeroes_rest,
         zero_rest=arguments.word("zero_rest", registers),
         callee_saved=top.architecture.callee_saved,
         unit=unit,

@@ -15,7 +15,7 @@ import z3
 from mcverify.arch.known import X86_64
 from mcverify.contract import MACHINE_CHECK, Contract, all_contracts, load_contract
 from mcverify.logic.assumptions import Assumptions
-from mcverify.logic.ghost import HIT, OK, RETURNED, J
+from mcverify.logic.ghost import HIT, OK, RETURNED, ZEROED, J
 from mcverify.machine.instruction import Kind
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE, Registers, State
 from mcverify.machine.terms import word
@@ -57,6 +57,7 @@ class End:
     persistent: bool = False
     entry: Mapping[str, int] = field(default_factory=dict)
     nul: int = 0
+    zeroed: frozenset[int] = frozenset()
 
     def first_bad(self, buffer: str) -> int | None:
         return next((offset for name, offset in self.faults if name == buffer), None)
@@ -113,6 +114,7 @@ def right_end(contract: Contract, choose: random.Random) -> End:
         persistent=choose.random() < 0.5,
         entry=entry,
         nul=nul,
+        zeroed=frozenset(range(done, length)) if faults else frozenset(),
     )
     if contract.left:
         registers[contract.left] = told(contract, end, done)
@@ -195,8 +197,19 @@ def broken_for_the_judge(contract: Contract, end: End) -> set[str]:
         correct,
         0,
         ac=bool(end.ac),
+        unzeroed=unzeroed(contract, end),
     )
     return {violation.obligation for violation in judge(contract, case, outcome)}
+
+
+def unzeroed(contract: Contract, end: End) -> int | None:
+    """The first byte reported left, before a bad one of dst, that is not zero after a fault."""
+    if not (contract.zeroes_rest and end.faults and end.returned_to == RETURN_TO):
+        return None
+    bad = end.first_bad("dst")
+    claim = end.length - contract.left_of(end.registers, end.entry, end.length)
+    rest = range(claim, end.length if bad is None else bad) if claim >= 0 else ()
+    return next((at for at in rest if at not in end.zeroed), None)
 
 
 # -- as the proof sees it
@@ -295,7 +308,12 @@ def resting_on_addresses(contract: Contract, end: End) -> set[str]:
 def each_byte(end: End) -> Iterator[list[tuple[z3.ExprRef, z3.ExprRef]]]:
     for j in range(end.length + 1):
         right = j not in end.wrong
-        yield [(J, bits(j)), (HIT, z3.BoolVal(j in end.stored)), (OK, z3.BoolVal(right))]
+        yield [
+            (J, bits(j)),
+            (HIT, z3.BoolVal(j in end.stored)),
+            (OK, z3.BoolVal(right)),
+            (ZEROED, z3.BoolVal(j in end.zeroed)),
+        ]
 
 
 def variant(name: str, of: str, **terms: object) -> Contract:

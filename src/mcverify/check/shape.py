@@ -26,7 +26,7 @@ STATE: Mapping[str, int] = (
 )
 """The registers and their widths in bits."""
 
-GHOST: Mapping[str, int] = {"hit": 0, "ok": 0, "top": 64, "last_trap": 64}
+GHOST: Mapping[str, int] = {"hit": 0, "ok": 0, "zeroed": 0, "top": 64, "last_trap": 64}
 """What is known at a location of the stores before it, and of the last fault; 0: a truth value."""
 
 DEEPEST = -X86_64.limits.own_frame

@@ -45,7 +45,8 @@ USER_END = X86_64.limits.user_end
 
 _TOKEN = re.compile(r"\|[^|]*\||[^\s()]+")
 _BAD = {"load": "bad_src", "store": "bad_dst"}
-_GHOSTS = ("hit", "ok", "top")
+_AT_ENTRY = {"hit": "false", "ok": "true", "top": "#x0000000000000000", "zeroed": "false"}
+_GHOSTS = ("hit", "ok", "top", "zeroed")
 
 
 class Inconsistent(Exception):
@@ -282,7 +283,7 @@ class _Statements:
     def _ghost(self, script: _Script, path: Path) -> dict[str, str]:
         """Whether byte j has been stored, whether rightly, and how far stores have come, after a path."""
         entry = self._location(path.source).entry
-        now = {"hit": "false", "ok": "true", "top": word(0)} if entry else {n: n for n in _GHOSTS}
+        now = dict(_AT_ENTRY) if entry else {n: n for n in _GHOSTS}
         stores = [m for step in path.steps for m in step.moved if m.kind == "store"]
         for number, store in enumerate(stores, 1):
             define = script.define
@@ -294,27 +295,32 @@ class _Statements:
                 covers = f"(and {covers} stored.{number})"
             covers = define(f"covers.{number}", "Bool", covers)
             right = define(f"right.{number}", "Bool", self._right(store, offset))
+            zeroed = now["zeroed"]
+            if self._contract.zeroes_rest:
+                is_zero = "true" if _is_zero(store) else "false"
+                zeroed = define(f"zeroed.{number}", "Bool", f"(ite {covers} {is_zero} {zeroed})")
             top = f"(ite (bvult {now['top']} {end}) {end} {now['top']})"
-            if self._is_zero(store):  # it counts as not stored, where the contract lets it be zeroed
+            if self._may_be_zeroed(store):  # it counts as not stored, where the contract lets it be zeroed
                 zeroes, kept = self._zeroes(), f"(and {now['hit']} (not {covers}))"
                 hit, ok = f"(or {now['hit']} {covers})", f"(ite {covers} {right} {now['ok']})"
                 now = {
                     "hit": define(f"hit.{number}", "Bool", f"(ite {zeroes} {kept} {hit})"),
                     "ok": define(f"ok.{number}", "Bool", f"(ite {zeroes} {now['ok']} {ok})"),
                     "top": define(f"top.{number}", _sort(64), f"(ite {zeroes} {now['top']} {top})"),
+                    "zeroed": zeroed,
                 }
                 continue
             now = {
                 "hit": define(f"hit.{number}", "Bool", f"(or {now['hit']} {covers})"),
                 "ok": define(f"ok.{number}", "Bool", f"(ite {covers} {right} {now['ok']})"),
                 "top": define(f"top.{number}", _sort(64), f"above.{number}" if store.partial else top),
+                "zeroed": zeroed,
             }
         return now
 
-    def _is_zero(self, store: Moved) -> bool:
+    def _may_be_zeroed(self, store: Moved) -> bool:
         """Whether a store of zeros may be the zeroing of bytes that are reported left."""
-        constant = re.fullmatch(r"#x0+", store.value or "") is not None
-        return self._contract.rest_zeroed and constant and not store.partial
+        return self._contract.rest_zeroed and _is_zero(store) and not store.partial
 
     def _zeroes(self) -> str:
         """When the contract lets bytes that are reported left be zeroed."""
@@ -533,6 +539,8 @@ class _Statements:
             yield _implies(nothing, _any(f"(= {bad} {word(0)})" for bad in self._bad())), True
         elif identifier == "O6":
             yield from ((goal, False) for goal in self._right_data(faulted=faulted))
+            if self._contract.zeroes_rest and faulted:
+                yield self._rest_zeroed(claim, claimed)
         elif identifier == "O7":
             yield self._machine_state(path), False
         elif identifier == "O9":
@@ -576,6 +584,14 @@ class _Statements:
             yield _implies("hit", "ok")
         if self._contract.loaded_value:
             yield self._value_returned(self._contract.loaded_value, faulted=faulted)
+
+    def _rest_zeroed(self, claim: str, claimed: str) -> tuple[str, bool]:
+        """Each byte that is reported left is zero, as far as it can be written."""
+        rest = [self._zeroes(), claim, f"(bvule {claimed} j)", f"(bvult j {self._length})"]
+        may_fault = self._question.may_fault("store")
+        if may_fault:
+            rest.append(f"(bvult j {self._buffers['store'].bad})")
+        return _implies(_all(rest), "zeroed"), may_fault
 
     def _value_returned(self, register: str, *, faulted: bool) -> str:
         """That the register returns the bytes of src, zero-extended; 0 after a fault."""
@@ -730,6 +746,11 @@ class _Statements:
                 yield self._stated(
                     f"measure{number}-{path.name}-{relation}", "termination", says, script, goal
                 )
+
+
+def _is_zero(store: Moved) -> bool:
+    """Whether a constant zero is stored."""
+    return re.fullmatch(r"#x0+", store.value or "") is not None
 
 
 def passed(path: Path) -> tuple[Step, ...]:

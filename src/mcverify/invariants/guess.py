@@ -23,7 +23,7 @@ from mcverify.invariants.candidates import (
 )
 from mcverify.invariants.carried import Carried, carried
 from mcverify.invariants.houdini import Guesses
-from mcverify.logic.ghost import HIT, OK, TOP, J
+from mcverify.logic.ghost import HIT, OK, TOP, ZEROED, J
 from mcverify.machine.terms import replace, variable, word
 from mcverify.paths.faults import LAST_TRAP, trap_numbers
 from mcverify.paths.segment import Location, Paths
@@ -158,6 +158,7 @@ class _Guesser:
         found.facts = [
             *self._facts([*offsets, *changing], found.invariant().definitions),
             *self._ghost_facts(),
+            *self._zeroed(offsets),
         ]
         if self._length is not None and not any(self._ties_progress(e, offsets) for e in affine):
             found.facts += self._by_low_bits(changing, offsets, self._length)
@@ -308,6 +309,14 @@ class _Guesser:
         same = [v for v in variables if all(row[v] == row["last_trap"] for row in self._rows)]
         numbers = tuple(dict.fromkeys((*self._contract.load_traps, *self._contract.store_traps)))
         return [trap_numbers(LAST_TRAP, numbers), *(z3.BitVec(v, 64) == LAST_TRAP for v in same)]
+
+    def _zeroed(self, offsets: Sequence[str]) -> Iterator[z3.BoolRef]:
+        """After a fault: what lies between the bytes that were stored and a pointer may be zeroed."""
+        if not (self._contract.zeroes_rest and self._faulted):
+            return
+        dst = self._parameters["dst"]
+        for offset in [variable(n) for n in offsets if n.endswith(f"~{dst}")]:
+            yield z3.Implies(z3.And(z3.ULE(TOP, J), z3.ULT(J, offset)), ZEROED)
 
     def _ghost_facts(self) -> list[z3.BoolRef]:
         facts = [z3.Implies(HIT, OK), z3.Implies(HIT, z3.ULT(J, TOP))]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as changed
 
 import z3
 
@@ -25,6 +26,12 @@ J = z3.BitVec("j", 64)
 
 HIT, OK, TOP = z3.Bool("hit"), z3.Bool("ok"), z3.BitVec("top", 64)
 """The ghost's symbols at a location."""
+
+ZEROED = z3.Bool("zeroed")
+"""Whether there was a store to byte j, and the last one put a constant zero there; followed only where a
+contract asks for zeros in what is left."""
+
+_NEVER = z3.BoolVal(False)
 
 RETURNED = z3.Bool("returned")
 """Whether byte j is right in the register that returns a value, at an exit."""
@@ -56,14 +63,15 @@ class Ghost:
     ok: z3.BoolRef
     top: z3.BitVecRef
     run: Run | None = None
+    zeroed: z3.BoolRef = _NEVER
 
     def values(self) -> dict[str, z3.ExprRef]:
         """By symbol name, to put into a term about a location."""
-        return {"hit": self.hit, "ok": self.ok, "top": self.top}
+        return {"hit": self.hit, "ok": self.ok, "top": self.top, "zeroed": self.zeroed}
 
 
 AT_ENTRY = Ghost(z3.BoolVal(False), z3.BoolVal(True), word(0))
-AT_LOCATION = Ghost(HIT, OK, TOP)
+AT_LOCATION = Ghost(HIT, OK, TOP, zeroed=ZEROED)
 
 
 class GhostRules:
@@ -82,20 +90,24 @@ class GhostRules:
         self._dst = address_of(contract.dst)
         self._expected = _expected(contract)
         self._alternates = (contract.unit or 1) > 1
-        self._may_zero = _may_zero(contract)
+        self._may_zero = may_zero(contract)
+        self._zeroes_rest = contract.zeroes_rest
         self._stores: dict[int, _Store] = {}
         self._load_offsets: dict[str, z3.BitVecRef] = {}
 
     def start(self, ghost: Ghost) -> Ghost:
         """The ghost at the location, its definitions applied."""
         d = self._definitions
-        return Ghost(replace(ghost.hit, d), replace(ghost.ok, d), replace(ghost.top, d))
+        hit, ok, top = (replace(term, d) for term in (ghost.hit, ghost.ok, ghost.top))
+        return Ghost(hit, ok, top, zeroed=ghost.zeroed)
 
     def after(self, ghost: Ghost, transfers: tuple[Transfer, ...]) -> Ghost:
         """The ghost after `transfers`, in order."""
         for transfer in transfers:
             if transfer.kind is Kind.STORE:
-                ghost = self._stored(ghost, self._store(transfer))
+                store = self._store(transfer)
+                zeroed = self._zeroed(ghost, store) if self._zeroes_rest else ghost.zeroed
+                ghost = changed(self._stored(ghost, store), zeroed=zeroed)
             elif transfer.value is not None and self._src is not None:
                 name = transfer.value.decl().name()
                 self._load_offsets[name] = self._offset(transfer.address, self._src)
@@ -161,6 +173,12 @@ class GhostRules:
             becomes = z3.If(found == old, given, found)
         assert becomes is not None
         return z3.And(offset == 0, replace(transfer.value == becomes, self._definitions))
+
+    def _zeroed(self, ghost: Ghost, store: _Store) -> z3.BoolRef:
+        """Whether byte j is zeroed after a store."""
+        value = store.transfer.value
+        is_zero = value is not None and constant(z3.simplify(replace(value, self._definitions))) == 0
+        return z3.simplify(z3.If(store.covers, z3.BoolVal(is_zero), ghost.zeroed))
 
     def _stored(self, ghost: Ghost, store: _Store) -> Ghost:
         if self._contract.is_exchange:
@@ -259,8 +277,8 @@ class _Store:
     zeroes: z3.BoolRef
 
 
-def _may_zero(contract: Contract) -> z3.BoolRef:
-    """When the contract lets bytes that are reported left be zeroed."""
+def may_zero(contract: Contract) -> z3.BoolRef:
+    """When the contract lets bytes that are reported left be zeroed, or asks for it."""
     if contract.zero_rest is None:
         return z3.BoolVal(contract.rest_zeroed)
     return z3.Extract(31, 0, entry_symbol(contract.zero_rest)) != 0

@@ -11,7 +11,7 @@ from mcverify.arch.architecture import Architecture
 from mcverify.contract import MACHINE_CHECK, Contract
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.count import left_of, result_of
-from mcverify.logic.ghost import HIT, OK, RETURNED, J
+from mcverify.logic.ghost import HIT, OK, RETURNED, ZEROED, J, may_zero
 from mcverify.logic.standpoint import last_trap
 from mcverify.machine.instruction import Kind
 from mcverify.machine.state import RETURN_ADDRESS, STACK_BASE
@@ -175,6 +175,8 @@ def _right_data(at: _Exit) -> Iterator[Goal]:
     """Of the bytes that are stored, and of a value that is returned: it is zero after a fault."""
     if at.contract.dst is not None:
         yield Goal("O6", z3.Implies(HIT, OK))
+    if at.contract.zeroes_rest and at.segment.faulted:
+        yield _rest_zeroed(at)
     if at.contract.loaded_value is not None:
         value = at.register(at.contract.loaded_value)
         yield Goal("O6", value == 0 if at.segment.faulted else RETURNED)
@@ -190,6 +192,17 @@ def _found(at: _Exit) -> z3.BoolRef:
     if len(exchanges) != 1:
         return z3.BoolVal(False)
     return z3.Extract(exchanges[0].size() - 1, 0, at.register(at.contract.found)) == exchanges[0]
+
+
+def _rest_zeroed(at: _Exit) -> Goal:
+    """Each byte that is reported left is zero, as far as it can be written."""
+    assert at.left is not None
+    rest = [may_zero(at.contract), z3.ULE(at.left, at.length), z3.ULE(at.length - at.left, J)]
+    rest.append(z3.ULT(J, at.length))
+    may_fault = at.options.may_fault(Kind.STORE)
+    if may_fault:
+        rest.append(z3.ULT(J, FIRST_BAD[Kind.STORE]))
+    return Goal("O6", z3.Implies(z3.And(rest), ZEROED), bad_bytes=may_fault)
 
 
 def _machine_state(at: _Exit) -> Iterator[Goal]:

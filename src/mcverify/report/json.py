@@ -154,6 +154,7 @@ def _terms(contract: Contract) -> dict[str, Any]:
         "window": None if contract.window is None else contract.window.keys,
         "success_unasked": contract.success_unasked,
         "rest_zeroed": contract.rest_zeroed,
+        "zeroes_rest": contract.zeroes_rest,
         "zero_rest": contract.zero_rest,
         "error": contract.error,
         "user": contract.user,

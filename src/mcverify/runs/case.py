@@ -209,7 +209,8 @@ class Outcome:
     `wrong` are the runs [first, end) of offsets that changed, and that changed to a wrong value; of very many
     of them the last one holds all that follow (`runs.wire.MOST_RUNS`).
     `schedule` is the order (rep.toml) in which the elements of a REP were done where the run does
-    not rest on the CPU's promise of one.
+    not rest on the CPU's promise of one. `unzeroed` is the offset of the first byte reported left that
+    could be zeroed and is not, where the contract asks for zeros there.
     """
 
     ending: Ending
@@ -226,6 +227,7 @@ class Outcome:
     stored: tuple[Run, ...] | None = None
     wrong: tuple[Run, ...] | None = None
     schedule: str = ""
+    unzeroed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

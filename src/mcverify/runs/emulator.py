@@ -409,6 +409,7 @@ class _Run:
         )
         self._buffers = [b for b in (self._src, self._dst) if b is not None]
         self._faults: list[Fault] = []
+        self._unzeroed: int | None = None
         self._loads = 0
         self._was_nested = False
         self._ending: Ending | None = None
@@ -786,12 +787,13 @@ class _Run:
         """What was zeroed of the bytes that are reported left counts as not stored, where the contract allows
         that."""
         contract, length = self._machine.contract, self._case.len
-        is_asked = contract.zero_rest is None or initial[contract.zero_rest] % (1 << 32)
-        if not contract.rest_zeroed or not is_asked:
+        if not contract.zeroes(initial):
             return
         is_back = ending is Ending.RETURNED
         left = contract.left_of(self._registers(), initial, length) if is_back else length
         claim = length - left if left <= length else 0
+        if contract.zeroes_rest and is_back and self._faults and left <= length and not self._case.flicker:
+            self._unzeroed = self._first_unzeroed(claim)
         # Nothing was copied at or behind a fault, so that a zero is none of src's.
         struck = (fault.offset for fault in self._faults if fault.buffer and fault.offset >= 0)
         claim = min([claim, *struck])
@@ -802,6 +804,15 @@ class _Run:
             for at, byte in enumerate(memory, start):
                 if not byte and (at >= claim or known[LEAD + at]):
                     self._uc.mem_write(self._dst.at + at, fresh[LEAD + at : LEAD + at + 1])
+
+    def _first_unzeroed(self, claim: int) -> int | None:
+        """The first byte of dst from `claim` on, and before a bad one, that is not zero."""
+        bad = self._case.dst.first_bad
+        end = self._case.len if bad is None else min(bad, self._case.len)
+        if end <= claim:
+            return None
+        memory = bytes(self._uc.mem_read(self._dst.at + claim, end - claim))
+        return next((claim + at for at, byte in enumerate(memory) if byte), None)
 
     def _result(self, initial: dict[str, int], ending: Ending) -> Outcome:
         self._bring_back(self._dst)
@@ -827,6 +838,7 @@ class _Run:
             ac=self._ac,
             on="emulator",
             frame_intact=frame == _RETURN_PAGE.to_bytes(8, "little") + FRAME,
+            unzeroed=self._unzeroed,
             schedule=(self._schedule or "") if self._is_reordered else "",
         )
 

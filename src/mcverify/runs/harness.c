@@ -102,6 +102,7 @@ struct contract_ {
 	u64 unit;				/* of a fill: bytes of stored_value that repeat; else 0 */
 	u64 told;				/* of enum told */
 	u64 string_length, length_mask, counts_nul;	/* register that returns the length of the string in src; NONE */
+	u64 zeroes_rest;			/* they must be */
 	u64 rest_zeroed, zero_rest;		/* bytes left may be zeroed, if the register (NONE: always) says so */
 	u64 n_given, given[16], value[16];
 };
@@ -773,6 +774,7 @@ static struct {
 	enum ending ending;
 	u64 rip;
 	u64 n_faults, n_loads;	/* faults, those on loads among them */
+	u64 unzeroed;		/* offset of a byte left that is not zeroed; NONE */
 	u64 fault_address;	/* of the byte that faulted last */
 	bool was_nested;		/* the last fault was */
 	struct fault faults[MAX_FAULTS];
@@ -1448,6 +1450,24 @@ static u64 left_returned(void)
 	return NONE;
 }
 
+/* The first byte from `claim` on, and before one of dst that is bad, that is not zero after a fault. */
+static void unzeroed_find(s64 claim, s64 len)
+{
+	const struct test *test = &run.test;
+
+	if (run.ending != RETURNED || !run.n_faults || test->flicker || left_returned() > test->len)
+		return;
+	if (test->dst_place == INSIDE)
+		return;
+	if (test->dst_place == HOLE && (s64)test->dst_at < len)
+		len = test->dst_at;
+	for (s64 at = claim; at < len; at++)
+		if (run.dst.at[at]) {
+			run.unzeroed = at;
+			return;
+		}
+}
+
 /* What was zeroed of the bytes that are reported left counts as not stored, where the contract allows that. */
 static void zeros_undo(void)
 {
@@ -1459,6 +1479,8 @@ static void zeros_undo(void)
 		return;
 	if (run.ending == RETURNED && left_returned() <= run.test.len)
 		claim = len - (s64)left_returned();
+	if (contract.zeroes_rest)
+		unzeroed_find(claim, len);
 	/* Nothing was copied at or behind a fault, so that a zero is none of src's. */
 	for (u64 i = 0; i < run.n_faults; i++)
 		if (run.faults[i].buffer && (s64)run.faults[i].offset >= 0 && (s64)run.faults[i].offset < claim)
@@ -1487,6 +1509,7 @@ static void enter(const struct test *test)
 	memcpy(load, run.initial, sizeof(load));
 	load[RSP] -= 16;
 	run.n_faults = 0;
+	run.unzeroed = NONE;
 	run.n_loads = 0;
 	run.told = 0;
 	run.was_nested = false;
@@ -1872,7 +1895,7 @@ static u64 judge_facts(const struct facts *facts)
 
 	if (run.ending == ESCAPED || run.ending == REFUSED)
 		return 0;
-	broken = BREAKS(6, facts->any_wrong) | BREAKS(8, facts->stray || stray_fault()) |
+	broken = BREAKS(6, facts->any_wrong || run.unzeroed != NONE) | BREAKS(8, facts->stray || stray_fault()) |
 		 BREAKS(4, facts->last > fault_point());
 	if (run.ending == RETURNED)
 		broken |= judge_return(facts);
@@ -2086,6 +2109,7 @@ static void outcome_put(void)
 	put(high->to);
 	spans_put(&stored);
 	spans_put(&wrong);
+	put(run.unzeroed);
 }
 
 static void mark_put(void)

@@ -239,6 +239,9 @@ def _memory(run: Judged) -> Iterator[Violation]:
         of = run.contract.value_name or "the source"
         what = "is not zero" if run.contract.data == "zero" else f"is not {of}'s"
         yield Violation("O6", f"what was stored at {_words(wrong)} of dst {what}")
+    if run.outcome.unzeroed is not None:
+        at = run.outcome.unzeroed
+        yield Violation("O6", f"byte {at} of dst is reported left, and was not zeroed after the fault")
     stray = [
         part for a, b in run.stored for part in ((a, min(b, 0)), (max(a, length), b)) if part[0] < part[1]
     ]

@@ -348,6 +348,7 @@ def _contract(contract: Contract, unstruck: str | None) -> bytes:
         number(contract.string_length),
         _mask(contract, "string_length"),
         contract.counts_nul,
+        contract.zeroes_rest,
         contract.rest_zeroed,
         number(contract.zero_rest),
         len(contract.given),
@@ -541,12 +542,15 @@ def _outcome(reader: _Reader, case: Case, bias: int) -> Outcome:
     faults = tuple(_fault(words, bias) for words in reader.counted(5, _MOST_FAULTS))
     spans = [signed(word) for word in reader.take(4)]
     stored, wrong = (_runs(reader, case) for _ in range(2))
+    unzeroed = reader.word()
     if ending is Ending.REFUSED:
         return nothing(Ending.REFUSED)
     if not all(_is_within(case, *span) for span in (spans[:2], spans[2:])):
         raise GarbledError
     base, end = extent(((a, b) for a, b in (spans[:2], spans[2:]) if b > a), case.len)
     if any(not base <= first <= last <= end for first, last in (*stored, *wrong)):
+        raise GarbledError
+    if unzeroed != NONE and unzeroed >= case.len:
         raise GarbledError
     short = not is_long(case)
     return Outcome(
@@ -563,6 +567,7 @@ def _outcome(reader: _Reader, case: Case, bias: int) -> Outcome:
         frame_intact=frame_intact,
         stored=None if short else stored,
         wrong=None if short else wrong,
+        unzeroed=None if unzeroed == NONE else unzeroed,
     )
 
 

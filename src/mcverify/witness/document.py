@@ -87,6 +87,7 @@ class Terms(Struct):
     faults_by_table: bool = False
     when_reads: tuple[str, ...] = ()
     unit: int | None = None
+    zeroes_rest: bool = False
     string_length: str | None = None
     counts_nul: bool = False
     told: Told = "left"

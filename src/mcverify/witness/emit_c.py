@@ -113,13 +113,14 @@ def _refuse(subject: Subject, found: Counterexample) -> None:
     contract = subject.contract
     if (
         contract.string_length
+        or contract.zeroes_rest
         or contract.handed
         or contract.told != "left"
         or contract.status in X86_64.flags
     ):
         raise InputError(
-            "no C program can show it: it knows no contract with a string, a count of bytes done, the address"
-            " of a fault, or a flag",
+            "no C program can show it: it knows no contract that asks for zeros, with a string, a count of"
+            " bytes done, the address of a fault, or a flag",
             where=where,
             hint="mcverify replay runs it",
         )

@@ -261,7 +261,7 @@ def _contract(terms: document.Terms | None, path: str) -> Contract:
         | {"status_inverted": terms.status_inverted, "success_unasked": terms.success_unasked}
         | {"counts_nul": terms.counts_nul}
         | {"nothing": _asks_of_no_result(terms)}
-        | {"rest_zeroed": terms.rest_zeroed},
+        | {"rest_zeroed": terms.rest_zeroed, "zeroes_rest": terms.zeroes_rest},
         "state": {
             "given": _numbers(terms.given),
             "preserved": list(terms.preserved),

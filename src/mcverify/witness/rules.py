@@ -121,6 +121,9 @@ def _right_data(run: Judged) -> str:
         what = "must be 0 after a fault" if run.outcome.faults else "must be the bytes of src, zero-extended"
         return f"the value returned {what}: {loaded} is {run.register(loaded):#x}, not {run.right_value:#x}"
     wrong = [(max(a, 0), min(b, length)) for a, b in run.wrong if a < length and b > 0]
+    if run.outcome.unzeroed is not None and not wrong:
+        said = f"left is {shown(run.left)} of {length}, and dst[{run.outcome.unzeroed}] is not"
+        return f"each byte that is reported left must be zero after a fault: {said}"
     if run.contract.data == "zero":
         return f"every byte that is stored must be zero: {spans(wrong)} {_are(wrong)} not"
     of = run.contract.value_name or "the source"

@@ -302,6 +302,8 @@ def resting_on_addresses(contract: Contract, end: End) -> set[str]:
     found = {"O5"} if end.faults and (contract.left or contract.string_length) else set()
     if end.faults and (end.before or end.persistent):
         found.add("O4")
+    if end.faults and contract.zeroes_rest:
+        found.add("O6")  # what cannot be written need not be zeroed
     return found & asked
 
 

@@ -10,7 +10,7 @@ import click
 
 from mcverify.errors import InputError
 from mcverify.permit import permit
-from mcverify.runs.choice import choose
+from mcverify.runner_choice import choose
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -11,9 +11,9 @@ from mcverify.contract import OBLIGATIONS, Contract, Faults, can_fault, faults_b
 from mcverify.deadline import Deadline
 from mcverify.image.image import Image
 from mcverify.proof.exits import EVERYWHERE, SUCCESS, exit_of_fault, place
+from mcverify.runner_choice import chosen
 from mcverify.runs import cpu
 from mcverify.runs.case import Access, Case, Ending, Fault, Outcome, Place, Preset, Visit
-from mcverify.runs.choice import chosen
 from mcverify.runs.code import decode, is_fence, is_nontemporal, modifies, reachable
 from mcverify.runs.constants import presets
 from mcverify.runs.cpu import CpuRunner

@@ -34,7 +34,7 @@ from mcverify.proof.options import ProveOptions
 from mcverify.proof.prove import Job
 from mcverify.proof.result import RoutineResult
 from mcverify.review.essence import code_of
-from mcverify.runs.choice import chosen
+from mcverify.runner_choice import chosen
 
 LARGEST = 128 << 20
 """Bytes that the entries may have together; the least recently used go first."""

@@ -22,9 +22,9 @@ from mcverify.errors import InputError
 from mcverify.image.callees import NESTED, calling
 from mcverify.image.image import Image
 from mcverify.image.recovery import fatal_entries, handler_of
+from mcverify.runner_choice import chosen
 from mcverify.runs.apart import Apart
 from mcverify.runs.case import PAGE, PAGE_FAULT, Access, Case, Ending, Fault, Outcome, Visit, touches
-from mcverify.runs.choice import chosen
 from mcverify.runs.code import must_be_aligned, opens_user_access, reachable, returning_externals
 from mcverify.runs.effects import Effect, Operation, operations
 from mcverify.runs.layout import Buffer, bias_of, by_page, lay_out, needed, page_end

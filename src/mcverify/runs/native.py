@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mcverify.errors import InputError
 from mcverify.programs import executable
-from mcverify.runs.choice import chosen
+from mcverify.runner_choice import chosen
 from mcverify.runs.jailed import Limits, Said, converse, start
 
 SOURCE = Path(__file__).with_name("harness.c")

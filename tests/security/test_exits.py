@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from mcverify.cli import main
+from mcverify.errors import LostProcess
 from mcverify.proof import prove
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Verdict
+from mcverify.review.differ import Pair
 from mcverify.runs import apart, emulator
 from mcverify.runs.case import Case, Outcome
 from mcverify.witness.sweep import Finding, SweepOptions, sweep_file
@@ -145,3 +148,28 @@ def test_attack_answer_of_the_emulator() -> None:
     """What comes back is values of a run: a name of anything else in it is refused."""
     with pytest.raises(pickle.UnpicklingError, match="system is no part of an answer"):
         apart._Answers(io.BytesIO(pickle.dumps(("gives", os.system)))).load()
+
+
+@pytest.mark.parametrize("command", [["replay", "w.json"], ["review", "old.S", "new.S"]])
+def test_a_lost_process_of_ours_decides_nothing(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def is_lost(**_: object) -> None:
+        raise LostProcess("the emulator was killed by signal 9 (Killed)")
+
+    monkeypatch.setattr(main.cli, "main", is_lost)
+    assert main.run(command) == 3
+    said = capsys.readouterr().err
+    assert said == "mcverify: error: the emulator was killed by signal 9 (Killed): nothing is decided\n"
+
+
+def test_a_lost_emulator_leaves_a_comparison_undecided(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def is_lost(self: Pair) -> None:
+        raise LostProcess("the emulator was killed by signal 9 (Killed)")
+
+    monkeypatch.setattr(Pair, "glance", is_lost)
+    files = [str(REPOSITORY / "asm" / name) for name in ("rep_movsb.S", "rep_movsb_wrong_zero.S")]
+    assert main.run(["review", "--no-cache", *files]) == 1
+    assert "the emulator was killed by signal 9 (Killed)" in " ".join(capsys.readouterr().out.split())

@@ -23,7 +23,7 @@ from mcverify.cli.silicon import silicon
 from mcverify.cli.streams import silence_stdout
 from mcverify.cli.sweep import sweep
 from mcverify.deadline import OutOfTime
-from mcverify.errors import Disagreement, ElsewhereError, ExitCode, InputError, in_words
+from mcverify.errors import Disagreement, ElsewhereError, ExitCode, InputError, LostProcess, in_words
 from mcverify.interrupt import INTERRUPTED
 
 _ROOM = 1 << 20
@@ -85,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         silence_stdout()
         return BROKEN_PIPE
-    except OutOfTime as error:
+    except (OutOfTime, LostProcess) as error:
         return _say(f"error: {error}: nothing is decided", ExitCode.UNKNOWN)
     except MemoryError:
         return _say("error: there is not enough memory (a limit of this shell or container?)", ExitCode.USAGE)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mcverify.deadline import Deadline, OutOfTime
+from mcverify.errors import LostProcess
 from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import EVERYWHERE, SUCCESS, RoutineResult, Verdict
 from mcverify.review.answer import Answer
@@ -52,8 +53,8 @@ def behaviour(
     comparison = _Comparison(before, after, exits, options, deadline, progress, explored)
     try:
         comparison.compare()
-    except OutOfTime as late:
-        comparison.answer = replace(comparison.answer, why=str(late))
+    except (OutOfTime, LostProcess) as cut:
+        comparison.answer = replace(comparison.answer, why=str(cut))
     return comparison.behaviour()
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import z3
 
+from mcverify.arch.x86_64 import handlers
 from mcverify.check.solvers import Reply, Said
 from mcverify.errors import Disagreement
-from mcverify.machine import handlers
 from mcverify.proof import discharge, obligations
 from mcverify.runs import cpu
 
@@ -86,8 +86,8 @@ def test_a_wrong_model_of_a_handler_ends_a_real_run(
     assert refuted.code == 1
     assert "the proof's model predicts the same" in refuted.out
 
-    wrong = handlers._EFFECTS | {"ax = trap": lambda _, __, trap: {"rax": trap + 1}}
-    monkeypatch.setattr(handlers, "_EFFECTS", wrong)
+    wrong = handlers.EFFECTS | {"ax = trap": lambda _, __, trap: {"rax": trap + 1}}
+    monkeypatch.setattr(handlers, "EFFECTS", wrong)
     kept = tmp_path / "states.json"
     ran = mcverify("prove", tmp_path / "wrong.S", "--save-disagreement", kept)
     assert (ran.code, ran.out) == (4, "")

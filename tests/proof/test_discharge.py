@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import z3
 
+from mcverify.arch.known import X86_64
 from mcverify.contract import FaultModel, load_contract
 from mcverify.logic.assumptions import Assumptions
 from mcverify.logic.normal import Normalizer
@@ -32,7 +33,10 @@ from mcverify.proof.termination import Termination
 HOME = Location(0x1000, False, 0)
 OTHER = Location(0x2000, False, 0)
 IMAGE: Any = SimpleNamespace(
-    where=lambda address: f"a.S:{address}", label_at=lambda _: "", entry_at=lambda _: None
+    architecture=X86_64,
+    where=lambda address: f"a.S:{address}",
+    label_at=lambda _: "",
+    entry_at=lambda _: None,
 )
 OPTIONS = Options.of(load_contract("bytes_left"), "loads", "ordered")
 REPLIES = (Answer.FAILED, Answer.TIMEOUT, Answer.UNCONFIRMED)

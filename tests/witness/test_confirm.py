@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mcverify.arch.x86_64 import handlers
 from mcverify.contract import load_contract
 from mcverify.deadline import Deadline
 from mcverify.errors import Disagreement
 from mcverify.image.load import load
-from mcverify.machine import handlers
 from mcverify.paths.explore import Explorer, TooManyPaths
 from mcverify.paths.segment import Paths
 from mcverify.proof.options import ProveOptions
@@ -215,8 +215,8 @@ def test_too_many_paths_leave_the_emulator(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_contradiction_names_the_routine_and_keeps_both_states(monkeypatch: pytest.MonkeyPatch) -> None:
     (result,) = found.broken(found.ASM / "memcpy_64_wrong_subtract.S")
-    wrong = handlers._EFFECTS | {"ax = trap": lambda _, __, trap: {"rax": trap + 1}}
-    monkeypatch.setattr(handlers, "_EFFECTS", wrong)
+    wrong = handlers.EFFECTS | {"ax = trap": lambda _, __, trap: {"rax": trap + 1}}
+    monkeypatch.setattr(handlers, "EFFECTS", wrong)
     with pytest.raises(
         Disagreement, match=r"^memcpy_trap: with len = \d+, .* on the cpu, .* in the model"
     ) as e:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import z3
 
+from mcverify.arch.x86_64 import handlers
 from mcverify.arch.x86_64.lift import Lifter
 from mcverify.contract import Contract
 from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import Disagreement
 from mcverify.image.image import Image
-from mcverify.machine import handlers
 from mcverify.machine.instruction import Instruction
 from mcverify.machine.terms import word
 from mcverify.paths import explore
@@ -135,8 +135,8 @@ def test_flags_that_the_manual_leaves_undefined_are_not_compared(tmp_path: Path)
 
 
 def test_a_wrong_handler_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = handlers._EFFECTS | {"ax = trap": lambda _, __, trap: {"rax": trap + 1}}
-    monkeypatch.setattr(handlers, "_EFFECTS", wrong)
+    wrong = handlers.EFFECTS | {"ax = trap": lambda _, __, trap: {"rax": trap + 1}}
+    monkeypatch.setattr(handlers, "EFFECTS", wrong)
     found = routine("memcpy_64")
     with pytest.raises(Disagreement, match=r"rax is 0x(e|12) on the cpu, 0x(f|13) in the model"):
         agree(found, cases_of(found))

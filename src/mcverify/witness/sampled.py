@@ -51,10 +51,13 @@ def check(
 ) -> Check:
     """Run `count` cases of the grid once more, and judge them here."""
     drawn = draw(grid, count)
-    checked, unshown = 0, 0
+    checked, unshown, excluded = 0, 0, 0
     broken: list[tuple[Case, Outcome, tuple[Violation, ...]]] = []
     try:
         for case, outcome in _outcomes(runner(), drawn, deadline, progress):
+            if _does_not_happen(outcome):
+                excluded += 1
+                continue
             checked += 1
             if outcome.ending in _SHOWS_NOTHING:
                 unshown += 1
@@ -65,7 +68,13 @@ def check(
     except (InputError, ElsewhereError, MemoryError) as error:
         why = f": {error}" if str(error) else ""
         return Check(checked - unshown, tuple(broken), (f"no case was checked in the emulator{why}",))
-    return Check(checked - unshown, tuple(broken), tuple(_gaps(checked, unshown, len(drawn))))
+    return Check(checked - unshown, tuple(broken), tuple(_gaps(checked, unshown, len(drawn) - excluded)))
+
+
+def _does_not_happen(outcome: Outcome) -> bool:
+    """Whether the run came to a fault that is taken not to happen: of an access without an entry, where those
+    of its kind fault only if they have one."""
+    return outcome.ending is Ending.REFUSED and bool(outcome.faults)
 
 
 def draw(grid: Grid, count: int) -> list[Case]:

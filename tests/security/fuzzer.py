@@ -18,11 +18,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 from review.support import PATCH, SERIES
+from support.forger import forced
 from support.results import REFUTED
 
 from mcverify.check import manifest, script, term
+from mcverify.check.bundle import MANIFEST
 from mcverify.contract import load_contract
 from mcverify.errors import InputError
 from mcverify.foreign import inner
@@ -37,6 +40,7 @@ from mcverify.proof.select import tasks
 from mcverify.report.json import to_json
 from mcverify.report.place import parse
 from mcverify.review.apply import applied, changes
+from mcverify.review.git import Commit, Repository
 from mcverify.review.mail import patches
 from mcverify.review.revision import included
 from mcverify.shown import printable
@@ -200,6 +204,35 @@ def _objects() -> Sequence[bytes]:
     return [target.read_bytes()]
 
 
+@cache
+def _manifests() -> Sequence[bytes]:
+    folder = forced(REPOSITORY / "asm/get_half.S", Path(_folder().name) / "bundle")
+    return [(folder / MANIFEST).read_bytes()]
+
+
+class _Said(Repository):
+    """A repository of which git says what it is told to say."""
+
+    said: ClassVar[bytes] = b""
+
+    def _run(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.CompletedProcess(arguments, 0, self.said, b"")
+
+
+def _commit(content: bytes) -> Commit:
+    _Said.said = content
+    found = _Said(Path()).describe("a" * 40)
+    assert printable(found.subject) == found.subject
+    assert printable(found.author) == found.author
+    return found
+
+
+def _tree(content: bytes) -> object:
+    _Said.said, repository = content, _Said(Path())
+    names = [repository.changed("a", "b", ()), repository.sources("a", "lib"), repository.names("a", ())]
+    return [names, repository.commits("a", "b", ()), [*repository.contents("a", ())]]
+
+
 def _texts(*texts: str) -> Callable[[], Sequence[bytes]]:
     return lambda: [text.encode() for text in texts]
 
@@ -230,7 +263,7 @@ READERS = (
     ),
     Reader(
         "manifest",
-        _texts('{"format": "mcverify-proof 1", "tools": {}, "proofs": []}'),
+        _manifests,
         manifest.decoded,
         (ValueError,),
     ),
@@ -251,6 +284,12 @@ READERS = (
         _texts("ffffffff81000000 T _text\nffffffff81001000 t a\t[m]\n"),
         lambda content: read_system_map(_file("System.map", content), ()),
     ),
+    Reader(
+        "commit",
+        _texts("tree a\nparent b\nauthor A U Thor <a@b> 1 +0000\nencoding latin-1\n\nlib: a\n\nmore\n"),
+        _commit,
+    ),
+    Reader("tree", _texts("100644 blob 0a1b      12\tlib/a.S\0120000 blob 0a1c 3\tlib/b.S\0"), _tree),
     Reader("kbuild", _texts("generic-y += a.h\nmandatory-y += \\\n b.h\ngenerated-y += c.h\n"), _kbuild),
     Reader("names", _texts("arch/x86/lib/a.S", "a.S:12", "a.S: .text+0x4, b.S:3"), _names),
     Reader(

@@ -223,3 +223,9 @@ def test_the_fuzzer_finds_what_is_wrong() -> None:
 
 def refuse() -> None:
     raise InputError("it is refused")
+
+
+@pytest.mark.parametrize("coding", [b"x\0y", b"zip", b"undefined", b"\xff", b"utf-8"])
+def test_a_commit_may_name_any_encoding(coding: bytes) -> None:
+    found = fuzzer._commit(b"author A <a@b> 1 +0000\nencoding " + coding + b"\n\nsubject\n")
+    assert found.subject == "subject"

@@ -50,6 +50,10 @@ _ENVIRONMENT = {
 }
 
 
+_FIELDS = 4
+"""Of an entry of `git ls-tree -l`, before its name: mode, kind, id, size."""
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """A commit: its id, a short one, its subject and author."""
@@ -166,9 +170,12 @@ class Repository:
     def _entries(self, commit: str, paths: Sequence[str], *options: str) -> Iterator[_Entry]:
         """The files of a commit at or below the paths; no links."""
         text = self._text("ls-tree", *options, "-l", "-z", "--full-tree", commit, "--", *paths)
-        for entry in text.split("\0"):
-            meta, tab, name = entry.partition("\t")
-            mode, kind, identifier, size = meta.split() if tab else ("", "", "", "")
+        for entry in filter(None, text.split("\0")):
+            meta, _, name = entry.partition("\t")
+            fields = meta.split()
+            if len(fields) != _FIELDS:
+                raise InputError(f"git lists what is no entry of a tree in commit {commit[:12]}")
+            mode, kind, identifier, size = fields
             if kind != "blob" or mode == _LINK:
                 continue
             name = inner(name, f"commit {commit[:12]}")
@@ -230,6 +237,6 @@ def _said(text: bytes, coding: str) -> str:
     """What a commit says in one line, fit to be shown."""
     try:
         line = text.decode(coding)
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):  # no such encoding, bytes that are none of it, a name with a zero byte
         line = text.decode("utf-8", "replace")
     return printable(" ".join(line.split()))

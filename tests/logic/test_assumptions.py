@@ -73,6 +73,7 @@ def test_what_is_bounded_are_the_length_and_offsets(contract) -> None:
     named += [contract.len + "@0"] if contract.len else []
     named += ["bad_src"] if contract.src else []
     named += ["bad_dst"] if contract.dst else []
+    named += ["nul@0"] if contract.string_length else []
     assert given.bounds == dict.fromkeys(named, 1000)
     if contract.len is None:
         assert given.length.as_long() == contract.size

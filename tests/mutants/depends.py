@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import grimp
 
 ROOT = Path(__file__).parents[2]
 _FOLDERS = {"mcverify": ROOT / "src", "mutants": ROOT / "tests", "asm_corpus": ROOT / "tests"}
+LOADER = "mcverify.arch.architecture"
 _DATA = ("models/**/*.toml", "requirements.lock")
 
 
@@ -26,9 +27,27 @@ def digest(module: str) -> bytes:
 def files(module: str) -> set[Path]:
     """The sources of a module and of all that it imports, at once or when it runs, with the data in their
     folders, the models and the versions of libraries."""
-    sources = {_source(name) for name in {module, *_graph().find_upstream_modules(module)}}
+    names = {module, *_graph().find_upstream_modules(module)}
+    sources = {_source(name) for name in names | _by_name(names)}
     beside = {path for folder in {s.parent for s in sources} for path in _data_in(folder)}
     return sources | beside | {path for pattern in _DATA for path in ROOT.glob(pattern)}
+
+
+def _by_name(names: Set[str]) -> set[str]:
+    """What an architecture imports by its name (`Architecture.code`): the modules of its folder that need no
+    room but those which are among `names`."""
+    if LOADER not in names:
+        return set()
+    rooms = {_room(name) for name in names}
+    return {
+        name
+        for name in _graph().find_descendants("mcverify.arch")
+        if {_room(other) for other in _graph().find_upstream_modules(name)} <= rooms
+    }
+
+
+def _room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
 
 
 @cache

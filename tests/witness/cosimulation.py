@@ -81,7 +81,7 @@ def random_cases(task: Task, contract: Contract, count: int, seed: int) -> list[
             length := random.randrange(random.choice((26, LONGEST + 1))),
             _placement(random, length, loads) if contract.src else Placement(Place.FREE),
             _placement(random, length, stores),
-            trap=random.choice((14, 18)),
+            trap=random.choice(contract.load_traps or (14,)),
             seed=seed * count + number + 1,
         )
         for number in range(count)

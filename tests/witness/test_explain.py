@@ -70,7 +70,11 @@ def spoken_of(name: str, told: Explanation) -> Iterator[int]:
                 break
 
 
-@pytest.mark.parametrize("name", [name for name in WRONG if name not in TABLE_ONLY])
+SPREAD = {"fill_bytes_wrong_half"}
+"""The value is wrong before it is stored, by an instruction that no load leads to: the store is named."""
+
+
+@pytest.mark.parametrize("name", [name for name in WRONG if name not in TABLE_ONLY | SPREAD])
 def test_the_line_that_is_wrong_is_named(name: str) -> None:
     for (obligation, exit_id), told in explanations(name).items():
         assert differing(name) & set(spoken_of(name, told)), (obligation, exit_id, told)
@@ -96,7 +100,11 @@ def test_value_and_expectation_are_those_of_the_run(name: str) -> None:
         told = explained(image, result, example).explanation
         assert told is not None
         left = contract_of(result).left
-        if left is None or example.obligations[0] not in ("O2", "O3", "O4", "O5"):
+        if (
+            left is None
+            or contract_of(result).told != "left"
+            or example.obligations[0] not in ("O2", "O3", "O4", "O5")
+        ):
             continue
         prefix = example.outcome.written[-example.outcome.base :][: example.case.len]
         missing = example.case.len - (prefix.find(0) if 0 in prefix else example.case.len)

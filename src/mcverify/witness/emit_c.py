@@ -87,6 +87,17 @@ def is_ours(text: str) -> bool:
     return text.startswith(f"/*\n * {MARK} ")
 
 
+def knows(contract: Contract) -> bool:
+    """Whether a program can judge what the contract asks for."""
+    return not (
+        contract.string_length
+        or contract.zeroes_rest
+        or contract.handed
+        or contract.told != "left"
+        or contract.status in X86_64.flags
+    )
+
+
 def _refuse(subject: Subject, found: Counterexample) -> None:
     where = str(subject.image.path)
     if found.case.flicker:
@@ -110,14 +121,7 @@ def _refuse(subject: Subject, found: Counterexample) -> None:
             where=where,
             hint="mcverify replay runs it on the emulator",
         )
-    contract = subject.contract
-    if (
-        contract.string_length
-        or contract.zeroes_rest
-        or contract.handed
-        or contract.told != "left"
-        or contract.status in X86_64.flags
-    ):
+    if not knows(subject.contract):
         raise InputError(
             "no C program can show it: it knows no contract that asks for zeros, with a string, a count of"
             " bytes done, the address of a fault, or a flag",

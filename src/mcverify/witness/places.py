@@ -151,6 +151,7 @@ class Places:
             yield from self._wrong_value(self.run.contract.loaded_value)
         found = self._first_wrong_store()
         if found is None:
+            yield from self._unzeroed()
             return
         step, stored = found
         load = self._last_load_before(step)
@@ -158,6 +159,12 @@ class Places:
         if load is not None:
             how = f"it stores {_span(stored)}{self._origin(load, stored, step)}"
         yield step, how + self._after_fault(step)
+
+    def _unzeroed(self) -> Told:
+        """The end of a run that leaves a byte as it was which must be zero."""
+        left = self.run.outcome.unzeroed
+        if left is not None and self.run.steps:
+            yield self.run.steps[-1], f"it is reached while dst[{left}] is as it was: nothing has zeroed it"
 
     def _after_fault(self, step: Step) -> str:
         """`, after the fault at ...` where one came before the step."""
@@ -306,8 +313,8 @@ class Places:
             yield from self._comes_back()
         elif returns_wrong_trap(contract, self.run.case, self.run.outcome):
             yield from self._last_write(contract.trap)
-        elif contract.status is not None:
-            yield from self._last_write(contract.status)
+        elif contract.status is not None or contract.string_length is not None:
+            yield from self._last_write(contract.status or contract.string_length)
         else:
             yield from self._returned_count()
 

@@ -14,7 +14,7 @@ from types import FrameType
 import pytest
 
 from mcverify.contract import load_contract
-from mcverify.deadline import OutOfTime
+from mcverify.deadline import Deadline, OutOfTime
 from mcverify.errors import InputError
 from mcverify.image.load import load
 from mcverify.image.source import Source
@@ -229,3 +229,23 @@ def refuse() -> None:
 def test_a_commit_may_name_any_encoding(coding: bytes) -> None:
     found = fuzzer._commit(b"author A <a@b> 1 +0000\nencoding " + coding + b"\n\nsubject\n")
     assert found.subject == "subject"
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_the_limit_of_time_holds_between_the_parts_of_a_file(
+    after: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Reached while one part of an object is read, the next one is not begun."""
+    path = tmp_path / "a.o"
+    path.write_bytes(fuzzer._objects()[0])
+    phases: list[str] = []
+
+    def check(self: Deadline, phase: str) -> None:
+        phases.append(phase)
+        if len(phases) > after:
+            raise OutOfTime(phase)
+
+    monkeypatch.setattr(Deadline, "check", check)
+    with pytest.raises(OutOfTime, match="in phase reading"):
+        load(path, deadline=Deadline(1))
+    assert phases == ["reading"] * (after + 1)

@@ -45,6 +45,8 @@ _LARGEST_PIPED = 256 << 20
 _ARCHIVE = b"!<arch>"
 _WHAT_WE_READ = "give an assembly source (.S, .s) or an ELF file (.o, .ko, vmlinux)"
 _FOLDER = f"{_WHAT_WE_READ}; `mcverify prove --kernel` takes a kernel's tree"
+_READING = "reading"
+"""The phase in which a limit of time may be reached here."""
 _NO_MAP = "--system-map is for a linked kernel, not for {}"
 # Names that are macros by every convention of the kernel, never functions.
 _MACRO_NAME = re.compile(r"_*[A-Z][A-Z0-9_]{2,}")
@@ -89,7 +91,7 @@ def load(
         digest = _digest(file)
         content = unpacked(file, str(path))
         if _head(content) == elf.MAGIC:
-            image = _image_of_elf(path, content, system_map=system_map, table=table)
+            image = _image_of_elf(path, content, system_map=system_map, table=table, deadline=deadline)
             image = replace(image, packed=content is not file)
         elif path.suffix in _SOURCE_SUFFIXES:
             if system_map is not None:
@@ -371,13 +373,18 @@ def _image_of_elf(
     system_map: Path | None = None,
     naming: Naming | None = None,
     table: Sequence[Layout] = (),
+    deadline: Deadline | None = None,
 ) -> Image:
-    """The image of an ELF file; `table` as for `load`; `naming` is what the alternatives' features are
-    called, None for what the file's own version says, or all kernels of its table's layout."""
+    """The image of an ELF file; `table` and `deadline` as for `load`; `naming` is what the alternatives'
+    features are called, None for what the file's own version says, or all kernels of its table's layout."""
     where = str(path)
+    until = deadline or Deadline(None)
     raw = elf.parse(file, where)
+    until.check(_READING)
     laid_out = lay_out(raw, where, _shifts(table))
+    until.check(_READING)
     symbols = _symbols(raw, laid_out, system_map, where)
+    until.check(_READING)
     image = Image(
         path=path,
         architecture=raw.architecture,
@@ -401,7 +408,9 @@ def _image_of_elf(
         image = replace(image, object_code=file.read())
     if refuse_macros:
         _refuse_macros(image, laid_out)
+    until.check(_READING)
     read = read_tables(image, _ex_tables(image, laid_out, table), table)
+    until.check(_READING)
     entries = read.entries
     notes = (
         *([read.shown] if read.shown else []),

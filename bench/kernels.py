@@ -291,7 +291,7 @@ Machine checks strike loads alone.
 
 *If faults stay* names what was proved only for bad addresses that stay bad; all else
 holds with each access faulting or not by itself. *Recovers* says at which of the loads
-with an entry the kernel comes back from a machine check (`models/machine_check.toml`);
+with an entry the kernel comes back from a machine check (`models/x86_64/machine_check.toml`);
 where machine checks are asked about, O1 is refuted at any other.
 
 - The user copies of 5.10 return 0 after a machine check, as if all had been copied
@@ -301,7 +301,7 @@ where machine checks are asked about, O1 is refuted at any other.
   progress reported where there was some (O5). `uaccess_rounded` and
   `nocache_rounded` are the same contracts where that is allowed.
 - `copy_mc_fragile` goes on in C after a fault on a store: what that routine does is
-  assumed (`models/callees.toml`) from source. The vmlinux holds it: there it is
+  assumed (`models/x86_64/callees.toml`) from source. The vmlinux holds it: there it is
   proved with the rest.
 - Of `csum_partial_copy_generic` it is not asked which sum is returned, of
   `__get_user_N` and `__put_user_N` not that an address of the kernel is refused.

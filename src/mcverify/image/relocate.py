@@ -273,13 +273,13 @@ class _Layout:
             return None
         symbol = self.elf.symbols[relocation.symbol]
         distance = relocation.addend + self._behind_field(section, relocation)
-        home = self.elf.sections.get(symbol.section) if symbol.section is not None else None
+        home = self._home(symbol)
         name = symbol.name or (home.name if home else "")
         if symbol.kind == "STT_GNU_IFUNC":
             return f"{name} (an IFUNC: what lies there chooses the routine)"
         if home is None and not symbol.undefined:
             return f"{name} (an absolute address: nobody knows where this code will lie)"
-        if symbol.binding == "STB_WEAK" and home is not None and not self.elf.is_module:
+        if home is not None and self._may_be_elsewhere(symbol):
             return f"{name} (weak: another file may define it instead)"
         if symbol.undefined:
             known = distance == 0
@@ -301,6 +301,14 @@ class _Layout:
         start = max(self.external_addresses.values(), default=self._behind()) + EXTERNAL_SPACING
         names = dict.fromkeys(self.astray.values())
         return {name: start + EXTERNAL_SPACING * k for k, name in enumerate(names)}
+
+    def _home(self, symbol: RawSymbol) -> RawSection | None:
+        """The section of a symbol; None where it is of none, or of one that is not kept."""
+        return self.elf.sections.get(symbol.section) if symbol.section is not None else None
+
+    def _may_be_elsewhere(self, symbol: RawSymbol) -> bool:
+        """Whether another file may define the symbol instead. A module is linked already."""
+        return symbol.binding == "STB_WEAK" and not self.elf.is_module
 
     def _value(self, index: int) -> int:
         """The value of a symbol in the image; sections that are not allocated begin at 0."""
@@ -347,10 +355,10 @@ class _Layout:
     def _constant(self, symbol: RawSymbol) -> tuple[int, int] | None:
         """Where the data of a symbol lie that every linker leaves together, and as they are. What is behind
         its section, or its element of a section that is merged, is known to our layout alone."""
-        home = self.elf.sections.get(symbol.section) if symbol.section is not None else None
+        home = self._home(symbol)
         if home is None or not self.elf.relocatable or not _is_constant(home):
             return None
-        if symbol.binding == "STB_WEAK" and not self.elf.is_module:
+        if self._may_be_elsewhere(symbol):
             return None
         start = self.addresses.get(home.index)
         if start is None or home.merged and not 0 < home.element <= home.size:
@@ -364,7 +372,7 @@ class _Layout:
         """Note a word of an object's read-only data by which a symbol of its code is told, that no other file
         may define instead; and the reverse, by which code finds such data."""
         symbol = self.elf.symbols[relocation.symbol]
-        home = self.elf.sections.get(symbol.section) if symbol.section is not None else None
+        home = self._home(symbol)
         if not self.elf.relocatable or home is None or home.index not in self.addresses:
             return
         if symbol.binding == "STB_WEAK" or "IFUNC" in symbol.kind:

@@ -26,7 +26,7 @@ test: $(VENV)/.installed ## run all tests
 	$(PY) -m pytest -n auto $(TESTFLAGS)
 
 .PHONY: test-quick
-test-quick: $(VENV)/.installed ## run some tests of every room, in two minutes
+test-quick: $(VENV)/.installed ## run the quicker tests of every package
 	$(PY) -m pytest -n auto --quick $(TESTFLAGS)
 
 .PHONY: lint

@@ -20,7 +20,7 @@ from mcverify.proof.options import ProveOptions
 from mcverify.proof.result import Verdict
 from mcverify.review.differ import Pair
 from mcverify.runs import apart, emulator
-from mcverify.runs.case import Case, Outcome
+from mcverify.runs.case import Case, Ending, Outcome
 from mcverify.witness.sweep import Finding, SweepOptions, sweep_file
 
 REPOSITORY = Path(__file__).parents[2]
@@ -148,6 +148,26 @@ def test_attack_answer_of_the_emulator() -> None:
     """What comes back is values of a run: a name of anything else in it is refused."""
     with pytest.raises(pickle.UnpicklingError, match="system is no part of an answer"):
         apart._Answers(io.BytesIO(pickle.dumps(("gives", os.system)))).load()
+
+
+class _AsBefore:
+    """An object that is written down as an attribute, as Python before 3.11.4 does with enumerations."""
+
+    def __init__(self, kind: object, name: str) -> None:
+        self._parts = kind, name
+
+    def __reduce__(self) -> tuple[object, tuple[object, str]]:
+        return getattr, self._parts
+
+
+def test_answers_of_the_emulator_are_read_as_every_python_writes_them() -> None:
+    def read(kind: object, name: str) -> object:
+        return apart._Answers(io.BytesIO(pickle.dumps(_AsBefore(kind, name)))).load()
+
+    assert read(Ending, "RETURNED") is Ending.RETURNED
+    for kind, name in ((Ending, "__class__"), (Ending, "mro"), (Outcome, "__init__")):
+        with pytest.raises(pickle.UnpicklingError, match=f"{name} is no part of an answer"):
+            read(kind, name)
 
 
 @pytest.mark.parametrize("command", [["replay", "w.json"], ["review", "old.S", "new.S"]])
